@@ -1,0 +1,84 @@
+import { KafkaError, type KafkaErrorName } from './kafkaErrors.ts'
+
+/**
+ * Errors that Kafka has no number of its own for, with the number a Kafka client is given instead.
+ * Together with `KafkaError` this is the one frozen table of codes; callers match `error.code`, never text.
+ */
+export const EngineErrorCode = {
+  ...KafkaError,
+  /** Bytes on disk are not what was written; `CorruptionError` says where. */
+  corruptLog: { kafka: KafkaError.kafkaStorageError.kafka, retriable: false },
+  /** The disk has no room; nothing of the write was acknowledged. */
+  diskFull: { kafka: KafkaError.kafkaStorageError.kafka, retriable: true },
+  /** A read, write or sync failed; the log it belongs to is offline. */
+  diskFailed: { kafka: KafkaError.kafkaStorageError.kafka, retriable: true },
+  /** More bytes wait for the disk than the configuration allows. */
+  queueFull: { kafka: KafkaError.requestTimedOut.kafka, retriable: true },
+  /** The file, directory or port is not there, or may not be used by this process. */
+  notFound: { kafka: KafkaError.unknownServerError.kafka, retriable: false },
+  permissionDenied: { kafka: KafkaError.unknownServerError.kafka, retriable: false },
+  addressInUse: { kafka: KafkaError.unknownServerError.kafka, retriable: false },
+  /** Another process has the data directory open. */
+  directoryLocked: { kafka: KafkaError.unknownServerError.kafka, retriable: false },
+  /** The data directory was written by another cluster or node. */
+  directoryForeign: { kafka: KafkaError.unknownServerError.kafka, retriable: false },
+  /** A file or message has a format or version that this release does not read. */
+  unsupportedFormat: { kafka: KafkaError.unsupportedVersion.kafka, retriable: false },
+  /** The object was closed before or during the call. */
+  closed: { kafka: KafkaError.unknownServerError.kafka, retriable: false },
+  /** A frame or message cannot be decoded: a length lies, a varint does not end, a number is beyond 2^53. */
+  malformed: { kafka: KafkaError.invalidRequest.kafka, retriable: false },
+} as const
+
+/** A code of the table above. */
+export type EngineErrorName = KafkaErrorName | keyof typeof EngineErrorCode
+
+/** An operating error: something outside the program is not as the caller needs it. `code` is stable. */
+export class EngineError extends Error {
+  override readonly name: string = 'EngineError'
+  readonly code: EngineErrorName
+
+  constructor(code: EngineErrorName, message: string, options?: { cause?: unknown }) {
+    super(message, options)
+    this.code = code
+  }
+
+  /** The number a Kafka client is given. */
+  get kafka(): number {
+    return EngineErrorCode[this.code].kafka
+  }
+
+  /** Whether the same call may succeed later without anybody changing anything. */
+  get retriable(): boolean {
+    return EngineErrorCode[this.code].retriable
+  }
+}
+
+/** What was found on disk in place of what must be there. */
+export interface Corruption {
+  readonly file: string
+  /** Bytes from the start of the file. */
+  readonly position: number
+  readonly expected: string
+  readonly found: string
+}
+
+/** Stored bytes that fail a check. Never answered by cutting or deleting anything that was flushed. */
+export class CorruptionError extends EngineError {
+  override readonly name: string = 'CorruptionError'
+  readonly corruption: Corruption
+
+  constructor(corruption: Corruption) {
+    const { file, position, expected, found } = corruption
+    super('corruptLog', `${file} is damaged at byte ${position}: expected ${expected}, found ${found}`)
+    this.corruption = corruption
+  }
+}
+
+/** `cause` as an `EngineError`, itself if it is one. */
+export function toEngineError(cause: unknown, code: EngineErrorName, message: string): EngineError {
+  if (cause instanceof EngineError) return cause
+  return new EngineError(code, `${message}: ${cause instanceof Error ? cause.message : String(cause)}`, {
+    cause,
+  })
+}

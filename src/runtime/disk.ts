@@ -1,0 +1,97 @@
+import type { FileHandle } from '../model/fileRange.ts'
+
+/**
+ * Files and directories. Every call rejects with an `EngineError` (`diskFull`, `diskFailed`, `notFound`,
+ * `permissionDenied`); its `cause` is the system's error.
+ */
+export interface Disk {
+  /** A file by path. No I/O: it is opened when it is first used and may be closed and reopened in between. */
+  file(path: string): DiskFile
+
+  /**
+   * Queues a group of writes, to be carried out in the order of calls, and resolves when every write of the
+   * group is in the page cache and every `sync` it asks for has returned. Bytes are copied before the call
+   * returns, so the caller may reuse them at once. Syncs are shared: one fdatasync of a file serves all groups
+   * that wrote to it before the sync began. A missing file is created. Not atomic: after a rejection any part
+   * of the group may have been written; a rejected sync is never retried.
+   * Throws `queueFull`, with nothing queued, when `queuedBytes` would pass `maxQueuedBytes` (a group is always
+   * taken when nothing else is queued).
+   */
+  submit(group: readonly DiskWrite[]): Promise<void>
+
+  /** Bytes handed to `submit` whose promise has not settled. */
+  readonly queuedBytes: number
+  readonly maxQueuedBytes: number
+  /** Resolves once `queuedBytes` is below half of `maxQueuedBytes`; at once if it is. */
+  room(): Promise<void>
+
+  /** Creates a directory and its parents; no error if it is there. Durable only after `syncDirectory` of the parent. */
+  makeDirectory(path: string): Promise<void>
+  /** The entries of a directory, sorted by name. */
+  list(path: string): Promise<readonly DirectoryEntry[]>
+  /** What stands at `path`, or null. */
+  stat(path: string): Promise<FileStat | null>
+  /** Renames a file or directory, over a file that is there. Handles of `from` become invalid. */
+  rename(from: string, to: string): Promise<void>
+  /** Removes a file, or a directory with all that is in it; no error if there is none. */
+  remove(path: string): Promise<void>
+  /** Makes creations, renames and removals inside `path` durable. */
+  syncDirectory(path: string): Promise<void>
+  /** A whole small file; throws `unsupportedFormat` when it is larger than `maxBytes` (default 64 MiB). */
+  readFile(path: string, maxBytes?: number): Promise<Uint8Array>
+  /** Replaces a whole file durably: a temporary file, its sync, a rename, the directory's sync. */
+  replaceFile(path: string, bytes: Uint8Array): Promise<void>
+  /**
+   * Takes an exclusive lock on `path` that ends with the process, however that ends, and writes `owner` into
+   * it. Throws `directoryLocked`, with the other owner's text in the message, if somebody has it.
+   */
+  lock(path: string, owner: string): Promise<DiskLock>
+  /** Bytes that an unprivileged process may still write on the file system of `path`, and its size. */
+  space(path: string): Promise<{ readonly freeBytes: number; readonly totalBytes: number }>
+  /** Waits for what is queued, then closes every file. */
+  close(): Promise<void>
+}
+
+/** What a group write does after the bytes are in the page cache. `name` also makes the file's creation durable. */
+export type DiskSync = 'none' | 'data' | 'dataAndName'
+
+/** One write of a group: `parts` one after the other from `position` on (bytes from the start of the file). */
+export interface DiskWrite {
+  readonly file: DiskFile
+  readonly position: number
+  readonly parts: readonly Uint8Array[]
+  readonly sync: DiskSync
+}
+
+/** A file that may be read, cut and closed; written through `Disk.submit`. */
+export interface DiskFile extends FileHandle {
+  /** Reads from `position` until `target` is full or the file ends; returns the number of bytes read. */
+  read(target: Uint8Array, position: number): Promise<number>
+  /** The file's length in bytes; throws `notFound` if there is none. */
+  size(): Promise<number>
+  /** Cuts or extends the file, after every group submitted before. Durable after `sync`. */
+  truncate(sizeBytes: number): Promise<void>
+  /** fdatasync, covering every group submitted before. */
+  sync(): Promise<void>
+  /** Lets go of the descriptor once running reads, writes and sends have ended. A later call opens it again. */
+  close(): Promise<void>
+}
+
+/** One entry of a directory. */
+export interface DirectoryEntry {
+  readonly name: string
+  readonly kind: 'file' | 'directory' | 'other'
+}
+
+/** What is known of a file without opening it. */
+export interface FileStat {
+  readonly kind: 'file' | 'directory' | 'other'
+  readonly sizeBytes: number
+  /** Whole milliseconds since 1970. */
+  readonly modifiedMs: number
+}
+
+/** An exclusive lock that is held. */
+export interface DiskLock {
+  release(): Promise<void>
+}
