@@ -1,0 +1,109 @@
+import { mkdir, open, readdir, readFile, rename, rm, stat, statfs } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { EngineError } from '../../model/errors.ts'
+import type { DirectoryEntry, FileStat } from '../disk.ts'
+import { syncDirectory } from './fileWriter.ts'
+import { diskError, systemCode } from './systemErrors.ts'
+
+/** The operations of `Disk` on names rather than bytes, for every implementation over Node. They keep no state. */
+export const directories = {
+  async makeDirectory(path: string): Promise<void> {
+    try {
+      await mkdir(path, { recursive: true })
+    } catch (cause) {
+      throw diskError(cause, `cannot make the directory ${path}`)
+    }
+  },
+
+  async list(path: string): Promise<readonly DirectoryEntry[]> {
+    try {
+      const entries = await readdir(path, { withFileTypes: true })
+      return entries
+        .map((entry) => ({ name: entry.name, kind: kindOf(entry) }))
+        .sort((a, b) => (a.name < b.name ? -1 : 1))
+    } catch (cause) {
+      throw diskError(cause, `cannot list ${path}`)
+    }
+  },
+
+  async stat(path: string): Promise<FileStat | null> {
+    try {
+      const found = await stat(path)
+      return { kind: kindOf(found), sizeBytes: found.size, modifiedMs: Math.trunc(found.mtimeMs) }
+    } catch (cause) {
+      const code = systemCode(cause)
+      if (code === 'ENOENT' || code === 'ENOTDIR') return null
+      throw diskError(cause, `cannot look at ${path}`)
+    }
+  },
+
+  async rename(from: string, to: string): Promise<void> {
+    try {
+      await rename(from, to)
+    } catch (cause) {
+      throw diskError(cause, `cannot rename ${from} to ${to}`)
+    }
+  },
+
+  async remove(path: string): Promise<void> {
+    try {
+      await rm(path, { recursive: true, force: true })
+    } catch (cause) {
+      throw diskError(cause, `cannot remove ${path}`)
+    }
+  },
+
+  async syncDirectory(path: string): Promise<void> {
+    try {
+      await syncDirectory(path)
+    } catch (cause) {
+      throw diskError(cause, `cannot sync the directory ${path}`)
+    }
+  },
+
+  async readFile(path: string, maxBytes = 64 << 20): Promise<Uint8Array> {
+    try {
+      const { size } = await stat(path)
+      if (size > maxBytes) {
+        throw new EngineError(
+          'unsupportedFormat',
+          `${path} has ${size} bytes; at most ${maxBytes} are read at once`,
+        )
+      }
+      return await readFile(path)
+    } catch (cause) {
+      throw diskError(cause, `cannot read ${path}`)
+    }
+  },
+
+  async replaceFile(path: string, bytes: Uint8Array): Promise<void> {
+    const temporary = `${path}.tmp`
+    try {
+      const file = await open(temporary, 'w', 0o644)
+      try {
+        await file.writeFile(bytes)
+        await file.sync()
+      } finally {
+        await file.close()
+      }
+      await rename(temporary, path)
+      await syncDirectory(dirname(path))
+    } catch (cause) {
+      throw diskError(cause, `cannot replace ${path}`)
+    }
+  },
+
+  async space(path: string): Promise<{ readonly freeBytes: number; readonly totalBytes: number }> {
+    try {
+      const found = await statfs(path)
+      return { freeBytes: found.bavail * found.bsize, totalBytes: found.blocks * found.bsize }
+    } catch (cause) {
+      throw diskError(cause, `cannot measure the space of ${path}`)
+    }
+  },
+} as const
+
+function kindOf(found: { isFile(): boolean; isDirectory(): boolean }): DirectoryEntry['kind'] {
+  if (found.isFile()) return 'file'
+  return found.isDirectory() ? 'directory' : 'other'
+}

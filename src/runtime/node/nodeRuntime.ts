@@ -1,0 +1,17 @@
+import type { Runtime } from '../runtime.ts'
+import { nodeClock } from './clock.ts'
+import { crc32c } from './crc32c.ts'
+import { NodeDisk, type NodeDiskOptions } from './nodeDisk.ts'
+import { NodeNetwork } from './nodeNetwork.ts'
+import { nodeRandom } from './random.ts'
+
+/** A runtime that needs nothing but Node. Close its `disk` when done. */
+export function createNodeRuntime(options: NodeDiskOptions = {}): Runtime {
+  return {
+    clock: nodeClock,
+    random: nodeRandom,
+    disk: new NodeDisk(options),
+    network: new NodeNetwork(),
+    checksum: { crc32c },
+  }
+}
