@@ -1,0 +1,153 @@
+import { EngineError } from '../model/errors.ts'
+import type { FlushPolicy } from '../model/flushPolicy.ts'
+import type { LogConfig } from '../segment/log.ts'
+import { clampedNumber, sameValue, whatIsWrong } from './configValues.ts'
+import { type TopicConfigDefinition, topicConfigTable } from './topicConfigTable.ts'
+
+/** Configs by name, as text: a topic's overrides by topic name, or a broker's static configs by broker name. */
+export type Configs = ReadonlyMap<string, string>
+
+/** No configs at all. */
+export const noConfigs: Configs = new Map()
+
+/** Where a value comes from, with Kafka's numbers. Source: DescribeConfigs, "ConfigSource". */
+export const ConfigSource = {
+  unknown: 0,
+  dynamicTopic: 1,
+  dynamicBroker: 2,
+  dynamicDefaultBroker: 3,
+  staticBroker: 4,
+  default: 5,
+} as const
+
+/** One place that gives a config a value. */
+export interface ConfigCandidate {
+  readonly name: string
+  /** As it was written under `name`, in that name's unit. */
+  readonly written: string
+  /** In the topic config's unit. */
+  readonly value: string
+  readonly source: number
+}
+
+/**
+ * The value to store for a topic config that a client set: `value` without blanks around it. Throws
+ * `invalidConfig` for an unknown name, an illegal value, and a legal one that has no effect yet.
+ */
+export function checkTopicConfig(name: string, value: string | null): string {
+  const definition = topicConfigTable.get(name)
+  if (definition === undefined) throw new EngineError('invalidConfig', `unknown topic config: ${name}`)
+  if (value === null) {
+    throw new EngineError('invalidConfig', `null value not supported for topic config: ${name}`)
+  }
+  const text = value.trim()
+  const wrong = whatIsWrong(definition, text)
+  if (wrong !== null) {
+    throw new EngineError('invalidConfig', `Invalid value ${text} for configuration ${name}: ${wrong}`)
+  }
+  if (!isHonoured(definition, text)) {
+    throw new EngineError('invalidConfig', `${name}=${text} is not supported yet: ${whatIsSupported(definition)}`)
+  }
+  return text
+}
+
+/**
+ * Throws `invalidConfig` if a broker's static configs give a topic config a default that is illegal or has no
+ * effect yet. Names that are not about topics are not looked at.
+ */
+export function checkBrokerDefaults(broker: Configs): void {
+  for (const [name, definition] of topicConfigTable) {
+    for (const synonym of definition.synonyms) {
+      const value = broker.get(synonym.name)
+      if (value === undefined) continue
+      try {
+        checkTopicConfig(name, scaled(value, synonym.factor))
+      } catch (cause) {
+        if (!(cause instanceof EngineError)) throw cause
+        throw new EngineError('invalidConfig', `${synonym.name}: ${cause.message}`, { cause })
+      }
+    }
+  }
+}
+
+/**
+ * Everything that gives topic config `name` a value, the one in effect first: the topic's own, the broker's
+ * static ones under their own names, Kafka's default. Throws `invalidConfig` for an unknown name.
+ */
+export function topicConfigCandidates(name: string, overrides: Configs, broker: Configs): ConfigCandidate[] {
+  const definition = topicConfigTable.get(name)
+  if (definition === undefined) throw new EngineError('invalidConfig', `unknown topic config: ${name}`)
+  const candidates: ConfigCandidate[] = []
+  const own = overrides.get(name)
+  if (own !== undefined) {
+    candidates.push({ name, written: own, value: own, source: ConfigSource.dynamicTopic })
+  }
+  for (const synonym of definition.synonyms) {
+    const written = broker.get(synonym.name)?.trim()
+    if (written === undefined) continue
+    const value = scaled(written, synonym.factor)
+    candidates.push({ name: synonym.name, written, value, source: ConfigSource.staticBroker })
+  }
+  const value = definition.default
+  const { name: lastName, factor } = definition.synonyms.at(-1) ?? { name, factor: 1 }
+  const written = factor === 1 ? value : String(Number(value) / factor)
+  candidates.push({ name: lastName, written, value, source: ConfigSource.default })
+  return candidates
+}
+
+/** The value of a topic config that is in effect, as text. Throws `invalidConfig` for an unknown name. */
+export function topicConfigValue(name: string, overrides: Configs, broker: Configs = noConfigs): string {
+  return topicConfigCandidates(name, overrides, broker)[0]!.value
+}
+
+/**
+ * What a topic's log is to do, from the topic's overrides and the broker's static configs. Bytes and
+ * milliseconds; values near 2^63 become 2^53 - 1.
+ */
+export function toLogConfig(overrides: Configs, broker: Configs = noConfigs): LogConfig {
+  const text = (name: string): string => topicConfigValue(name, overrides, broker)
+  const number = (name: string): number => clampedNumber(text(name))
+  return {
+    segmentBytes: number('segment.bytes'),
+    segmentMs: number('segment.ms'),
+    indexIntervalBytes: number('index.interval.bytes'),
+    segmentIndexBytes: number('segment.index.bytes'),
+    retentionMs: number('retention.ms'),
+    retentionBytes: number('retention.bytes'),
+    maxMessageBytes: number('max.message.bytes'),
+    timestampType: text('message.timestamp.type') === 'LogAppendTime' ? 'logAppendTime' : 'createTime',
+    timestampBeforeMaxMs: number('message.timestamp.before.max.ms'),
+    timestampAfterMaxMs: number('message.timestamp.after.max.ms'),
+    fileDeleteDelayMs: number('file.delete.delay.ms'),
+    flush: flushPolicy(overrides, broker),
+  }
+}
+
+/** How many caught-up replicas an append with acks=all needs. */
+export function minInsyncReplicas(overrides: Configs, broker: Configs = noConfigs): number {
+  return clampedNumber(topicConfigValue('min.insync.replicas', overrides, broker))
+}
+
+/** `flush.messages=1` promises a sync before every acknowledgement, so it is never weakened by a policy. */
+function flushPolicy(overrides: Configs, broker: Configs): FlushPolicy {
+  if (clampedNumber(topicConfigValue('flush.messages', overrides, broker)) === 1) return 'batch'
+  return topicConfigValue('cordwood.flush.policy', overrides, broker) as FlushPolicy
+}
+
+function isHonoured(definition: TopicConfigDefinition, text: string): boolean {
+  if (sameValue(definition.type, text, definition.default)) return true
+  if (!definition.honoured) return false
+  return definition.honouredValues?.some((value) => sameValue(definition.type, text, value)) ?? true
+}
+
+function whatIsSupported(definition: TopicConfigDefinition): string {
+  const values = new Set([...((definition.honoured && definition.honouredValues) || []), definition.default])
+  const list = [...values].map((value) => (value === '' ? 'the empty default' : value)).join(', ')
+  return values.size === 1 ? `only ${list} is` : `only ${list} are`
+}
+
+/** A broker value in the topic config's unit; what is not a number stays as it is and fails the check later. */
+function scaled(value: string, factor: number): string {
+  if (factor === 1 || !/^\d{1,18}$/.test(value)) return value
+  return String(BigInt(value) * BigInt(factor))
+}
