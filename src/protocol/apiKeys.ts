@@ -1,7 +1,33 @@
+import { alterConfigsRequest, alterConfigsResponse } from './apis/alterConfigs.ts'
 import { apiVersionsRequest, apiVersionsResponse } from './apis/apiVersions.ts'
+import { createPartitionsRequest, createPartitionsResponse } from './apis/createPartitions.ts'
+import { createTopicsRequest, createTopicsResponse } from './apis/createTopics.ts'
+import { deleteGroupsRequest, deleteGroupsResponse } from './apis/deleteGroups.ts'
+import { deleteRecordsRequest, deleteRecordsResponse } from './apis/deleteRecords.ts'
+import { deleteTopicsRequest, deleteTopicsResponse } from './apis/deleteTopics.ts'
+import { describeClusterRequest, describeClusterResponse } from './apis/describeCluster.ts'
+import { describeConfigsRequest, describeConfigsResponse } from './apis/describeConfigs.ts'
+import { describeGroupsRequest, describeGroupsResponse } from './apis/describeGroups.ts'
+import { describeLogDirsRequest, describeLogDirsResponse } from './apis/describeLogDirs.ts'
 import { fetchRequest, fetchResponse } from './apis/fetch.ts'
+import { findCoordinatorRequest, findCoordinatorResponse } from './apis/findCoordinator.ts'
+import { heartbeatRequest, heartbeatResponse } from './apis/heartbeat.ts'
+import {
+  incrementalAlterConfigsRequest,
+  incrementalAlterConfigsResponse,
+} from './apis/incrementalAlterConfigs.ts'
+import { initProducerIdRequest, initProducerIdResponse } from './apis/initProducerId.ts'
+import { joinGroupRequest, joinGroupResponse } from './apis/joinGroup.ts'
+import { leaveGroupRequest, leaveGroupResponse } from './apis/leaveGroup.ts'
+import { listGroupsRequest, listGroupsResponse } from './apis/listGroups.ts'
+import { listOffsetsRequest, listOffsetsResponse } from './apis/listOffsets.ts'
 import { metadataRequest, metadataResponse } from './apis/metadata.ts'
+import { offsetCommitRequest, offsetCommitResponse } from './apis/offsetCommit.ts'
+import { offsetDeleteRequest, offsetDeleteResponse } from './apis/offsetDelete.ts'
+import { offsetFetchRequest, offsetFetchResponse } from './apis/offsetFetch.ts'
+import { offsetForLeaderEpochRequest, offsetForLeaderEpochResponse } from './apis/offsetForLeaderEpoch.ts'
 import { produceRequest, produceResponse } from './apis/produce.ts'
+import { syncGroupRequest, syncGroupResponse } from './apis/syncGroup.ts'
 import type { Message } from './schema.ts'
 
 /** One API as this broker speaks it. The schemas may know more versions than `min` to `max`. */
@@ -46,8 +72,35 @@ function api<Request extends Message, Response extends Message>(
 export const apiKeys = {
   produce: api({ min: 3, max: 11, advertisedMin: 0 }, produceRequest, produceResponse),
   fetch: api({ min: 4, max: 12 }, fetchRequest, fetchResponse),
+  listOffsets: api({ min: 1, max: 7 }, listOffsetsRequest, listOffsetsResponse),
   metadata: api({ min: 0, max: 12 }, metadataRequest, metadataResponse),
+  offsetCommit: api({ min: 2, max: 9 }, offsetCommitRequest, offsetCommitResponse),
+  offsetFetch: api({ min: 1, max: 9 }, offsetFetchRequest, offsetFetchResponse),
+  findCoordinator: api({ min: 0, max: 4 }, findCoordinatorRequest, findCoordinatorResponse),
+  joinGroup: api({ min: 0, max: 7 }, joinGroupRequest, joinGroupResponse),
+  heartbeat: api({ min: 0, max: 4 }, heartbeatRequest, heartbeatResponse),
+  leaveGroup: api({ min: 0, max: 5 }, leaveGroupRequest, leaveGroupResponse),
+  syncGroup: api({ min: 0, max: 5 }, syncGroupRequest, syncGroupResponse),
+  describeGroups: api({ min: 0, max: 5 }, describeGroupsRequest, describeGroupsResponse),
+  listGroups: api({ min: 0, max: 5 }, listGroupsRequest, listGroupsResponse),
   apiVersions: api({ min: 0, max: 4 }, apiVersionsRequest, apiVersionsResponse),
+  createTopics: api({ min: 2, max: 7 }, createTopicsRequest, createTopicsResponse),
+  deleteTopics: api({ min: 1, max: 6 }, deleteTopicsRequest, deleteTopicsResponse),
+  deleteRecords: api({ min: 0, max: 2 }, deleteRecordsRequest, deleteRecordsResponse),
+  initProducerId: api({ min: 0, max: 5 }, initProducerIdRequest, initProducerIdResponse),
+  offsetForLeaderEpoch: api({ min: 2, max: 4 }, offsetForLeaderEpochRequest, offsetForLeaderEpochResponse),
+  describeConfigs: api({ min: 1, max: 4 }, describeConfigsRequest, describeConfigsResponse),
+  alterConfigs: api({ min: 0, max: 2 }, alterConfigsRequest, alterConfigsResponse),
+  describeLogDirs: api({ min: 1, max: 4 }, describeLogDirsRequest, describeLogDirsResponse),
+  createPartitions: api({ min: 0, max: 3 }, createPartitionsRequest, createPartitionsResponse),
+  deleteGroups: api({ min: 0, max: 2 }, deleteGroupsRequest, deleteGroupsResponse),
+  incrementalAlterConfigs: api(
+    { min: 0, max: 1 },
+    incrementalAlterConfigsRequest,
+    incrementalAlterConfigsResponse,
+  ),
+  offsetDelete: api({ min: 0, max: 0 }, offsetDeleteRequest, offsetDeleteResponse),
+  describeCluster: api({ min: 0, max: 1 }, describeClusterRequest, describeClusterResponse),
 } as const
 
 /** The name of an implemented API. */

@@ -47,9 +47,9 @@ export const metadataResponse = message(
         isrNodes: array('0+', 'int32'),
         offlineReplicas: array('5+', 'int32', { ignorable: true }), // KIP-112.
       }),
-      topicAuthorizedOperations: int32('8+', { default: -0x8000_0000 }),
+      topicAuthorizedOperations: int32('8+', { default: -0x8000_0000 }), // -2^31: not asked for. KIP-430.
     }),
-    clusterAuthorizedOperations: int32('8-10', { default: -0x8000_0000 }),
-    errorCode: int16('13+', { ignorable: true }),
+    clusterAuthorizedOperations: int32('8-10', { default: -0x8000_0000 }), // -2^31: not asked for. KIP-430.
+    errorCode: int16('13+', { ignorable: true }), // KIP-1102.
   },
 )

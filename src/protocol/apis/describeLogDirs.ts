@@ -1,0 +1,39 @@
+import { array, bool, int16, int32, int64, message, nullableArray, string } from '../schema.ts'
+
+/** Asks what lies in the log directories; null topics ask for all. Source: KIP-113. */
+export const describeLogDirsRequest = message(
+  35,
+  { valid: '1-5', flexible: '2+' },
+  {
+    topics: nullableArray('0+', {
+      topic: string('0+'),
+      partitions: array('0+', 'int32'),
+    }),
+  },
+)
+
+/** The size of each log by directory. Source: KIP-113, KIP-827 (total and usable bytes). */
+export const describeLogDirsResponse = message(
+  35,
+  { valid: '1-5', flexible: '2+' },
+  {
+    throttleTimeMs: int32('0+'),
+    errorCode: int16('3+', { ignorable: true }),
+    results: array('0+', {
+      errorCode: int16('0+'),
+      logDir: string('0+'),
+      topics: array('0+', {
+        name: string('0+'),
+        partitions: array('0+', {
+          partitionIndex: int32('0+'),
+          partitionSize: int64('0+'),
+          offsetLag: int64('0+'),
+          isFutureKey: bool('0+'),
+        }),
+      }),
+      totalBytes: int64('4+', { default: -1, ignorable: true }), // KIP-827.
+      usableBytes: int64('4+', { default: -1, ignorable: true }),
+      isCordoned: bool('5+', { ignorable: true }), // KIP-1066.
+    }),
+  },
+)
