@@ -86,7 +86,11 @@ export interface ProducerIdBlock {
  * pure function. `topicIds` has one fresh id per topic.
  */
 export type Command =
-  | { readonly type: 'bootstrap'; readonly features: ReadonlyMap<string, number>; readonly registration: Registration }
+  | {
+      readonly type: 'bootstrap'
+      readonly features: ReadonlyMap<string, number>
+      readonly registration: Registration
+    }
   | { readonly type: 'registerBroker'; readonly registration: Registration }
   | {
       readonly type: 'createTopics'
@@ -94,8 +98,16 @@ export type Command =
       readonly topicIds: readonly Uuid[]
       readonly requester: Requester
     }
-  | { readonly type: 'deleteTopics'; readonly topics: readonly TopicReference[]; readonly requester: Requester }
-  | { readonly type: 'createPartitions'; readonly topics: readonly TopicGrowth[]; readonly requester: Requester }
+  | {
+      readonly type: 'deleteTopics'
+      readonly topics: readonly TopicReference[]
+      readonly requester: Requester
+    }
+  | {
+      readonly type: 'createPartitions'
+      readonly topics: readonly TopicGrowth[]
+      readonly requester: Requester
+    }
   | { readonly type: 'alterConfigs'; readonly resources: readonly ConfigReplacement[] }
   | { readonly type: 'incrementalAlterConfigs'; readonly resources: readonly ConfigChange[] }
   | { readonly type: 'allocateProducerIds'; readonly brokerId: number }

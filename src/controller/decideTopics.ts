@@ -1,7 +1,14 @@
 import { EngineError } from '../model/errors.ts'
 import type { Uuid } from '../model/uuid.ts'
 import type { MetadataRecordInput } from '../protocol/metadataRecords/metadataRecord.ts'
-import type { Command, CommandResults, CreatedTopic, Decision, DecisionContext, NewTopic } from './commands.ts'
+import type {
+  Command,
+  CommandResults,
+  CreatedTopic,
+  Decision,
+  DecisionContext,
+  NewTopic,
+} from './commands.ts'
 import { clampedNumber } from './configValues.ts'
 import type { MetadataImage } from './image.ts'
 import { decideEach, duplicates } from './outcomes.ts'
@@ -104,7 +111,10 @@ function topicReplicas(
     )
   }
   if (numPartitions === 0 || numPartitions < -1) {
-    throw new EngineError('invalidPartitions', 'Number of partitions was set to an invalid non-positive value.')
+    throw new EngineError(
+      'invalidPartitions',
+      'Number of partitions was set to an invalid non-positive value.',
+    )
   }
   const count = numPartitions === -1 ? clampedNumber(broker.get('num.partitions') ?? '1') : numPartitions
   checkRoom(count, room)
@@ -143,7 +153,10 @@ function manualReplicas(
   return Array.from({ length: assignments.length }, (_, partition) => {
     const replicas = byPartition.get(partition)
     if (replicas !== undefined) return replicas
-    throw new EngineError('invalidReplicaAssignment', 'partitions should be a consecutive 0-based integer sequence')
+    throw new EngineError(
+      'invalidReplicaAssignment',
+      'partitions should be a consecutive 0-based integer sequence',
+    )
   })
 }
 

@@ -4,7 +4,13 @@ import type { DeltaBuilder } from './delta.ts'
 import type { MutableImage, MutableTopic } from './image.ts'
 
 /** Kafka's numbers for what a ConfigRecord is about. Source: Kafka `ConfigResource.Type`. */
-export const ConfigResourceType = { topic: 2, broker: 4, brokerLogger: 8, clientMetrics: 16, group: 32 } as const
+export const ConfigResourceType = {
+  topic: 2,
+  broker: 4,
+  brokerLogger: 8,
+  clientMetrics: 16,
+  group: 32,
+} as const
 
 /**
  * Applies one committed record to `image`, and notes in `delta` what it did. Transaction markers are not for

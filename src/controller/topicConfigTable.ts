@@ -112,7 +112,8 @@ const definitions: Readonly<Record<string, TopicConfigDefinition>> = {
     ...none,
     synonyms: [ms('log.flush.interval.ms'), ms('log.flush.scheduler.interval.ms')],
     honoured: false,
-    documentation: 'Sync the log at least this often, in milliseconds; the default leaves it to cordwood.flush.policy.',
+    documentation:
+      'Sync the log at least this often, in milliseconds; the default leaves it to cordwood.flush.policy.',
   },
   'follower.replication.throttled.replicas': {
     type: 'list',
@@ -251,7 +252,8 @@ const definitions: Readonly<Record<string, TopicConfigDefinition>> = {
     min: -1n,
     synonyms: same('log.retention.bytes'),
     honoured: true,
-    documentation: 'How large a partition may grow before its oldest segments are deleted; -1 means without bound.',
+    documentation:
+      'How large a partition may grow before its oldest segments are deleted; -1 means without bound.',
   },
   'retention.ms': {
     type: 'long',
@@ -306,4 +308,6 @@ const definitions: Readonly<Record<string, TopicConfigDefinition>> = {
  * Every topic config by name: Kafka 4's, and cordwood's own. Defaults and bounds are Kafka's, except that
  * segments may be as small as 1 KiB.
  */
-export const topicConfigTable: ReadonlyMap<string, TopicConfigDefinition> = new Map(Object.entries(definitions))
+export const topicConfigTable: ReadonlyMap<string, TopicConfigDefinition> = new Map(
+  Object.entries(definitions),
+)

@@ -1,6 +1,6 @@
 import { EngineError } from '../model/errors.ts'
 import type { FlushPolicy } from '../model/flushPolicy.ts'
-import type { LogConfig } from '../segment/log.ts'
+import type { LogConfig } from '../segment/logConfig.ts'
 import { clampedNumber, sameValue, whatIsWrong } from './configValues.ts'
 import { type TopicConfigDefinition, topicConfigTable } from './topicConfigTable.ts'
 
@@ -46,7 +46,10 @@ export function checkTopicConfig(name: string, value: string | null): string {
     throw new EngineError('invalidConfig', `Invalid value ${text} for configuration ${name}: ${wrong}`)
   }
   if (!isHonoured(definition, text)) {
-    throw new EngineError('invalidConfig', `${name}=${text} is not supported yet: ${whatIsSupported(definition)}`)
+    throw new EngineError(
+      'invalidConfig',
+      `${name}=${text} is not supported yet: ${whatIsSupported(definition)}`,
+    )
   }
   return text
 }

@@ -1,0 +1,196 @@
+import { assert } from '../model/assert.ts'
+import { EngineError } from '../model/errors.ts'
+import type { MetadataRecord, MetadataRecordInput } from '../protocol/metadataRecords/metadataRecord.ts'
+import { decodeMetadataRecord, encodeMetadataRecord } from '../protocol/metadataRecords/metadataRecord.ts'
+import type { Runtime } from '../runtime/runtime.ts'
+import type { Log } from '../segment/log.ts'
+import { defaultLogConfig, type LogConfig } from '../segment/logConfig.ts'
+import { BatchHeader, checkBatch } from '../segment/recordBatch.ts'
+import { encodeBatch, readRecords } from '../segment/records.ts'
+import { WriteGroup } from '../segment/writeGroup.ts'
+
+/**
+ * How the metadata log is kept: every write durable, nothing ever deleted. It grows until snapshots (KIP-630)
+ * come with the replicated controller.
+ */
+export const metadataLogConfig: LogConfig = {
+  ...defaultLogConfig,
+  retentionMs: -1,
+  retentionBytes: -1,
+  maxMessageBytes: 8 * 1024 * 1024,
+  timestampAfterMaxMs: Number.MAX_SAFE_INTEGER,
+  flush: 'batch',
+}
+
+/** The epoch of the only voter. Source: KIP-595: the first election gives 1. */
+const leaderEpoch = 1
+
+/** As in Kafka's controller: the most records and bytes of one batch. */
+const maxBatchRecords = 10_000
+const maxBatchBytes = metadataLogConfig.maxMessageBytes
+
+/** Upper bound of what a record takes in a batch beside its value: length, attributes, deltas, null key, no headers. */
+const recordOverheadBytes = 32
+const batchOverheadBytes = 61
+
+const readBytes = 1024 * 1024
+
+/**
+ * `__cluster_metadata-0` as a sequence of changes, each a list of records that is there as a whole or not at all.
+ * A change is one batch if it fits; the log cuts a batch that is not whole. A larger one is several batches
+ * between BeginTransaction and EndTransaction, and readers hold it back until they have seen its end (KIP-868).
+ */
+export class MetadataLog {
+  readonly #runtime: Runtime
+  readonly #log: Log
+  readonly #maxBatchBytes: number
+  readonly #maxBatchRecords: number
+
+  /** `limits` lowers the bounds of a batch, for tests. */
+  constructor(runtime: Runtime, log: Log, limits: { batchBytes?: number; batchRecords?: number } = {}) {
+    this.#runtime = runtime
+    this.#log = log
+    this.#maxBatchBytes = Math.min(
+      limits.batchBytes ?? maxBatchBytes,
+      log.config.maxMessageBytes,
+      log.config.segmentBytes,
+    )
+    this.#maxBatchRecords = limits.batchRecords ?? maxBatchRecords
+  }
+
+  /** Offset that the next record will get. */
+  get nextOffset(): number {
+    return this.#log.logEndOffset
+  }
+
+  /**
+   * Calls `apply` with the records of each change and the offset after it, in order. If the log ends inside a
+   * transaction, whose writer died, it is aborted in the log before this resolves.
+   * Throws `corruptLog` and `unsupportedFormat` for what cannot be metadata.
+   */
+  async replay(apply: (records: readonly MetadataRecord[], nextOffset: number) => void): Promise<void> {
+    let open: MetadataRecord[] | null = null
+    let offset = this.#log.logStartOffset
+    while (offset < this.#log.logEndOffset) {
+      const bytes = await this.#read(offset)
+      for (let at = 0; at < bytes.length; ) {
+        const header = new BatchHeader(bytes, at)
+        const batch = bytes.subarray(at, at + header.sizeBytes)
+        at += header.sizeBytes
+        offset = header.lastOffset + 1
+        // Control batches are the quorum's own: leader changes and voters, nothing of the image.
+        if (!header.isControl) open = applyBatch(batch, open, offset, apply)
+      }
+    }
+    if (open === null) return
+    const reason = 'the controller stopped before it had written the whole change'
+    await this.append([{ type: 'abortTransactionRecord', version: 0, reason }])
+  }
+
+  /**
+   * Writes one change; resolves once it is durable, with the records as a reader will find them and the offset
+   * after them. After a rejection nobody knows whether the change is in the log: only reading it again tells.
+   */
+  async append(
+    records: readonly MetadataRecordInput[],
+  ): Promise<{ readonly applied: readonly MetadataRecord[]; readonly nextOffset: number }> {
+    const values = records.map((record) => encodeMetadataRecord(record))
+    const group = new WriteGroup(this.#runtime.disk)
+    for (const batch of this.#batches(values)) {
+      const bytes = this.#encode(batch)
+      this.#log.append(checkBatch(bytes, this.#runtime.checksum), bytes, leaderEpoch, group)
+    }
+    const nextOffset = this.#log.logEndOffset
+    await group.submit()
+    assert(
+      this.#log.flushedOffset >= nextOffset,
+      'every write of the metadata log is durable once it is done',
+    )
+    return { applied: values.map((value) => decodeMetadataRecord(value)), nextOffset }
+  }
+
+  /** The values of each batch: one, or several that begin and end a transaction. */
+  #batches(values: readonly Uint8Array[]): readonly (readonly Uint8Array[])[] {
+    const whole = this.#split(values)
+    if (whole.length === 1) return whole
+    const begin = encodeMetadataRecord({ type: 'beginTransactionRecord', version: 0, name: 'change' })
+    const end = encodeMetadataRecord({ type: 'endTransactionRecord', version: 0 })
+    return this.#split([begin, ...values, end])
+  }
+
+  #split(values: readonly Uint8Array[]): readonly (readonly Uint8Array[])[] {
+    const batches: Uint8Array[][] = []
+    let batch: Uint8Array[] = []
+    let sizeBytes = batchOverheadBytes
+    for (const value of values) {
+      const valueBytes = value.length + recordOverheadBytes
+      const isFull = sizeBytes + valueBytes > this.#maxBatchBytes || batch.length >= this.#maxBatchRecords
+      if (isFull && batch.length > 0) {
+        batches.push(batch)
+        batch = []
+        sizeBytes = batchOverheadBytes
+      }
+      batch.push(value)
+      sizeBytes += valueBytes
+    }
+    batches.push(batch)
+    return batches
+  }
+
+  #encode(values: readonly Uint8Array[]): Uint8Array {
+    const timestampMs = this.#runtime.clock.wallMs()
+    const records = values.map((value) => ({ key: null, value, headers: [], timestampMs }))
+    return encodeBatch({ records, leaderEpoch }, this.#runtime.checksum)
+  }
+
+  /** Whole batches from `offset` on, at least one. */
+  async #read(offset: number): Promise<Uint8Array> {
+    const found = await this.#log.read(offset, readBytes, this.#log.logEndOffset, true)
+    if (found === null)
+      throw new EngineError('corruptLog', `the metadata log has nothing at offset ${offset}`)
+    const bytes = new Uint8Array(found.lengthBytes)
+    let at = 0
+    for (const range of found.ranges) {
+      const target = bytes.subarray(at, at + range.lengthBytes)
+      const count = await this.#runtime.disk.file(range.file.path).read(target, range.position)
+      if (count !== range.lengthBytes) {
+        throw new EngineError(
+          'corruptLog',
+          `${range.file.path} ends before byte ${range.position + range.lengthBytes}`,
+        )
+      }
+      at += range.lengthBytes
+    }
+    return bytes
+  }
+}
+
+/** Applies what a batch completes; returns the records of the transaction that it leaves open, or null. */
+function applyBatch(
+  batch: Uint8Array,
+  before: MetadataRecord[] | null,
+  nextOffset: number,
+  apply: (records: readonly MetadataRecord[], nextOffset: number) => void,
+): MetadataRecord[] | null {
+  let open = before
+  let loose: MetadataRecord[] = []
+  for (const { offset, value } of readRecords(batch)) {
+    if (value === null) throw new EngineError('corruptLog', `the metadata record at offset ${offset} is null`)
+    const record = decodeMetadataRecord(value)
+    if (record.type === 'beginTransactionRecord') {
+      if (open !== null) throw misplaced(record.type, offset)
+      open = []
+    } else if (record.type === 'endTransactionRecord' || record.type === 'abortTransactionRecord') {
+      if (open === null) throw misplaced(record.type, offset)
+      if (record.type === 'endTransactionRecord') loose = [...loose, ...open]
+      open = null
+    } else if (open === null) loose.push(record)
+    else open.push(record)
+  }
+  if (loose.length > 0) apply(loose, nextOffset)
+  return open
+}
+
+function misplaced(type: string, offset: number): EngineError {
+  return new EngineError('corruptLog', `a ${type} out of place in the metadata log, at offset ${offset}`)
+}
