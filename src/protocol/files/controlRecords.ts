@@ -56,12 +56,12 @@ export const snapshotFooterRecord = message(
 )
 
 /** Value of the control record that sets kraft.version. Source: KIP-853. */
-export const kRaftVersionRecord = message(
+export const kraftVersionRecord = message(
   null,
   { valid: '0', flexible: '0+' },
   {
     version: int16('0+'),
-    kRaftVersion: int16('0+'),
+    kraftVersion: int16('0+'),
   },
 )
 
@@ -79,7 +79,7 @@ export const votersRecord = message(
         host: string('0+'),
         port: uint16('0+'),
       }),
-      kRaftVersionFeature: struct('0+', {
+      kraftVersionFeature: struct('0+', {
         minSupportedVersion: int16('0+'),
         maxSupportedVersion: int16('0+'),
       }),
