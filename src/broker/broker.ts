@@ -1,0 +1,208 @@
+import { Controller } from '../controller/controller.ts'
+import type { Endpoint } from '../controller/image.ts'
+import { metadataLogConfig } from '../controller/metadataLog.ts'
+import { ProducerIds } from '../controller/producerIds.ts'
+import { toLogConfig } from '../controller/topicConfigs.ts'
+import { metadataTopicName } from '../controller/topicNames.ts'
+import {
+  defaultGroupCoordinatorConfig,
+  type GroupCoordinatorConfig,
+} from '../coordinator/coordinatorConfig.ts'
+import { GroupCoordinator } from '../coordinator/groupCoordinator.ts'
+import type { Logger } from '../model/logger.ts'
+import { metadataTopicId } from '../model/uuid.ts'
+import type { Address } from '../runtime/network.ts'
+import type { Runtime } from '../runtime/runtime.ts'
+import { LogDirectory } from '../segment/logDirectory.ts'
+import { Background } from './background.ts'
+import type { BrokerConfig } from './brokerConfig.ts'
+import { DiskGate } from './diskGate.ts'
+import { Dispatcher } from './dispatch.ts'
+import { Partitions } from './partitions.ts'
+import { Purgatory } from './purgatory.ts'
+import { RateLimitedLog } from './rateLimitedLog.ts'
+import { routes } from './routes.ts'
+import { Server } from './server.ts'
+import type { AdvertisedNode, Services } from './services.ts'
+import { offsetsTopicName, TopicCreator } from './topicCreator.ts'
+
+/** How long closing waits for requests in flight. */
+const closeGraceMs = 5_000
+const metadataLogName = `${metadataTopicName}-0`
+const plaintext = 0
+
+/** A running broker: one node that keeps its own metadata and leads every partition. */
+export class Broker {
+  /** Where it listens, with the real port. */
+  readonly address: Address
+  readonly clusterId: string
+  readonly #services: Services
+  readonly #server: Server
+  readonly #background: Background
+
+  private constructor(address: Address, services: Services, server: Server, background: Background) {
+    this.address = address
+    this.clusterId = services.controller.image.clusterId
+    this.#services = services
+    this.#server = server
+    this.#background = background
+  }
+
+  /**
+   * Opens the data directory, recovering what a crash left behind, and listens. The runtime stays the caller's.
+   * Rejects with an `EngineError` whose message is one line that says what to do: `directoryLocked`,
+   * `directoryForeign`, `addressInUse`, `permissionDenied`, `diskFull`, `corruptLog`, …
+   */
+  static async start(runtime: Runtime, config: BrokerConfig, logger: Logger): Promise<Broker> {
+    for (const warning of config.warnings) logger.warn(warning)
+    const directory = await LogDirectory.open(runtime, {
+      directory: config.directory,
+      logger,
+      nodeId: config.nodeId,
+      ...(config.clusterId === null ? {} : { clusterId: config.clusterId }),
+      configFor: (topic) =>
+        topic === metadataTopicName ? metadataLogConfig : toLogConfig(new Map(), config.statics),
+    })
+    try {
+      return await Broker.#startOn(runtime, config, logger, directory)
+    } catch (error) {
+      await directory.close().catch(() => {})
+      throw error
+    }
+  }
+
+  static async #startOn(
+    runtime: Runtime,
+    config: BrokerConfig,
+    logger: Logger,
+    directory: LogDirectory,
+  ): Promise<Broker> {
+    const { clusterId, directoryId } = directory
+    const metadataLog =
+      directory.logs.get(metadataLogName) ??
+      (await directory.createLog(metadataTopicName, 0, metadataTopicId, metadataLogConfig))
+    const { nodeId, statics: defaults } = config
+    const controller = await Controller.open(runtime, metadataLog, {
+      nodeId,
+      clusterId,
+      logger,
+      defaults,
+      directoryId,
+    })
+    const partitions: Partitions = new Partitions({
+      directory,
+      image: controller.image,
+      defaults,
+      logger,
+      topicsDeleted: (names) => coordinator.onTopicsDeleted(names),
+    })
+    const coordinator = new GroupCoordinator(runtime, {
+      logger,
+      config: groupConfig(config),
+      offsetsLog: (index) => partitions.find(offsetsTopicName, index)?.log ?? null,
+      partitionCount: () =>
+        controller.image.topics.get(offsetsTopicName)?.partitions.length ??
+        config.number('offsets.topic.num.partitions'),
+    })
+    await partitions.load()
+    controller.onChange((delta) => partitions.apply(delta))
+    await coordinator.start()
+
+    const log = new RateLimitedLog(runtime.clock, logger)
+    const node: AdvertisedNode & { port: number } = {
+      nodeId,
+      host: config.advertised.host,
+      port: config.advertised.port,
+    }
+    const services: Services = {
+      runtime,
+      config,
+      logger,
+      log,
+      directory,
+      controller,
+      producerIds: new ProducerIds(() => controller.allocateProducerIds()),
+      coordinator,
+      partitions,
+      purgatory: new Purgatory(runtime.clock),
+      diskGate: new DiskGate(runtime.disk, runtime.clock),
+      topicCreator: new TopicCreator(controller, config, logger),
+      node,
+    }
+    const dispatcher = new Dispatcher(services, routes)
+    const { network, clock } = runtime
+    const server = new Server({
+      network,
+      clock,
+      logger,
+      log,
+      config,
+      dispatch: (exchange) => dispatcher.dispatch(exchange),
+    })
+    let ready = (): void => {}
+    const address = await server.listen(config.listen, new Promise<void>((resolve) => (ready = resolve)))
+    if (node.port === 0) node.port = address.port
+    try {
+      await controller.registerBroker([endpoint(node)])
+    } catch (error) {
+      await server.close(0)
+      throw error
+    }
+    const background = new Background(clock, logger)
+    background.every('retention', config.number('log.retention.check.interval.ms'), () =>
+      directory.retention(),
+    )
+    background.every('checkpoint', config.number('log.flush.offset.checkpoint.interval.ms'), async () => {
+      await partitions.retryMissing()
+      await directory.checkpoint()
+    })
+    ready()
+    return new Broker(address, services, server, background)
+  }
+
+  /** What it is doing, for tests and figures. */
+  get load(): BrokerLoad {
+    return {
+      connections: this.#server.connectionCount,
+      requestBytes: this.#server.pool.usedBytes,
+      waitingFetches: this.#services.purgatory.size,
+      waitingForDisk: this.#services.diskGate.waiting,
+    }
+  }
+
+  /** Accepts no more, answers what is in flight (for up to 5 s), then closes every log cleanly. */
+  async close(): Promise<void> {
+    await this.#background.close()
+    await this.#server.close(closeGraceMs)
+    await this.#services.coordinator.close()
+    await this.#services.controller.close()
+    await this.#services.directory.close()
+  }
+}
+
+/** Gauges of a broker. */
+export interface BrokerLoad {
+  readonly connections: number
+  /** Request bytes in memory. */
+  readonly requestBytes: number
+  readonly waitingFetches: number
+  /** Produce requests that wait for room in the disk's queue. */
+  readonly waitingForDisk: number
+}
+
+function endpoint({ host, port }: AdvertisedNode): Endpoint {
+  return { name: 'PLAINTEXT', host, port, securityProtocol: plaintext }
+}
+
+function groupConfig(config: BrokerConfig): GroupCoordinatorConfig {
+  return {
+    ...defaultGroupCoordinatorConfig,
+    groupMinSessionTimeoutMs: config.number('group.min.session.timeout.ms'),
+    groupMaxSessionTimeoutMs: config.number('group.max.session.timeout.ms'),
+    groupInitialRebalanceDelayMs: config.number('group.initial.rebalance.delay.ms'),
+    groupMaxSize: config.number('group.max.size'),
+    offsetMetadataMaxBytes: config.number('offset.metadata.max.bytes'),
+    offsetsRetentionMs: config.number('offsets.retention.minutes') * 60_000,
+    offsetsRetentionCheckIntervalMs: config.number('offsets.retention.check.interval.ms'),
+  }
+}

@@ -1,0 +1,194 @@
+/** How the text of a setting is read. */
+export type ConfigType = 'boolean' | 'int' | 'long' | 'string' | 'list'
+
+/** One setting of the broker. */
+export interface ConfigDefinition {
+  readonly type: ConfigType
+  /** As text; null when there is none. */
+  readonly default: string | null
+  /** Smallest and largest number allowed, both inclusive. */
+  readonly min?: number
+  readonly max?: number
+  /** The texts allowed. */
+  readonly oneOf?: readonly string[]
+  readonly documentation: string
+}
+
+const maxInt = 2 ** 31 - 1
+const day = 24 * 3600 * 1000
+
+/**
+ * Every setting that the broker honours beside the defaults of topics (those stand in the controller's table of
+ * topic configs), under Kafka's name and with Kafka's default, or under `cordwood.` where Kafka has nothing like
+ * it. What is in neither table is refused, never accepted and ignored.
+ * Source: Kafka documentation, "Broker Configs".
+ */
+export const brokerConfigTable = {
+  'node.id': { type: 'int', default: '1', min: 0, max: maxInt, documentation: 'The number of this node.' },
+  'cordwood.cluster.id': {
+    type: 'string',
+    default: null,
+    documentation: 'The cluster that the data directory must belong to; a new directory gets a random one.',
+  },
+  listeners: {
+    type: 'list',
+    default: 'PLAINTEXT://127.0.0.1:9092',
+    documentation: 'Where to listen, PLAINTEXT://HOST:PORT. Port 0 takes a free one.',
+  },
+  'advertised.listeners': {
+    type: 'list',
+    default: null,
+    documentation: 'The address that clients are told to connect to; by default the one of listeners.',
+  },
+  'log.dirs': { type: 'list', default: './cordwood-data', documentation: 'The data directory.' },
+  'num.partitions': {
+    type: 'int',
+    default: '1',
+    min: 1,
+    max: maxInt,
+    documentation: 'Partitions of a topic that is created without saying how many.',
+  },
+  'default.replication.factor': {
+    type: 'int',
+    default: '1',
+    min: 1,
+    max: 1,
+    documentation: 'Replicas of a topic that is created without saying how many.',
+  },
+  'auto.create.topics.enable': {
+    type: 'boolean',
+    default: 'true',
+    documentation: 'Whether asking for a topic that is not there creates it.',
+  },
+  'delete.topic.enable': {
+    type: 'boolean',
+    default: 'true',
+    documentation: 'Whether topics may be deleted.',
+  },
+  'log.retention.check.interval.ms': {
+    type: 'long',
+    default: '300000',
+    min: 1,
+    max: maxInt,
+    documentation: 'Milliseconds between two looks for segments to delete.',
+  },
+  'log.flush.offset.checkpoint.interval.ms': {
+    type: 'int',
+    default: '60000',
+    min: 1,
+    max: maxInt,
+    documentation: 'Milliseconds between two checkpoints of the recovery points.',
+  },
+  'producer.id.expiration.ms': {
+    type: 'int',
+    default: String(day),
+    min: 1,
+    max: maxInt,
+    documentation: 'How long the sequence numbers of an idle producer are remembered.',
+  },
+  'queued.max.request.bytes': {
+    type: 'long',
+    default: '268435456',
+    min: 1048576,
+    documentation: 'Bytes of all requests in flight; no socket is read beyond that.',
+  },
+  'socket.request.max.bytes': {
+    type: 'int',
+    default: '104857600',
+    min: 1,
+    max: maxInt,
+    documentation: 'The largest request.',
+  },
+  'fetch.max.bytes': {
+    type: 'int',
+    default: '57671680',
+    min: 1024,
+    max: maxInt,
+    documentation: 'The largest answer to a fetch request, unless one batch is larger.',
+  },
+  'connections.max.idle.ms': {
+    type: 'long',
+    default: '600000',
+    min: 1,
+    documentation: 'Milliseconds after which an idle connection is closed.',
+  },
+  'max.connections': {
+    type: 'int',
+    default: String(maxInt),
+    min: 0,
+    max: maxInt,
+    documentation: 'Connections open at the same time; more are closed at once.',
+  },
+  'offsets.topic.num.partitions': {
+    type: 'int',
+    default: '50',
+    min: 1,
+    max: maxInt,
+    documentation: 'Partitions of __consumer_offsets.',
+  },
+  'offsets.topic.segment.bytes': {
+    type: 'int',
+    default: '104857600',
+    min: 1,
+    max: maxInt,
+    documentation: 'The size at which a new segment of __consumer_offsets begins.',
+  },
+  'offsets.retention.minutes': {
+    type: 'int',
+    default: '10080',
+    min: 1,
+    max: maxInt,
+    documentation: 'How long the offsets of a group without members are kept.',
+  },
+  'offsets.retention.check.interval.ms': {
+    type: 'long',
+    default: '600000',
+    min: 1,
+    max: maxInt,
+    documentation: 'Milliseconds between two looks for offsets to forget.',
+  },
+  'offset.metadata.max.bytes': {
+    type: 'int',
+    default: '4096',
+    min: 0,
+    max: maxInt,
+    documentation: 'The longest text that may go with a committed offset.',
+  },
+  'group.initial.rebalance.delay.ms': {
+    type: 'int',
+    default: '3000',
+    min: 0,
+    max: maxInt,
+    documentation: 'How long the first rebalance of a group waits for more members.',
+  },
+  'group.min.session.timeout.ms': {
+    type: 'int',
+    default: '6000',
+    min: 0,
+    max: maxInt,
+    documentation: 'The shortest session timeout that a member may ask for.',
+  },
+  'group.max.session.timeout.ms': {
+    type: 'int',
+    default: '1800000',
+    min: 0,
+    max: maxInt,
+    documentation: 'The longest session timeout that a member may ask for.',
+  },
+  'group.max.size': {
+    type: 'int',
+    default: String(maxInt),
+    min: 1,
+    max: maxInt,
+    documentation: 'Members of one group.',
+  },
+} as const satisfies Record<string, ConfigDefinition>
+
+/** The name of a setting. */
+export type BrokerConfigName = keyof typeof brokerConfigTable
+
+/** Kafka's other spellings of the same settings. */
+export const brokerConfigSynonyms: ReadonlyMap<string, BrokerConfigName> = new Map([
+  ['broker.id', 'node.id'],
+  ['log.dir', 'log.dirs'],
+])

@@ -1,0 +1,339 @@
+import { partBytes, type SendPart } from '../model/fileRange.ts'
+import type { Clock } from '../runtime/clock.ts'
+import type { Connection, ConnectionHandler } from '../runtime/network.ts'
+import { Exchange, type ExchangeOwner } from './exchange.ts'
+import { readFrameSize, whatIsIt } from './frames.ts'
+import type { RateLimitedLog } from './rateLimitedLog.ts'
+import type { PoolWaiter, RequestBytes, RequestPool } from './requestPool.ts'
+
+/** The bounds of one connection. */
+export interface ConnectionLimits {
+  /** `socket.request.max.bytes`: the largest request, without its size field. */
+  readonly maxRequestBytes: number
+  /** Requests that may wait for their answer before the next one is read. */
+  readonly maxInFlight: number
+  /** Response bytes in memory that the client has not taken, above which nothing more is read from it. */
+  readonly maxUnsentBytes: number
+  /** `connections.max.idle.ms`. */
+  readonly maxIdleMs: number
+  /** Within which a frame's size must arrive once its first byte has, and a client that said goodbye must go. */
+  readonly headerMs: number
+  /** The longest pause inside a frame. */
+  readonly stallMs: number
+}
+
+/** What all connections of a broker share. */
+export interface ConnectionServices {
+  readonly clock: Clock
+  readonly log: RateLimitedLog
+  readonly pool: RequestPool
+  readonly limits: ConnectionLimits
+  /** Carries out one request; settles the exchange now or later and never throws. */
+  dispatch(exchange: Exchange): void
+  /** Called once, when the connection is gone. */
+  gone(connection: ClientConnection): void
+}
+
+/** Why nothing is read at the moment; a set of bits. */
+const Blocked = { held: 1, pool: 2, inFlight: 4, unsent: 8 } as const
+
+/**
+ * One client: cuts the stream into requests, hands them on in order, sends the responses in that same order.
+ * Requests may overlap (a produce request is appended while the one before it is being flushed) unless one
+ * holds the others back. What it keeps in memory is bounded: requests by the shared pool and `maxInFlight`,
+ * responses by `maxUnsentBytes`, and one chunk that arrived before reading could be stopped.
+ */
+export class ClientConnection implements ConnectionHandler, ExchangeOwner, PoolWaiter {
+  readonly remoteHost: string
+  readonly #socket: Connection
+  readonly #services: ConnectionServices
+  readonly #sizeField = new Uint8Array(4)
+  #sizeFieldBytes = 0
+  #isFirstFrame = true
+  /** The request that is arriving. */
+  #request: RequestBytes | null = null
+  #requestBytes = 0
+  /** How much memory is asked of the pool while `Blocked.pool`. */
+  lengthBytes = 0
+  /** What arrived while nothing could be read. */
+  #stash: Uint8Array | null = null
+  readonly #exchanges: Exchange[] = []
+  #blocked = 0
+  #holds = 0
+  #isPaused = false
+  #isParsing = false
+  #unsentMemoryBytes = 0
+  #seenUnsentBytes = 0
+  #state: 'open' | 'ending' | 'closed' = 'open'
+  #activeMs: number
+  #endingMs = 0
+
+  constructor(socket: Connection, services: ConnectionServices) {
+    this.#socket = socket
+    this.#services = services
+    this.remoteHost = socket.remote.host
+    this.#activeMs = services.clock.monotonicMs()
+  }
+
+  /** Begins to read. */
+  start(): void {
+    this.#socket.start(this)
+  }
+
+  /** Requests without an answer yet. */
+  get inFlight(): number {
+    return this.#exchanges.length
+  }
+
+  data(chunk: Uint8Array): void {
+    if (this.#state !== 'open') return
+    this.#activeMs = this.#services.clock.monotonicMs()
+    if (this.#blocked !== 0 || this.#isParsing || this.#stash) {
+      this.#stash = this.#stash ? Buffer.concat([this.#stash, chunk]) : Buffer.from(chunk)
+      if (this.#blocked !== 0) this.#pause()
+      return
+    }
+    const read = this.#parse(chunk)
+    if (read < chunk.length && this.#state === 'open') {
+      this.#stash = Buffer.from(chunk.subarray(read))
+      this.#pause()
+    }
+  }
+
+  /** The client says goodbye: what it still waits for is answered at once, then the connection ends. */
+  end(): void {
+    this.#finish()
+  }
+
+  drain(): void {
+    this.#activeMs = this.#services.clock.monotonicMs()
+    this.#unsentMemoryBytes = 0
+    this.#unblock(Blocked.unsent)
+  }
+
+  close(_error: Error | null): void {
+    if (this.#state === 'closed') return
+    this.#state = 'closed'
+    this.#dropArriving()
+    this.#services.gone(this)
+    for (const exchange of [...this.#exchanges]) exchange.close()
+  }
+
+  /** Closes now; requests that are being carried out are, but nobody hears of it. */
+  destroy(): void {
+    this.#socket.destroy()
+    this.close(null)
+  }
+
+  /** Takes no more requests, answers those it has, then closes. */
+  finish(): void {
+    this.#finish()
+  }
+
+  /** Closes a connection that is idle, or slow in a way that only an attacker or a dead client is. */
+  check(nowMs: number): void {
+    const { limits, log } = this.#services
+    if (this.#state === 'ending') {
+      if (nowMs - this.#endingMs > limits.headerMs) this.destroy()
+      return
+    }
+    const unsentBytes = this.#socket.unsentBytes
+    if (unsentBytes !== this.#seenUnsentBytes) {
+      // A slow reader is alive as long as it takes something.
+      this.#seenUnsentBytes = unsentBytes
+      this.#activeMs = nowMs
+    }
+    const quietMs = nowMs - this.#activeMs
+    if ((this.#blocked & ~Blocked.unsent) !== 0) return
+    if (this.#sizeFieldBytes > 0 && quietMs > limits.headerMs) {
+      log.warn('slowHeader', 'closed a connection that did not finish the size of a request', this.#who())
+      this.destroy()
+    } else if (this.#request && quietMs > limits.stallMs) {
+      log.warn('slowRequest', 'closed a connection that stopped in the middle of a request', this.#who())
+      this.destroy()
+    } else if (quietMs > limits.maxIdleMs && this.#exchanges.length === 0) {
+      this.destroy()
+    }
+  }
+
+  /** The pool has memory for the request that is arriving. */
+  granted(request: RequestBytes): void {
+    this.#request = request
+    this.#requestBytes = 0
+    this.#activeMs = this.#services.clock.monotonicMs()
+    this.#unblock(Blocked.pool)
+  }
+
+  settled(_exchange: Exchange): void {
+    if (!this.#isParsing) this.#sendSettled()
+  }
+
+  held(): void {
+    this.#holds += 1
+    this.#blocked |= Blocked.held
+  }
+
+  proceeded(): void {
+    this.#holds -= 1
+    if (this.#holds === 0) this.#unblock(Blocked.held)
+  }
+
+  fail(reason: string): void {
+    if (this.#state === 'closed') return
+    this.#services.log.warn(`fail:${reason.slice(0, 60)}`, `closed a connection: ${reason}`, this.#who())
+    this.destroy()
+  }
+
+  #who(): { readonly remote: string } {
+    return { remote: `${this.remoteHost}:${this.#socket.remote.port}` }
+  }
+
+  /** Takes requests out of `chunk` as far as it may; returns the number of bytes used up. */
+  #parse(chunk: Uint8Array): number {
+    this.#isParsing = true
+    let position = 0
+    while (this.#blocked === 0 && this.#state === 'open' && position < chunk.length) {
+      position = this.#request ? this.#fill(chunk, position) : this.#readSize(chunk, position)
+    }
+    this.#isParsing = false
+    this.#sendSettled()
+    return position
+  }
+
+  #readSize(chunk: Uint8Array, from: number): number {
+    const count = Math.min(4 - this.#sizeFieldBytes, chunk.length - from)
+    for (let at = 0; at < count; at++) this.#sizeField[this.#sizeFieldBytes + at] = chunk[from + at]!
+    this.#sizeFieldBytes += count
+    if (this.#sizeFieldBytes < 4) return from + count
+    this.#sizeFieldBytes = 0
+    const lengthBytes = readFrameSize(this.#sizeField)
+    if (lengthBytes < 0 || lengthBytes > this.#services.limits.maxRequestBytes) {
+      this.#refuseSize(lengthBytes)
+      return chunk.length
+    }
+    this.#isFirstFrame = false
+    this.#request = this.#services.pool.take(lengthBytes)
+    this.#requestBytes = 0
+    if (!this.#request) {
+      this.lengthBytes = lengthBytes
+      this.#blocked |= Blocked.pool
+      this.#services.pool.wait(this)
+    } else if (lengthBytes === 0) {
+      this.#complete()
+    }
+    return from + count
+  }
+
+  #fill(chunk: Uint8Array, from: number): number {
+    const target = this.#request!.bytes
+    const count = Math.min(target.length - this.#requestBytes, chunk.length - from)
+    target.set(
+      from === 0 && count === chunk.length ? chunk : chunk.subarray(from, from + count),
+      this.#requestBytes,
+    )
+    this.#requestBytes += count
+    if (this.#requestBytes === target.length) this.#complete()
+    return from + count
+  }
+
+  #complete(): void {
+    const exchange = new Exchange(this, this.#request!)
+    this.#request = null
+    this.#exchanges.push(exchange)
+    if (this.#exchanges.length >= this.#services.limits.maxInFlight) this.#blocked |= Blocked.inFlight
+    this.#services.dispatch(exchange)
+    if (this.#exchanges[0]?.isSettled) this.#sendSettledSoon()
+  }
+
+  /** While many requests of one chunk are answered at once, their responses leave together. */
+  #sendSettledSoon(): void {
+    if (this.#exchanges.length >= this.#services.limits.maxInFlight) this.#sendSettled()
+  }
+
+  #refuseSize(lengthBytes: number): void {
+    const { answer, description } = whatIsIt(
+      this.#sizeField,
+      lengthBytes,
+      this.#services.limits.maxRequestBytes,
+    )
+    this.#services.log.warn(`size:${answer !== null}`, `closed a connection: ${description}`, this.#who())
+    if (!answer || !this.#isFirstFrame) {
+      this.destroy()
+      return
+    }
+    this.#socket.send([answer])
+    this.#finish()
+  }
+
+  #sendSettled(): void {
+    const exchanges = this.#exchanges
+    if (!exchanges[0]?.isSettled) return
+    let parts: readonly SendPart[] | null = null
+    let count = 0
+    while (count < exchanges.length && exchanges[count]!.isSettled) {
+      const next = exchanges[count]!.parts
+      if (next) parts = parts ? [...parts, ...next] : next
+      count += 1
+    }
+    exchanges.splice(0, count)
+    if (this.#state === 'closed') return
+    if (parts) this.#send(parts)
+    if (this.#state === 'ending' && exchanges.length === 0) this.#socket.end()
+    else if (exchanges.length < this.#services.limits.maxInFlight) this.#unblock(Blocked.inFlight)
+  }
+
+  #send(parts: readonly SendPart[]): void {
+    this.#activeMs = this.#services.clock.monotonicMs()
+    this.#socket.send(parts)
+    if (this.#socket.unsentBytes === 0) {
+      this.#unsentMemoryBytes = 0
+      return
+    }
+    for (const part of parts) if (part instanceof Uint8Array) this.#unsentMemoryBytes += partBytes(part)
+    if (this.#unsentMemoryBytes > this.#services.limits.maxUnsentBytes) this.#blocked |= Blocked.unsent
+  }
+
+  #unblock(bit: number): void {
+    if ((this.#blocked & bit) === 0) return
+    this.#blocked &= ~bit
+    if (this.#blocked !== 0 || this.#isParsing || this.#state !== 'open') return
+    while (this.#stash && this.#blocked === 0 && this.#state === 'open') {
+      const stash: Uint8Array = this.#stash
+      // Parsing may hand over control to code that ends up here again; nothing may be read twice.
+      this.#stash = null
+      const read = this.#parse(stash)
+      if (read < stash.length) this.#stash = this.#rest(stash.subarray(read))
+    }
+    if (this.#blocked === 0 && this.#isPaused && this.#state === 'open') {
+      this.#isPaused = false
+      this.#socket.resume()
+    }
+  }
+
+  #rest(unread: Uint8Array): Uint8Array {
+    const later: Uint8Array | null = this.#stash
+    return later ? Buffer.concat([unread, later]) : unread
+  }
+
+  #pause(): void {
+    if (this.#isPaused) return
+    this.#isPaused = true
+    this.#socket.pause()
+  }
+
+  #finish(): void {
+    if (this.#state !== 'open') return
+    this.#state = 'ending'
+    this.#endingMs = this.#services.clock.monotonicMs()
+    this.#dropArriving()
+    for (const exchange of [...this.#exchanges]) exchange.close()
+    if (this.#exchanges.length === 0) this.#socket.end()
+  }
+
+  #dropArriving(): void {
+    this.#services.pool.cancel(this)
+    this.#request?.release()
+    this.#request = null
+    this.#stash = null
+  }
+}

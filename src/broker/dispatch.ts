@@ -1,0 +1,143 @@
+import { EngineError } from '../model/errors.ts'
+import type { SendPart } from '../model/fileRange.ts'
+import { type AnyApi, apiKeys } from '../protocol/apiKeys.ts'
+import {
+  decodeRequestBody,
+  decodeRequestHeader,
+  encodeResponse,
+  type RequestHeader,
+  unsupportedApiVersionsResponse,
+} from '../protocol/headers.ts'
+import { type Infer, type InferInput, inRange } from '../protocol/schema.ts'
+import type { Exchange } from './exchange.ts'
+import { type RequestContext, type Services, wireError } from './services.ts'
+
+/** What a handler gives back: the body of the response, or null for none at all. */
+export type Answer<A extends AnyApi> = InferInput<A['response']> | null
+
+/** Carries out the requests of one API. */
+export type Handler<A extends AnyApi> = (
+  services: Services,
+  context: RequestContext,
+  request: Infer<A['request']>,
+) => Answer<A> | Promise<Answer<A>>
+
+/** An API and who carries it out. */
+export interface Route<A extends AnyApi = AnyApi> {
+  readonly api: A
+  readonly handle: Handler<A>
+  /**
+   * Whether the next request of the same connection may begin before this one is answered. Otherwise a promise
+   * holds it back, so that a client finds the effect of what it asked for before.
+   */
+  readonly overlaps: boolean
+}
+
+/** One entry of the dispatch table. */
+export function route<A extends AnyApi>(
+  api: A,
+  handle: Handler<A>,
+  options: { overlaps?: boolean } = {},
+): Route {
+  return { api, handle, overlaps: options.overlaps ?? false } as unknown as Route
+}
+
+/** Finds the handler of each request and sends what it answers. */
+export class Dispatcher {
+  readonly #services: Services
+  readonly #routes = new Map<number, Route>()
+
+  constructor(services: Services, routes: readonly Route[]) {
+    this.#services = services
+    for (const each of routes) this.#routes.set(each.api.key, each)
+  }
+
+  /** Carries out the request of `exchange`; settles it now or later, whatever happens. */
+  dispatch(exchange: Exchange): void {
+    let header: RequestHeader
+    try {
+      header = decodeRequestHeader(exchange.requestBytes)
+    } catch (error) {
+      exchange.fail(`its request header is malformed: ${messageOf(error)}`)
+      return
+    }
+    const found = this.#routes.get(header.apiKey)
+    const version = header.apiVersion
+    if (!found || version < found.api.min || version > found.api.max) {
+      this.#refuse(exchange, header)
+      return
+    }
+    let request: Infer<AnyApi['request']>
+    try {
+      request = decodeRequestBody(found.api, header, exchange.requestBytes)
+    } catch (error) {
+      exchange.fail(
+        `its request (API ${header.apiKey}, version ${version}) is malformed: ${messageOf(error)}`,
+      )
+      return
+    }
+    const context = { exchange, apiVersion: version, clientId: header.clientId }
+    let answer: Answer<AnyApi> | Promise<Answer<AnyApi>>
+    try {
+      answer = found.handle(this.#services, context, request)
+    } catch (error) {
+      this.#failed(exchange, found.api, header, error)
+      return
+    }
+    if (!(answer instanceof Promise)) {
+      this.#respond(exchange, found.api, header, answer)
+      return
+    }
+    if (!found.overlaps) exchange.hold()
+    answer.then(
+      (late) => this.#respond(exchange, found.api, header, late),
+      (error) => this.#failed(exchange, found.api, header, error),
+    )
+  }
+
+  #respond(exchange: Exchange, api: AnyApi, header: RequestHeader, answer: Answer<AnyApi>): void {
+    if (answer === null) {
+      exchange.skip()
+      return
+    }
+    if (exchange.isSettled) return
+    let parts: SendPart[]
+    try {
+      parts = encodeResponse(api, header.apiVersion, header.correlationId, answer)
+    } catch (error) {
+      wireError(
+        this.#services,
+        error instanceof EngineError ? new Error(error.message, { cause: error }) : error,
+      )
+      exchange.fail(`the answer to it (API ${api.key}, version ${header.apiVersion}) cannot be encoded`)
+      return
+    }
+    exchange.answer(parts)
+  }
+
+  /** A handler threw: the last resort, since most errors concern one of several things asked for. */
+  #failed(exchange: Exchange, api: AnyApi, header: RequestHeader, error: unknown): void {
+    const { errorCode } = wireError(this.#services, error)
+    const field = api.response.fields.errorCode
+    if (field && inRange(field.versions, header.apiVersion)) {
+      this.#respond(exchange, api, header, { errorCode } as Answer<AnyApi>)
+    } else {
+      exchange.fail(`a request of API ${api.key} failed: ${messageOf(error)}`)
+    }
+  }
+
+  #refuse(exchange: Exchange, header: RequestHeader): void {
+    const { apiVersions } = apiKeys
+    if (header.apiKey === apiVersions.key) {
+      exchange.answer(encodeResponse(apiVersions, 0, header.correlationId, unsupportedApiVersionsResponse))
+    } else {
+      exchange.fail(
+        `it asked for API ${header.apiKey} in version ${header.apiVersion}, which is not implemented`,
+      )
+    }
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}

@@ -1,0 +1,111 @@
+import type { SendPart } from '../model/fileRange.ts'
+import type { RequestBytes } from './requestPool.ts'
+
+/** What an exchange tells the connection that it belongs to. */
+export interface ExchangeOwner {
+  /** For messages: who sent the request. */
+  readonly remoteHost: string
+  /** The exchange has its answer, or needs none. */
+  settled(exchange: Exchange): void
+  /** No further request of the connection may be looked at before `proceeded`. */
+  held(): void
+  proceeded(): void
+  /** Gives the connection up; what was answered before is still sent. */
+  fail(reason: string): void
+}
+
+/**
+ * One request of a connection and the place of its response in the order of responses. Whatever happens, it is
+ * settled exactly once: by `answer`, `skip` or `fail`; later calls do nothing.
+ */
+export class Exchange {
+  readonly #owner: ExchangeOwner
+  readonly #request: RequestBytes
+  #held = false
+  #closed = false
+  #onClose: (() => void) | null = null
+  /** The whole response frame; null before there is one, and for a request that gets none. */
+  parts: readonly SendPart[] | null = null
+  isSettled = false
+
+  constructor(owner: ExchangeOwner, request: RequestBytes) {
+    this.#owner = owner
+    this.#request = request
+  }
+
+  /** The request without its size: valid until `releaseRequest`. */
+  get requestBytes(): Uint8Array {
+    return this.#request.bytes
+  }
+
+  /** The host that the request came from. */
+  get remoteHost(): string {
+    return this.#owner.remoteHost
+  }
+
+  /** Whether the client has gone. Its requests are still carried out, but waiting for anything is pointless. */
+  get isClosed(): boolean {
+    return this.#closed
+  }
+
+  /** Gives the request's memory to the next one: nothing decoded from it may be looked at afterwards. */
+  releaseRequest(): void {
+    this.#request.release()
+  }
+
+  /** Makes later requests of this connection wait until `proceed`, or until this one is settled. */
+  hold(): void {
+    if (this.#held || this.isSettled) return
+    this.#held = true
+    this.#owner.held()
+  }
+
+  /** Ends `hold`. */
+  proceed(): void {
+    if (!this.#held) return
+    this.#held = false
+    this.#owner.proceeded()
+  }
+
+  /** Calls `listener` (one at a time; null takes it away) when the client goes before this is settled. */
+  onClose(listener: (() => void) | null): void {
+    this.#onClose = listener
+    if (listener && this.#closed) this.close()
+  }
+
+  /** Called by the connection when the client has gone. */
+  close(): void {
+    this.#closed = true
+    const listener = this.#onClose
+    this.#onClose = null
+    listener?.()
+  }
+
+  /** Settles with the response frame, size included. */
+  answer(parts: readonly SendPart[]): void {
+    if (this.isSettled) return
+    this.parts = parts
+    this.#settle()
+  }
+
+  /** Settles without a response (`acks=0`). */
+  skip(): void {
+    this.#settle()
+  }
+
+  /** Settles by giving the connection up, for requests that cannot be answered. */
+  fail(reason: string): void {
+    if (this.isSettled) return
+    this.#owner.fail(reason)
+    this.#settle()
+  }
+
+  #settle(): void {
+    if (this.isSettled) return
+    this.isSettled = true
+    this.#onClose = null
+    this.#request.release()
+    this.#owner.settled(this)
+    this.proceed()
+  }
+}

@@ -1,0 +1,60 @@
+import { EngineError } from '../../model/errors.ts'
+import type { apiKeys } from '../../protocol/apiKeys.ts'
+import type { Handler } from '../dispatch.ts'
+import type { Partition } from '../partition.ts'
+import { type Services, wireError } from '../services.ts'
+
+type Apis = typeof apiKeys
+
+const EndpointType = { brokers: 1, controllers: 2 } as const
+
+/** DescribeCluster: this broker, under its advertised address. */
+export const handleDescribeCluster: Handler<Apis['describeCluster']> = (services, _context, request) => {
+  const { endpointType } = request
+  if (endpointType !== EndpointType.brokers) {
+    const code =
+      endpointType === EndpointType.controllers ? 'mismatchedEndpointType' : 'unsupportedEndpointType'
+    const text = 'This listener belongs to a broker: ask it for brokers.'
+    return { ...wireError(services, new EngineError(code, text)), endpointType }
+  }
+  const { nodeId, host, port } = services.node
+  const { clusterId } = services.controller.image
+  return { clusterId, controllerId: nodeId, brokers: [{ brokerId: nodeId, host, port }] }
+}
+
+/** DescribeLogDirs: the size of each log, and the room of the file system. */
+export const handleDescribeLogDirs: Handler<Apis['describeLogDirs']> = async (
+  services,
+  _context,
+  request,
+) => {
+  const path = services.config.directory
+  const byTopic = new Map<string, Partition[]>()
+  for (const partition of asked(services, request.topics)) {
+    const partitions = byTopic.get(partition.topic)
+    if (partitions) partitions.push(partition)
+    else byTopic.set(partition.topic, [partition])
+  }
+  const { freeBytes, totalBytes } = await services.runtime.disk.space(path)
+  const topics = [...byTopic].map(([name, partitions]) => ({
+    name,
+    partitions: partitions.map(({ index, log }) => ({ partitionIndex: index, partitionSize: log.sizeBytes })),
+  }))
+  return { results: [{ logDir: path, topics, totalBytes, usableBytes: freeBytes }] }
+}
+
+function* asked(
+  services: Services,
+  topics: readonly { readonly topic: string; readonly partitions: readonly number[] }[] | null,
+): Iterable<Partition> {
+  if (topics === null) {
+    yield* services.partitions.all()
+    return
+  }
+  for (const { topic, partitions } of topics) {
+    for (const index of partitions) {
+      const partition = services.partitions.find(topic, index)
+      if (partition) yield partition
+    }
+  }
+}

@@ -1,0 +1,134 @@
+import type { apiKeys } from '../../protocol/apiKeys.ts'
+import type { Infer } from '../../protocol/schema.ts'
+import type { Answer } from '../dispatch.ts'
+import { FetchWait, type WatchedPartition } from '../purgatory.ts'
+import type { RequestContext, Services } from '../services.ts'
+import { FetchItem } from './fetchItem.ts'
+
+type FetchApi = (typeof apiKeys)['fetch']
+type FetchRequest = Infer<FetchApi['request']>
+type FetchAnswer = Answer<FetchApi>
+
+const fetchSessionIdNotFound = 70
+
+/**
+ * Fetch: where the batches lie, not the batches themselves. Waits for `minBytes` up to `maxWaitMs` without
+ * polling. Sessions (KIP-227) are answered with id 0, which tells the client to send full requests.
+ */
+export function handleFetch(
+  services: Services,
+  context: RequestContext,
+  request: FetchRequest,
+): FetchAnswer | Promise<FetchAnswer> {
+  const { exchange } = context
+  // The request holds no bytes that are looked at later.
+  exchange.releaseRequest()
+  if (request.sessionId !== 0) return { errorCode: fetchSessionIdNotFound }
+  if (request.isolationLevel !== 0 && request.isolationLevel !== 1) {
+    exchange.fail(`there is no isolation level ${request.isolationLevel}`)
+    return null
+  }
+  const fetch = new Fetch(services, context, request)
+  return fetch.run()
+}
+
+/** Where the next fetch begins to look, so that with a small limit every partition gets its turn. */
+let turn = 0
+
+class Fetch {
+  readonly #services: Services
+  readonly #context: RequestContext
+  readonly #request: FetchRequest
+  readonly #items: FetchItem[] = []
+  readonly #response: FetchAnswer
+  readonly #firstItem: number
+  /** Bytes found, and whether an error asks for an answer at once. */
+  #bytes = 0
+  #isUrgent = false
+
+  constructor(services: Services, context: RequestContext, request: FetchRequest) {
+    this.#services = services
+    this.#context = context
+    this.#request = request
+    const responses = request.topics.map(({ topic, partitions }) => ({
+      topic,
+      partitions: partitions.map((position) => {
+        const item = new FetchItem(services, topic, position)
+        this.#items.push(item)
+        return item
+      }),
+    }))
+    this.#response = { responses }
+    turn = (turn + 1) % 0x4000_0000
+    this.#firstItem = turn % Math.max(1, this.#items.length)
+  }
+
+  run(): FetchAnswer | Promise<FetchAnswer> {
+    const read = this.#read()
+    return read === null ? this.#afterRead() : read.then(() => this.#afterRead())
+  }
+
+  #afterRead(): FetchAnswer | Promise<FetchAnswer> {
+    const { maxWaitMs, minBytes } = this.#request
+    const isEnough = this.#bytes >= minBytes || this.#isUrgent || this.#items.length === 0
+    if (isEnough || maxWaitMs <= 0 || this.#context.exchange.isClosed) return this.#response
+    return new Promise((resolve, reject) => this.#wait(resolve, reject))
+  }
+
+  #wait(resolve: (answer: FetchAnswer) => void, reject: (error: unknown) => void): void {
+    const { maxWaitMs, minBytes } = this.#request
+    const { exchange } = this.#context
+    const wait = new FetchWait(this.#services.purgatory, minBytes, () => {
+      exchange.onClose(null)
+      if (exchange.isClosed) {
+        resolve(this.#response)
+        return
+      }
+      const read = this.#read()
+      if (read === null) resolve(this.#response)
+      else read.then(() => resolve(this.#response), reject)
+    })
+    const watched: WatchedPartition[] = []
+    let isStale = false
+    for (const item of this.#items) {
+      if (item.partition === null) continue
+      watched.push(item.watchedBy(wait))
+      isStale ||= item.isStale
+    }
+    wait.start(watched, this.#bytes, maxWaitMs)
+    exchange.onClose(() => wait.wake())
+    // Records that came while an index was being loaded would otherwise only be seen with the next ones.
+    if (isStale) wait.wake()
+  }
+
+  /** Reads every partition within the limits; null when that needed no waiting. */
+  #read(): Promise<void> | null {
+    this.#bytes = 0
+    this.#isUrgent = false
+    return this.#readFrom(0)
+  }
+
+  #readFrom(first: number): Promise<void> | null {
+    const count = this.#items.length
+    const limitBytes = Math.min(this.#request.maxBytes, this.#services.config.number('fetch.max.bytes'))
+    for (let nth = first; nth < count; nth++) {
+      const item = this.#items[(this.#firstItem + nth) % count]!
+      if (!item.prepare()) {
+        if (item.errorCode !== 0 || item.divergingEpoch.endOffset >= 0) this.#isUrgent = true
+        continue
+      }
+      const found = item.read(limitBytes - this.#bytes, this.#bytes === 0)
+      if (typeof found === 'number') {
+        this.#bytes += found
+        if (item.errorCode !== 0) this.#isUrgent = true
+      } else {
+        return found.then((late) => {
+          this.#bytes += late
+          if (item.errorCode !== 0) this.#isUrgent = true
+          return this.#readFrom(nth + 1) ?? undefined
+        })
+      }
+    }
+    return null
+  }
+}

@@ -1,0 +1,175 @@
+import { EngineError } from '../../model/errors.ts'
+import type { SendPart } from '../../model/fileRange.ts'
+import type { RecordsRanges } from '../../protocol/recordsRanges.ts'
+import type { Partition } from '../partition.ts'
+import type { FetchWait, WatchedPartition } from '../purgatory.ts'
+import { type Services, wireError } from '../services.ts'
+
+/** What a fetch asks of one partition. */
+export interface FetchPosition {
+  readonly partition: number
+  readonly currentLeaderEpoch: number
+  readonly fetchOffset: number
+  readonly lastFetchedEpoch: number
+  readonly partitionMaxBytes: number
+}
+
+const noParts: readonly SendPart[] = []
+const none: RecordsRanges = { lengthBytes: 0, parts: noParts }
+const notDiverging = { epoch: -1, endOffset: -1 }
+
+/**
+ * One partition of a fetch: the question, the answer as the response wants it, and, while the fetch waits, its
+ * place in the partition's list. Read again and again until the fetch is answered.
+ */
+export class FetchItem {
+  readonly partitionIndex: number
+  errorCode = 0
+  highWatermark = -1
+  lastStableOffset = -1
+  logStartOffset = -1
+  divergingEpoch: { epoch: number; endOffset: number } = notDiverging
+  /** Null: no transaction was aborted, or it was not asked for. */
+  readonly abortedTransactions: null = null
+  records: RecordsRanges = none
+
+  readonly #services: Services
+  readonly #topic: string
+  readonly #position: FetchPosition
+  #partition: Partition | null = null
+
+  constructor(services: Services, topic: string, position: FetchPosition) {
+    this.#services = services
+    this.#topic = topic
+    this.#position = position
+    this.partitionIndex = position.partition
+  }
+
+  /** The partition as of the last `prepare`; null when there was an error. */
+  get partition(): Partition | null {
+    return this.#partition
+  }
+
+  /**
+   * Looks at the partition as it is now. Returns whether there may be something to read. An error is kept for
+   * the response and makes `errorCode` differ from 0.
+   */
+  prepare(): boolean {
+    this.errorCode = 0
+    this.records = none
+    this.divergingEpoch = notDiverging
+    this.#partition = null
+    try {
+      const partition = this.#services.partitions.require(this.#topic, this.#position.partition)
+      this.#describe(partition)
+      this.#check(partition)
+      this.#partition = partition
+      return this.divergingEpoch === notDiverging && this.#position.fetchOffset < this.highWatermark
+    } catch (error) {
+      this.#fail(error)
+      return false
+    }
+  }
+
+  /** Reads up to `maxBytes`; the number of bytes found. With `minOneBatch` one batch may be larger than that. */
+  read(maxBytes: number, minOneBatch: boolean): number | Promise<number> {
+    const { fetchOffset, partitionMaxBytes } = this.#position
+    const limitBytes = Math.max(0, Math.min(maxBytes, partitionMaxBytes))
+    if (limitBytes === 0 && !minOneBatch) return 0
+    try {
+      const found = this.#partition!.log.read(fetchOffset, limitBytes, this.highWatermark, minOneBatch)
+      if (!(found instanceof Promise)) return this.#take(found)
+      return found.then(
+        (late) => this.#take(late),
+        (error) => this.#fail(error),
+      )
+    } catch (error) {
+      return this.#fail(error)
+    }
+  }
+
+  /** As seen by the purgatory. */
+  watchedBy(wait: FetchWait): WatchedPartition {
+    return new WatchedItem(this, this.#partition!, wait)
+  }
+
+  /** Bytes that could be read now, as far as that can be said at once. */
+  availableBytes(): number {
+    const { fetchOffset, partitionMaxBytes } = this.#position
+    const partition = this.#partition!
+    if (fetchOffset >= partition.highWatermark) return 0
+    try {
+      const found = partition.log.read(fetchOffset, partitionMaxBytes, partition.highWatermark, true)
+      // An index that has to be loaded first: let the fetch look for itself.
+      if (found instanceof Promise) {
+        found.catch(() => {})
+        return Number.MAX_SAFE_INTEGER
+      }
+      return found?.lengthBytes ?? 0
+    } catch {
+      return Number.MAX_SAFE_INTEGER
+    }
+  }
+
+  /** Whether the partition has advanced since `prepare`. */
+  get isStale(): boolean {
+    return this.#partition !== null && this.#partition.highWatermark !== this.highWatermark
+  }
+
+  #describe(partition: Partition): void {
+    this.highWatermark = partition.highWatermark
+    this.lastStableOffset = partition.lastStableOffset
+    this.logStartOffset = partition.log.logStartOffset
+  }
+
+  #check(partition: Partition): void {
+    const { currentLeaderEpoch, fetchOffset, lastFetchedEpoch } = this.#position
+    partition.fence(currentLeaderEpoch)
+    if (lastFetchedEpoch >= 0) {
+      const end = partition.endOfEpoch(lastFetchedEpoch)
+      if (end.epoch < lastFetchedEpoch || end.endOffset < fetchOffset) {
+        this.divergingEpoch = { epoch: end.epoch, endOffset: end.endOffset }
+        return
+      }
+    }
+    const { logStartOffset, logEndOffset } = partition.log
+    if (fetchOffset < logStartOffset || fetchOffset > logEndOffset) {
+      throw new EngineError(
+        'offsetOutOfRange',
+        `offset ${fetchOffset} is outside ${logStartOffset} to ${logEndOffset}`,
+      )
+    }
+    if (partition.log.offline) throw partition.log.offline
+  }
+
+  #take(found: { readonly ranges: readonly SendPart[]; readonly lengthBytes: number } | null): number {
+    if (found === null) return 0
+    this.records = { lengthBytes: found.lengthBytes, parts: found.ranges }
+    return found.lengthBytes
+  }
+
+  #fail(error: unknown): number {
+    this.errorCode = wireError(this.#services, error).errorCode
+    this.records = none
+    return 0
+  }
+}
+
+class WatchedItem implements WatchedPartition {
+  readonly partition: Partition
+  readonly wait: FetchWait
+  readonly #item: FetchItem
+  knownBytes: number
+  slot = -1
+
+  constructor(item: FetchItem, partition: Partition, wait: FetchWait) {
+    this.#item = item
+    this.partition = partition
+    this.wait = wait
+    this.knownBytes = item.records.lengthBytes
+  }
+
+  availableBytes(): number {
+    return this.#item.availableBytes()
+  }
+}

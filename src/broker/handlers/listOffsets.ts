@@ -1,0 +1,90 @@
+import { EngineError } from '../../model/errors.ts'
+import type { apiKeys } from '../../protocol/apiKeys.ts'
+import type { Infer } from '../../protocol/schema.ts'
+import type { Answer } from '../dispatch.ts'
+import type { Partition } from '../partition.ts'
+import { type RequestContext, type Services, wireError } from '../services.ts'
+
+type ListOffsetsApi = (typeof apiKeys)['listOffsets']
+type ListOffsetsRequest = Infer<ListOffsetsApi['request']>
+
+/** Timestamps that are questions. Source: KIP-79, KIP-734. */
+const Ask = { latest: -1, earliest: -2, maxTimestamp: -3 } as const
+
+const firstVersionWithMaxTimestamp = 7
+
+interface Found {
+  readonly offset: number
+  readonly timestampMs: number
+  readonly leaderEpoch: number
+}
+
+const nothing: Found = { offset: -1, timestampMs: -1, leaderEpoch: -1 }
+
+/** ListOffsets: the start, the end, the record with the largest timestamp, or the first one of a time or later. */
+export async function handleListOffsets(
+  services: Services,
+  context: RequestContext,
+  request: ListOffsetsRequest,
+): Promise<Answer<ListOffsetsApi>> {
+  const topics = await Promise.all(
+    request.topics.map(async ({ name, partitions }) => ({
+      name,
+      partitions: await Promise.all(
+        partitions.map(async ({ partitionIndex, currentLeaderEpoch, timestamp }) => {
+          try {
+            const partition = services.partitions.require(name, partitionIndex)
+            partition.fence(currentLeaderEpoch)
+            const found = await find(partition, timestamp, request.isolationLevel, context.apiVersion)
+            return {
+              partitionIndex,
+              timestamp: found.timestampMs,
+              offset: found.offset,
+              leaderEpoch: found.leaderEpoch,
+            }
+          } catch (error) {
+            return { partitionIndex, errorCode: wireError(services, error).errorCode }
+          }
+        }),
+      ),
+    })),
+  )
+  return { topics }
+}
+
+async function find(
+  partition: Partition,
+  timestampMs: number,
+  isolationLevel: number,
+  apiVersion: number,
+): Promise<Found> {
+  const { log, leaderEpoch } = partition
+  // Nothing at or above this may be shown.
+  const endOffset = isolationLevel === 1 ? partition.lastStableOffset : partition.highWatermark
+  if (timestampMs === Ask.latest) return { offset: endOffset, timestampMs: -1, leaderEpoch }
+  if (timestampMs === Ask.earliest) {
+    return {
+      offset: log.logStartOffset,
+      timestampMs: -1,
+      leaderEpoch: epochAt(partition, log.logStartOffset),
+    }
+  }
+  if (timestampMs === Ask.maxTimestamp) {
+    if (apiVersion < firstVersionWithMaxTimestamp) throw unsupported(timestampMs)
+    const latest = await log.maxTimestamp()
+    return latest && latest.offset < endOffset ? latest : nothing
+  }
+  if (timestampMs < 0) throw unsupported(timestampMs)
+  const found = await log.offsetForTimestamp(timestampMs)
+  return found && found.offset < endOffset ? found : nothing
+}
+
+function unsupported(timestampMs: number): EngineError {
+  return new EngineError('unsupportedVersion', `${timestampMs} is no timestamp that this broker knows`)
+}
+
+/** The epoch of the record at `offset`; the current one when nothing is there. */
+function epochAt(partition: Partition, offset: number): number {
+  const epoch = partition.log.leaderEpochs.epochFor(offset)
+  return epoch < 0 ? partition.leaderEpoch : epoch
+}

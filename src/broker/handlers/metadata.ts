@@ -1,0 +1,82 @@
+import type { TopicImage } from '../../controller/image.ts'
+import { checkTopicName, isInternalTopic } from '../../controller/topicNames.ts'
+import { KafkaError } from '../../model/kafkaErrors.ts'
+import { type Uuid, zeroUuid } from '../../model/uuid.ts'
+import type { apiKeys } from '../../protocol/apiKeys.ts'
+import type { Infer } from '../../protocol/schema.ts'
+import type { Answer } from '../dispatch.ts'
+import { type RequestContext, type Services, wireError } from '../services.ts'
+
+type MetadataApi = (typeof apiKeys)['metadata']
+type MetadataRequest = Infer<MetadataApi['request']>
+type TopicAnswer = NonNullable<NonNullable<Answer<MetadataApi>>['topics']>[number]
+
+/**
+ * Metadata: this broker, and the topics asked for. A topic that is not there is answered with
+ * `unknownTopicOrPartition` and, if it may be, created meanwhile: clients ask again.
+ */
+export function handleMetadata(
+  services: Services,
+  context: RequestContext,
+  request: MetadataRequest,
+): Answer<MetadataApi> {
+  const { controller, node } = services
+  return {
+    brokers: [{ nodeId: node.nodeId, host: node.host, port: node.port }],
+    clusterId: controller.image.clusterId,
+    controllerId: node.nodeId,
+    topics: topicsOf(services, context, request),
+  }
+}
+
+function topicsOf(services: Services, context: RequestContext, request: MetadataRequest): TopicAnswer[] {
+  const { image } = services.controller
+  const { topics } = request
+  // Version 0 has no null: there, no topics means all of them.
+  if (topics === null || (context.apiVersion === 0 && topics.length === 0)) {
+    return [...image.topics.values()].map((topic) => describe(services, topic))
+  }
+  const toCreate: string[] = []
+  const mayCreate = request.allowAutoTopicCreation && services.config.flag('auto.create.topics.enable')
+  const answers = topics.map(({ name, topicId }): TopicAnswer => {
+    if (name === null) {
+      const known = image.topicsById.get(topicId)
+      return known ? describe(services, known) : unknown(KafkaError.unknownTopicId.kafka, null, topicId)
+    }
+    const topic = image.topics.get(name)
+    if (topic) return describe(services, topic)
+    try {
+      checkTopicName(name)
+    } catch (error) {
+      return unknown(wireError(services, error).errorCode, name, zeroUuid)
+    }
+    if (mayCreate && !isInternalTopic(name)) toCreate.push(name)
+    return unknown(KafkaError.unknownTopicOrPartition.kafka, name, zeroUuid)
+  })
+  if (toCreate.length > 0) services.topicCreator.createInBackground(toCreate)
+  return answers
+}
+
+function unknown(errorCode: number, name: string | null, topicId: Uuid): TopicAnswer {
+  return { errorCode, name, topicId, partitions: [] }
+}
+
+function describe(services: Services, topic: TopicImage): TopicAnswer {
+  return {
+    name: topic.name,
+    topicId: topic.id,
+    isInternal: isInternalTopic(topic.name),
+    partitions: topic.partitions.map(({ partition, leader, leaderEpoch, replicas, isr }) => {
+      const isOffline = services.partitions.find(topic.name, partition)?.log.offline != null
+      return {
+        errorCode: leader < 0 ? KafkaError.leaderNotAvailable.kafka : 0,
+        partitionIndex: partition,
+        leaderId: leader,
+        leaderEpoch,
+        replicaNodes: replicas,
+        isrNodes: isr,
+        offlineReplicas: isOffline ? replicas : [],
+      }
+    }),
+  }
+}

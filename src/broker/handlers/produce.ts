@@ -1,0 +1,255 @@
+import { EngineError } from '../../model/errors.ts'
+import type { apiKeys } from '../../protocol/apiKeys.ts'
+import type { Infer } from '../../protocol/schema.ts'
+import { type BatchHeader, checkBatch } from '../../segment/recordBatch.ts'
+import { WriteGroup } from '../../segment/writeGroup.ts'
+import type { Answer } from '../dispatch.ts'
+import type { Partition } from '../partition.ts'
+import { type RequestContext, type Services, wireError } from '../services.ts'
+
+type ProduceApi = (typeof apiKeys)['produce']
+type ProduceRequest = Infer<ProduceApi['request']>
+type ProduceAnswer = Answer<ProduceApi>
+
+const zstd = 4
+const firstVersionWithZstd = 7
+
+/** What becomes of one partition's batch; also its place in the response. */
+class PartitionResult {
+  readonly index: number
+  errorCode = 0
+  baseOffset = -1
+  logAppendTimeMs = -1
+  logStartOffset = -1
+  errorMessage: string | null = null
+
+  constructor(index: number) {
+    this.index = index
+  }
+
+  fail(services: Services, error: unknown): void {
+    const { errorCode, errorMessage } = wireError(services, error)
+    this.errorCode = errorCode
+    this.errorMessage = errorMessage
+    this.baseOffset = -1
+    this.logAppendTimeMs = -1
+  }
+}
+
+/** A batch that has been checked and then, once `endOffset` is set, appended. */
+interface Append {
+  readonly partition: Partition
+  readonly header: BatchHeader
+  readonly bytes: Uint8Array
+  readonly result: PartitionResult
+  /** Exclusive; what must be durable before the answer. */
+  endOffset: number
+}
+
+/**
+ * Produce: checks every batch, appends them all in one turn and hands them to the disk in one go, then answers
+ * as soon as they are durable under the policy of their topics. Nothing is decompressed and, after the copy that
+ * the disk takes, nothing of the request is kept.
+ */
+export function handleProduce(
+  services: Services,
+  context: RequestContext,
+  request: ProduceRequest,
+): ProduceAnswer | Promise<ProduceAnswer> {
+  const appends: Append[] = []
+  const responses = request.topicData.map(({ name, partitionData }) => ({
+    name,
+    partitionResponses: partitionData.map(({ index, records }) => {
+      const result = new PartitionResult(index)
+      try {
+        const partition = services.partitions.require(name, index)
+        const header = check(services, context, request, partition, records)
+        appends.push({ partition, header, bytes: records!, result, endOffset: -1 })
+      } catch (error) {
+        result.fail(services, error)
+      }
+      return result
+    }),
+  }))
+  const response = { responses }
+  const round = new ProduceRound(services, context, request, appends, () =>
+    request.acks === 0 ? finishUnacknowledged(context, response) : response,
+  )
+  return round.run()
+}
+
+/** `acks=0` gets no answer, so an error can only be shown by closing the connection, as Kafka does. */
+function finishUnacknowledged(
+  context: RequestContext,
+  response: { readonly responses: readonly { readonly partitionResponses: readonly PartitionResult[] }[] },
+): null {
+  for (const { partitionResponses } of response.responses) {
+    const failed = partitionResponses.find(({ errorCode }) => errorCode !== 0)
+    if (failed) {
+      context.exchange.fail(`a produce request with acks=0 failed: ${failed.errorMessage}`)
+      break
+    }
+  }
+  return null
+}
+
+function check(
+  services: Services,
+  context: RequestContext,
+  request: ProduceRequest,
+  partition: Partition,
+  records: Uint8Array | null,
+): BatchHeader {
+  const { acks, transactionalId } = request
+  if (acks !== 0 && acks !== 1 && acks !== -1) {
+    throw new EngineError('invalidRequiredAcks', `acks must be 0, 1 or -1 (all), not ${acks}`)
+  }
+  if (transactionalId !== null) {
+    throw new EngineError('transactionalIdAuthorizationFailed', 'this broker has no transactions yet')
+  }
+  if (acks === -1 && partition.minInsyncReplicas > 1) {
+    throw new EngineError(
+      'notEnoughReplicas',
+      `min.insync.replicas of ${partition.topic} is ${partition.minInsyncReplicas}, and there is one replica`,
+    )
+  }
+  if (records === null) throw new EngineError('invalidRecord', 'a produce request without records')
+  const header = checkBatch(records, services.runtime.checksum)
+  if (header.codec === zstd && context.apiVersion < firstVersionWithZstd) {
+    throw new EngineError('unsupportedCompressionType', 'zstd needs a produce request of version 7 or later')
+  }
+  if (header.isTransactional) throw new EngineError('invalidTxnState', 'this broker has no transactions yet')
+  return header
+}
+
+/** The second half of a produce request: wait for room, append, submit, wait until it is durable, answer once. */
+class ProduceRound {
+  readonly #services: Services
+  readonly #context: RequestContext
+  readonly #request: ProduceRequest
+  readonly #appends: readonly Append[]
+  readonly #answer: () => ProduceAnswer
+
+  constructor(
+    services: Services,
+    context: RequestContext,
+    request: ProduceRequest,
+    appends: readonly Append[],
+    answer: () => ProduceAnswer,
+  ) {
+    this.#services = services
+    this.#context = context
+    this.#request = request
+    this.#appends = appends
+    this.#answer = answer
+  }
+
+  run(): ProduceAnswer | Promise<ProduceAnswer> {
+    if (this.#appends.length === 0) return this.#answer()
+    const { diskGate } = this.#services
+    let lengthBytes = 0
+    for (const { bytes } of this.#appends) lengthBytes += bytes.length
+    if (diskGate.hasRoom(lengthBytes)) return this.#append()
+    // Later requests of this connection may not overtake this one.
+    this.#context.exchange.hold()
+    return new Promise((resolve) => {
+      diskGate.wait(lengthBytes, this.#timeoutMs(), (hasRoom) => {
+        if (hasRoom) {
+          resolve(this.#append())
+          this.#context.exchange.proceed()
+        } else {
+          this.#failUndecided('the disk took nothing for as long as the request may take')
+          resolve(this.#answer())
+        }
+      })
+    })
+  }
+
+  #timeoutMs(): number {
+    return Math.max(0, this.#request.timeoutMs)
+  }
+
+  #append(): ProduceAnswer | Promise<ProduceAnswer> {
+    const group = new WriteGroup(this.#services.runtime.disk)
+    for (const append of this.#appends) {
+      const { partition, header, bytes, result } = append
+      try {
+        if (partition.isGone) throw new EngineError('unknownTopicOrPartition', 'the topic was deleted')
+        const appended = partition.log.append(header, bytes, partition.leaderEpoch, group)
+        result.baseOffset = appended.baseOffset
+        result.logAppendTimeMs = appended.logAppendTimeMs
+        append.endOffset = appended.lastOffset + 1
+      } catch (error) {
+        result.fail(this.#services, error)
+      }
+      result.logStartOffset = partition.log.logStartOffset
+    }
+    const submitted = group.submit()
+    // The disk has its own copy now.
+    this.#context.exchange.releaseRequest()
+    if (this.#request.acks === 0) {
+      submitted.catch(() => this.#diskFailed())
+      return this.#answer()
+    }
+    return new Promise((resolve) => this.#settle(submitted, resolve))
+  }
+
+  /** Answers when everything is durable or has failed, at the latest when the time is up. */
+  #settle(submitted: Promise<void>, resolve: (answer: ProduceAnswer) => void): void {
+    let isSettled = false
+    const settle = (): void => {
+      if (isSettled) return
+      isSettled = true
+      timer.cancel()
+      resolve(this.#answer())
+    }
+    const timer = this.#services.runtime.clock.setTimer(this.#timeoutMs(), () => {
+      if (!isSettled) this.#failUndecided('the records were not durable within the time of the request')
+      settle()
+    })
+    let waiting = 1
+    const oneLess = (): void => {
+      waiting -= 1
+      if (waiting > 0 || isSettled) return
+      this.#failLost()
+      settle()
+    }
+    submitted.then(
+      () => {
+        // A batch seen before may still wait for its first write; a slower group may stand before this one.
+        for (const { partition, endOffset } of this.#appends) {
+          if (endOffset >= 0 && partition.awaitFlush(endOffset, oneLess)) waiting += 1
+        }
+        oneLess()
+      },
+      () => {
+        this.#diskFailed()
+        oneLess()
+      },
+    )
+  }
+
+  #failUndecided(message: string): void {
+    const error = new EngineError('requestTimedOut', message)
+    for (const { partition, result, endOffset } of this.#appends) {
+      if (result.errorCode === 0 && (endOffset < 0 || !partition.isFlushed(endOffset))) {
+        result.fail(this.#services, error)
+      }
+    }
+  }
+
+  /** What is not durable now never will be. */
+  #failLost(): void {
+    for (const { partition, result, endOffset } of this.#appends) {
+      if (result.errorCode !== 0 || partition.isFlushed(endOffset)) continue
+      const gone = new EngineError('unknownTopicOrPartition', 'the topic was deleted')
+      const failed = new EngineError('kafkaStorageError', 'the records could not be written')
+      result.fail(this.#services, partition.isGone ? gone : (partition.log.offline ?? failed))
+    }
+  }
+
+  /** Whoever waits for the logs that are offline now has to be told. */
+  #diskFailed(): void {
+    for (const { partition } of this.#appends) if (partition.log.offline) partition.wakeAll()
+  }
+}

@@ -1,0 +1,180 @@
+import type { MetadataDelta, MetadataImage, TopicImage } from '../controller/image.ts'
+import { type Configs, minInsyncReplicas, toLogConfig } from '../controller/topicConfigs.ts'
+import { metadataTopicName } from '../controller/topicNames.ts'
+import { EngineError, toEngineError } from '../model/errors.ts'
+import type { Logger } from '../model/logger.ts'
+import type { Log } from '../segment/log.ts'
+import type { LogDirectory } from '../segment/logDirectory.ts'
+import { Partition } from './partition.ts'
+
+/** How many logs are created or removed at the same time. */
+const parallel = 16
+
+/** What `Partitions` works with. */
+export interface PartitionsOptions {
+  readonly directory: LogDirectory
+  readonly image: MetadataImage
+  /** Static broker configs, the defaults of topics. */
+  readonly defaults: Configs
+  readonly logger: Logger
+  /** Called with the names of topics that are gone. */
+  topicsDeleted(names: readonly string[]): void
+}
+
+/**
+ * The partitions that this broker serves. Follows the metadata image: what is in it has a log and can be found
+ * here; what is not cannot, and its log goes. Logs of topics that the image has never heard of are kept and
+ * reported, never deleted.
+ */
+export class Partitions {
+  readonly #options: PartitionsOptions
+  readonly #byTopic = new Map<string, (Partition | undefined)[]>()
+  /** Partitions of the image whose log could not be created. */
+  readonly #missing = new Map<string, { readonly topic: TopicImage; readonly index: number }>()
+
+  constructor(options: PartitionsOptions) {
+    this.#options = options
+  }
+
+  /** Brings the directory in line with the image, at the start. */
+  async load(): Promise<void> {
+    const { image } = this.#options
+    this.#reportStrays()
+    const work: (() => Promise<void>)[] = []
+    for (const topic of image.topics.values()) {
+      for (const { partition } of topic.partitions) work.push(() => this.#open(topic, partition))
+    }
+    await inParallel(work)
+  }
+
+  /** Follows one change of the image. */
+  async apply(delta: MetadataDelta): Promise<void> {
+    for (const topic of delta.configsChanged) this.#configure(topic)
+    if (delta.topicsDeleted.length > 0) await this.#remove(delta.topicsDeleted)
+    const work: (() => Promise<void>)[] = []
+    for (const topic of delta.topicsCreated) {
+      for (const { partition } of topic.partitions) work.push(() => this.#open(topic, partition))
+    }
+    for (const { topic, partitions } of delta.partitionsAdded) {
+      for (const partition of partitions) work.push(() => this.#open(topic, partition))
+    }
+    await inParallel(work)
+  }
+
+  /** Tries again to create what could not be created. */
+  async retryMissing(): Promise<void> {
+    for (const { topic, index } of [...this.#missing.values()]) await this.#open(topic, index)
+  }
+
+  /** The partition, or null. */
+  find(topic: string, index: number): Partition | null {
+    return this.#byTopic.get(topic)?.[index] ?? null
+  }
+
+  /** The partition. Throws `unknownTopicOrPartition`, or `kafkaStorageError` when it has no log. */
+  require(topic: string, index: number): Partition {
+    const partition = this.#byTopic.get(topic)?.[index]
+    if (partition) return partition
+    if (this.#missing.has(`${topic}-${index}`)) {
+      throw new EngineError('kafkaStorageError', `the log of ${topic}-${index} could not be created`)
+    }
+    throw new EngineError('unknownTopicOrPartition', `there is no partition ${index} of topic ${topic}`)
+  }
+
+  /** All of them, topic by topic. */
+  *all(): IterableIterator<Partition> {
+    for (const partitions of this.#byTopic.values()) {
+      for (const partition of partitions) if (partition) yield partition
+    }
+  }
+
+  async #open(topic: TopicImage, index: number): Promise<void> {
+    const { directory, defaults, logger } = this.#options
+    const name = `${topic.name}-${index}`
+    const config = toLogConfig(topic.configs, defaults)
+    try {
+      let log = directory.logs.get(name)
+      if (log && log.topicId !== topic.id) {
+        logger.info('removing the log of an earlier topic of the same name', {
+          log: name,
+          topicId: log.topicId,
+        })
+        await directory.deleteLog(topic.name, index)
+        log = undefined
+      }
+      if (log) log.updateConfig(config)
+      else log = await directory.createLog(topic.name, index, topic.id, config)
+      this.#add(topic, index, log)
+      this.#missing.delete(name)
+    } catch (cause) {
+      const error = toEngineError(cause, 'kafkaStorageError', 'the log could not be created')
+      if (!this.#missing.has(name))
+        logger.error('a partition has no log', { log: name, error: error.message })
+      this.#missing.set(name, { topic, index })
+    }
+  }
+
+  #add(topic: TopicImage, index: number, log: Log): void {
+    const leaderEpoch = topic.partitions[index]?.leaderEpoch ?? 0
+    const minimum = minInsyncReplicas(topic.configs, this.#options.defaults)
+    const identity = { topic: topic.name, topicId: topic.id, index }
+    let partitions = this.#byTopic.get(topic.name)
+    if (!partitions) this.#byTopic.set(topic.name, (partitions = []))
+    partitions[index] = new Partition(identity, log, leaderEpoch, minimum)
+  }
+
+  #configure(topic: TopicImage): void {
+    const config = toLogConfig(topic.configs, this.#options.defaults)
+    const minimum = minInsyncReplicas(topic.configs, this.#options.defaults)
+    for (const partition of this.#byTopic.get(topic.name) ?? []) {
+      if (!partition) continue
+      partition.log.updateConfig(config)
+      partition.minInsyncReplicas = minimum
+    }
+  }
+
+  async #remove(topics: readonly TopicImage[]): Promise<void> {
+    const { directory, logger } = this.#options
+    const work: (() => Promise<void>)[] = []
+    for (const topic of topics) {
+      const partitions = this.#byTopic.get(topic.name) ?? []
+      this.#byTopic.delete(topic.name)
+      for (const { partition: index } of topic.partitions) {
+        this.#missing.delete(`${topic.name}-${index}`)
+        const partition = partitions[index]
+        if (!partition) continue
+        partition.close()
+        work.push(async () => {
+          try {
+            await directory.deleteLog(topic.name, index)
+          } catch (cause) {
+            const error = toEngineError(cause, 'diskFailed', 'the log could not be deleted')
+            logger.error('the log of a deleted topic stays', {
+              log: `${topic.name}-${index}`,
+              error: error.message,
+            })
+          }
+        })
+      }
+    }
+    this.#options.topicsDeleted(topics.map(({ name }) => name))
+    await inParallel(work)
+  }
+
+  #reportStrays(): void {
+    const { directory, image, logger } = this.#options
+    for (const [name, log] of directory.logs) {
+      const topic = name.slice(0, name.lastIndexOf('-'))
+      if (topic === metadataTopicName || image.topics.has(topic)) continue
+      logger.warn('a log belongs to no topic; it is kept and not served', { log: name, topicId: log.topicId })
+    }
+  }
+}
+
+async function inParallel(work: readonly (() => Promise<void>)[]): Promise<void> {
+  let next = 0
+  const worker = async (): Promise<void> => {
+    while (next < work.length) await work[next++]!()
+  }
+  await Promise.all(Array.from({ length: Math.min(parallel, work.length) }, worker))
+}

@@ -1,0 +1,99 @@
+import type { Clock, Timer } from '../runtime/clock.ts'
+import type { Partition } from './partition.ts'
+
+/** One partition of a waiting fetch: how much of it could be had, as far as is known. */
+export interface WatchedPartition {
+  readonly partition: Partition
+  /** The fetch that waits. */
+  readonly wait: FetchWait
+  /** Bytes that may be read from the fetch offset on; called when the partition has advanced. */
+  availableBytes(): number
+  /** As of the last look. */
+  knownBytes: number
+  /** Its place in the partition's list; -1 when it is not there. */
+  slot: number
+}
+
+/**
+ * Fetches that wait for records, kept at the partitions that they wait for: nothing polls, and a partition
+ * nobody waits for costs nothing. All partitions that advance together (one produce request) are gathered
+ * before a fetch is completed, so that it takes all of them at once.
+ */
+export class Purgatory {
+  readonly clock: Clock
+  #size = 0
+
+  constructor(clock: Clock) {
+    this.clock = clock
+  }
+
+  /** Fetches that wait. */
+  get size(): number {
+    return this.#size
+  }
+
+  /** Called when a fetch begins to wait (1) and when it ends (-1). */
+  count(change: 1 | -1): void {
+    this.#size += change
+  }
+}
+
+/** A fetch that waits until `minBytes` are there, something else happens to a partition, or its time is up. */
+export class FetchWait {
+  readonly #purgatory: Purgatory
+  readonly #minBytes: number
+  readonly #complete: () => void
+  #watched: readonly WatchedPartition[] = []
+  #timer: Timer | null = null
+  #bytes = 0
+  #isDue = false
+  #isDone = false
+
+  /** `complete` is called once, unless `cancel` comes first. */
+  constructor(purgatory: Purgatory, minBytes: number, complete: () => void) {
+    this.#purgatory = purgatory
+    this.#minBytes = minBytes
+    this.#complete = complete
+  }
+
+  /** Begins to wait; `bytes` are there already. */
+  start(watched: readonly WatchedPartition[], bytes: number, maxWaitMs: number): void {
+    this.#watched = watched
+    this.#bytes = bytes
+    this.#purgatory.count(1)
+    for (const each of watched) each.partition.watch(each)
+    this.#timer = this.#purgatory.clock.setTimer(maxWaitMs, () => this.#finish())
+  }
+
+  /** A partition has more to read. */
+  advanced(watched: WatchedPartition): void {
+    if (this.#isDone || this.#isDue) return
+    const availableBytes = this.#minBytes <= 1 ? 1 : watched.availableBytes()
+    this.#bytes += availableBytes - watched.knownBytes
+    watched.knownBytes = availableBytes
+    if (this.#bytes >= this.#minBytes) this.wake()
+  }
+
+  /** Completes once what is going on has come to its end. */
+  wake(): void {
+    if (this.#isDone || this.#isDue) return
+    this.#isDue = true
+    queueMicrotask(() => this.#finish())
+  }
+
+  /** Ends the wait without completing it. Harmless when it has ended. */
+  cancel(): void {
+    if (this.#isDone) return
+    this.#isDone = true
+    this.#timer?.cancel()
+    for (const each of this.#watched) each.partition.unwatch(each)
+    this.#watched = []
+    this.#purgatory.count(-1)
+  }
+
+  #finish(): void {
+    if (this.#isDone) return
+    this.cancel()
+    this.#complete()
+  }
+}
