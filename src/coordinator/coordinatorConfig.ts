@@ -14,6 +14,8 @@ export interface GroupCoordinatorConfig {
   readonly newMemberJoinTimeoutMs: number
   /** `offset.metadata.max.bytes`. */
   readonly offsetMetadataMaxBytes: number
+  /** `offsets.commit.timeout.ms`: after this a request that waits for the disk alone is answered with 15. */
+  readonly offsetCommitTimeoutMs: number
   /** `offsets.retention.minutes`, in milliseconds. */
   readonly offsetsRetentionMs: number
   /** `offsets.retention.check.interval.ms`. */
@@ -33,6 +35,7 @@ export const defaultGroupCoordinatorConfig: GroupCoordinatorConfig = {
   groupMaxPendingMembers: 10_000,
   newMemberJoinTimeoutMs: 300_000,
   offsetMetadataMaxBytes: 4_096,
+  offsetCommitTimeoutMs: 5_000,
   offsetsRetentionMs: 7 * 24 * 3_600_000,
   offsetsRetentionCheckIntervalMs: 600_000,
   offsetsLogBytes: 64 * 1024 * 1024,

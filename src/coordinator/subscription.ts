@@ -1,3 +1,5 @@
+import { consumerProtocolSubscription } from '../protocol/files/consumerProtocol.ts'
+import { decodeForward } from '../protocol/versioned.ts'
 import type { GroupData } from './groupData.ts'
 import { metadataFor } from './protocols.ts'
 
@@ -27,24 +29,11 @@ export function isSubscribed(group: GroupData, topic: string): boolean {
   return group.protocolType === consumerProtocolType
 }
 
-/**
- * The topic names of a ConsumerProtocolSubscription: int16 version, int32 count, strings with int16 lengths; what
- * follows does not matter here. Null for bytes of another form.
- */
-function readTopics(bytes: Uint8Array): string[] | null {
-  const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
-  if (view.length < 6 || view.readInt16BE(0) < 0) return null
-  const count = view.readInt32BE(2)
-  if (count < 0 || count > (view.length - 6) / 2) return null
-  const names: string[] = []
-  let position = 6
-  for (let index = 0; index < count; index++) {
-    if (position + 2 > view.length) return null
-    const length = view.readInt16BE(position)
-    position += 2
-    if (length < 0 || position + length > view.length) return null
-    names.push(view.toString('utf8', position, position + length))
-    position += length
+/** The topic names of a ConsumerProtocolSubscription; null for bytes of another form. */
+function readTopics(bytes: Uint8Array): readonly string[] | null {
+  try {
+    return decodeForward(consumerProtocolSubscription, bytes).topics
+  } catch {
+    return null // Whatever it is, it is the group's own affair: the broker only passes it on.
   }
-  return names
 }

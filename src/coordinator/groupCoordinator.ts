@@ -1,0 +1,343 @@
+import type { KafkaErrorName } from '../model/kafkaErrors.ts'
+import type { Logger } from '../model/logger.ts'
+import { randomUuid } from '../model/uuid.ts'
+import type { Timer } from '../runtime/clock.ts'
+import type { Runtime } from '../runtime/runtime.ts'
+import { errorNumber, joinError, syncError } from './answers.ts'
+import { commitError } from './committing.ts'
+import { defaultGroupCoordinatorConfig, type GroupCoordinatorConfig } from './coordinatorConfig.ts'
+import {
+  deadGroup,
+  describeGroup,
+  fetchGroupOffsets,
+  listGroup,
+  matchesFilter,
+  noOffsets,
+} from './describing.ts'
+import type {
+  DeletableGroupResult,
+  DeleteGroupsRequest,
+  DeleteGroupsResponse,
+  DescribedGroup,
+  DescribeGroupsRequest,
+  DescribeGroupsResponse,
+  HeartbeatRequest,
+  HeartbeatResponse,
+  JoinGroupRequest,
+  JoinGroupResponse,
+  LeaveGroupRequest,
+  LeaveGroupResponse,
+  ListGroupsRequest,
+  ListGroupsResponse,
+  OffsetCommitRequest,
+  OffsetCommitResponse,
+  OffsetDeleteRequest,
+  OffsetDeleteResponse,
+  OffsetFetchRequest,
+  OffsetFetchRequestGroup,
+  OffsetFetchResponse,
+  OffsetFetchResponseGroup,
+  RequestContext,
+  SyncGroupRequest,
+  SyncGroupResponse,
+} from './messages.ts'
+import type { OffsetsLog } from './offsetsLog.ts'
+import { offsetsPartition } from './offsetsPartition.ts'
+import { Shard } from './shard.ts'
+import { Waiters } from './waiters.ts'
+
+/** What a coordinator is made of. */
+export interface GroupCoordinatorOptions {
+  readonly logger: Logger
+  /** What is not named has its default. */
+  readonly config?: Partial<GroupCoordinatorConfig>
+  /** The log of a partition of `__consumer_offsets`, or null while it does not exist. */
+  readonly offsetsLog: (partition: number) => OffsetsLog | null
+  /** How many partitions `__consumer_offsets` has. */
+  readonly partitionCount: number
+}
+
+/** How many logs are read at the same time at start. */
+const loadsAtOnce = 4
+
+/**
+ * Serves the group APIs from the logs of `__consumer_offsets`. Requests and responses are those of the newest
+ * versions; handlers drop what an older version lacks. What is answered is durable first, in the sense of the
+ * log's flush policy. Errors are numbers in the responses: no method rejects because of what a client sent.
+ */
+export class GroupCoordinator {
+  readonly #runtime: Runtime
+  readonly #options: GroupCoordinatorOptions
+  readonly #config: GroupCoordinatorConfig
+  readonly #shards = new Map<number, Shard>()
+  readonly #waiters: Waiters
+  #expiry: Timer | null = null
+  #closed = false
+
+  constructor(runtime: Runtime, options: GroupCoordinatorOptions) {
+    this.#runtime = runtime
+    this.#options = options
+    this.#config = { ...defaultGroupCoordinatorConfig, ...options.config }
+    this.#waiters = new Waiters(runtime.clock, this.#config.offsetCommitTimeoutMs)
+  }
+
+  /** Reads every offsets log that exists. Requests that come before are told to wait (14). */
+  async start(): Promise<void> {
+    const waiting: Shard[] = []
+    for (let partition = 0; partition < this.#options.partitionCount; partition++) {
+      const shard = this.#openShard(partition)
+      if (shard !== null) waiting.push(shard)
+    }
+    const loadAll = async (): Promise<void> => {
+      for (let shard = waiting.pop(); shard !== undefined; shard = waiting.pop()) await shard.load()
+    }
+    await Promise.all(Array.from({ length: loadsAtOnce }, loadAll))
+    this.#scheduleExpiry()
+  }
+
+  /** The partition of `__consumer_offsets` that decides for this group. */
+  partitionFor(groupId: string): number {
+    return offsetsPartition(groupId, this.#options.partitionCount)
+  }
+
+  /** Enters a group; resolves when the generation is decided, which may take the rebalance timeout. */
+  async joinGroup(request: JoinGroupRequest, context: RequestContext): Promise<JoinGroupResponse> {
+    const { groupId, memberId, sessionTimeoutMs } = request
+    const refusal = this.#refuseGroup(groupId) ?? this.#refuseSession(sessionTimeoutMs)
+    if (refusal !== null) return forVersion(joinError(refusal, memberId), context)
+    const response = await this.#waiters.wait<JoinGroupResponse>((token) => {
+      const prefix = request.groupInstanceId ?? context.clientId
+      const event = {
+        type: 'join',
+        token,
+        request,
+        clientId: context.clientId,
+        clientHost: `/${context.clientHost}`, // As Java's InetAddress says it; Kafka's tools expect it.
+        newMemberId: `${prefix}-${randomUuid(this.#runtime.random)}`,
+        requireKnownMemberId: context.apiVersion >= 4,
+        supportsSkippingAssignment: context.apiVersion >= 9,
+      } as const
+      const isSent = this.#shard(groupId)!.send(groupId, event, memberId === '')
+      if (!isSent) this.#waiters.answer(token, joinError('unknownMemberId', memberId))
+    })
+    return forVersion(response, context)
+  }
+
+  /** Fetches the member's assignment; resolves when the leader has brought it and it is durable. */
+  async syncGroup(request: SyncGroupRequest): Promise<SyncGroupResponse> {
+    const refusal = this.#refuseGroup(request.groupId)
+    // Nothing is known of the generation yet: joining again is what helps. As Kafka does.
+    if (refusal === 'coordinatorLoadInProgress') return syncError('rebalanceInProgress')
+    if (refusal !== null) return syncError(refusal)
+    return this.#waiters.wait((token) => {
+      const isSent = this.#shard(request.groupId)!.send(request.groupId, { type: 'sync', token, request })
+      if (!isSent) this.#waiters.answer(token, syncError('unknownMemberId'))
+    })
+  }
+
+  /** Keeps the member's session alive. */
+  async heartbeat(request: HeartbeatRequest): Promise<HeartbeatResponse> {
+    const refusal = this.#refuseGroup(request.groupId)
+    // Sessions begin anew when the log has been read, so that there is nothing to lose. As Kafka does.
+    if (refusal === 'coordinatorLoadInProgress') return { throttleTimeMs: 0, errorCode: 0 }
+    if (refusal !== null) return { throttleTimeMs: 0, errorCode: errorNumber(refusal) }
+    return this.#waiters.wait((token) => {
+      const isSent = this.#shard(request.groupId)!.send(request.groupId, {
+        type: 'heartbeat',
+        token,
+        request,
+      })
+      if (!isSent) {
+        this.#waiters.answer(token, { throttleTimeMs: 0, errorCode: errorNumber('unknownMemberId') })
+      }
+    })
+  }
+
+  /** Takes members out of a group. In a group that does not exist all of them are unknown. */
+  async leaveGroup(request: LeaveGroupRequest): Promise<LeaveGroupResponse> {
+    const failed = (error: KafkaErrorName): LeaveGroupResponse => {
+      return { throttleTimeMs: 0, errorCode: errorNumber(error), members: [] }
+    }
+    const refusal = this.#refuseGroup(request.groupId)
+    if (refusal !== null) return failed(refusal)
+    return this.#waiters.wait(
+      (token) => {
+        if (this.#shard(request.groupId)!.send(request.groupId, { type: 'leave', token, request })) return
+        const errorCode = errorNumber('unknownMemberId')
+        const members = request.members.map(({ memberId, groupInstanceId }) => ({
+          memberId,
+          groupInstanceId,
+          errorCode,
+        }))
+        this.#waiters.answer(token, { throttleTimeMs: 0, errorCode: 0, members })
+      },
+      () => failed('coordinatorNotAvailable'),
+    )
+  }
+
+  /**
+   * Commits offsets. Whether the topics exist is not looked at: the handler refuses unknown ones (3) itself.
+   * Without a generation a group is made on the way.
+   */
+  async commitOffsets(request: OffsetCommitRequest, context: RequestContext): Promise<OffsetCommitResponse> {
+    const { groupId } = request
+    const refusal = this.#refuse(groupId)
+    if (refusal !== null) return commitError(request, refusal)
+    return this.#waiters.wait(
+      (token) => {
+        const isSimple = request.generationIdOrMemberEpoch < 0
+        if (this.#shard(groupId)!.send(groupId, { type: 'commitOffsets', token, request }, isSimple)) return
+        const error = context.apiVersion >= 9 ? 'groupIdNotFound' : 'illegalGeneration'
+        this.#waiters.answer(token, commitError(request, error))
+      },
+      () => commitError(request, 'coordinatorNotAvailable'),
+    )
+  }
+
+  /**
+   * What groups have committed. `requireStable` changes nothing while there are no transactional commits: what is
+   * not durable does not show. A group that cannot be asked gets its error and no topics.
+   */
+  fetchOffsets(request: OffsetFetchRequest): OffsetFetchResponse {
+    return { throttleTimeMs: 0, groups: request.groups.map((group) => this.#fetchGroup(group)) }
+  }
+
+  #fetchGroup(request: OffsetFetchRequestGroup): OffsetFetchResponseGroup {
+    const { groupId } = request
+    const refusal = this.#refuse(groupId)
+    if (refusal !== null) return { groupId, topics: [], errorCode: errorNumber(refusal) }
+    const group = this.#shard(groupId)!.group(groupId)
+    return group === undefined ? noOffsets(request) : fetchGroupOffsets(group.data, request)
+  }
+
+  /** All groups in one of the states and of one of the types asked for. Incomplete (14) while logs are read. */
+  listGroups(request: ListGroupsRequest): ListGroupsResponse {
+    const groups: ListGroupsResponse['groups'][number][] = []
+    let error: KafkaErrorName = 'none'
+    for (const shard of this.#shards.values()) {
+      if (shard.refusal !== null) error = shard.refusal
+      for (const group of shard.groups()) {
+        if (matchesFilter(group.data, request)) groups.push(listGroup(group.data))
+      }
+    }
+    return { throttleTimeMs: 0, errorCode: errorNumber(error), groups }
+  }
+
+  /** State and members of groups. A group that does not exist is dead, and from version 6 on an error (69). */
+  describeGroups(request: DescribeGroupsRequest, context: RequestContext): DescribeGroupsResponse {
+    const describe = (groupId: string): DescribedGroup => {
+      const refusal = this.#refuse(groupId)
+      if (refusal !== null) return { ...deadGroup(groupId), groupState: '', errorCode: errorNumber(refusal) }
+      const group = this.#shard(groupId)!.group(groupId)
+      if (group !== undefined && group.data.state !== 'dead') return describeGroup(group.data)
+      if (context.apiVersion < 6) return deadGroup(groupId)
+      const errorMessage = `Group ${groupId} not found.`
+      return { ...deadGroup(groupId), errorCode: errorNumber('groupIdNotFound'), errorMessage }
+    }
+    return { throttleTimeMs: 0, groups: request.groups.map(describe) }
+  }
+
+  /** Deletes groups without members, with what they committed. */
+  async deleteGroups(request: DeleteGroupsRequest): Promise<DeleteGroupsResponse> {
+    const results = await Promise.all(request.groupsNames.map((groupId) => this.#deleteGroup(groupId)))
+    return { throttleTimeMs: 0, results }
+  }
+
+  async #deleteGroup(groupId: string): Promise<DeletableGroupResult> {
+    const failed = (error: KafkaErrorName): DeletableGroupResult => {
+      return { groupId, errorCode: errorNumber(error), errorMessage: null }
+    }
+    const refusal = this.#refuse(groupId)
+    if (refusal !== null) return failed(refusal)
+    return this.#waiters.wait(
+      (token) => {
+        const isSent = this.#shard(groupId)!.send(groupId, { type: 'deleteGroup', token })
+        if (!isSent) this.#waiters.answer(token, failed('groupIdNotFound'))
+      },
+      () => failed('coordinatorNotAvailable'),
+    )
+  }
+
+  /** Deletes offsets of topics that nobody in the group subscribes to. */
+  async deleteOffsets(request: OffsetDeleteRequest): Promise<OffsetDeleteResponse> {
+    const { groupId } = request
+    const failed = (error: KafkaErrorName): OffsetDeleteResponse => {
+      return { errorCode: errorNumber(error), throttleTimeMs: 0, topics: [] }
+    }
+    const refusal = this.#refuse(groupId)
+    if (refusal !== null) return failed(refusal)
+    return this.#waiters.wait(
+      (token) => {
+        const isSent = this.#shard(groupId)!.send(groupId, { type: 'deleteOffsets', token, request })
+        if (!isSent) this.#waiters.answer(token, failed('groupIdNotFound'))
+      },
+      () => failed('coordinatorNotAvailable'),
+    )
+  }
+
+  /** Forgets what was committed for topics that are gone. */
+  onTopicsDeleted(names: Iterable<string>): void {
+    const topics = new Set(names)
+    if (topics.size === 0) return
+    for (const shard of this.#shards.values()) shard.sendToAll({ type: 'topicsDeleted', topics })
+  }
+
+  /** Sends away whoever waits (16) and resolves once what was handed to the logs has ended. Safe to call twice. */
+  async close(): Promise<void> {
+    this.#closed = true
+    this.#expiry?.cancel()
+    await Promise.all(Array.from(this.#shards.values(), (shard) => shard.close()))
+    this.#waiters.close()
+  }
+
+  /** Why a request about this group is refused as a whole, or null. An empty id is no group for members (24). */
+  #refuseGroup(groupId: string): KafkaErrorName | null {
+    return groupId === '' ? 'invalidGroupId' : this.#refuse(groupId)
+  }
+
+  #refuse(groupId: string): KafkaErrorName | null {
+    const shard = this.#shard(groupId)
+    return shard === null ? 'notCoordinator' : shard.refusal
+  }
+
+  #refuseSession(sessionTimeoutMs: number): KafkaErrorName | null {
+    const { groupMinSessionTimeoutMs: min, groupMaxSessionTimeoutMs: max } = this.#config
+    return sessionTimeoutMs < min || sessionTimeoutMs > max ? 'invalidSessionTimeout' : null
+  }
+
+  /** The shard of the group; one whose log has come since the start is read now. Null without a log. */
+  #shard(groupId: string): Shard | null {
+    const partition = this.partitionFor(groupId)
+    const known = this.#shards.get(partition)
+    if (known !== undefined) return known
+    const shard = this.#openShard(partition)
+    void shard?.load()
+    return shard
+  }
+
+  #openShard(partition: number): Shard | null {
+    const log = this.#closed ? null : this.#options.offsetsLog(partition)
+    if (log === null) return null
+    const shard = new Shard(this.#runtime, log, {
+      partition,
+      config: this.#config,
+      logger: this.#options.logger,
+      answer: (token, response) => this.#waiters.answer(token, response),
+    })
+    this.#shards.set(partition, shard)
+    return shard
+  }
+
+  #scheduleExpiry(): void {
+    if (this.#closed) return
+    this.#expiry = this.#runtime.clock.setTimer(this.#config.offsetsRetentionCheckIntervalMs, () => {
+      for (const shard of this.#shards.values()) shard.sendToAll({ type: 'expireOffsets' })
+      this.#scheduleExpiry()
+    })
+  }
+}
+
+/** Before version 7 a protocol name cannot be null. */
+function forVersion(response: JoinGroupResponse, context: RequestContext): JoinGroupResponse {
+  return context.apiVersion >= 7 ? response : { ...response, protocolName: response.protocolName ?? '' }
+}

@@ -1,0 +1,119 @@
+import { EngineError, toEngineError } from '../model/errors.ts'
+import type { Runtime } from '../runtime/runtime.ts'
+import { BatchHeader, checkBatch } from '../segment/recordBatch.ts'
+import { readRecords } from '../segment/records.ts'
+import type { OffsetsLog } from './offsetsLog.ts'
+import type { CommittedOffset, GroupMetadata, OffsetsRecord } from './offsetsRecords.ts'
+import { decodeOffsetsRecord } from './recordFormat.ts'
+
+const readBytes = 1024 * 1024
+
+/** What an offsets log says of one group. */
+export interface LoadedGroup {
+  metadata: GroupMetadata | null
+  readonly offsets: Map<string, Map<number, CommittedOffset>>
+}
+
+/** What an offsets log says, and how large it is. */
+export interface LoadedOffsets {
+  readonly groups: Map<string, LoadedGroup>
+  /** Bytes of batches in the log. */
+  readonly sizeBytes: number
+}
+
+/** Is told of a record that could not be read; `offset` is its own or its batch's first. */
+export type ReportDamage = (offset: number, error: EngineError) => void
+
+/**
+ * Reads a whole offsets log: the last record of each key counts, tombstones remove. What is damaged is reported
+ * and left out; types that this release does not know are passed over. Rejects when the log cannot be read at all.
+ */
+export async function loadOffsets(
+  runtime: Runtime,
+  log: OffsetsLog,
+  report: ReportDamage,
+): Promise<LoadedOffsets> {
+  const groups = new Map<string, LoadedGroup>()
+  let sizeBytes = 0
+  let offset = log.logStartOffset
+  while (offset < log.logEndOffset) {
+    const bytes = await readBatches(runtime, log, offset)
+    for (let at = 0; at < bytes.length; ) {
+      const header = new BatchHeader(bytes, at)
+      const batch = bytes.subarray(at, at + header.sizeBytes)
+      at += header.sizeBytes
+      // The range begins with whole batches, of which the first may start before the log does.
+      if (header.lastOffset >= offset && !header.isControl) {
+        for (const record of readBatch(runtime, batch, header, log.logStartOffset, report))
+          apply(groups, record)
+      }
+      offset = Math.max(offset, header.lastOffset + 1)
+    }
+    sizeBytes += bytes.length
+  }
+  for (const [groupId, group] of groups) {
+    if (group.metadata === null && group.offsets.size === 0) groups.delete(groupId)
+  }
+  return { groups, sizeBytes }
+}
+
+async function readBatches(runtime: Runtime, log: OffsetsLog, offset: number): Promise<Uint8Array> {
+  const found = await log.read(offset, readBytes, log.logEndOffset, true)
+  if (found === null || found.lengthBytes === 0) {
+    throw new EngineError('corruptLog', `the offsets log has nothing at offset ${offset}`)
+  }
+  const bytes = new Uint8Array(found.lengthBytes)
+  let at = 0
+  for (const { file, position, lengthBytes } of found.ranges) {
+    const count = await runtime.disk.file(file.path).read(bytes.subarray(at, at + lengthBytes), position)
+    if (count !== lengthBytes) {
+      throw new EngineError('corruptLog', `${file.path} ends before byte ${position + lengthBytes}`)
+    }
+    at += lengthBytes
+  }
+  return bytes
+}
+
+function readBatch(
+  runtime: Runtime,
+  batch: Uint8Array,
+  header: BatchHeader,
+  startOffset: number,
+  report: ReportDamage,
+): OffsetsRecord[] {
+  const records: OffsetsRecord[] = []
+  try {
+    checkBatch(batch, runtime.checksum, 'broker')
+    for (const { offset, key, value } of readRecords(batch)) {
+      if (offset < startOffset || key === null) continue
+      try {
+        const record = decodeOffsetsRecord(key, value)
+        if (record !== null) records.push(record)
+      } catch (cause) {
+        report(offset, toEngineError(cause, 'malformed', 'a record of the offsets log cannot be read'))
+      }
+    }
+  } catch (cause) {
+    report(header.baseOffset, toEngineError(cause, 'corruptLog', 'a batch of the offsets log cannot be read'))
+  }
+  return records
+}
+
+function apply(groups: Map<string, LoadedGroup>, record: OffsetsRecord): void {
+  let group = groups.get(record.groupId)
+  if (group === undefined) {
+    group = { metadata: null, offsets: new Map() }
+    groups.set(record.groupId, group)
+  }
+  if (record.type === 'group') {
+    group.metadata = record.value
+    return
+  }
+  const partitions = group.offsets.get(record.topic)
+  if (record.value === null) {
+    partitions?.delete(record.partition)
+    if (partitions?.size === 0) group.offsets.delete(record.topic)
+  } else if (partitions === undefined) {
+    group.offsets.set(record.topic, new Map([[record.partition, record.value]]))
+  } else partitions.set(record.partition, record.value)
+}
