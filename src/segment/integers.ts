@@ -43,5 +43,5 @@ export function writeInt32(bytes: Uint8Array, at: number, value: number): void {
 export function writeInt64(bytes: Uint8Array, at: number, value: number): void {
   if (!Number.isSafeInteger(value)) throw new EngineError('malformed', `${value} does not fit an exact int64`)
   writeInt32(bytes, at, Math.floor(value / two32))
-  writeInt32(bytes, at + 4, value % two32 | 0)
+  writeInt32(bytes, at + 4, (value % two32) | 0)
 }

@@ -89,7 +89,8 @@ export class LeaderEpochs {
       if (match === null) return null
       const entry = { epoch: Number(match[1]), startOffset: Number(match[2]) }
       const last = entries.at(-1)
-      if (last !== undefined && (last.epoch >= entry.epoch || last.startOffset >= entry.startOffset)) return null
+      if (last !== undefined && (last.epoch >= entry.epoch || last.startOffset >= entry.startOffset))
+        return null
       entries.push(entry)
     }
     return new LeaderEpochs(entries)

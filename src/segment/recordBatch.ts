@@ -1,6 +1,14 @@
 import { EngineError } from '../model/errors.ts'
 import type { Checksum } from '../runtime/checksum.ts'
-import { readInt16, readInt32, readInt64, readUint32, writeInt16, writeInt32, writeInt64 } from './integers.ts'
+import {
+  readInt16,
+  readInt32,
+  readInt64,
+  readUint32,
+  writeInt16,
+  writeInt32,
+  writeInt64,
+} from './integers.ts'
 import { walkRecords } from './recordWalk.ts'
 
 /** Bytes of a batch before its records. Source: KIP-98, record batch v2. */
@@ -109,10 +117,17 @@ export type BatchOrigin = 'client' | 'broker'
  * Throws `corruptMessage` (length, checksum), `invalidRecord` (not exactly one batch of magic 2, counts or
  * records that lie), `unsupportedCompressionType`, `invalidTimestamp` (beyond ±2^53).
  */
-export function checkBatch(bytes: Uint8Array, checksum: Checksum, origin: BatchOrigin = 'client'): BatchHeader {
+export function checkBatch(
+  bytes: Uint8Array,
+  checksum: Checksum,
+  origin: BatchOrigin = 'client',
+): BatchHeader {
   if (bytes.length < batchHeaderBytes) {
     const code = bytes.length === 0 ? 'invalidRecord' : 'corruptMessage'
-    throw new EngineError(code, `a record batch takes at least ${batchHeaderBytes} bytes, not ${bytes.length}`)
+    throw new EngineError(
+      code,
+      `a record batch takes at least ${batchHeaderBytes} bytes, not ${bytes.length}`,
+    )
   }
   const header = new BatchHeader(bytes, 0)
   checkMagic(header.magic)

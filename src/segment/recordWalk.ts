@@ -84,7 +84,8 @@ export function walkRecords(bytes: Uint8Array, at: number, header: BatchHeader):
     if (cursor.at !== recordEnd) lies(index, 'length')
   }
   cursor.bytes = bytes.subarray(0, 0) // Lets go of the request's memory.
-  if (cursor.at !== end) throw new EngineError('invalidRecord', `${end - cursor.at} bytes follow the last record`)
+  if (cursor.at !== end)
+    throw new EngineError('invalidRecord', `${end - cursor.at} bytes follow the last record`)
   return header.baseTimestampMs + greatestDelta
 }
 

@@ -71,7 +71,9 @@ export function encodeBatch(batch: NewBatch, checksum: Checksum): Uint8Array {
     bytes.set(body, batchHeaderBytes)
   }
   const attributes =
-    (compression?.id ?? 0) | (batch.isTransactional === true ? 0x10 : 0) | (batch.isControl === true ? 0x20 : 0)
+    (compression?.id ?? 0) |
+    (batch.isTransactional === true ? 0x10 : 0) |
+    (batch.isControl === true ? 0x20 : 0)
   writeInt64(bytes, 0, batch.baseOffset ?? 0)
   writeInt32(bytes, 8, bytes.length - batchPrefixBytes)
   writeInt32(bytes, 12, batch.leaderEpoch ?? -1)
@@ -101,7 +103,10 @@ export function* readRecords(
   let body = bytes.subarray(batchHeaderBytes, header.sizeBytes)
   if (header.codec !== 0) {
     if (decompress === undefined) {
-      throw new EngineError('unsupportedCompressionType', 'a compressed batch, and nothing to decompress it with')
+      throw new EngineError(
+        'unsupportedCompressionType',
+        'a compressed batch, and nothing to decompress it with',
+      )
     }
     body = decompress(header.codec, body)
   }
@@ -217,7 +222,9 @@ class RecordReader {
       headers.push({ key: Buffer.from(name).toString(), value: this.#sized() })
     }
     if (this.#at !== end) lies()
-    const timestampMs = header.isLogAppendTime ? header.maxTimestampMs : header.baseTimestampMs + timestampDelta
+    const timestampMs = header.isLogAppendTime
+      ? header.maxTimestampMs
+      : header.baseTimestampMs + timestampDelta
     return { offset, timestampMs, key, value, headers }
   }
 

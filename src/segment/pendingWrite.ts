@@ -1,0 +1,63 @@
+import type { EngineError } from '../model/errors.ts'
+import type { ProducerEntry } from './producerState.ts'
+import type { Segment, SegmentMark } from './segment.ts'
+import type { WriteGroup, WriteListener } from './writeGroup.ts'
+
+/** What a log appended in one write group, from the append until the disk has answered. */
+export class PendingWrite implements WriteListener {
+  readonly group: WriteGroup
+  /** Log end before the first append of the group, and where that was. */
+  readonly startOffset: number
+  readonly startSegment: Segment
+  readonly startMark: SegmentMark
+  /** Whether the group asked for a sync: the policy at the time of the append. */
+  readonly isDurable: boolean
+  /** Exclusive. */
+  endOffset: number
+  /** Where `endOffset` lies. */
+  endSegment: Segment
+  endPosition: number
+  state: 'pending' | 'written' | 'failed' = 'pending'
+  error: EngineError | null = null
+  readonly #settled: () => void
+  readonly #producersBefore: { readonly producerId: number; readonly before: ProducerEntry | null }[] = []
+
+  constructor(
+    group: WriteGroup,
+    startOffset: number,
+    startSegment: Segment,
+    isDurable: boolean,
+    settled: () => void,
+  ) {
+    this.group = group
+    this.startOffset = startOffset
+    this.startSegment = startSegment
+    this.startMark = startSegment.mark()
+    this.isDurable = isDurable
+    this.endOffset = startOffset
+    this.endSegment = startSegment
+    this.endPosition = startSegment.sizeBytes
+    this.#settled = settled
+  }
+
+  written(): void {
+    this.state = 'written'
+    this.#settled()
+  }
+
+  failed(error: EngineError): void {
+    this.state = 'failed'
+    this.error = error
+    this.#settled()
+  }
+
+  /** Remembers what an append replaced. */
+  rememberProducer(producerId: number, before: ProducerEntry | null): void {
+    this.#producersBefore.push({ producerId, before })
+  }
+
+  /** Puts back what the appends replaced, latest first. */
+  restoreProducers(restore: (producerId: number, before: ProducerEntry | null) => void): void {
+    for (const { producerId, before } of this.#producersBefore.toReversed()) restore(producerId, before)
+  }
+}

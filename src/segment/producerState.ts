@@ -1,0 +1,125 @@
+import { EngineError } from '../model/errors.ts'
+import { type BatchHeader, sequenceAfter } from './recordBatch.ts'
+
+/** Batches remembered per producer: as many as a client may have in flight. Source: KIP-98. */
+const rememberedBatches = 5
+
+/** One batch of an idempotent producer, as it was appended. Sequences and offsets are inclusive. */
+export interface ProducerBatch {
+  readonly baseSequence: number
+  readonly lastSequence: number
+  readonly baseOffset: number
+  readonly lastOffset: number
+  readonly timestampMs: number
+}
+
+/** What a log knows of one producer. Never changed, only replaced: an append that fails puts the old one back. */
+export interface ProducerEntry {
+  readonly producerId: number
+  readonly epoch: number
+  /** Oldest first, at most five, all of `epoch`. */
+  readonly batches: readonly ProducerBatch[]
+  /** Timestamp of the last batch or marker, for expiry. */
+  readonly timestampMs: number
+  /** Epoch of the transaction coordinator that wrote the last marker, -1 for none. */
+  readonly coordinatorEpoch: number
+  /** First offset of the open transaction, -1 for none. */
+  readonly currentTxnFirstOffset: number
+}
+
+/** The idempotent producers of one log: what makes a repeated batch appear once. Source: KIP-98. */
+export class ProducerState {
+  readonly #entries: Map<number, ProducerEntry>
+
+  constructor(entries: Iterable<ProducerEntry> = []) {
+    this.#entries = new Map()
+    for (const entry of entries) this.#entries.set(entry.producerId, entry)
+  }
+
+  get count(): number {
+    return this.#entries.size
+  }
+
+  /** All producers, as they are now. */
+  entries(): ProducerEntry[] {
+    return [...this.#entries.values()]
+  }
+
+  get(producerId: number): ProducerEntry | null {
+    return this.#entries.get(producerId) ?? null
+  }
+
+  /**
+   * The earlier batch that `batch` repeats, or null when it is the next one.
+   * Throws `invalidProducerEpoch` for an epoch of the past, `outOfOrderSequenceNumber` for a gap.
+   */
+  check(batch: BatchHeader): ProducerBatch | null {
+    const entry = this.#entries.get(batch.producerId)
+    if (entry === undefined) return null
+    const { producerId, producerEpoch, baseSequence } = batch
+    if (producerEpoch < entry.epoch) {
+      throw new EngineError(
+        'invalidProducerEpoch',
+        `producer ${producerId} writes with epoch ${producerEpoch}, but epoch ${entry.epoch} has begun`,
+      )
+    }
+    if (batch.isControl) return null
+    if (producerEpoch > entry.epoch) {
+      if (baseSequence !== 0) outOfOrder(batch, 'a new epoch begins at 0')
+      return null
+    }
+    const lastSequence = batch.lastSequence
+    for (const known of entry.batches) {
+      if (known.baseSequence === baseSequence && known.lastSequence === lastSequence) return known
+    }
+    const last = entry.batches.at(-1)
+    const expected = last === undefined ? 0 : sequenceAfter(last.lastSequence, 1)
+    if (baseSequence !== expected) outOfOrder(batch, `expected ${expected}`)
+    return null
+  }
+
+  /** Remembers an appended batch; returns what was known before, null for nothing. */
+  append(batch: BatchHeader, baseOffset: number, timestampMs: number): ProducerEntry | null {
+    const { producerId, producerEpoch } = batch
+    const before = this.#entries.get(producerId) ?? null
+    const same = before !== null && before.epoch === producerEpoch
+    let batches = same ? before.batches : []
+    if (!batch.isControl) {
+      const kept = batches.length < rememberedBatches ? batches : batches.slice(1)
+      const lastOffset = baseOffset + batch.lastOffsetDelta
+      const { baseSequence, lastSequence } = batch
+      batches = [...kept, { baseSequence, lastSequence, baseOffset, lastOffset, timestampMs }]
+    }
+    this.#entries.set(producerId, {
+      producerId,
+      epoch: producerEpoch,
+      batches,
+      timestampMs,
+      coordinatorEpoch: before?.coordinatorEpoch ?? -1,
+      currentTxnFirstOffset: -1,
+    })
+    return before
+  }
+
+  /** Puts back what `append` returned. */
+  restore(producerId: number, before: ProducerEntry | null): void {
+    if (before === null) this.#entries.delete(producerId)
+    else this.#entries.set(producerId, before)
+  }
+
+  /** Forgets producers that have not written since `wallMs - expirationMs`. */
+  expire(wallMs: number, expirationMs: number): void {
+    for (const [producerId, entry] of this.#entries) {
+      if (wallMs - entry.timestampMs >= expirationMs && entry.currentTxnFirstOffset < 0) {
+        this.#entries.delete(producerId)
+      }
+    }
+  }
+}
+
+function outOfOrder(batch: BatchHeader, rule: string): never {
+  throw new EngineError(
+    'outOfOrderSequenceNumber',
+    `producer ${batch.producerId}, epoch ${batch.producerEpoch}, sent sequence ${batch.baseSequence}: ${rule}`,
+  )
+}

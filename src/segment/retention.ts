@@ -1,0 +1,31 @@
+import type { LogConfig } from './logConfig.ts'
+import type { Segment } from './segment.ts'
+
+/**
+ * How many of the oldest segments may go: those whose newest record is older than `retentionMs`, and those
+ * without which the log still has `retentionBytes`. `isFlushed(index)` says whether all of a segment is
+ * flushed; an empty active segment never goes. Ages are told by timestamps, by the file's time without any.
+ */
+export async function expiredSegments(
+  segments: readonly Segment[],
+  config: Pick<LogConfig, 'retentionMs' | 'retentionBytes'>,
+  wallMs: number,
+  largestTimestamp: (segment: Segment) => Promise<number>,
+  isFlushed: (index: number) => boolean,
+): Promise<number> {
+  const known = [...segments]
+  let surplusBytes = -config.retentionBytes
+  for (const segment of known) surplusBytes += segment.sizeBytes
+  for (let index = 0; index < known.length; index++) {
+    const segment = known[index]!
+    const isEmptyTail = index === known.length - 1 && segment.sizeBytes === 0
+    if (isEmptyTail || !isFlushed(index)) return index
+    surplusBytes -= segment.sizeBytes
+    const isSurplus = config.retentionBytes >= 0 && surplusBytes >= 0
+    if (isSurplus) continue
+    if (config.retentionMs < 0) return index
+    const timestampMs = await largestTimestamp(segment)
+    if (wallMs - (timestampMs >= 0 ? timestampMs : segment.createdMs) <= config.retentionMs) return index
+  }
+  return known.length
+}

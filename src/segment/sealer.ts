@@ -1,0 +1,108 @@
+import type { Runtime } from '../runtime/runtime.ts'
+import { segmentFileName } from './fileNames.ts'
+import { encodeProducerSnapshot } from './producerSnapshot.ts'
+import type { ProducerEntry } from './producerState.ts'
+import type { Segment } from './segment.ts'
+import { type IndexCache, writeIndexes, writeWholeFile } from './segmentIndexes.ts'
+
+interface Sealing {
+  readonly segment: Segment
+  /** Exclusive. */
+  readonly endOffset: number
+  /** Producers as they were when the segment ended. */
+  readonly producers: readonly ProducerEntry[]
+}
+
+/**
+ * Finishes segments that the log has rolled: writes their indexes and the producer snapshot at their end, and
+ * syncs everything. Until that is done they count as above the recovery point.
+ */
+export class Sealer {
+  readonly #runtime: Runtime
+  readonly #directory: string
+  readonly #cache: IndexCache
+  #queue: Sealing[] = []
+  #running: Promise<void> = Promise.resolve()
+
+  constructor(runtime: Runtime, directory: string, cache: IndexCache) {
+    this.#runtime = runtime
+    this.#directory = directory
+    this.#cache = cache
+  }
+
+  /** Base offset of the oldest segment that is not finished; null for none. */
+  get oldestOffset(): number | null {
+    return this.#queue[0]?.segment.baseOffset ?? null
+  }
+
+  /** Where the oldest segment that is not finished ends, exclusive; null for none. */
+  get nextEndOffset(): number | null {
+    return this.#queue[0]?.endOffset ?? null
+  }
+
+  /** Rolled segments that are not finished. */
+  segments(): Segment[] {
+    return this.#queue.map(({ segment }) => segment)
+  }
+
+  /** Takes a segment that will get no more batches. */
+  add(segment: Segment, endOffset: number, producers: readonly ProducerEntry[]): void {
+    this.#queue.push({ segment, endOffset, producers })
+  }
+
+  /** `active` takes batches again: it and what follows it are no longer to be finished. */
+  drop(active: Segment): void {
+    this.#queue = this.#queue.filter(({ segment }) => segment.baseOffset < active.baseOffset)
+  }
+
+  /** The segment was removed from the log. */
+  forget(removed: Segment): void {
+    this.#queue = this.#queue.filter(({ segment }) => segment !== removed)
+  }
+
+  /** Finishes the segments that end at or below `flushedOffset`, one after the other; resolves with the last end, -1 for none. */
+  seal(flushedOffset: number): Promise<number> {
+    const sealed = this.#running.then(async () => {
+      let endOffset = -1
+      for (;;) {
+        const next = this.#queue[0]
+        if (next === undefined || next.endOffset > flushedOffset) return endOffset
+        await this.#finish(next)
+        endOffset = next.endOffset
+      }
+    })
+    this.#running = sealed.then(
+      () => {},
+      () => {},
+    )
+    return sealed
+  }
+
+  /** Resolves when nothing is being written. */
+  idle(): Promise<void> {
+    return this.#running
+  }
+
+  /** Writes the producers as they are at `offset`. */
+  async writeSnapshot(offset: number, producers: readonly ProducerEntry[]): Promise<void> {
+    const path = `${this.#directory}/${segmentFileName(offset, 'snapshot')}`
+    const bytes = encodeProducerSnapshot(producers, this.#runtime.checksum)
+    await writeWholeFile(this.#runtime.disk, path, bytes, 'data')
+  }
+
+  async #finish(sealing: Sealing): Promise<void> {
+    const { segment, endOffset, producers } = sealing
+    const { disk } = this.#runtime
+    segment.completeTimeIndex()
+    const indexes = { offsetIndex: segment.offsetIndex!, timeIndex: segment.timeIndex! }
+    await segment.file.sync()
+    await writeIndexes(disk, segment, indexes, 'data')
+    await this.writeSnapshot(endOffset, producers)
+    await disk.syncDirectory(this.#directory)
+    if (this.#queue[0] !== sealing) return
+    this.#queue.shift()
+    this.#cache.put(segment, indexes)
+    segment.offsetIndex = null
+    segment.timeIndex = null
+  }
+}

@@ -1,0 +1,110 @@
+import type { DiskFile } from '../runtime/disk.ts'
+import { OffsetIndex, offsetIndexEntryBytes } from './offsetIndex.ts'
+import { TimeIndex, timeIndexEntryBytes } from './timeIndex.ts'
+
+const largestRelativeOffset = 0x7fff_ffff
+
+/** What `restore` needs to undo every `add` since. */
+export interface SegmentMark {
+  readonly sizeBytes: number
+  readonly maxTimestampMs: number
+  readonly offsetOfMaxTimestamp: number
+  readonly firstTimestampMs: number
+  readonly bytesSinceIndexEntry: number
+}
+
+/**
+ * One segment of a log: a `.log` file with batches from `baseOffset` on, and its two sparse indexes. The
+ * indexes are in memory (`offsetIndex`, `timeIndex`) until the segment is sealed; from then on they are files.
+ * Sizes include bytes that are still on their way to the disk.
+ */
+export class Segment {
+  readonly baseOffset: number
+  readonly file: DiskFile
+  /** Wall clock at creation, ms; the file's time for a segment that was found. Used when no batch has a timestamp. */
+  readonly createdMs: number
+  sizeBytes: number
+  offsetIndex: OffsetIndex | null = new OffsetIndex()
+  timeIndex: TimeIndex | null = new TimeIndex()
+  /** Greatest timestamp so far, -1 for none. Not known of a sealed segment before its time index is read. */
+  maxTimestampMs = -1
+  /** Last offset of the batch that has `maxTimestampMs`. */
+  offsetOfMaxTimestamp = -1
+  /** Greatest timestamp of the first batch: `segmentMs` is measured from it. -1 while there is none. */
+  firstTimestampMs = -1
+  bytesSinceIndexEntry = 0
+  /** Whether the file's name may still be lost with the power: nothing was written to it yet. */
+  isNew: boolean
+
+  constructor(baseOffset: number, file: DiskFile, createdMs: number, sizeBytes: number, isNew: boolean) {
+    this.baseOffset = baseOffset
+    this.file = file
+    this.createdMs = createdMs
+    this.sizeBytes = sizeBytes
+    this.isNew = isNew
+  }
+
+  /**
+   * Counts a batch at the end of the segment, and indexes it when `indexIntervalBytes` have gone by since the
+   * last entry, at the same places as Kafka. Returns the batch's position.
+   */
+  add(lastOffset: number, maxTimestampMs: number, sizeBytes: number, indexIntervalBytes: number): number {
+    const position = this.sizeBytes
+    if (position === 0) this.firstTimestampMs = maxTimestampMs
+    if (maxTimestampMs > this.maxTimestampMs) {
+      this.maxTimestampMs = maxTimestampMs
+      this.offsetOfMaxTimestamp = lastOffset
+    }
+    if (this.bytesSinceIndexEntry > indexIntervalBytes) {
+      this.offsetIndex!.append(lastOffset - this.baseOffset, position)
+      this.timeIndex!.maybeAppend(this.maxTimestampMs, this.offsetOfMaxTimestamp - this.baseOffset)
+      this.bytesSinceIndexEntry = 0
+    }
+    this.bytesSinceIndexEntry += sizeBytes
+    this.sizeBytes = position + sizeBytes
+    return position
+  }
+
+  /** Whether the segment has no room for a batch that ends at `lastOffset`, or has been active long enough. */
+  mustRoll(
+    lastOffset: number,
+    batchBytes: number,
+    maxTimestampMs: number,
+    wallMs: number,
+    config: { segmentBytes: number; segmentMs: number; segmentIndexBytes: number },
+  ): boolean {
+    if (lastOffset - this.baseOffset > largestRelativeOffset) return true
+    if (this.sizeBytes === 0) return false
+    if (this.sizeBytes > config.segmentBytes - batchBytes) return true
+    const ageMs =
+      this.firstTimestampMs >= 0 ? maxTimestampMs - this.firstTimestampMs : wallMs - this.createdMs
+    if (ageMs > config.segmentMs) return true
+    const offsetEntries = Math.floor(config.segmentIndexBytes / offsetIndexEntryBytes)
+    const timeEntries = Math.floor(config.segmentIndexBytes / timeIndexEntryBytes)
+    // The time index keeps a place for the entry that is added when the segment is sealed.
+    return this.offsetIndex!.count >= offsetEntries || this.timeIndex!.count >= timeEntries - 1
+  }
+
+  /** Adds the time index's last entry: the greatest timestamp of the whole segment. */
+  completeTimeIndex(): void {
+    if (this.maxTimestampMs >= 0) {
+      this.timeIndex!.maybeAppend(this.maxTimestampMs, this.offsetOfMaxTimestamp - this.baseOffset)
+    }
+  }
+
+  mark(): SegmentMark {
+    const { sizeBytes, maxTimestampMs, offsetOfMaxTimestamp, firstTimestampMs, bytesSinceIndexEntry } = this
+    return { sizeBytes, maxTimestampMs, offsetOfMaxTimestamp, firstTimestampMs, bytesSinceIndexEntry }
+  }
+
+  /** Undoes every `add` since `mark`, in memory. `endOffset` is the log's end at the mark, exclusive. */
+  restore(mark: SegmentMark, endOffset: number): void {
+    this.sizeBytes = mark.sizeBytes
+    this.maxTimestampMs = mark.maxTimestampMs
+    this.offsetOfMaxTimestamp = mark.offsetOfMaxTimestamp
+    this.firstTimestampMs = mark.firstTimestampMs
+    this.bytesSinceIndexEntry = mark.bytesSinceIndexEntry
+    this.offsetIndex!.truncate(mark.sizeBytes)
+    this.timeIndex!.truncate(endOffset - this.baseOffset)
+  }
+}

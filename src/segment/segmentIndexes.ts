@@ -1,0 +1,131 @@
+import { EngineError } from '../model/errors.ts'
+import type { Logger } from '../model/logger.ts'
+import type { Disk, DiskSync } from '../runtime/disk.ts'
+import { walkHeaders } from './batchScan.ts'
+import { OffsetIndex } from './offsetIndex.ts'
+import { Segment } from './segment.ts'
+import { TimeIndex } from './timeIndex.ts'
+
+/** Both sparse indexes of a segment. */
+export interface SegmentIndexes {
+  readonly offsetIndex: OffsetIndex
+  readonly timeIndex: TimeIndex
+}
+
+/** Indexes of sealed segments, the latest used ones, up to a number of bytes; shared by all logs of a directory. */
+export class IndexCache {
+  readonly #maxBytes: number
+  readonly #entries = new Map<Segment, SegmentIndexes>()
+  #usedBytes = 0
+
+  /** `maxBytes` is 64 MiB by default. */
+  constructor(maxBytes: number = 64 << 20) {
+    this.#maxBytes = maxBytes
+  }
+
+  /** Bytes of memory that the cached indexes take. */
+  get usedBytes(): number {
+    return this.#usedBytes
+  }
+
+  get(segment: Segment): SegmentIndexes | null {
+    const found = this.#entries.get(segment)
+    if (found === undefined) return null
+    // Insertion order is the order of use.
+    this.#entries.delete(segment)
+    this.#entries.set(segment, found)
+    return found
+  }
+
+  put(segment: Segment, indexes: SegmentIndexes): void {
+    this.remove(segment)
+    this.#entries.set(segment, indexes)
+    this.#usedBytes += memoryBytes(indexes)
+    for (const oldest of this.#entries.keys()) {
+      if (this.#usedBytes <= this.#maxBytes || oldest === segment) break
+      this.remove(oldest)
+    }
+  }
+
+  remove(segment: Segment): void {
+    const found = this.#entries.get(segment)
+    if (found === undefined) return
+    this.#entries.delete(segment)
+    this.#usedBytes -= memoryBytes(found)
+  }
+}
+
+function memoryBytes(indexes: SegmentIndexes): number {
+  return indexes.offsetIndex.memoryBytes + indexes.timeIndex.memoryBytes
+}
+
+/** Path of the index file that stands beside a segment's `.log`. */
+export function indexPath(segment: Segment, kind: 'index' | 'timeindex'): string {
+  return segment.file.path.replace(/\.log$/, `.${kind}`)
+}
+
+/** The index files of a segment as they are on disk; null when one is missing or is not an index of this file. */
+export async function loadIndexes(disk: Disk, segment: Segment): Promise<SegmentIndexes | null> {
+  const [offsets, times] = await Promise.all([
+    readIfThere(disk, indexPath(segment, 'index')),
+    readIfThere(disk, indexPath(segment, 'timeindex')),
+  ])
+  if (offsets === null || times === null) return null
+  const offsetIndex = OffsetIndex.decode(offsets, segment.sizeBytes)
+  const timeIndex = TimeIndex.decode(times)
+  return offsetIndex === null || timeIndex === null ? null : { offsetIndex, timeIndex }
+}
+
+async function readIfThere(disk: Disk, path: string): Promise<Uint8Array | null> {
+  try {
+    return await disk.readFile(path)
+  } catch (error) {
+    if (error instanceof EngineError && error.code === 'notFound') return null
+    throw error
+  }
+}
+
+/**
+ * The indexes of a segment, made again from its batch headers. Throws `CorruptionError` where no batch can be.
+ */
+export async function buildIndexes(segment: Segment, indexIntervalBytes: number): Promise<SegmentIndexes> {
+  const { baseOffset, file, createdMs, sizeBytes } = segment
+  const shadow = new Segment(baseOffset, file, createdMs, 0, false)
+  await walkHeaders(file, 0, sizeBytes, (header) => {
+    shadow.add(header.lastOffset, header.maxTimestampMs, header.sizeBytes, indexIntervalBytes)
+    return true
+  })
+  shadow.completeTimeIndex()
+  return { offsetIndex: shadow.offsetIndex!, timeIndex: shadow.timeIndex! }
+}
+
+/** Writes both index files whole. */
+export async function writeIndexes(
+  disk: Disk,
+  segment: Segment,
+  indexes: SegmentIndexes,
+  sync: DiskSync,
+): Promise<void> {
+  await writeWholeFile(disk, indexPath(segment, 'index'), indexes.offsetIndex.encode(), sync)
+  await writeWholeFile(disk, indexPath(segment, 'timeindex'), indexes.timeIndex.encode(), sync)
+}
+
+/** Writes a derivable file in place: `bytes` and nothing after them. A crash may leave any mixture. */
+export async function writeWholeFile(
+  disk: Disk,
+  path: string,
+  bytes: Uint8Array,
+  sync: DiskSync,
+): Promise<void> {
+  const file = disk.file(path)
+  await disk.submit([{ file, position: 0, parts: [bytes], sync }])
+  await file.truncate(bytes.length)
+  await file.close()
+}
+
+/** A logger's line for an index that had to be made again. */
+export function reportRebuilt(logger: Logger, segment: Segment): void {
+  logger.warn('an index was missing or damaged and has been made again from the segment', {
+    file: segment.file.path,
+  })
+}

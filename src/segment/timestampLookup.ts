@@ -1,0 +1,123 @@
+import { walkHeaders } from './batchScan.ts'
+import type { BatchHeader } from './recordBatch.ts'
+import { readRecords } from './records.ts'
+import type { Segment } from './segment.ts'
+import type { SegmentIndexes } from './segmentIndexes.ts'
+
+/** A record found by its time. */
+export interface TimestampOffset {
+  readonly offset: number
+  readonly timestampMs: number
+  readonly leaderEpoch: number
+}
+
+/** The part of a log that lookups see. */
+export interface TimestampView {
+  readonly segments: readonly Segment[]
+  readonly logStartOffset: number
+  /** Exclusive. */
+  readonly endOffset: number
+  readableBytes(segment: Segment): number
+  indexes(segment: Segment): Promise<SegmentIndexes>
+  largestTimestamp(segment: Segment): Promise<number>
+  readonly decompress: ((codec: number, body: Uint8Array) => Uint8Array) | undefined
+}
+
+/**
+ * The first record at or after `logStartOffset` with a timestamp of at least `timestampMs`; null when there is
+ * none below `endOffset`. Source: KIP-33, KIP-79.
+ */
+export async function offsetForTimestamp(
+  view: TimestampView,
+  timestampMs: number,
+): Promise<TimestampOffset | null> {
+  for (const segment of view.segments) {
+    if ((await view.largestTimestamp(segment)) < timestampMs) continue
+    const { timeIndex, offsetIndex } = await view.indexes(segment)
+    const startRelative = Math.max(view.logStartOffset - segment.baseOffset, 0)
+    const from = offsetIndex.positionFor(Math.max(timeIndex.relativeOffsetFor(timestampMs), startRelative))
+    const found = await firstMatch(view, segment, from, (time) => time >= timestampMs, timestampMs)
+    if (found !== null) return found
+  }
+  return null
+}
+
+/** The earliest record that has the greatest timestamp of the log; null for an empty log. Source: KIP-734. */
+export async function latestTimestamp(view: TimestampView): Promise<TimestampOffset | null> {
+  let best: Segment | null = null
+  let greatest = -1
+  for (const segment of view.segments) {
+    const timestampMs = await view.largestTimestamp(segment)
+    if (timestampMs > greatest) {
+      greatest = timestampMs
+      best = segment
+    }
+  }
+  if (best === null) return null
+  // What is not flushed yet may be newer: then the greatest among the flushed ones has to be looked for.
+  const found = await offsetForTimestamp({ ...view, segments: [best] }, greatest)
+  return found ?? scanForLatest(view)
+}
+
+async function scanForLatest(view: TimestampView): Promise<TimestampOffset | null> {
+  let greatest = -1
+  for (const segment of view.segments) {
+    await walkHeaders(segment.file, 0, view.readableBytes(segment), (header) => {
+      if (header.lastOffset >= view.logStartOffset && header.maxTimestampMs > greatest)
+        greatest = header.maxTimestampMs
+      return true
+    })
+  }
+  return greatest < 0 ? null : offsetForTimestamp(view, greatest)
+}
+
+async function firstMatch(
+  view: TimestampView,
+  segment: Segment,
+  from: number,
+  matches: (timestampMs: number) => boolean,
+  timestampMs: number,
+): Promise<TimestampOffset | null> {
+  const end = view.readableBytes(segment)
+  let position = from
+  while (position < end) {
+    let candidate: BatchHeader | null = null
+    await walkHeaders(segment.file, position, end, (header, at) => {
+      position = at + header.sizeBytes
+      if (header.lastOffset < view.logStartOffset || header.maxTimestampMs < timestampMs) return true
+      candidate = header
+      return false
+    })
+    if (candidate === null) return null
+    const found = await searchBatch(view, segment, position, candidate, matches)
+    if (found !== null) return found
+  }
+  return null
+}
+
+/** Looks inside one batch, which ends at `end`. */
+async function searchBatch(
+  view: TimestampView,
+  segment: Segment,
+  end: number,
+  header: BatchHeader,
+  matches: (timestampMs: number) => boolean,
+): Promise<TimestampOffset | null> {
+  const leaderEpoch = header.partitionLeaderEpoch
+  const { decompress } = view
+  if (header.isLogAppendTime) {
+    const offset = Math.max(header.baseOffset, view.logStartOffset)
+    return { offset, timestampMs: header.maxTimestampMs, leaderEpoch }
+  }
+  if (header.codec !== 0 && decompress === undefined) {
+    const offset = Math.max(header.baseOffset, view.logStartOffset)
+    return { offset, timestampMs: header.maxTimestampMs, leaderEpoch }
+  }
+  const bytes = new Uint8Array(header.sizeBytes)
+  await segment.file.read(bytes, end - header.sizeBytes)
+  for (const record of readRecords(bytes, decompress)) {
+    if (record.offset < view.logStartOffset || !matches(record.timestampMs)) continue
+    return { offset: record.offset, timestampMs: record.timestampMs, leaderEpoch }
+  }
+  return null
+}
