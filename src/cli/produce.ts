@@ -28,7 +28,8 @@ interface ProduceOptions extends ConnectOptions {
 }
 
 const acksValues = { all: -1, 1: 1, 0: 0 } as const
-const lingerMs = 10
+/** How long a record waits for company: hardly, when somebody is typing. */
+const lingerMs = { typed: 5, piped: 50 } as const
 const progressEveryMs = 250
 
 const examples = `
@@ -99,14 +100,15 @@ async function produce(topic: string, options: ProduceOptions, terminal: Termina
   const format = inputFormat(options)
   const input = options.file === undefined ? terminal.input : await openInput(options.file)
   const interrupted = terminal.interruptible()
-  if (options.file === undefined && terminal.inputIsTerminal && terminal.errorIsTerminal) {
+  const isTyped = options.file === undefined && terminal.inputIsTerminal
+  if (isTyped && terminal.errorIsTerminal) {
     terminal.note(`Type records for topic ${topic}, one a line; end with Ctrl-D.`)
   }
   const { createNodeRuntime } = await import('../runtime/node/nodeRuntime.ts')
   const runtime = createNodeRuntime()
   await withClient(options, async (client) => {
     const startedMs = runtime.clock.monotonicMs()
-    const producer = await Producer.open(client, runtime, topic, producerOptions(options))
+    const producer = await Producer.open(client, runtime, topic, producerOptions(options, isTyped))
     const secondsSoFar = (): number => (runtime.clock.monotonicMs() - startedMs) / 1000
     let shownMs = startedMs
     let lineNumber = 0
@@ -114,7 +116,7 @@ async function produce(topic: string, options: ProduceOptions, terminal: Termina
       for await (const lines of until(interrupted, splitLines(input))) {
         for (const line of lines) {
           lineNumber += 1
-          if (lineNumber > options.skipLines) producer.add(parseRecord(line, format, lineNumber))
+          if (lineNumber > options.skipLines) addLine(producer, line, format, lineNumber)
         }
         await producer.room()
         const nowMs = runtime.clock.monotonicMs()
@@ -135,6 +137,15 @@ async function produce(topic: string, options: ProduceOptions, terminal: Termina
     if (!options.quiet) terminal.note(summary('sent', producer.stats, secondsSoFar()))
   })
   if (interrupted.aborted) throw new ExitWith(ExitCode.interrupted)
+}
+
+function addLine(producer: Producer, line: Uint8Array, format: InputFormat, lineNumber: number): void {
+  try {
+    producer.add(parseRecord(line, format))
+  } catch (error) {
+    if (error instanceof UsageError) throw new UsageError(`line ${lineNumber}: ${error.message}`)
+    throw error
+  }
 }
 
 /** Batches of `source` until it ends or `signal` is aborted, whichever is first. */
@@ -168,7 +179,7 @@ function inputFormat(options: ProduceOptions): InputFormat {
   }
 }
 
-function producerOptions(options: ProduceOptions): ProducerOptions {
+function producerOptions(options: ProduceOptions, isTyped: boolean): ProducerOptions {
   const acks = acksValues[options.acks]
   return {
     acks,
@@ -177,7 +188,7 @@ function producerOptions(options: ProduceOptions): ProducerOptions {
     partitioner: options.partitioner,
     partition: options.partition ?? null,
     idempotent: options.idempotence && acks === -1,
-    lingerMs,
+    lingerMs: isTyped ? lingerMs.typed : lingerMs.piped,
     deliveryTimeoutMs: options.timeout,
   }
 }

@@ -63,14 +63,14 @@ export async function* splitLines(chunks: AsyncIterable<Uint8Array>): AsyncGener
   if (rest.length > 0) yield [Buffer.concat(rest)]
 }
 
-/** The record that `line` (without its line feed) stands for. Throws `UsageError` naming `lineNumber`, from 1. */
-export function parseRecord(line: Uint8Array, format: InputFormat, lineNumber: number): InputRecord {
-  if (format.kind === 'json') return parseJsonRecord(line, format, lineNumber)
+/** The record that `line` (without its line feed) stands for. Throws `UsageError`, which the caller adds the line's number to. */
+export function parseRecord(line: Uint8Array, format: InputFormat): InputRecord {
+  if (format.kind === 'json') return parseJsonRecord(line, format)
   let key: Uint8Array | null = null
   let value: Uint8Array | null = line
   if (format.csvKeyColumn !== null) {
     key = csvCell(line, format.csvKeyColumn)
-    if (key === null) throw new UsageError(`line ${lineNumber} has no column ${format.csvKeyColumn}`)
+    if (key === null) throw new UsageError(`there is no column ${format.csvKeyColumn}`)
   } else if (format.keySeparator !== null) {
     const at = Buffer.from(line.buffer, line.byteOffset, line.length).indexOf(format.keySeparator)
     if (at >= 0) {
@@ -79,8 +79,8 @@ export function parseRecord(line: Uint8Array, format: InputFormat, lineNumber: n
     }
   }
   if (format.base64) {
-    key = key === null ? null : fromBase64(Buffer.from(key).toString('latin1'), 'key', lineNumber)
-    value = fromBase64(Buffer.from(value).toString('latin1'), 'value', lineNumber)
+    key = key === null ? null : fromBase64(Buffer.from(key).toString('latin1'), 'key')
+    value = fromBase64(Buffer.from(value).toString('latin1'), 'value')
   }
   return { key, value, headers: format.headers, timestampMs: null, partition: null }
 }
@@ -110,16 +110,16 @@ export function csvCell(line: Uint8Array, column: number): Uint8Array | null {
   }
 }
 
-function parseJsonRecord(line: Uint8Array, format: InputFormat, lineNumber: number): InputRecord {
+function parseJsonRecord(line: Uint8Array, format: InputFormat): InputRecord {
   let parsed: unknown
   try {
     if (!isUtf8(line)) throw new SyntaxError('it is not UTF-8')
     parsed = JSON.parse(Buffer.from(line.buffer, line.byteOffset, line.length).toString())
   } catch (error) {
-    throw new UsageError(`line ${lineNumber} is not JSON: ${(error as Error).message}`)
+    throw new UsageError(`not JSON: ${(error as Error).message}`)
   }
   if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) {
-    throw new UsageError(`line ${lineNumber} must be an object such as {"key": "k", "value": "v"}`)
+    throw new UsageError(`it must be an object such as {"key": "k", "value": "v"}`)
   }
   const { key, value, headers, partition, timestamp } = parsed as Record<string, unknown>
   if (
@@ -127,54 +127,51 @@ function parseJsonRecord(line: Uint8Array, format: InputFormat, lineNumber: numb
     partition !== null &&
     !(Number.isSafeInteger(partition) && (partition as number) >= 0)
   ) {
-    throw new UsageError(`line ${lineNumber}: partition must be a whole number, 0 or more`)
+    throw new UsageError(`partition must be a whole number, 0 or more`)
   }
   return {
-    key: jsonBytes(key, format.base64, 'key', lineNumber),
-    value: jsonBytes(value, format.base64, 'value', lineNumber),
-    headers: [...format.headers, ...jsonHeaders(headers, format.base64, lineNumber)],
-    timestampMs: jsonTimestamp(timestamp, lineNumber),
+    key: jsonBytes(key, format.base64, 'key'),
+    value: jsonBytes(value, format.base64, 'value'),
+    headers: [...format.headers, ...jsonHeaders(headers, format.base64)],
+    timestampMs: jsonTimestamp(timestamp),
     partition: (partition as number | null | undefined) ?? null,
   }
 }
 
 /** Text is taken as it is; any other JSON value becomes its JSON text; null and absence are Kafka's null. */
-function jsonBytes(value: unknown, base64: boolean, name: string, lineNumber: number): Uint8Array | null {
+function jsonBytes(value: unknown, base64: boolean, name: string): Uint8Array | null {
   if (value === undefined || value === null) return null
   if (typeof value !== 'string') return Buffer.from(JSON.stringify(value))
-  return base64 ? fromBase64(value, name, lineNumber) : Buffer.from(value)
+  return base64 ? fromBase64(value, name) : Buffer.from(value)
 }
 
 /** `{"name": "value"}` or `[{"key": "name", "value": "value"}]`, the form that can repeat a name. */
-function jsonHeaders(headers: unknown, base64: boolean, lineNumber: number): RecordHeader[] {
+function jsonHeaders(headers: unknown, base64: boolean): RecordHeader[] {
   if (headers === undefined || headers === null) return []
-  if (typeof headers !== 'object')
-    throw new UsageError(`line ${lineNumber}: headers must be an object or a list`)
+  if (typeof headers !== 'object') throw new UsageError(`headers must be an object or a list`)
   const pairs = Array.isArray(headers)
     ? headers.map(
         (header: { key?: unknown; value?: unknown } | null) => [header?.key, header?.value] as const,
       )
     : Object.entries(headers)
   return pairs.map(([key, value]) => {
-    if (typeof key !== 'string')
-      throw new UsageError(`line ${lineNumber}: a header needs a "key" that is text`)
-    return { key, value: jsonBytes(value, base64, `header ${key}`, lineNumber) }
+    if (typeof key !== 'string') throw new UsageError(`a header needs a "key" that is text`)
+    return { key, value: jsonBytes(value, base64, `header ${key}`) }
   })
 }
 
-function jsonTimestamp(timestamp: unknown, lineNumber: number): number | null {
+function jsonTimestamp(timestamp: unknown): number | null {
   if (timestamp === undefined || timestamp === null) return null
   const ms =
     typeof timestamp === 'number' || typeof timestamp === 'string' ? parseTimestamp(String(timestamp)) : null
   if (ms === null) {
-    throw new UsageError(`line ${lineNumber}: timestamp must be milliseconds since 1970 or an ISO 8601 date`)
+    throw new UsageError(`timestamp must be milliseconds since 1970 or an ISO 8601 date`)
   }
   return ms
 }
 
-function fromBase64(text: string, name: string, lineNumber: number): Uint8Array {
+function fromBase64(text: string, name: string): Uint8Array {
   const trimmed = text.trimEnd()
-  if (!/^[A-Za-z0-9+/_-]*={0,2}$/.test(trimmed))
-    throw new UsageError(`line ${lineNumber}: the ${name} is not base64`)
+  if (!/^[A-Za-z0-9+/_-]*={0,2}$/.test(trimmed)) throw new UsageError(`the ${name} is not base64`)
   return Buffer.from(trimmed, 'base64')
 }

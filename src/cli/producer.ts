@@ -157,7 +157,7 @@ export class Producer {
     const { length } = this.#queues
     if (partition < length) return partition
     throw new UsageError(
-      `topic ${this.#topic.name} has no partition ${partition}; they go from 0 to ${length - 1}`,
+      `topic ${this.#topic.name} has no partition ${partition}; they go from 0 to ${length - 1} ("cordwood topics alter" adds some)`,
     )
   }
 
