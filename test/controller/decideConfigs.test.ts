@@ -1,0 +1,126 @@
+import { describe, expect, test } from 'vitest'
+import { type ConfigChange, ConfigOperation } from '../../src/controller/commands.ts'
+import { codeOr, errorOf, World } from './support.ts'
+
+const topic = (resourceName: string) => ({ resourceType: 2, resourceName })
+
+function worldWithTopic(): World {
+  const world = new World()
+  world.create({
+    name: 'a',
+    configs: [
+      { name: 'segment.ms', value: '5' },
+      { name: 'retention.ms', value: '7' },
+    ],
+  })
+  return world
+}
+
+const configsOf = (world: World): unknown => Object.fromEntries(world.image.topics.get('a')!.configs)
+
+describe('replacing configs', () => {
+  test('sets what is named and takes back the rest', () => {
+    const world = worldWithTopic()
+    const configs = [
+      { name: 'retention.ms', value: '7' },
+      { name: 'retention.bytes', value: '100' },
+    ]
+    const { records, delta } = world.change({ type: 'alterConfigs', resources: [{ ...topic('a'), configs }] })
+    expect(configsOf(world)).toEqual({ 'retention.ms': '7', 'retention.bytes': '100' })
+    expect(records).toHaveLength(2)
+    expect(delta?.configsChanged.map(({ name }) => name)).toEqual(['a'])
+  })
+
+  test('writes nothing when nothing changes', () => {
+    const world = worldWithTopic()
+    const configs = [
+      { name: 'segment.ms', value: '5' },
+      { name: 'retention.ms', value: '7' },
+    ]
+    const { records, delta } = world.change({ type: 'alterConfigs', resources: [{ ...topic('a'), configs }] })
+    expect(records).toEqual([])
+    expect(delta).toBeNull()
+  })
+
+  test.each([
+    [{ ...topic('a'), configs: [{ name: 'segment.ms', value: null }] }, 'invalidConfig'],
+    [{ ...topic('a'), configs: [{ name: 'segment.ms', value: '0' }] }, 'invalidConfig'],
+    [{ ...topic('b'), configs: [] }, 'unknownTopicOrPartition'],
+    [{ ...topic('..'), configs: [] }, 'invalidTopicException'],
+    [{ ...topic('__cluster_metadata'), configs: [] }, 'topicAuthorizationFailed'],
+    [{ resourceType: 4, resourceName: '1', configs: [] }, 'invalidRequest'],
+    [{ resourceType: 8, resourceName: '1', configs: [] }, 'invalidRequest'],
+    [
+      {
+        ...topic('a'),
+        configs: [
+          { name: 'segment.ms', value: '1' },
+          { name: 'segment.ms', value: '2' },
+        ],
+      },
+      'invalidRequest',
+    ],
+  ])('refuses %j with %s', (resource, code) => {
+    const world = worldWithTopic()
+    const outcomes = world.run({ type: 'alterConfigs', resources: [resource] })
+    expect(errorOf(outcomes[0]).code).toBe(code)
+    expect(configsOf(world)).toEqual({ 'segment.ms': '5', 'retention.ms': '7' })
+  })
+
+  test('refuses a resource that is named twice, and carries out the others', () => {
+    const world = worldWithTopic()
+    world.create({ name: 'b' })
+    const configs = [{ name: 'segment.ms', value: '9' }]
+    const resources = [topic('a'), topic('b'), topic('a')].map((resource) => ({ ...resource, configs }))
+    const outcomes = world.run({ type: 'alterConfigs', resources })
+    expect(outcomes.map(codeOr('done'))).toEqual(['invalidRequest', 'done', 'invalidRequest'])
+    expect(configsOf(world)).toEqual({ 'segment.ms': '5', 'retention.ms': '7' })
+  })
+})
+
+describe('changing single configs', () => {
+  function change(world: World, ...configs: ConfigChange['configs'][number][]): string {
+    const resources = [{ ...topic('a'), configs }]
+    return world.run({ type: 'incrementalAlterConfigs', resources }).map(codeOr('done'))[0]!
+  }
+
+  test('sets and deletes, and leaves the rest', () => {
+    const world = worldWithTopic()
+    const outcome = change(
+      world,
+      { name: 'segment.ms', configOperation: ConfigOperation.delete, value: null },
+      { name: 'flush.messages', configOperation: ConfigOperation.set, value: '1' },
+      { name: 'retention.bytes', configOperation: ConfigOperation.delete, value: null },
+    )
+    expect(outcome).toBe('done')
+    expect(configsOf(world)).toEqual({ 'retention.ms': '7', 'flush.messages': '1' })
+  })
+
+  test('appends to lists and subtracts from them, beginning with the default', () => {
+    const world = worldWithTopic()
+    const name = 'cleanup.policy'
+    const append = { name, configOperation: ConfigOperation.append, value: 'delete' }
+    expect(change(world, append)).toBe('done')
+    expect(configsOf(world)).toMatchObject({ 'cleanup.policy': 'delete' })
+    expect(change(world, { ...append, value: 'compact' })).toBe('invalidConfig')
+    const subtract = { name, configOperation: ConfigOperation.subtract, value: 'compact' }
+    expect(change(world, subtract)).toBe('done')
+    expect(change(world, { ...subtract, value: 'delete' })).toBe('invalidConfig')
+    expect(configsOf(world)).toMatchObject({ 'cleanup.policy': 'delete' })
+  })
+
+  test.each([
+    [{ name: 'segment.ms', configOperation: 0, value: '0' }, 'invalidConfig'],
+    [{ name: 'segment.ms', configOperation: 0, value: null }, 'invalidConfig'],
+    [{ name: 'nothing', configOperation: 1, value: null }, 'invalidConfig'],
+    [{ name: 'nothing', configOperation: 2, value: 'a' }, 'invalidConfig'],
+    [{ name: 'segment.ms', configOperation: 2, value: '5' }, 'invalidConfig'],
+    [{ name: 'cleanup.policy', configOperation: 3, value: null }, 'invalidConfig'],
+    [{ name: 'segment.ms', configOperation: 4, value: '5' }, 'invalidRequest'],
+  ])('refuses %j with %s, and then changes nothing of the topic', (wrong, code) => {
+    const world = worldWithTopic()
+    const right = { name: 'retention.ms', configOperation: 0, value: '8' }
+    expect(change(world, right, wrong)).toBe(code)
+    expect(configsOf(world)).toEqual({ 'segment.ms': '5', 'retention.ms': '7' })
+  })
+})
