@@ -1,11 +1,11 @@
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { createNodeRuntime } from '../../src/runtime/node/nodeRuntime.ts'
+import { createRuntime } from '../../src/zerocopy/nativeRuntime.ts'
 import { temporaryDirectory } from '../support/temporaryDirectory.ts'
 
-test('writes, reads and echoes', async () => {
+test.each([false, true])('writes, reads and echoes, native %s', async (native) => {
   const directory = temporaryDirectory()
-  const { disk, network, checksum } = createNodeRuntime()
+  const { disk, network, checksum } = createRuntime({native})
   const file = disk.file(join(directory, 'a'))
   await disk.submit([
     { file, position: 0, parts: [Buffer.from('hello '), Buffer.from('world')], sync: 'dataAndName' },

@@ -1,11 +1,10 @@
-import { fstat, read } from 'node:fs'
 import { EngineError } from '../../model/errors.ts'
 import type { Disk, DiskFile, DiskLock, DiskSync, DiskWrite } from '../disk.ts'
 import { DescriptorTable } from './descriptors.ts'
 import { directories } from './directories.ts'
+import { FileReader } from './fileReader.ts'
 import { FileWriter } from './fileWriter.ts'
 import { lockDirectory } from './lock.ts'
-import { diskError } from './systemErrors.ts'
 import { WriteBudget } from './writeBudget.ts'
 
 /** Options of `NodeDisk`. */
@@ -19,6 +18,7 @@ export interface NodeDiskOptions {
 /** `Disk` over `node:fs`: works wherever Node does. */
 export class NodeDisk implements Disk {
   readonly #descriptors: DescriptorTable
+  readonly #reader: FileReader
   readonly #writers = new Map<string, FileWriter>()
   readonly #budget: WriteBudget
   #closed = false
@@ -34,6 +34,7 @@ export class NodeDisk implements Disk {
   constructor(options: NodeDiskOptions = {}) {
     this.#budget = new WriteBudget(options.maxQueuedBytes ?? 64 << 20)
     this.#descriptors = new DescriptorTable(options.maxOpenFiles)
+    this.#reader = new FileReader(this.#descriptors)
   }
 
   get queuedBytes(): number {
@@ -103,20 +104,14 @@ export class NodeDisk implements Disk {
 
   /** `DiskFile.read`. */
   async readAt(path: string, target: Uint8Array, position: number): Promise<number> {
-    return this.#use(path, 'read', async (fd) => {
-      let filled = 0
-      while (filled < target.length) {
-        const count = await readOnce(fd, target, filled, position + filled)
-        if (count === 0) break
-        filled += count
-      }
-      return filled
-    })
+    this.#checkOpen()
+    return this.#reader.read(path, target, position)
   }
 
   /** `DiskFile.size`. */
-  sizeOf(path: string): Promise<number> {
-    return this.#use(path, 'look at', fileSize)
+  async sizeOf(path: string): Promise<number> {
+    this.#checkOpen()
+    return this.#reader.size(path)
   }
 
   /** `DiskFile.truncate`, or `DiskFile.sync` when `sizeBytes` is null. */
@@ -158,20 +153,6 @@ export class NodeDisk implements Disk {
     const written = [...this.#writers.keys()].filter((known) => known === path || known.startsWith(prefix))
     const open = this.#descriptors.pathsUnder(path)
     await Promise.all([...new Set([...written, ...open])].map((known) => this.closeFile(known)))
-  }
-
-  async #use<T>(path: string, verb: string, body: (fd: number) => Promise<T>): Promise<T> {
-    this.#checkOpen()
-    try {
-      const file = await this.#descriptors.acquire(path, false)
-      try {
-        return await body(file.fd)
-      } finally {
-        this.#descriptors.release(file)
-      }
-    } catch (cause) {
-      throw diskError(cause, `cannot ${verb} ${path}`)
-    }
   }
 
   #checkOpen(): void {
@@ -220,18 +201,4 @@ function copyOf(parts: readonly Uint8Array[]): Uint8Array {
     at += part.length
   }
   return copy
-}
-
-function readOnce(fd: number, target: Uint8Array, offset: number, position: number): Promise<number> {
-  return new Promise((resolve, reject) => {
-    read(fd, target, offset, target.length - offset, position, (error, count) =>
-      error ? reject(error) : resolve(count),
-    )
-  })
-}
-
-function fileSize(fd: number): Promise<number> {
-  return new Promise((resolve, reject) => {
-    fstat(fd, (error, found) => (error ? reject(error) : resolve(found.size)))
-  })
 }

@@ -1,0 +1,87 @@
+//! What other threads have to tell JavaScript, collected until it comes to fetch it.
+
+use std::sync::Mutex;
+
+use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
+
+/// Wakes JavaScript. Never keeps the process alive.
+pub type Wake = ThreadsafeFunction<(), (), (), napi::Status, false, true>;
+
+/// What a completion tells. The numbers are shared with `src/zerocopy/addon.ts`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Stage {
+    /// A group, truncation or sync has ended; `errno` 0 is success, otherwise the write failed.
+    Written = 0,
+    /// A sync of the group failed.
+    Synced = 1,
+    /// The file could not be opened.
+    Opened = 2,
+    /// A connection has sent everything.
+    Drained = 10,
+    /// As `Drained`, after `end`.
+    Flushed = 11,
+    /// The socket failed.
+    SocketFailed = 12,
+    /// A file range could not be read.
+    RangeFailed = 13,
+    /// A file range is longer than the file.
+    RangeShort = 14,
+}
+
+/// One event: the number of a group or connection, an errno, the file it is about, what happened.
+#[derive(Clone, Copy)]
+pub struct Completion {
+    pub ticket: f64,
+    pub errno: i32,
+    pub file: u32,
+    pub stage: Stage,
+}
+
+#[derive(Default)]
+struct Pending {
+    list: Vec<f64>,
+    /// JavaScript has been woken and has not come yet.
+    signalled: bool,
+}
+
+/// Completions on their way: one wake-up for all that happen until JavaScript takes them.
+pub struct Completions {
+    pending: Mutex<Pending>,
+    wake: Wake,
+}
+
+impl Completions {
+    pub fn new(wake: Wake) -> Self {
+        Completions { pending: Mutex::default(), wake }
+    }
+
+    /// Adds events and wakes JavaScript unless it is on its way.
+    pub fn push(&self, events: &[Completion]) {
+        if events.is_empty() {
+            return;
+        }
+        let wake = {
+            let mut pending = self.pending.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            for event in events {
+                pending.list.extend_from_slice(&[
+                    event.ticket,
+                    f64::from(event.errno),
+                    f64::from(event.file),
+                    f64::from(event.stage as u8),
+                ]);
+            }
+            !std::mem::replace(&mut pending.signalled, true)
+        };
+        if wake {
+            self.wake.call((), ThreadsafeFunctionCallMode::NonBlocking);
+        }
+    }
+
+    /// Everything since the last call, four numbers an event.
+    pub fn take(&self) -> Vec<f64> {
+        let mut pending = self.pending.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        pending.signalled = false;
+        std::mem::take(&mut pending.list)
+    }
+}

@@ -1,0 +1,236 @@
+//! What JavaScript can call: one class for files and connections, three functions for bytes. Numbers and bytes
+//! only; nothing here knows of Kafka or of logs.
+
+#![deny(unsafe_op_in_unsafe_fn, clippy::undocumented_unsafe_blocks)]
+
+#[cfg(not(target_os = "linux"))]
+compile_error!("The addon is for Linux. Elsewhere cordwood runs on its portable implementation.");
+
+mod buffers;
+mod checksum;
+mod codecs;
+mod completions;
+mod files;
+mod sender;
+mod syncer;
+mod transfer;
+mod writer;
+
+use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use napi::bindgen_prelude::{Array, Buffer, Error, Float64Array, Function, Result, Status};
+use napi_derive::napi;
+
+use crate::codecs::{Codec, CodecError};
+use crate::completions::Completions;
+use crate::files::{FileTable, descriptor_budget};
+use crate::sender::Sender;
+use crate::transfer::Part;
+use crate::writer::{Group, Operation, Write, Writer};
+
+/// Flags of a write, in `Engine.submit`.
+const SYNC: u32 = 1;
+const SYNC_NAME: u32 = 2;
+const MUST_EXIST: u32 = 4;
+
+/// Files and connections with the threads that serve them.
+#[napi]
+pub struct Engine {
+    files: Arc<FileTable>,
+    completions: Arc<Completions>,
+    writer: Writer,
+    sender: Sender,
+}
+
+#[napi]
+impl Engine {
+    /// `wake` is called without arguments when `takeCompletions` has something to give. `syncThreads` files
+    /// are synced at once.
+    #[napi(constructor)]
+    pub fn new(wake: Function<'_, (), ()>, sync_threads: u32) -> Result<Self> {
+        let wake = wake.build_threadsafe_function::<()>().weak::<true>().build()?;
+        let completions = Arc::new(Completions::new(wake));
+        // The other half of the process's share is for reads, which go through Node.
+        let files = Arc::new(FileTable::new(descriptor_budget() / 2));
+        let writer = Writer::new(files.clone(), completions.clone(), sync_threads as usize);
+        let sender = Sender::new(files.clone(), completions.clone()).map_err(system_error)?;
+        Ok(Engine { files, completions, writer, sender })
+    }
+
+    /// Four numbers an event: ticket or connection, errno, file, stage.
+    #[napi]
+    pub fn take_completions(&self) -> Float64Array {
+        Float64Array::new(self.completions.take())
+    }
+
+    /// A number for a path. No I/O.
+    #[napi]
+    pub fn register_file(&self, path: String) -> u32 {
+        self.files.register(path)
+    }
+
+    /// Forgets a number. Its descriptor is closed when the last send that uses it has ended.
+    #[napi]
+    pub fn forget_file(&self, file: u32) {
+        self.files.forget(file);
+    }
+
+    /// How many files are open.
+    #[napi]
+    pub fn open_files(&self) -> u32 {
+        self.files.open_count() as u32
+    }
+
+    /// Queues a group. `writes` holds four numbers a write: file, position, number of parts, flags. The bytes
+    /// of `parts` are copied. Only the first `count` writes count. Throws when the files have been closed.
+    #[napi]
+    pub fn submit(&self, ticket: f64, writes: &[f64], count: u32, parts: Array<'_>) -> Result<()> {
+        let mut slices: Vec<&[u8]> = Vec::with_capacity(parts.len() as usize);
+        let mut total = 0;
+        for index in 0..parts.len() {
+            let slice: &[u8] = parts.get(index)?.ok_or_else(bad_argument)?;
+            total += slice.len();
+            slices.push(slice);
+        }
+        let mut bytes = self.writer.buffer(total);
+        let mut group = Vec::with_capacity(count as usize);
+        let mut next = slices.iter();
+        for write in writes.chunks_exact(4).take(count as usize) {
+            let start = bytes.len();
+            for _ in 0..write[2] as usize {
+                bytes.extend_from_slice(next.next().ok_or_else(bad_argument)?);
+            }
+            let flags = write[3] as u32;
+            group.push(Write {
+                file: write[0] as u32,
+                position: write[1] as u64,
+                start,
+                length: bytes.len() - start,
+                create: flags & MUST_EXIST == 0,
+                sync: flags & SYNC != 0,
+                sync_name: flags & SYNC_NAME != 0,
+            });
+        }
+        self.push(Operation::Group(Group { ticket, bytes, writes: group }))
+    }
+
+    /// Queues a change of a file's length. Throws when the files have been closed.
+    #[napi]
+    pub fn truncate(&self, ticket: f64, file: u32, size: f64) -> Result<()> {
+        self.push(Operation::Truncate { ticket, file, size: size as u64 })
+    }
+
+    /// Writes to `file` that are queued from now on are carried out again after one has failed.
+    #[napi]
+    pub fn forgive(&self, file: u32) {
+        // Once the files have been closed there is nothing to forgive.
+        let _ = self.push(Operation::Forgive { file });
+    }
+
+    fn push(&self, operation: Operation) -> Result<()> {
+        match self.writer.push(operation) {
+            true => Ok(()),
+            false => Err(Error::from_reason("the files have been closed")),
+        }
+    }
+
+    /// Takes over sending on a socket, through a duplicate of its descriptor; returns the connection's number.
+    #[napi]
+    pub fn attach(&self, socket: i32) -> Result<u32> {
+        self.sender.attach(socket).map_err(system_error)
+    }
+
+    /// Sends one part of bytes. Returns how many bytes are queued on the connection.
+    #[napi]
+    pub fn send_bytes(&self, connection: u32, bytes: &[u8]) -> f64 {
+        let part = Part::Bytes { bytes: Cow::Borrowed(bytes), at: 0 };
+        self.sender.send(connection, VecDeque::from([part])) as f64
+    }
+
+    /// Sends `count` parts. `plan` holds three numbers a part: file, position and length of a range; a file of 0
+    /// stands for the next element of `bytes`. Returns how many bytes are queued on the connection.
+    #[napi]
+    pub fn send(&self, connection: u32, plan: &[f64], count: u32, bytes: Array<'_>) -> Result<f64> {
+        let mut parts = VecDeque::with_capacity(count as usize);
+        let mut next = 0;
+        for part in plan.chunks_exact(3).take(count as usize) {
+            if part[0] == 0.0 {
+                let slice: &[u8] = bytes.get(next)?.ok_or_else(bad_argument)?;
+                next += 1;
+                parts.push_back(Part::Bytes { bytes: Cow::Borrowed(slice), at: 0 });
+            } else {
+                let (position, length) = (part[1] as u64, part[2] as u64);
+                parts.push_back(Part::Range { id: part[0] as u32, held: None, position, length });
+            }
+        }
+        Ok(self.sender.send(connection, parts) as f64)
+    }
+
+    /// Bytes queued on a connection.
+    #[napi]
+    pub fn unsent(&self, connection: u32) -> f64 {
+        self.sender.unsent(connection) as f64
+    }
+
+    /// Nothing is sent after what is queued. True when nothing is; otherwise a completion follows.
+    #[napi]
+    pub fn end(&self, connection: u32) -> bool {
+        self.sender.end(connection)
+    }
+
+    /// Lets go of a connection; `abort` shuts the stream down first.
+    #[napi]
+    pub fn detach(&self, connection: u32, abort: bool) {
+        self.sender.detach(connection, abort);
+    }
+
+    /// Carries out the writes that are queued and ends the threads that do so. Blocks until then.
+    #[napi]
+    pub fn close_files(&self) {
+        self.writer.stop();
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.sender.stop();
+        self.writer.stop();
+    }
+}
+
+/// CRC-32C of `bytes`, continuing from `seed`.
+#[napi(js_name = "crc32c")]
+pub fn crc32c(bytes: &[u8], seed: u32) -> u32 {
+    checksum::crc32c(bytes, seed)
+}
+
+/// Compresses with "snappy", "lz4" or "zstd".
+#[napi]
+pub fn compress(codec: String, bytes: &[u8]) -> Result<Buffer> {
+    let codec = Codec::from_name(&codec).ok_or_else(bad_argument)?;
+    codecs::compress(codec, bytes).map(Buffer::from).map_err(codec_error)
+}
+
+/// Decompresses; an error whose message starts with "too large" when the result has more than `maxBytes`.
+#[napi]
+pub fn decompress(codec: String, bytes: &[u8], max_bytes: f64) -> Result<Buffer> {
+    let codec = Codec::from_name(&codec).ok_or_else(bad_argument)?;
+    codecs::decompress(codec, bytes, max_bytes as usize).map(Buffer::from).map_err(codec_error)
+}
+
+fn bad_argument() -> Error {
+    Error::from_status(Status::InvalidArg)
+}
+
+fn system_error(errno: files::Errno) -> Error {
+    Error::from_reason(std::io::Error::from_raw_os_error(errno).to_string())
+}
+
+fn codec_error(error: CodecError) -> Error {
+    match error {
+        CodecError::TooLarge => Error::from_reason("too large"),
+        CodecError::Malformed(why) => Error::from_reason(format!("malformed: {why}")),
+    }
+}

@@ -1,0 +1,325 @@
+//! Sends on duplicates of the connections' descriptors: at once what does not block, the rest from one thread.
+
+use std::collections::{HashMap, VecDeque};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread::JoinHandle;
+
+use crate::completions::{Completion, Completions, Stage};
+use crate::files::{Errno, FileTable, last_errno};
+use crate::transfer::{Caller, Outcome, Part, advance};
+
+/// The number by which JavaScript names a connection. Never used twice.
+pub type ConnectionId = u32;
+
+/// What the thread is woken with; no connection has this number.
+const WAKE: u64 = u64::MAX;
+
+#[derive(Default)]
+struct State {
+    queue: VecDeque<Part<'static>>,
+    /// The sender's thread has the parts in its hands.
+    busy: bool,
+    owes_drain: bool,
+    ending: bool,
+    closed: bool,
+}
+
+struct Connection {
+    id: ConnectionId,
+    socket: OwnedFd,
+    state: Mutex<State>,
+    unsent: AtomicU64,
+    shared: Arc<Shared>,
+}
+
+impl Connection {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Ends the stream for both descriptors, so that a send that runs now comes back.
+    fn shut_down(&self) {
+        // SAFETY: the descriptor is open as long as `self` lives.
+        unsafe { libc::shutdown(self.socket.as_raw_fd(), libc::SHUT_RDWR) };
+    }
+
+    /// Has the thread look at this connection once when the socket takes bytes.
+    fn arm(&self) {
+        let mut event =
+            libc::epoll_event { events: (libc::EPOLLOUT | libc::EPOLLONESHOT) as u32, u64: self.id.into() };
+        // SAFETY: both descriptors are open, `event` outlives the call.
+        unsafe {
+            libc::epoll_ctl(
+                self.shared.epoll.as_raw_fd(),
+                libc::EPOLL_CTL_MOD,
+                self.socket.as_raw_fd(),
+                &mut event,
+            );
+        }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        // The kernel forgets a descriptor by itself only once all its duplicates are closed.
+        // SAFETY: both descriptors are open; Linux takes no event for this operation.
+        unsafe {
+            libc::epoll_ctl(
+                self.shared.epoll.as_raw_fd(),
+                libc::EPOLL_CTL_DEL,
+                self.socket.as_raw_fd(),
+                std::ptr::null_mut(),
+            );
+        }
+    }
+}
+
+struct Shared {
+    epoll: OwnedFd,
+    wake: OwnedFd,
+    connections: Mutex<HashMap<ConnectionId, Arc<Connection>>>,
+    files: Arc<FileTable>,
+    completions: Arc<Completions>,
+    stopped: AtomicBool,
+}
+
+impl Shared {
+    fn connections(&self) -> MutexGuard<'_, HashMap<ConnectionId, Arc<Connection>>> {
+        self.connections.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+struct Caches {
+    thread: Option<JoinHandle<()>>,
+    scratch: Vec<u8>,
+    last_id: ConnectionId,
+}
+
+/// The sender of one engine.
+pub struct Sender {
+    shared: Arc<Shared>,
+    caches: Mutex<Caches>,
+}
+
+impl Sender {
+    pub fn new(files: Arc<FileTable>, completions: Arc<Completions>) -> Result<Self, Errno> {
+        // SAFETY: no preconditions; the results are checked before they are owned.
+        let (epoll, wake) = unsafe {
+            (
+                owned(libc::epoll_create1(libc::EPOLL_CLOEXEC))?,
+                owned(libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK))?,
+            )
+        };
+        let mut event = libc::epoll_event { events: libc::EPOLLIN as u32, u64: WAKE };
+        // SAFETY: both descriptors are open, `event` outlives the call.
+        let added =
+            unsafe { libc::epoll_ctl(epoll.as_raw_fd(), libc::EPOLL_CTL_ADD, wake.as_raw_fd(), &mut event) };
+        if added != 0 {
+            return Err(last_errno());
+        }
+        let shared = Arc::new(Shared {
+            epoll,
+            wake,
+            connections: Mutex::default(),
+            files,
+            completions,
+            stopped: AtomicBool::new(false),
+        });
+        let caches = Caches { thread: None, scratch: Vec::new(), last_id: 0 };
+        Ok(Sender { shared, caches: Mutex::new(caches) })
+    }
+
+    fn caches(&self) -> MutexGuard<'_, Caches> {
+        self.caches.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Takes over sending on `socket`, through a duplicate. Nobody else may send on it any more.
+    pub fn attach(&self, socket: RawFd) -> Result<ConnectionId, Errno> {
+        let mut caches = self.caches();
+        if caches.thread.is_none() {
+            let shared = self.shared.clone();
+            let spawned = std::thread::Builder::new()
+                .name("cordwood-send".into())
+                .stack_size(256 << 10)
+                .spawn(move || run(&shared));
+            caches.thread = Some(spawned.map_err(|error| error.raw_os_error().unwrap_or(libc::EAGAIN))?);
+        }
+        caches.last_id += 1;
+        let id = caches.last_id;
+        drop(caches);
+        // SAFETY: duplicating checks the number; the result is checked before it is owned.
+        let socket = unsafe { owned(libc::fcntl(socket, libc::F_DUPFD_CLOEXEC, 0))? };
+        let mut event = libc::epoll_event { events: libc::EPOLLONESHOT as u32, u64: id.into() };
+        let (epoll, raw) = (self.shared.epoll.as_raw_fd(), socket.as_raw_fd());
+        // SAFETY: both descriptors are open, `event` outlives the call.
+        if unsafe { libc::epoll_ctl(epoll, libc::EPOLL_CTL_ADD, raw, &mut event) } != 0 {
+            return Err(last_errno());
+        }
+        let connection = Connection {
+            id,
+            socket,
+            state: Mutex::default(),
+            unsent: AtomicU64::new(0),
+            shared: self.shared.clone(),
+        };
+        self.shared.connections().insert(id, Arc::new(connection));
+        Ok(id)
+    }
+
+    fn get(&self, id: ConnectionId) -> Option<Arc<Connection>> {
+        self.shared.connections().get(&id).cloned()
+    }
+
+    /// Sends what goes at once and queues the rest. Returns the bytes that are queued now; a failure is told
+    /// through the completions.
+    pub fn send(&self, id: ConnectionId, mut parts: VecDeque<Part<'_>>) -> u64 {
+        let Some(connection) = self.get(id) else { return 0 };
+        let mut state = connection.lock();
+        if state.closed || state.ending {
+            return 0;
+        }
+        let total: u64 = parts.iter().map(Part::remaining).sum();
+        let mut sent = 0;
+        if state.queue.is_empty() && !state.busy {
+            let mut caches = self.caches();
+            let socket = connection.socket.as_raw_fd();
+            let files = &self.shared.files;
+            match advance(socket, &mut parts, files, Caller::EventLoop, &mut caches.scratch, &mut sent) {
+                Outcome::Done => return 0,
+                Outcome::Later => connection.arm(),
+                Outcome::Failed(stage, errno, file) => {
+                    state.closed = true;
+                    connection.shut_down();
+                    let failure = Completion { ticket: id.into(), errno, file, stage };
+                    self.shared.completions.push(&[failure]);
+                    return 0;
+                }
+            }
+        }
+        // Counted before the other thread can see the parts.
+        let unsent = connection.unsent.fetch_add(total - sent, Ordering::AcqRel) + total - sent;
+        state.owes_drain = true;
+        state.queue.extend(parts.into_iter().map(|part| part.into_owned(&self.shared.files)));
+        unsent
+    }
+
+    /// Bytes queued on a connection.
+    pub fn unsent(&self, id: ConnectionId) -> u64 {
+        self.get(id).map_or(0, |connection| connection.unsent.load(Ordering::Acquire))
+    }
+
+    /// Tells when everything queued has been sent. True when that is so now.
+    pub fn end(&self, id: ConnectionId) -> bool {
+        let Some(connection) = self.get(id) else { return true };
+        let mut state = connection.lock();
+        state.ending = true;
+        state.closed || (state.queue.is_empty() && !state.busy)
+    }
+
+    /// Drops what is queued and lets go of the duplicate. `abort` shuts the stream down first.
+    pub fn detach(&self, id: ConnectionId, abort: bool) {
+        let Some(connection) = self.shared.connections().remove(&id) else { return };
+        let mut state = connection.lock();
+        state.closed = true;
+        state.queue.clear();
+        if abort {
+            connection.shut_down();
+        }
+    }
+
+    /// Shuts every connection down and ends the thread.
+    pub fn stop(&self) {
+        self.shared.stopped.store(true, Ordering::Release);
+        let connections: Vec<_> = self.shared.connections().drain().collect();
+        for (_, connection) in connections {
+            connection.lock().closed = true;
+            connection.shut_down();
+        }
+        let one: u64 = 1;
+        // SAFETY: eight bytes are read from `one`.
+        unsafe { libc::write(self.shared.wake.as_raw_fd(), (&raw const one).cast(), 8) };
+        let thread = self.caches().thread.take();
+        if let Some(thread) = thread {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Owns a descriptor that a system call returned.
+///
+/// # Safety
+/// `fd` is negative or belongs to nobody else.
+unsafe fn owned(fd: RawFd) -> Result<OwnedFd, Errno> {
+    if fd < 0 {
+        return Err(last_errno());
+    }
+    // SAFETY: by the function's own precondition.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// The sender's thread: gives every connection whose socket takes bytes its turn.
+fn run(shared: &Shared) {
+    let mut events = [libc::epoll_event { events: 0, u64: 0 }; 64];
+    let mut scratch = Vec::new();
+    let mut told = Vec::new();
+    while !shared.stopped.load(Ordering::Acquire) {
+        // SAFETY: the kernel writes at most as many events as there is room for.
+        let count = unsafe {
+            libc::epoll_wait(shared.epoll.as_raw_fd(), events.as_mut_ptr(), events.len() as libc::c_int, -1)
+        };
+        if count < 0 && last_errno() != libc::EINTR {
+            return;
+        }
+        for event in &events[..count.max(0) as usize] {
+            let id = event.u64;
+            let connection = match ConnectionId::try_from(id) {
+                Ok(id) => shared.connections().get(&id).cloned(),
+                Err(_) => None,
+            };
+            if let Some(connection) = connection {
+                told.extend(take_turn(&connection, &mut scratch));
+            }
+        }
+        shared.completions.push(&told);
+        told.clear();
+    }
+}
+
+/// Sends what the socket takes; returns what JavaScript has to know.
+fn take_turn(connection: &Connection, scratch: &mut Vec<u8>) -> Option<Completion> {
+    let mut parts = {
+        let mut state = connection.lock();
+        if state.closed || state.busy || state.queue.is_empty() {
+            return None;
+        }
+        state.busy = true;
+        std::mem::take(&mut state.queue)
+    };
+    let mut sent = 0;
+    let socket = connection.socket.as_raw_fd();
+    let files = &connection.shared.files;
+    let outcome = advance(socket, &mut parts, files, Caller::Sender, scratch, &mut sent);
+    let mut state = connection.lock();
+    state.busy = false;
+    connection.unsent.fetch_sub(sent, Ordering::AcqRel);
+    if state.closed {
+        return None;
+    }
+    if let Outcome::Failed(stage, errno, file) = outcome {
+        state.closed = true;
+        state.queue.clear();
+        connection.shut_down();
+        return Some(Completion { ticket: connection.id.into(), errno, file, stage });
+    }
+    parts.append(&mut state.queue);
+    state.queue = parts;
+    if !state.queue.is_empty() {
+        connection.arm();
+        return None;
+    }
+    let owed = std::mem::take(&mut state.owes_drain);
+    let stage = if state.ending { Stage::Flushed } else { Stage::Drained };
+    (owed || state.ending).then_some(Completion { ticket: connection.id.into(), errno: 0, file: 0, stage })
+}

@@ -1,0 +1,152 @@
+//! fdatasync of many files at once, shared by all groups that wait for one file.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
+use std::thread::JoinHandle;
+
+use crate::completions::{Completion, Completions, Stage};
+use crate::files::{Errno, FileId, FileTable, OpenFile};
+
+/// A group whose writes are in the page cache and which waits for syncs.
+pub struct SyncWaiter {
+    ticket: f64,
+    missing: AtomicUsize,
+    failure: OnceLock<(Errno, FileId)>,
+}
+
+impl SyncWaiter {
+    /// Completes after `files` syncs.
+    pub fn new(ticket: f64, files: usize) -> Arc<Self> {
+        Arc::new(SyncWaiter { ticket, missing: AtomicUsize::new(files), failure: OnceLock::new() })
+    }
+}
+
+/// One file's turn: who waits for the next sync of it.
+struct Turn {
+    file: Arc<OpenFile>,
+    waiting: Vec<Arc<SyncWaiter>>,
+    name: bool,
+}
+
+#[derive(Default)]
+struct State {
+    turns: HashMap<FileId, Turn>,
+    ready: VecDeque<FileId>,
+    idle_threads: usize,
+    threads: Vec<JoinHandle<()>>,
+    stopped: bool,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    wake: Condvar,
+    files: Arc<FileTable>,
+    completions: Arc<Completions>,
+}
+
+/// A few threads that sync files, started as they are needed.
+pub struct Syncer {
+    shared: Arc<Shared>,
+    max_threads: usize,
+}
+
+impl Syncer {
+    pub fn new(files: Arc<FileTable>, completions: Arc<Completions>, max_threads: usize) -> Self {
+        let shared = Shared { state: Mutex::default(), wake: Condvar::new(), files, completions };
+        Syncer { shared: Arc::new(shared), max_threads: max_threads.max(1) }
+    }
+
+    /// Syncs `file` after this call, for `waiter` and all others that ask before the sync begins. `name` also
+    /// makes the file's creation durable.
+    pub fn request(&self, id: FileId, file: &Arc<OpenFile>, name: bool, waiter: &Arc<SyncWaiter>) {
+        let mut state = self.shared.lock();
+        if let Some(turn) = state.turns.get_mut(&id) {
+            // Queued, or running with a new turn to follow: `Shared::run` queues it again.
+            turn.waiting.push(waiter.clone());
+            turn.name |= name;
+            return;
+        }
+        state.turns.insert(id, Turn { file: file.clone(), waiting: vec![waiter.clone()], name });
+        state.ready.push_back(id);
+        if state.idle_threads > 0 {
+            self.shared.wake.notify_one();
+        } else if state.threads.len() < self.max_threads {
+            let shared = self.shared.clone();
+            let spawned = std::thread::Builder::new()
+                .name("cordwood-sync".into())
+                .stack_size(128 << 10)
+                .spawn(move || shared.run());
+            if let Ok(thread) = spawned {
+                state.threads.push(thread);
+            }
+        }
+    }
+
+    /// Carries out what is queued, then ends the threads.
+    pub fn stop(&self) {
+        let threads = {
+            let mut state = self.shared.lock();
+            state.stopped = true;
+            std::mem::take(&mut state.threads)
+        };
+        self.shared.wake.notify_all();
+        for thread in threads {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    fn run(&self) {
+        let mut state = self.lock();
+        loop {
+            let Some(id) = state.ready.pop_front() else {
+                if state.stopped {
+                    return;
+                }
+                state.idle_threads += 1;
+                state = self.wake.wait(state).unwrap_or_else(|poisoned| poisoned.into_inner());
+                state.idle_threads -= 1;
+                continue;
+            };
+            let Some(turn) = state.turns.get_mut(&id) else { continue };
+            let served = std::mem::take(&mut turn.waiting);
+            let name = std::mem::take(&mut turn.name);
+            let file = turn.file.clone();
+            drop(state);
+            self.serve(id, &file, name, &served);
+            state = self.lock();
+            if state.turns.get(&id).is_some_and(|turn| turn.waiting.is_empty()) {
+                state.turns.remove(&id);
+            } else {
+                state.ready.push_back(id);
+            }
+        }
+    }
+
+    fn serve(&self, id: FileId, file: &OpenFile, name: bool, served: &[Arc<SyncWaiter>]) {
+        let outcome = match self.files.sync_failure(id) {
+            Some(errno) => Err(errno),
+            None => file.sync_data().and_then(|()| if name { self.files.sync_name(id) } else { Ok(()) }),
+        };
+        if let Err(errno) = outcome {
+            self.files.set_sync_failure(id, errno);
+        }
+        let mut done = Vec::with_capacity(served.len());
+        for waiter in served {
+            if let Err(errno) = outcome {
+                let _ = waiter.failure.set((errno, id));
+            }
+            if waiter.missing.fetch_sub(1, Ordering::AcqRel) == 1 {
+                let (errno, file) = waiter.failure.get().copied().unwrap_or((0, id));
+                done.push(Completion { ticket: waiter.ticket, errno, file, stage: Stage::Synced });
+            }
+        }
+        self.completions.push(&done);
+    }
+}

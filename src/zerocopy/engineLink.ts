@@ -1,0 +1,83 @@
+import { getSystemErrorName } from 'node:util'
+import type { Engine } from '../../native/index.js'
+import { type Addon, Stage } from './addon.ts'
+
+/** How many files are synced at once. */
+const syncThreads = 8
+
+/** Told when an operation has ended: `errno` 0 is success. */
+export type Done = (errno: number, file: number, stage: number) => void
+
+/** One engine of the addon with what JavaScript remembers of it: who waits for which completion. */
+export class EngineLink {
+  readonly engine: Engine
+  readonly #tickets = new Map<number, Done>()
+  readonly #connections = new Map<number, Done>()
+  readonly #keepAlive: NodeJS.Timeout
+  #idleWaiters: (() => void)[] = []
+  #lastTicket = 0
+
+  constructor(addon: Addon) {
+    this.engine = new addon.Engine(() => this.#complete(), syncThreads)
+    // The addon never keeps the process alive; this does while somebody waits for the disk.
+    this.#keepAlive = setInterval(() => {}, 2 ** 31 - 1)
+    this.#keepAlive.unref()
+  }
+
+  /** A ticket for an operation whose end `done` is told. */
+  ticket(done: Done): number {
+    const ticket = ++this.#lastTicket
+    if (this.#tickets.size === 0) this.#keepAlive.ref()
+    this.#tickets.set(ticket, done)
+    return ticket
+  }
+
+  /** Takes a ticket back that was never used. */
+  cancel(ticket: number): void {
+    this.#tickets.delete(ticket)
+    this.#checkIdle()
+  }
+
+  /** What happens on `connection` is told to `done` until `unwatch`. */
+  watch(connection: number, done: Done): void {
+    this.#connections.set(connection, done)
+  }
+
+  /** Ends `watch`. */
+  unwatch(connection: number): void {
+    this.#connections.delete(connection)
+  }
+
+  /** Resolves when no operation is under way. */
+  async idle(): Promise<void> {
+    while (this.#tickets.size > 0) await new Promise<void>((wake) => this.#idleWaiters.push(wake))
+  }
+
+  #complete(): void {
+    const events = this.engine.takeCompletions()
+    for (let at = 0; at < events.length; at += 4) {
+      const ticket = events[at]!
+      const stage = events[at + 3]!
+      if (stage >= Stage.drained) {
+        this.#connections.get(ticket)?.(events[at + 1]!, events[at + 2]!, stage)
+      } else {
+        const done = this.#tickets.get(ticket)
+        this.#tickets.delete(ticket)
+        done?.(events[at + 1]!, events[at + 2]!, stage)
+      }
+    }
+    this.#checkIdle()
+  }
+
+  #checkIdle(): void {
+    if (this.#tickets.size > 0) return
+    this.#keepAlive.unref()
+    for (const wake of this.#idleWaiters.splice(0)) wake()
+  }
+}
+
+/** The system's error with this number, as Node would throw it. */
+export function systemError(errno: number): Error {
+  const code = getSystemErrorName(-errno)
+  return Object.assign(new Error(code), { code, errno: -errno })
+}

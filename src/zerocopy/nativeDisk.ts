@@ -1,0 +1,285 @@
+import { EngineError } from '../model/errors.ts'
+import type { Disk, DiskFile, DiskLock, DiskSync, DiskWrite } from '../runtime/disk.ts'
+import { DescriptorTable } from '../runtime/node/descriptors.ts'
+import { directories } from '../runtime/node/directories.ts'
+import { FileReader } from '../runtime/node/fileReader.ts'
+import { lockDirectory } from '../runtime/node/lock.ts'
+import { diskError } from '../runtime/node/systemErrors.ts'
+import { WriteBudget } from '../runtime/node/writeBudget.ts'
+import { Stage, WriteFlag } from './addon.ts'
+import { type EngineLink, systemError } from './engineLink.ts'
+
+const syncFlags: Readonly<Record<DiskSync, number>> = {
+  none: 0,
+  data: WriteFlag.sync,
+  dataAndName: WriteFlag.sync | WriteFlag.syncName,
+}
+
+/** What is known of a file that the addon knows by number. */
+interface KnownFile {
+  readonly path: string
+  readonly id: number
+  /** Operations of the addon that have not ended. */
+  pending: number
+  idleWaiters: (() => void)[] | null
+  /** The number is not valid any more. */
+  forgotten: boolean
+}
+
+/**
+ * `Disk` over the addon: writes, truncations and syncs go to its threads, in order. Reads and operations on
+ * names go through Node, which does them on threads of its own.
+ */
+export class NativeDisk implements Disk {
+  readonly #link: EngineLink
+  readonly #descriptors: DescriptorTable
+  readonly #reader: FileReader
+  readonly #budget: WriteBudget
+  readonly #byPath = new Map<string, KnownFile>()
+  readonly #byId = new Map<number, KnownFile>()
+  /** Used again for every group: four numbers a write. */
+  #writes = new Float64Array(4 * 64)
+  #closed = false
+
+  readonly makeDirectory = directories.makeDirectory
+  readonly list = directories.list
+  readonly stat = directories.stat
+  readonly syncDirectory = directories.syncDirectory
+  readonly readFile = directories.readFile
+  readonly replaceFile = directories.replaceFile
+  readonly space = directories.space
+
+  constructor(link: EngineLink, options: { readonly maxQueuedBytes?: number } = {}) {
+    this.#link = link
+    // The addon takes a quarter of what the process may have, this a quarter at most.
+    this.#descriptors = new DescriptorTable(256)
+    this.#reader = new FileReader(this.#descriptors)
+    this.#budget = new WriteBudget(options.maxQueuedBytes ?? 64 << 20)
+  }
+
+  get queuedBytes(): number {
+    return this.#budget.queuedBytes
+  }
+
+  get maxQueuedBytes(): number {
+    return this.#budget.maxQueuedBytes
+  }
+
+  file(path: string): DiskFile {
+    return new NativeFile(this, path)
+  }
+
+  submit(group: readonly DiskWrite[]): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#checkOpen()
+      const parts: Uint8Array[] = []
+      const files: KnownFile[] = []
+      if (group.length * 4 > this.#writes.length) this.#writes = new Float64Array(group.length * 8)
+      const writes = this.#writes
+      let groupBytes = 0
+      let at = 0
+      for (const write of group) {
+        const file = this.#known(write.file)
+        files.push(file)
+        for (const part of write.parts) {
+          groupBytes += part.length
+          parts.push(part)
+        }
+        writes[at++] = file.id
+        writes[at++] = write.position
+        writes[at++] = write.parts.length
+        writes[at++] = syncFlags[write.sync]
+      }
+      this.#budget.take(groupBytes)
+      for (const known of files) known.pending++
+      const finish = (): void => {
+        this.#budget.give(groupBytes)
+        for (const known of files) this.#release(known)
+      }
+      const ticket = this.#link.ticket((errno, file, stage) => {
+        finish()
+        if (errno === 0) resolve()
+        else reject(this.#failure(errno, file, stage))
+      })
+      try {
+        this.#link.engine.submit(ticket, writes, group.length, parts)
+      } catch (error) {
+        this.#link.cancel(ticket)
+        finish()
+        throw error
+      }
+    })
+  }
+
+  room(): Promise<void> {
+    return this.#budget.room()
+  }
+
+  async rename(from: string, to: string): Promise<void> {
+    await this.#forget(from)
+    await this.#forget(to)
+    await directories.rename(from, to)
+  }
+
+  async remove(path: string): Promise<void> {
+    await this.#forget(path)
+    await directories.remove(path)
+  }
+
+  lock(path: string, owner: string): Promise<DiskLock> {
+    return lockDirectory(path, owner)
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    await this.#link.idle()
+    this.#link.engine.closeFiles()
+    for (const known of this.#byPath.values()) {
+      known.forgotten = true
+      this.#link.engine.forgetFile(known.id)
+    }
+    this.#byPath.clear()
+    this.#byId.clear()
+    await this.#descriptors.closeAll()
+  }
+
+  /** The addon's number of a file of this disk. No I/O. */
+  fileId(file: NativeFile): number {
+    return this.#known(file).id
+  }
+
+  /** `DiskFile.read`. */
+  async readAt(path: string, target: Uint8Array, position: number): Promise<number> {
+    this.#checkOpen()
+    return this.#reader.read(path, target, position)
+  }
+
+  /** `DiskFile.size`. */
+  async sizeOf(path: string): Promise<number> {
+    this.#checkOpen()
+    return this.#reader.size(path)
+  }
+
+  /** `DiskFile.truncate`, or `DiskFile.sync` when `sizeBytes` is null. */
+  change(file: NativeFile, sizeBytes: number | null): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#checkOpen()
+      const known = this.#known(file)
+      const { engine } = this.#link
+      const ticket = this.#link.ticket((errno, id, stage) => {
+        this.#release(known)
+        if (errno === 0) resolve()
+        else reject(this.#failure(errno, id, stage))
+      })
+      known.pending++
+      if (sizeBytes !== null) {
+        engine.truncate(ticket, known.id, sizeBytes)
+      } else {
+        this.#writes.set([known.id, 0, 0, WriteFlag.sync | WriteFlag.mustExist])
+        engine.submit(ticket, this.#writes, 1, [])
+      }
+    })
+  }
+
+  /** `DiskFile.close`. */
+  async closeFile(path: string): Promise<void> {
+    const known = this.#byPath.get(path)
+    if (known !== undefined) {
+      while (known.pending > 0) {
+        await new Promise<void>((wake) => {
+          known.idleWaiters ??= []
+          known.idleWaiters.push(wake)
+        })
+      }
+      if (!known.forgotten) {
+        known.forgotten = true
+        this.#byPath.delete(path)
+        this.#byId.delete(known.id)
+        this.#link.engine.forgetFile(known.id)
+      }
+    }
+    await this.#descriptors.close(path)
+  }
+
+  #known(file: DiskFile): KnownFile {
+    if (!(file instanceof NativeFile))
+      throw new EngineError('notFound', `${file.path} belongs to another disk`)
+    let known = file.known
+    if (known !== null && !known.forgotten) return known
+    known = this.#byPath.get(file.path) ?? null
+    if (known === null) {
+      const id = this.#link.engine.registerFile(file.path)
+      known = { path: file.path, id, pending: 0, idleWaiters: null, forgotten: false }
+      this.#byPath.set(file.path, known)
+      this.#byId.set(id, known)
+    }
+    file.known = known
+    return known
+  }
+
+  #release(known: KnownFile): void {
+    known.pending--
+    if (known.pending > 0 || known.idleWaiters === null) return
+    const waiters = known.idleWaiters
+    known.idleWaiters = null
+    for (const wake of waiters) wake()
+  }
+
+  #failure(errno: number, file: number, stage: number): EngineError {
+    if (stage !== Stage.synced) this.#link.engine.forgive(file)
+    const verb = stage === Stage.synced ? 'sync' : 'write'
+    return this.rangeFailure(errno, file, verb)
+  }
+
+  /** The error for a system error on the file with this number. */
+  rangeFailure(errno: number, file: number, verb: string): EngineError {
+    const path = this.#byId.get(file)?.path ?? 'a file that has been closed'
+    return diskError(systemError(errno), `cannot ${verb} ${path}`)
+  }
+
+  /** Closes everything at or below `path`. */
+  async #forget(path: string): Promise<void> {
+    const prefix = `${path}/`
+    const known = [...this.#byPath.keys()].filter((other) => other === path || other.startsWith(prefix))
+    const open = this.#descriptors.pathsUnder(path)
+    await Promise.all([...new Set([...known, ...open])].map((other) => this.closeFile(other)))
+  }
+
+  #checkOpen(): void {
+    if (this.#closed) throw new EngineError('closed', 'the disk has been closed')
+  }
+}
+
+/** A file of a `NativeDisk`. */
+export class NativeFile implements DiskFile {
+  readonly path: string
+  readonly disk: NativeDisk
+  /** What the disk knows of this file; looked up when it is first used. */
+  known: KnownFile | null = null
+
+  constructor(disk: NativeDisk, path: string) {
+    this.disk = disk
+    this.path = path
+  }
+
+  read(target: Uint8Array, position: number): Promise<number> {
+    return this.disk.readAt(this.path, target, position)
+  }
+
+  size(): Promise<number> {
+    return this.disk.sizeOf(this.path)
+  }
+
+  truncate(sizeBytes: number): Promise<void> {
+    return this.disk.change(this, sizeBytes)
+  }
+
+  sync(): Promise<void> {
+    return this.disk.change(this, null)
+  }
+
+  close(): Promise<void> {
+    return this.disk.closeFile(this.path)
+  }
+}

@@ -1,0 +1,55 @@
+import { EngineError } from '../model/errors.ts'
+import { nodeClock } from '../runtime/node/clock.ts'
+import { crc32c } from '../runtime/node/crc32c.ts'
+import { NodeNetwork } from '../runtime/node/nodeNetwork.ts'
+import { createNodeRuntime } from '../runtime/node/nodeRuntime.ts'
+import { nodeRandom } from '../runtime/node/random.ts'
+import type { Runtime } from '../runtime/runtime.ts'
+import { type Addon, loadAddon } from './addon.ts'
+import { EngineLink } from './engineLink.ts'
+import { NativeDisk } from './nativeDisk.ts'
+import { createSender } from './nativeSender.ts'
+
+/** Options of `createRuntime`. */
+export interface RuntimeOptions {
+  /** True insists on the addon, false does without it; by default it is used when it can be loaded. */
+  readonly native?: boolean
+  /** Bound of `Disk.queuedBytes`; 64 MiB by default. */
+  readonly maxQueuedBytes?: number
+  /** Called once, with the reason, when the portable implementation runs because the addon cannot be loaded. */
+  readonly onFallback?: (why: string) => void
+}
+
+/** A runtime, and which implementation it is. */
+export type NamedRuntime = Runtime & { readonly kind: 'native' | 'portable' }
+
+/** Below this many bytes a call into the addon takes longer than JavaScript needs. */
+const nativeChecksumBytes = 256
+
+/** The runtime for this machine. Close its `disk` when done. Throws `notFound` if the addon is insisted on and missing. */
+export function createRuntime(options: RuntimeOptions = {}): NamedRuntime {
+  const limits = options.maxQueuedBytes === undefined ? {} : { maxQueuedBytes: options.maxQueuedBytes }
+  if (options.native !== false) {
+    const { addon, why } = loadAddon()
+    if (addon !== null) return createNativeRuntime(addon, limits)
+    if (options.native === true) throw new EngineError('notFound', `the native addon cannot be used: ${why}`)
+    options.onFallback?.(why)
+  }
+  return { kind: 'portable', ...createNodeRuntime(limits) }
+}
+
+function createNativeRuntime(addon: Addon, limits: { readonly maxQueuedBytes?: number }): NamedRuntime {
+  const link = new EngineLink(addon)
+  const disk = new NativeDisk(link, limits)
+  return {
+    kind: 'native',
+    clock: nodeClock,
+    random: nodeRandom,
+    disk,
+    network: new NodeNetwork((socket, events) => createSender(link, disk, socket, events)),
+    checksum: {
+      crc32c: (bytes, seed = 0) =>
+        bytes.length < nativeChecksumBytes ? crc32c(bytes, seed) : addon.crc32c(bytes, seed),
+    },
+  }
+}
