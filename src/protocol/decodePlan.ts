@@ -5,8 +5,9 @@ import { type Field, type Fields, inRange } from './schema.ts'
 /** Reads one value. */
 export type ReadValue = (reader: Reader) => unknown
 
-/** Bounds that no message passes, whatever its bytes say. */
+/** Bounds that no message passes, whatever its bytes say: elements of one array, structs of all arrays together. */
 const maxElements = 1_000_000
+const maxStructs = 1_000_000
 const maxTaggedFields = 10_000
 
 /** The reader of a struct (or whole message) in one version. */
@@ -147,12 +148,16 @@ function absent(length: number, nullable: boolean): null {
 function compileArray(element: Field, version: number, flexible: boolean, nullable: boolean): ReadValue {
   const read = compileField(element, version, flexible)
   const smallest = Math.max(1, leastBytes(element, version, flexible))
+  const ofStructs = element.kind === 'struct'
   return (reader) => {
     const count = flexible ? reader.uvarint() - 1 : reader.int32()
     if (count < 0) return absent(count, nullable)
     if (count > maxElements) throw malformed(`${count} elements are more than ${maxElements}`)
     if (count * smallest > reader.remaining) {
       throw malformed(`${count} elements are more than ${reader.remaining} bytes can hold`)
+    }
+    if (ofStructs && (reader.structs += count) > maxStructs) {
+      throw malformed(`the message has more than ${maxStructs} structs`)
     }
     const values = new Array(count)
     let i = 0

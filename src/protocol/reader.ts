@@ -16,6 +16,8 @@ export class Reader {
   end: number
   /** The field that failed, filled in from the inside out while an error passes through the codec. */
   path = ''
+  /** Structs counted so far; the codec bounds them, since an empty one takes far more memory than bytes. */
+  structs = 0
 
   constructor(bytes: Uint8Array, position = 0, end = bytes.length) {
     this.bytes = bytes
