@@ -100,7 +100,7 @@ export class Broker {
       logger,
       config: groupConfig(config),
       offsetsLog: (index) => partitions.find(offsetsTopicName, index)?.log ?? null,
-      partitionCount: () =>
+      partitionCount:
         controller.image.topics.get(offsetsTopicName)?.partitions.length ??
         config.number('offsets.topic.num.partitions'),
     })

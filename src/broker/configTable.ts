@@ -128,8 +128,9 @@ export const brokerConfigTable = {
   },
   'offsets.topic.segment.bytes': {
     type: 'int',
-    default: '104857600',
-    min: 1,
+    // Kafka's 100 MiB wait for compaction; here a segment goes as soon as its live records have been rewritten.
+    default: '16777216',
+    min: 1048576,
     max: maxInt,
     documentation: 'The size at which a new segment of __consumer_offsets begins.',
   },

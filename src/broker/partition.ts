@@ -23,6 +23,8 @@ export class Partition {
   /** Replicas that must have a record before `acks=all` is answered. */
   minInsyncReplicas: number
   #isGone = false
+  #losses = 0
+  #lastLoss: EngineError | null = null
   readonly #watchers: WatchedPartition[] = []
   #flushWaiters: FlushWaiter[] = []
 
@@ -39,6 +41,7 @@ export class Partition {
     this.leaderEpoch = leaderEpoch
     this.minInsyncReplicas = minInsyncReplicas
     log.onAdvance = () => this.#advanced()
+    log.onFailure = (error) => this.#failed(error)
   }
 
   /** Exclusive end of what may be read. */
@@ -49,6 +52,19 @@ export class Partition {
   /** Exclusive end of what no open transaction can change; there are no transactions yet. */
   get lastStableOffset(): number {
     return this.log.flushedOffset
+  }
+
+  /**
+   * How often appends were lost because the disk failed or was full. Offsets of lost records are given out again,
+   * so whoever waits for an offset has to look whether this has changed since the append.
+   */
+  get losses(): number {
+    return this.#losses
+  }
+
+  /** Why the last ones were lost. */
+  get lastLoss(): EngineError | null {
+    return this.#lastLoss
   }
 
   /** Whether the topic was deleted. */
@@ -111,7 +127,7 @@ export class Partition {
     return this.#watchers.length
   }
 
-  /** The log has failed or recovered, or the epoch has changed: everybody who waits looks again. */
+  /** Something other than an advance has happened: everybody who waits looks again. */
   wakeAll(): void {
     for (const watched of [...this.#watchers]) watched.wait.wake()
     this.#settleFlushed(true)
@@ -121,6 +137,13 @@ export class Partition {
   close(): void {
     this.#isGone = true
     this.log.onAdvance = null
+    this.log.onFailure = null
+    this.wakeAll()
+  }
+
+  #failed(error: EngineError): void {
+    this.#losses += 1
+    this.#lastLoss = error
     this.wakeAll()
   }
 

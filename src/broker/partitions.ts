@@ -66,6 +66,11 @@ export class Partitions {
     for (const { topic, index } of [...this.#missing.values()]) await this.#open(topic, index)
   }
 
+  /** Whether the topic has this partition, with a log or without. */
+  has(topic: string, index: number): boolean {
+    return this.#options.image.topics.get(topic)?.partitions[index] !== undefined
+  }
+
   /** The partition, or null. */
   find(topic: string, index: number): Partition | null {
     return this.#byTopic.get(topic)?.[index] ?? null

@@ -1,4 +1,5 @@
 import type { Controller } from '../controller/controller.ts'
+import { offsetsLogConfig } from '../coordinator/offsetsLog.ts'
 import { EngineError } from '../model/errors.ts'
 import type { Logger } from '../model/logger.ts'
 import type { BrokerConfig } from './brokerConfig.ts'
@@ -67,9 +68,11 @@ export class TopicCreator {
           replicationFactor: 1,
           configs: [
             { name: 'segment.bytes', value: this.#config.texts.get('offsets.topic.segment.bytes')! },
-            // Live offsets are kept by rewriting them, never by age.
-            { name: 'retention.ms', value: '-1' },
-            { name: 'retention.bytes', value: '-1' },
+            // Live offsets are kept by rewriting them, never by age, and a group's record can be large.
+            { name: 'retention.ms', value: String(offsetsLogConfig.retentionMs) },
+            { name: 'retention.bytes', value: String(offsetsLogConfig.retentionBytes) },
+            { name: 'max.message.bytes', value: String(offsetsLogConfig.maxMessageBytes) },
+            { name: 'message.timestamp.after.max.ms', value: String(offsetsLogConfig.timestampAfterMaxMs) },
           ],
         },
       ],

@@ -16,39 +16,56 @@ function contextOf({ apiVersion, clientId, exchange }: RequestContext): Coordina
   return { apiVersion, clientId: clientId ?? '', clientHost: exchange.remoteHost }
 }
 
-/** JoinGroup. Before version 7 a response without protocol says so with an empty name. */
-export const handleJoinGroup: Handler<Apis['joinGroup']> = async ({ coordinator }, context, request) => {
-  const response = await coordinator.joinGroup(request, contextOf(context))
-  return context.apiVersion < 7 ? { ...response, protocolName: response.protocolName ?? '' } : response
-}
+/** JoinGroup. */
+export const handleJoinGroup: Handler<Apis['joinGroup']> = ({ coordinator }, context, request) =>
+  coordinator.joinGroup(request, contextOf(context))
 
 /** SyncGroup. */
-export const handleSyncGroup: Handler<Apis['syncGroup']> = ({ coordinator }, context, request) =>
-  coordinator.syncGroup(request, contextOf(context))
+export const handleSyncGroup: Handler<Apis['syncGroup']> = ({ coordinator }, _context, request) =>
+  coordinator.syncGroup(request)
 
 /** Heartbeat. */
-export const handleHeartbeat: Handler<Apis['heartbeat']> = ({ coordinator }, context, request) =>
-  coordinator.heartbeat(request, contextOf(context))
+export const handleHeartbeat: Handler<Apis['heartbeat']> = ({ coordinator }, _context, request) =>
+  coordinator.heartbeat(request)
 
 /** LeaveGroup. Before version 3 one member leaves, and its error is that of the response. */
 export const handleLeaveGroup: Handler<Apis['leaveGroup']> = async ({ coordinator }, context, request) => {
   const { groupId, memberId } = request
-  if (context.apiVersion >= 3) return coordinator.leaveGroup(request, contextOf(context))
+  if (context.apiVersion >= 3) return coordinator.leaveGroup(request)
   const members = [{ memberId, groupInstanceId: null, reason: null }]
-  const response = await coordinator.leaveGroup({ groupId, members }, contextOf(context))
+  const response = await coordinator.leaveGroup({ groupId, members })
   return { errorCode: response.errorCode || (response.members[0]?.errorCode ?? 0) }
 }
 
-/** OffsetCommit. */
-export const handleOffsetCommit: Handler<Apis['offsetCommit']> = ({ coordinator }, context, request) =>
-  coordinator.commitOffsets(request, contextOf(context))
+/** OffsetCommit. Partitions that are not there are refused here; the coordinator does not know the topics. */
+export const handleOffsetCommit: Handler<Apis['offsetCommit']> = async (services, context, request) => {
+  const { coordinator, partitions: known } = services
+  const topics = request.topics
+    .map(({ name, partitions }) => ({
+      name,
+      partitions: partitions.filter(({ partitionIndex }) => known.has(name, partitionIndex)),
+    }))
+    .filter(({ partitions }) => partitions.length > 0)
+  const response = await coordinator.commitOffsets({ ...request, topics }, contextOf(context))
+  const byName = new Map(response.topics.map(({ name, partitions }) => [name, partitions]))
+  const errorCode = KafkaError.unknownTopicOrPartition.kafka
+  return {
+    topics: request.topics.map(({ name, partitions }) => ({
+      name,
+      partitions: partitions.map(({ partitionIndex }) => {
+        const committed = byName.get(name)?.find((each) => each.partitionIndex === partitionIndex)
+        return committed ?? { partitionIndex, errorCode }
+      }),
+    })),
+  }
+}
 
 /** OffsetFetch. Before version 8 it is about one group, whose answer is that of the response. */
 export const handleOffsetFetch: Handler<Apis['offsetFetch']> = async ({ coordinator }, context, request) => {
-  if (context.apiVersion >= 8) return coordinator.fetchOffsets(request, contextOf(context))
+  if (context.apiVersion >= 8) return coordinator.fetchOffsets(request)
   const groups = [{ groupId: request.groupId, topics: request.topics }]
   const { requireStable } = request
-  const response = await coordinator.fetchOffsets({ groups, requireStable }, contextOf(context))
+  const response = await coordinator.fetchOffsets({ groups, requireStable })
   const group = response.groups[0]
   const errorCode = group?.errorCode ?? 0
   if (context.apiVersion >= 2 || errorCode === 0) return { topics: group?.topics ?? [], errorCode }
@@ -74,20 +91,9 @@ function withError(
 export const handleListGroups: Handler<Apis['listGroups']> = ({ coordinator }, _context, request) =>
   coordinator.listGroups(request)
 
-/** DescribeGroups. Before version 6 a group that is not there is a dead one without error (KIP-1043). */
-export const handleDescribeGroups: Handler<Apis['describeGroups']> = async (
-  { coordinator },
-  context,
-  request,
-) => {
-  const response = await coordinator.describeGroups(request)
-  if (context.apiVersion >= 6) return response
-  const groups = response.groups.map((group) => {
-    const isUnknown = group.errorCode === KafkaError.groupIdNotFound.kafka
-    return { ...group, errorMessage: null, ...(isUnknown ? { errorCode: 0, groupState: 'Dead' } : {}) }
-  })
-  return { groups }
-}
+/** DescribeGroups. */
+export const handleDescribeGroups: Handler<Apis['describeGroups']> = ({ coordinator }, context, request) =>
+  coordinator.describeGroups(request, contextOf(context))
 
 /** DeleteGroups. */
 export const handleDeleteGroups: Handler<Apis['deleteGroups']> = ({ coordinator }, _context, request) =>

@@ -44,6 +44,19 @@ interface Append {
   readonly result: PartitionResult
   /** Exclusive; what must be durable before the answer. */
   endOffset: number
+  /** It was there before, so it does not depend on this request's write. */
+  isDuplicate: boolean
+  /** `Partition.losses` at the time of the append. */
+  losses: number
+}
+
+function newAppend(
+  partition: Partition,
+  header: BatchHeader,
+  bytes: Uint8Array,
+  result: PartitionResult,
+): Append {
+  return { partition, header, bytes, result, endOffset: -1, isDuplicate: false, losses: 0 }
 }
 
 /**
@@ -64,7 +77,7 @@ export function handleProduce(
       try {
         const partition = services.partitions.require(name, index)
         const header = check(services, context, request, partition, records)
-        appends.push({ partition, header, bytes: records!, result, endOffset: -1 })
+        appends.push(newAppend(partition, header, records!, result))
       } catch (error) {
         result.fail(services, error)
       }
@@ -179,6 +192,8 @@ class ProduceRound {
         result.baseOffset = appended.baseOffset
         result.logAppendTimeMs = appended.logAppendTimeMs
         append.endOffset = appended.lastOffset + 1
+        append.isDuplicate = appended.duplicate
+        append.losses = partition.losses
       } catch (error) {
         result.fail(this.#services, error)
       }
@@ -188,7 +203,8 @@ class ProduceRound {
     // The disk has its own copy now.
     this.#context.exchange.releaseRequest()
     if (this.#request.acks === 0) {
-      submitted.catch(() => this.#diskFailed())
+      // A log that fails says so itself.
+      submitted.catch(() => {})
       return this.#answer()
     }
     return new Promise((resolve) => this.#settle(submitted, resolve))
@@ -214,19 +230,20 @@ class ProduceRound {
       this.#failLost()
       settle()
     }
-    submitted.then(
-      () => {
-        // A batch seen before may still wait for its first write; a slower group may stand before this one.
-        for (const { partition, endOffset } of this.#appends) {
-          if (endOffset >= 0 && partition.awaitFlush(endOffset, oneLess)) waiting += 1
-        }
-        oneLess()
-      },
-      () => {
-        this.#diskFailed()
-        oneLess()
-      },
-    )
+    const whenWritten = (): void => {
+      // A batch seen before may still wait for its first write; a slower group may stand before this one.
+      for (const { partition, result, endOffset, losses } of this.#appends) {
+        if (result.errorCode !== 0 || partition.losses !== losses) continue
+        if (partition.awaitFlush(endOffset, oneLess)) waiting += 1
+      }
+      oneLess()
+    }
+    submitted.then(whenWritten, (error) => {
+      for (const { result, isDuplicate } of this.#appends) {
+        if (result.errorCode === 0 && !isDuplicate) result.fail(this.#services, error)
+      }
+      whenWritten()
+    })
   }
 
   #failUndecided(message: string): void {
@@ -240,16 +257,12 @@ class ProduceRound {
 
   /** What is not durable now never will be. */
   #failLost(): void {
-    for (const { partition, result, endOffset } of this.#appends) {
-      if (result.errorCode !== 0 || partition.isFlushed(endOffset)) continue
+    for (const { partition, result, endOffset, losses } of this.#appends) {
+      if (result.errorCode !== 0) continue
+      if (partition.losses === losses && partition.isFlushed(endOffset)) continue
       const gone = new EngineError('unknownTopicOrPartition', 'the topic was deleted')
       const failed = new EngineError('kafkaStorageError', 'the records could not be written')
-      result.fail(this.#services, partition.isGone ? gone : (partition.log.offline ?? failed))
+      result.fail(this.#services, partition.isGone ? gone : (partition.lastLoss ?? failed))
     }
-  }
-
-  /** Whoever waits for the logs that are offline now has to be told. */
-  #diskFailed(): void {
-    for (const { partition } of this.#appends) if (partition.log.offline) partition.wakeAll()
   }
 }

@@ -1,0 +1,98 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { type PoolWaiter, type RequestBytes, RequestPool } from '../../src/broker/requestPool.ts'
+
+const kib = 1024
+const mib = 1024 * kib
+
+class Waiter implements PoolWaiter {
+  readonly lengthBytes: number
+  loan: RequestBytes | null = null
+
+  constructor(lengthBytes: number) {
+    this.lengthBytes = lengthBytes
+  }
+
+  granted(request: RequestBytes): void {
+    this.loan = request
+  }
+}
+
+test('memory is used again after its release', () => {
+  const pool = new RequestPool(16 * mib)
+  const first = pool.take(mib)!
+  const { buffer } = first.bytes
+  first.release()
+  const second = pool.take(mib - 10)!
+  expect(second.bytes.buffer).toBe(buffer)
+  expect(second.bytes.length).toBe(mib - 10)
+})
+
+test('a loan that was given back shows nothing and counts once', () => {
+  const pool = new RequestPool(16 * mib)
+  const loan = pool.take(100 * kib)!
+  loan.release()
+  loan.release()
+  expect(pool.usedBytes).toBe(0)
+  expect(loan.bytes.length).toBe(0)
+  expect(pool.take(100 * kib)!.bytes).not.toBe(pool.take(100 * kib)!.bytes)
+})
+
+test('an empty pool grants in the order of waiting, a large request before a later small one', () => {
+  const pool = new RequestPool(4 * mib)
+  const out = pool.take(3 * mib)!
+  const large = new Waiter(2 * mib)
+  const small = new Waiter(kib)
+  pool.wait(large)
+  pool.wait(small)
+  expect(pool.take(kib)).toBe(null)
+  expect([large.loan, small.loan]).toEqual([null, null])
+  out.release()
+  expect(large.loan?.bytes.length).toBe(2 * mib)
+  expect(small.loan?.bytes.length).toBe(kib)
+})
+
+test('a request larger than the pool is granted once nothing else is out', () => {
+  const pool = new RequestPool(mib)
+  const out = pool.take(kib)!
+  const huge = new Waiter(5 * mib)
+  pool.wait(huge)
+  expect(huge.loan).toBe(null)
+  out.release()
+  expect(huge.loan?.bytes.length).toBe(5 * mib)
+})
+
+test('whoever leaves the line no longer holds up those behind', () => {
+  const pool = new RequestPool(2 * mib)
+  const out = pool.take(mib)!
+  const large = new Waiter(2 * mib)
+  const small = new Waiter(kib)
+  pool.wait(large)
+  pool.wait(small)
+  pool.cancel(large)
+  expect(small.loan?.bytes.length).toBe(kib)
+  expect(large.loan).toBe(null)
+  out.release()
+})
+
+test('loans never exceed the capacity and kept memory never its bound, whatever the order of requests', () => {
+  const step = fc.record({ lengthBytes: fc.integer({ min: 0, max: 3 * mib }), releases: fc.nat(5) })
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+      const pool = new RequestPool(4 * mib, 2 * mib)
+      const loans: RequestBytes[] = []
+      for (const { lengthBytes, releases } of steps) {
+        const loan = pool.take(lengthBytes)
+        if (loan) {
+          expect(loan.bytes.length).toBe(lengthBytes)
+          loans.push(loan)
+        }
+        expect(pool.usedBytes).toBeLessThanOrEqual(4 * mib)
+        for (let count = 0; count < releases; count++) loans.shift()?.release()
+        expect(pool.freeBytes).toBeLessThanOrEqual(2 * mib)
+      }
+      for (const loan of loans) loan.release()
+      expect(pool.usedBytes).toBe(0)
+    }),
+  )
+})
