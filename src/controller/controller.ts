@@ -55,8 +55,8 @@ export type MetadataListener = (delta: MetadataDelta) => void | Promise<void>
  * Keeps the cluster's metadata: commands become records in the metadata log, and once these are durable they are
  * applied to the image and told to the listeners, in order. One command at a time, each decided upon what all
  * before it did. Changes for several things resolve with one outcome each, in their order: what was done, or the
- * `EngineError` that says why not. Every method rejects with `kafkaStorageError` once a write of the log has
- * failed: what is in it is then unknown until it is opened again.
+ * `EngineError` that says why not. A change that finds no room on the disk rejects with `diskFull` and is void; once
+ * any other write of the log has failed, every method rejects: what is in it is unknown until it is opened again.
  */
 export class Controller {
   readonly #metadataLog: MetadataLog
@@ -222,9 +222,12 @@ export class Controller {
   async #append(
     records: Parameters<MetadataLog['append']>[0],
   ): Promise<{ applied: readonly MetadataRecord[]; nextOffset: number }> {
+    const startOffset = this.#metadataLog.nextOffset
     try {
       return await this.#metadataLog.append(records)
     } catch (cause) {
+      // A log that found no room has taken the change back whole: the next one may find some.
+      if (this.#metadataLog.isWritable && this.#metadataLog.nextOffset === startOffset) throw cause
       this.#failed = toEngineError(cause, 'kafkaStorageError', 'the metadata log cannot be written')
       this.#options.logger.error(
         'the metadata log cannot be written; metadata cannot change until a restart',

@@ -58,6 +58,11 @@ export class MetadataLog {
     this.#maxBatchRecords = limits.batchRecords ?? maxBatchRecords
   }
 
+  /** Whether the log still takes writes: false after one that may or may not have reached the disk. */
+  get isWritable(): boolean {
+    return this.#log.offline === null
+  }
+
   /** Offset that the next record will get. */
   get nextOffset(): number {
     return this.#log.logEndOffset
@@ -71,6 +76,8 @@ export class MetadataLog {
   async replay(apply: (records: readonly MetadataRecord[], nextOffset: number) => void): Promise<void> {
     let open: MetadataRecord[] | null = null
     let offset = this.#log.logStartOffset
+    if (offset > 0)
+      throw new EngineError('corruptLog', `the metadata log has lost everything before offset ${offset}`)
     while (offset < this.#log.logEndOffset) {
       const bytes = await this.#read(offset)
       for (let at = 0; at < bytes.length; ) {
@@ -89,7 +96,8 @@ export class MetadataLog {
 
   /**
    * Writes one change; resolves once it is durable, with the records as a reader will find them and the offset
-   * after them. After a rejection nobody knows whether the change is in the log: only reading it again tells.
+   * after them. After a rejection the change is not in the log if that is still writable and `nextOffset` is what
+   * it was; otherwise nobody knows: only opening the log again tells.
    */
   async append(
     records: readonly MetadataRecordInput[],
