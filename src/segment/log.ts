@@ -595,6 +595,7 @@ export class Log {
   }
 
   #raisePolicy(): void {
+    if (this.#durableOffset === this.#logEndOffset) return
     const files = [...this.#sealer.segments(), this.#active].map(({ file, isNew }) => (isNew ? null : file))
     const endOffset = this.#logEndOffset
     const barrier = (async () => {

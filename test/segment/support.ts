@@ -77,7 +77,10 @@ export function openLog(
 }
 
 /** Bytes of a batch with these values, all with one timestamp. */
-export function batchOf(values: readonly string[], more: Partial<NewBatch> & { timestampMs?: number } = {}): Uint8Array {
+export function batchOf(
+  values: readonly string[],
+  more: Partial<NewBatch> & { timestampMs?: number } = {},
+): Uint8Array {
   const timestampMs = more.timestampMs ?? 1_600_000_000_000
   const records = values.map((value) => ({ key: null, value: Buffer.from(value), timestampMs }))
   return encodeBatch({ records, ...more }, runtime.checksum)
@@ -116,7 +119,11 @@ export async function readAll(log: Log, offset: number = log.logStartOffset): Pr
     if (bytes === null) return records
     for (let at = 0; at < bytes.length; ) {
       const batch = bytes.subarray(at)
-      const header = checkBatch(batch.subarray(0, 12 + Buffer.from(batch).readInt32BE(8)), runtime.checksum, 'broker')
+      const header = checkBatch(
+        batch.subarray(0, 12 + Buffer.from(batch).readInt32BE(8)),
+        runtime.checksum,
+        'broker',
+      )
       for (const record of readRecords(batch)) if (record.offset >= next) records.push(record)
       at += header.sizeBytes
       next = header.lastOffset + 1

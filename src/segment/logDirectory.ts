@@ -1,0 +1,363 @@
+import { EngineError, toEngineError } from '../model/errors.ts'
+import type { Logger } from '../model/logger.ts'
+import type { Uuid } from '../model/uuid.ts'
+import type { DiskLock } from '../runtime/disk.ts'
+import type { Runtime } from '../runtime/runtime.ts'
+import {
+  decodeCheckpoint,
+  encodeCheckpoint,
+  logStartOffsetFile,
+  readTextIfThere,
+  recoveryPointFile,
+} from './checkpointFile.ts'
+import {
+  decodePartitionMetadata,
+  deletedDirectoryName,
+  directoryKind,
+  encodePartitionMetadata,
+  logDirectoryName,
+} from './directoryNames.ts'
+import { partitionMetadataFile } from './fileNames.ts'
+import { inParallel } from './inParallel.ts'
+import { describeOwner } from './lockOwner.ts'
+import { Log, type LogConfig } from './log.ts'
+import { type MetaProperties, openMetaProperties } from './metaProperties.ts'
+import { IndexCache } from './segmentIndexes.ts'
+
+const lockFile = '.lock'
+const cleanShutdownFile = '.kafka_cleanshutdown'
+/** Logs that are opened, closed or checkpointed at the same time. */
+const parallel = 16
+/** Kafka's default of `producer.id.expiration.ms`: a day. */
+const defaultProducerIdExpirationMs = 86_400_000
+
+/** What `LogDirectory.open` needs to know. */
+export interface LogDirectoryOptions {
+  /** Made if it is not there. */
+  readonly directory: string
+  readonly logger: Logger
+  readonly nodeId: number
+  /** Taken from the directory, or made, when absent. */
+  readonly clusterId?: string
+  /** The configuration that a found log is opened with. */
+  configFor(topicName: string): LogConfig
+  readonly producerIdExpirationMs?: number
+  /** For timestamps inside compressed batches. */
+  readonly decompress?: (codec: number, body: Uint8Array) => Uint8Array
+}
+
+/** What a log had when it was last looked at. */
+interface Checkpoints {
+  readonly recoveryPoints: ReadonlyMap<string, number>
+  readonly startOffsets: ReadonlyMap<string, number>
+  readonly cleanShutdown: boolean
+}
+
+/**
+ * The data directory of one node: its lock, its identity, and every log in it. While it is open nobody else has
+ * it; directories in it that it does not know are kept and reported.
+ */
+export class LogDirectory {
+  readonly directory: string
+  readonly clusterId: string
+  readonly directoryId: Uuid
+  readonly #runtime: Runtime
+  readonly #options: LogDirectoryOptions
+  readonly #logger: Logger
+  readonly #lock: DiskLock
+  readonly #logs = new Map<string, Log>()
+  readonly #cache = new IndexCache()
+  /** Recovery points and start offsets of logs that were found but could not be opened. */
+  readonly #kept = { recoveryPoints: new Map<string, number>(), startOffsets: new Map<string, number>() }
+  /** What the checkpoint files say now. */
+  #storedPoints: ReadonlyMap<string, number> = new Map()
+  #storedStarts: ReadonlyMap<string, number> = new Map()
+  #writing: Promise<void> = Promise.resolve()
+  #closed = false
+
+  private constructor(runtime: Runtime, options: LogDirectoryOptions, lock: DiskLock, meta: MetaProperties) {
+    this.#runtime = runtime
+    this.#options = options
+    this.#logger = options.logger
+    this.#lock = lock
+    this.directory = options.directory
+    this.clusterId = meta.clusterId
+    this.directoryId = meta.directoryId
+  }
+
+  /**
+   * Locks the directory, checks whose it is, opens every log in it (recovering what a crash left) and removes
+   * what was deleted. Throws, with one line that says what to do: `directoryLocked`, `directoryForeign`,
+   * `permissionDenied`, `diskFull`.
+   */
+  static async open(runtime: Runtime, options: LogDirectoryOptions): Promise<LogDirectory> {
+    const { disk } = runtime
+    await disk.makeDirectory(options.directory)
+    const lock = await disk.lock(`${options.directory}/${lockFile}`, await describeOwner(runtime))
+    try {
+      const clusterId = options.clusterId ?? null
+      const meta = await openMetaProperties(runtime, options.directory, options.nodeId, clusterId)
+      const opened = new LogDirectory(runtime, options, lock, meta)
+      await opened.#load()
+      return opened
+    } catch (error) {
+      await lock.release()
+      throw error
+    }
+  }
+
+  /** The open logs by `topic-partition`. */
+  get logs(): ReadonlyMap<string, Log> {
+    return this.#logs
+  }
+
+  /**
+   * Makes an empty log, durably. Throws `invalidTopicException` for a name that cannot be a directory,
+   * `duplicateResource` when the log is open, `corruptLog` when records of an unknown topic lie there.
+   */
+  async createLog(topic: string, partition: number, topicId: Uuid, config: LogConfig): Promise<Log> {
+    this.#checkOpen()
+    const name = logDirectoryName(topic, partition)
+    if (this.#logs.has(name)) throw new EngineError('duplicateResource', `${name} is open already`)
+    const { disk } = this.#runtime
+    const path = `${this.directory}/${name}`
+    if ((await disk.stat(path)) !== null) await this.#checkUnused(path)
+    // The offsets of a deleted log of this name must not be taken for the new one's.
+    if (this.#storedPoints.has(name) || this.#storedStarts.has(name)) await this.checkpoint()
+    await disk.makeDirectory(path)
+    const metadata = Buffer.from(encodePartitionMetadata(topicId))
+    await disk.replaceFile(`${path}/${partitionMetadataFile}`, metadata)
+    await disk.syncDirectory(this.directory)
+    const log = await this.#openLog(name, topicId, config, {
+      recoveryPoint: 0,
+      logStartOffset: 0,
+      clean: true,
+    })
+    this.#logs.set(name, log)
+    return log
+  }
+
+  /** Removes a log: at once from `logs`, by name durably when this resolves, its files after `fileDeleteDelayMs`. */
+  async deleteLog(topic: string, partition: number): Promise<void> {
+    this.#checkOpen()
+    const name = logDirectoryName(topic, partition)
+    const log = this.#logs.get(name)
+    if (log === undefined) return
+    this.#logs.delete(name)
+    await log.close({ clean: false })
+    const id = Buffer.alloc(16)
+    this.#runtime.random.fill(id)
+    const deleted = `${this.directory}/${deletedDirectoryName(name, id.toString('hex'))}`
+    await this.#runtime.disk.rename(`${this.directory}/${name}`, deleted)
+    await this.#runtime.disk.syncDirectory(this.directory)
+    this.#runtime.clock.setTimer(log.config.fileDeleteDelayMs, () => {
+      if (!this.#closed) void this.#removeDeleted(deleted)
+    })
+  }
+
+  /** Stores recovery points and start offsets, after what they depend on. */
+  async checkpoint(): Promise<void> {
+    const points = new Map(this.#kept.recoveryPoints)
+    await inParallel([...this.#logs], parallel, async ([name, log]) => {
+      points.set(name, await log.prepareCheckpoint())
+    })
+    await this.#write(async () => {
+      await this.#storeStarts()
+      if (isSame(points, this.#storedPoints)) return
+      const text = Buffer.from(encodeCheckpoint(points))
+      await this.#runtime.disk.replaceFile(`${this.directory}/${recoveryPointFile}`, text)
+      this.#storedPoints = points
+    })
+  }
+
+  /** Applies retention to every log; returns the number of segments removed. */
+  async retention(): Promise<number> {
+    let removed = 0
+    await inParallel([...this.#logs], parallel, async ([name, log]) => {
+      try {
+        removed += await log.applyRetention()
+      } catch (error) {
+        this.#logger.error('retention failed', { log: name, error: String(error) })
+      }
+    })
+    return removed
+  }
+
+  /** Closes every log cleanly, notes that, and gives up the lock. */
+  async close(): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    try {
+      let clean = true
+      await inParallel([...this.#logs], parallel, async ([name, log]) => {
+        try {
+          await log.close({ clean: true })
+          if (log.offline !== null) clean = false
+        } catch (error) {
+          clean = false
+          this.#logger.error('a log was not closed cleanly', { log: name, error: String(error) })
+        }
+      })
+      await this.checkpoint()
+      if (clean) {
+        const marker = Buffer.from('{"version":0,"brokerEpoch":-1}')
+        await this.#runtime.disk.replaceFile(`${this.directory}/${cleanShutdownFile}`, marker)
+      }
+    } finally {
+      await this.#lock.release()
+    }
+  }
+
+  async #load(): Promise<void> {
+    const { disk } = this.#runtime
+    const checkpoints = await this.#readCheckpoints()
+    this.#storedPoints = checkpoints.recoveryPoints
+    this.#storedStarts = checkpoints.startOffsets
+    const names: string[] = []
+    for (const { name, kind } of await disk.list(this.directory)) {
+      if (kind !== 'directory') continue
+      const what = directoryKind(name)
+      if (what === 'log') names.push(name)
+      else if (what === 'deleted') void this.#removeDeleted(`${this.directory}/${name}`)
+      else this.#logger.warn('an unknown directory is kept and not used', { directory: name })
+    }
+    await inParallel(names, parallel, (name) => this.#loadLog(name, checkpoints))
+  }
+
+  async #loadLog(name: string, checkpoints: Checkpoints): Promise<void> {
+    const path = `${this.directory}/${name}`
+    const recoveryPoint = checkpoints.recoveryPoints.get(name) ?? 0
+    const logStartOffset = checkpoints.startOffsets.get(name) ?? 0
+    const text = await readTextIfThere(this.#runtime.disk, `${path}/${partitionMetadataFile}`)
+    const topicId = text === null ? null : decodePartitionMetadata(text)
+    if (topicId === null) {
+      this.#keep(name, checkpoints)
+      this.#logger.warn('a log directory without a readable partition.metadata is kept and not used', {
+        directory: path,
+      })
+      return
+    }
+    const config = this.#options.configFor(name.slice(0, name.lastIndexOf('-')))
+    const clean = checkpoints.cleanShutdown
+    try {
+      this.#logs.set(
+        name,
+        await this.#openLog(name, topicId, config, { recoveryPoint, logStartOffset, clean }),
+      )
+    } catch (cause) {
+      const error = toEngineError(cause, 'diskFailed', 'the log could not be opened')
+      this.#keep(name, checkpoints)
+      this.#logger.error('a log could not be opened; it is kept and not used', {
+        directory: path,
+        error: error.message,
+      })
+    }
+  }
+
+  /** Keeps the checkpoints of a log that is there but not open. */
+  #keep(name: string, checkpoints: Checkpoints): void {
+    const recoveryPoint = checkpoints.recoveryPoints.get(name)
+    const startOffset = checkpoints.startOffsets.get(name)
+    if (recoveryPoint !== undefined) this.#kept.recoveryPoints.set(name, recoveryPoint)
+    if (startOffset !== undefined) this.#kept.startOffsets.set(name, startOffset)
+  }
+
+  #openLog(
+    name: string,
+    topicId: Uuid,
+    config: LogConfig,
+    from: { recoveryPoint: number; logStartOffset: number; clean: boolean },
+  ): Promise<Log> {
+    const { decompress } = this.#options
+    return Log.open(this.#runtime, {
+      directory: `${this.directory}/${name}`,
+      topicId,
+      config,
+      logger: this.#logger,
+      recoveryPoint: from.recoveryPoint,
+      logStartOffset: from.logStartOffset,
+      cleanShutdown: from.clean,
+      producerIdExpirationMs: this.#options.producerIdExpirationMs ?? defaultProducerIdExpirationMs,
+      indexCache: this.#cache,
+      persistStartOffset: () => this.#write(() => this.#storeStarts()),
+      ...(decompress === undefined ? {} : { decompress }),
+    })
+  }
+
+  /** Reads the checkpoints and takes away the marker of a clean shutdown, durably, before anything is written. */
+  async #readCheckpoints(): Promise<Checkpoints> {
+    const { disk } = this.#runtime
+    const read = async (file: string): Promise<Map<string, number> | null> => {
+      const text = await readTextIfThere(disk, `${this.directory}/${file}`)
+      if (text === null) return new Map()
+      const offsets = decodeCheckpoint(text)
+      if (offsets === null)
+        this.#logger.warn('a checkpoint file is damaged; every log is checked in full', { file })
+      return offsets
+    }
+    const recoveryPoints = await read(recoveryPointFile)
+    const startOffsets = await read(logStartOffsetFile)
+    const marker = `${this.directory}/${cleanShutdownFile}`
+    const hasMarker = (await disk.stat(marker)) !== null
+    if (hasMarker) {
+      await disk.remove(marker)
+      await disk.syncDirectory(this.directory)
+    }
+    return {
+      recoveryPoints: recoveryPoints ?? new Map(),
+      startOffsets: startOffsets ?? new Map(),
+      cleanShutdown: hasMarker && recoveryPoints !== null && startOffsets !== null,
+    }
+  }
+
+  async #storeStarts(): Promise<void> {
+    const starts = new Map(this.#kept.startOffsets)
+    for (const [name, log] of this.#logs) if (log.logStartOffset > 0) starts.set(name, log.logStartOffset)
+    if (isSame(starts, this.#storedStarts)) return
+    const text = Buffer.from(encodeCheckpoint(starts))
+    await this.#runtime.disk.replaceFile(`${this.directory}/${logStartOffsetFile}`, text)
+    this.#storedStarts = starts
+  }
+
+  /** Runs one writer of checkpoint files at a time. */
+  #write(body: () => Promise<void>): Promise<void> {
+    const written = this.#writing.then(body)
+    this.#writing = written.catch(() => {})
+    return written
+  }
+
+  /** A directory may be taken over only when it holds no records: its maker died before it could say whose it is. */
+  async #checkUnused(path: string): Promise<void> {
+    for (const { name } of await this.#runtime.disk.list(path)) {
+      if (!name.endsWith('.log')) continue
+      const found = await this.#runtime.disk.stat(`${path}/${name}`)
+      if (found === null || found.sizeBytes === 0) continue
+      throw new EngineError(
+        'corruptLog',
+        `${path} holds records of an unknown topic; restore its ${partitionMetadataFile} or move it away`,
+      )
+    }
+  }
+
+  async #removeDeleted(path: string): Promise<void> {
+    try {
+      await this.#runtime.disk.remove(path)
+    } catch (cause) {
+      const error = toEngineError(cause, 'diskFailed', 'a deleted log could not be removed')
+      this.#logger.warn('files of a deleted log are still there; the next start removes them', {
+        directory: path,
+        error: error.message,
+      })
+    }
+  }
+
+  #checkOpen(): void {
+    if (this.#closed) throw new EngineError('closed', 'the data directory has been closed')
+  }
+}
+
+function isSame(left: ReadonlyMap<string, number>, right: ReadonlyMap<string, number>): boolean {
+  if (left.size !== right.size) return false
+  for (const [name, offset] of left) if (right.get(name) !== offset) return false
+  return true
+}

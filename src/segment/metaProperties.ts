@@ -1,0 +1,82 @@
+import { EngineError } from '../model/errors.ts'
+import { randomUuid, type Uuid } from '../model/uuid.ts'
+import type { Runtime } from '../runtime/runtime.ts'
+import { readTextIfThere } from './checkpointFile.ts'
+
+const fileName = 'meta.properties'
+
+/** Whose data directory this is. */
+export interface MetaProperties {
+  readonly clusterId: string
+  readonly nodeId: number
+  readonly directoryId: Uuid
+}
+
+/**
+ * Reads `meta.properties`, or makes it in a directory that has none. `clusterId` null takes what is there, or a
+ * new one. Throws `directoryForeign` when the directory is of another cluster or node, or the file is not
+ * readable as what it should be.
+ */
+export async function openMetaProperties(
+  runtime: Runtime,
+  directory: string,
+  nodeId: number,
+  clusterId: string | null,
+): Promise<MetaProperties> {
+  const path = `${directory}/${fileName}`
+  const text = await readTextIfThere(runtime.disk, path)
+  if (text === null) {
+    const made = {
+      clusterId: clusterId ?? randomUuid(runtime.random),
+      nodeId,
+      directoryId: randomUuid(runtime.random),
+    }
+    await runtime.disk.replaceFile(path, Buffer.from(encode(made)))
+    return made
+  }
+  const found = decode(text)
+  if (found === null) {
+    throw new EngineError('directoryForeign', `${path} is damaged; restore it, or use another directory`)
+  }
+  if (clusterId !== null && found.clusterId !== clusterId) {
+    throw new EngineError(
+      'directoryForeign',
+      `${directory} belongs to cluster ${found.clusterId}, not ${clusterId}; use another directory or that cluster id`,
+    )
+  }
+  if (found.nodeId !== nodeId) {
+    throw new EngineError(
+      'directoryForeign',
+      `${directory} belongs to node ${found.nodeId}, not ${nodeId}; use another directory or that node id`,
+    )
+  }
+  if (found.directoryId !== '') return { ...found, directoryId: found.directoryId }
+  const completed = { ...found, directoryId: randomUuid(runtime.random) }
+  await runtime.disk.replaceFile(path, Buffer.from(encode(completed)))
+  return completed
+}
+
+function encode({ clusterId, nodeId, directoryId }: MetaProperties): string {
+  const lines = [
+    '#',
+    `cluster.id=${clusterId}`,
+    `directory.id=${directoryId}`,
+    `node.id=${nodeId}`,
+    'version=1',
+    '',
+  ]
+  return lines.join('\n')
+}
+
+function decode(text: string): MetaProperties | null {
+  const values = new Map<string, string>()
+  for (const line of text.split(/\r?\n/)) {
+    const match = /^\s*([^#!=\s]+)\s*=\s*(.*?)\s*$/.exec(line)
+    if (match !== null) values.set(match[1]!, match[2]!)
+  }
+  const clusterId = values.get('cluster.id')
+  const nodeId = values.get('node.id')
+  if (values.get('version') !== '1' || !clusterId || nodeId === undefined || !/^\d{1,10}$/.test(nodeId))
+    return null
+  return { clusterId, nodeId: Number(nodeId), directoryId: values.get('directory.id') ?? '' }
+}

@@ -1,0 +1,114 @@
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { describe, expect, test } from 'vitest'
+import { silentLogger } from '../../src/model/logger.ts'
+import { randomUuid } from '../../src/model/uuid.ts'
+import { LogDirectory } from '../../src/segment/logDirectory.ts'
+import { temporaryDirectory } from '../support/temporaryDirectory.ts'
+import { append, batchOf, readAll, runtime, testConfig, valuesOf } from './support.ts'
+
+function open(directory: string, more: { nodeId?: number; clusterId?: string } = {}): Promise<LogDirectory> {
+  return LogDirectory.open(runtime, {
+    directory,
+    logger: silentLogger,
+    nodeId: 1,
+    configFor: () => testConfig,
+    ...more,
+  })
+}
+
+describe('a data directory', () => {
+  test('keeps its logs and its identity over a clean restart', async () => {
+    const directory = temporaryDirectory()
+    const first = await open(directory)
+    const topicId = randomUuid(runtime.random)
+    const log = await first.createLog('orders', 0, topicId, testConfig)
+    await append(log, batchOf(['a', 'b']))
+    const { clusterId, directoryId } = first
+    await first.close()
+    expect(existsSync(`${directory}/.kafka_cleanshutdown`)).toBe(true)
+    expect(readFileSync(`${directory}/recovery-point-offset-checkpoint`, 'utf8')).toBe('0\n1\norders 0 2\n')
+
+    const second = await open(directory, { clusterId })
+    expect(existsSync(`${directory}/.kafka_cleanshutdown`)).toBe(false)
+    expect([second.clusterId, second.directoryId]).toEqual([clusterId, directoryId])
+    const reopened = second.logs.get('orders-0')!
+    expect(reopened.topicId).toBe(topicId)
+    expect(valuesOf(await readAll(reopened))).toEqual(['a', 'b'])
+    await second.close()
+  })
+
+  test('belongs to one process at a time, and says to whom', async () => {
+    const directory = temporaryDirectory()
+    const first = await open(directory)
+    await expect(open(directory)).rejects.toMatchObject({
+      code: 'directoryLocked',
+      message: expect.stringContaining(`process ${process.pid} on host`),
+    })
+    await first.close()
+    await (await open(directory)).close()
+  })
+
+  test('is refused by another cluster and by another node', async () => {
+    const directory = temporaryDirectory()
+    await (await open(directory)).close()
+    const clusterId = randomUuid(runtime.random)
+    await expect(open(directory, { clusterId })).rejects.toMatchObject({ code: 'directoryForeign' })
+    await expect(open(directory, { nodeId: 2 })).rejects.toMatchObject({ code: 'directoryForeign' })
+    writeFileSync(`${directory}/meta.properties`, 'nonsense')
+    await expect(open(directory)).rejects.toMatchObject({ code: 'directoryForeign' })
+  })
+
+  test('forgets the offsets of a deleted log when its name is used again', async () => {
+    const directory = temporaryDirectory()
+    const first = await open(directory)
+    const old = await first.createLog('orders', 0, randomUuid(runtime.random), {
+      ...testConfig,
+      flush: 'batch',
+    })
+    await append(old, batchOf(['a', 'b', 'c']))
+    await old.deleteRecordsBefore(2)
+    await first.checkpoint()
+    await first.deleteLog('orders', 0)
+    await first.createLog('orders', 0, randomUuid(runtime.random), testConfig)
+    expect(readFileSync(`${directory}/recovery-point-offset-checkpoint`, 'utf8')).toBe('0\n0\n')
+    expect(readFileSync(`${directory}/log-start-offset-checkpoint`, 'utf8')).toBe('0\n0\n')
+    await first.close()
+  })
+
+  test('removes deleted logs at the next start and keeps what it does not know', async () => {
+    const directory = temporaryDirectory()
+    const first = await open(directory)
+    const log = await first.createLog('orders', 0, randomUuid(runtime.random), {
+      ...testConfig,
+      fileDeleteDelayMs: 9e8,
+    })
+    await append(log, batchOf(['a']))
+    await first.deleteLog('orders', 0)
+    const deleted = readdirSync(directory).filter((name) => /^orders-0\.[0-9a-f]{32}-delete$/.test(name))
+    expect(deleted.length).toBe(1)
+    await first.close()
+    mkdirSync(`${directory}/holiday pictures`)
+    mkdirSync(`${directory}/stray-0`)
+    writeFileSync(`${directory}/stray-0/00000000000000000000.log`, batchOf(['x']))
+    const second = await open(directory)
+    await expect.poll(() => existsSync(`${directory}/${deleted[0]}`)).toBe(false)
+    expect([...second.logs.keys()]).toEqual([])
+    await expect(second.createLog('stray', 0, randomUuid(runtime.random), testConfig)).rejects.toMatchObject({
+      code: 'corruptLog',
+    })
+    await second.close()
+    expect(existsSync(`${directory}/holiday pictures`)).toBe(true)
+    expect(existsSync(`${directory}/stray-0/00000000000000000000.log`)).toBe(true)
+    rmSync(`${directory}/stray-0`, { recursive: true })
+  })
+
+  test.each(['..', 'a/b', '', 'x'.repeat(250)])(
+    'refuses the topic name "%s" for a directory',
+    async (topic) => {
+      const opened = await open(temporaryDirectory())
+      const created = opened.createLog(topic, 0, randomUuid(runtime.random), testConfig)
+      await expect(created).rejects.toMatchObject({ code: 'invalidTopicException' })
+      await opened.close()
+    },
+  )
+})
