@@ -11,6 +11,7 @@ type ListOffsetsRequest = Infer<ListOffsetsApi['request']>
 /** Timestamps that are questions. Source: KIP-79, KIP-734. */
 const Ask = { latest: -1, earliest: -2, maxTimestamp: -3 } as const
 
+const firstVersionWithEpoch = 4
 const firstVersionWithMaxTimestamp = 7
 
 interface Found {
@@ -40,7 +41,7 @@ export async function handleListOffsets(
               partitionIndex,
               timestamp: found.timestampMs,
               offset: found.offset,
-              leaderEpoch: found.leaderEpoch,
+              leaderEpoch: context.apiVersion >= firstVersionWithEpoch ? found.leaderEpoch : -1,
             }
           } catch (error) {
             return { partitionIndex, errorCode: wireError(services, error).errorCode }
