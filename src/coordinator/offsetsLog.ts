@@ -1,4 +1,3 @@
-import type { EngineError } from '../model/errors.ts'
 import type { FileRange } from '../model/fileRange.ts'
 import { defaultLogConfig, type LogConfig } from '../segment/logConfig.ts'
 import type { BatchHeader } from '../segment/recordBatch.ts'
@@ -25,8 +24,6 @@ export interface OffsetsLog {
   readonly config: Pick<LogConfig, 'maxMessageBytes'>
   readonly logStartOffset: number
   readonly logEndOffset: number
-  readonly flushedOffset: number
-  readonly offline: EngineError | null
   append(
     batch: BatchHeader,
     bytes: Uint8Array,
@@ -39,6 +36,8 @@ export interface OffsetsLog {
     endOffset: number,
     minOneBatch: boolean,
   ): ReadRanges | null | Promise<ReadRanges | null>
+  /** Resolves once everything below `endOffset` is flushed as the log's policy says; rejects when it was lost. */
+  whenFlushed(endOffset: number): Promise<void>
   deleteRecordsBefore(offset: number): Promise<void>
 }
 

@@ -1,4 +1,3 @@
-import { assert } from '../model/assert.ts'
 import { EngineError, toEngineError } from '../model/errors.ts'
 import type { Logger } from '../model/logger.ts'
 import type { Runtime } from '../runtime/runtime.ts'
@@ -153,7 +152,7 @@ export class OffsetsWriter {
     if (group.isEmpty) return
     try {
       await group.submit()
-      assert(this.#log.flushedOffset >= endOffset, 'what the offsets log has written is flushed')
+      await this.#log.whenFlushed(endOffset)
     } catch (cause) {
       failAll(cause)
     }

@@ -1,3 +1,4 @@
+import { copyBytes } from './copyBytes.ts'
 import type { GroupData, Member } from './groupData.ts'
 import type { JoinProtocol } from './messages.ts'
 
@@ -15,7 +16,7 @@ function commonProtocols(group: GroupData): string[] {
 }
 
 /**
- * Whether a member with these protocols may join: in an empty group it needs a type and at least one protocol,
+ * Whether a member with these protocols may join: in a group without members it needs a type and at least one protocol,
  * otherwise the group's type and a protocol that all present members have too.
  */
 export function supportsProtocols(
@@ -23,9 +24,8 @@ export function supportsProtocols(
   type: string,
   protocols: readonly JoinProtocol[],
 ): boolean {
-  if (group.state === 'empty') return type !== '' && protocols.length > 0
+  if (group.members.size === 0) return type !== '' && protocols.length > 0
   if (group.protocolType !== type) return false
-  if (group.members.size === 0) return false
   const common = commonProtocols(group)
   return protocols.some((protocol) => common.includes(protocol.name))
 }
@@ -66,7 +66,7 @@ export function sameProtocols(member: Member, protocols: readonly JoinProtocol[]
 export function copyProtocols(protocols: readonly JoinProtocol[]): JoinProtocol[] {
   const byName = new Map<string, JoinProtocol>()
   for (const { name, metadata } of protocols) {
-    if (!byName.has(name)) byName.set(name, { name, metadata: metadata.slice() })
+    if (!byName.has(name)) byName.set(name, { name, metadata: copyBytes(metadata) })
   }
   return [...byName.values()]
 }

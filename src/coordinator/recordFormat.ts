@@ -5,6 +5,7 @@ import {
   encodeCoordinatorKey,
   encodeCoordinatorValue,
 } from '../protocol/coordinatorRecords/coordinatorRecord.ts'
+import { copyBytes } from './copyBytes.ts'
 import type { OffsetsRecord } from './offsetsRecords.ts'
 
 /** Key and value as they stand in the log; a null value is a tombstone. */
@@ -100,8 +101,8 @@ function fromGroupValue(
       clientHost: member.clientHost,
       rebalanceTimeoutMs: member.rebalanceTimeout < 0 ? member.sessionTimeout : member.rebalanceTimeout,
       sessionTimeoutMs: member.sessionTimeout,
-      subscription: member.subscription.slice(),
-      assignment: member.assignment.slice(),
+      subscription: copyBytes(member.subscription),
+      assignment: copyBytes(member.assignment),
     })),
   }
 }

@@ -1,5 +1,6 @@
 import type { KafkaErrorName } from '../model/kafkaErrors.ts'
 import { errorNumber, syncError, syncSuccess } from './answers.ts'
+import { copyBytes } from './copyBytes.ts'
 import type { EventOf, StateHandlers } from './events.ts'
 import type { GroupData } from './groupData.ts'
 import { checkMember } from './membership.ts'
@@ -69,7 +70,7 @@ function storeAssignment(turn: Turn, group: GroupData, { request }: EventOf<'syn
     if (write.type === 'assignment' && write.generationId === group.generationId) return
   }
   const assignments = new Map(
-    request.assignments.map((entry) => [entry.memberId, entry.assignment.slice()] as const),
+    request.assignments.map((entry) => [entry.memberId, copyBytes(entry.assignment)] as const),
   )
   const value = describeForLog(group, assignments)
   turn.persist(group, [{ type: 'group', groupId: group.groupId, value }], {

@@ -62,6 +62,16 @@ describe('joining', () => {
     expect(world.data.members.size).toBe(1)
   })
 
+  test('whoever comes back to a group that lost its only member meanwhile is taken', () => {
+    const world = new GroupWorld({ groupInitialRebalanceDelayMs: 3_000 })
+    const waiting = world.join({ version: 4 }).answers[0]!.memberId
+    world.join()
+    world.leave('m2')
+    const late = world.join({ version: 4, memberId: waiting, protocolType: 'connect' })
+    world.advance(6_000)
+    expect(late.answers[0]).toMatchObject({ errorCode: 0, protocolType: 'connect' })
+  })
+
   test('the protocol that most members prefer, among those that all speak, is selected', () => {
     const world = new GroupWorld({ groupInitialRebalanceDelayMs: 3_000 })
     const only = { name: 'only', metadata: subscription('t') }
