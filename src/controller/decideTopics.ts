@@ -104,24 +104,24 @@ function topicReplicas(
     checkRoom(assignments.length, room)
     return manualReplicas(image, assignments)
   }
-  if (replicationFactor === 0 || replicationFactor < -1) {
+  const factor =
+    replicationFactor === -1
+      ? clampedNumber(broker.get('default.replication.factor') ?? '1')
+      : replicationFactor
+  if (!(factor > 0)) {
     throw new EngineError(
       'invalidReplicationFactor',
       'Replication factor must be larger than 0, or -1 to use the default value.',
     )
   }
-  if (numPartitions === 0 || numPartitions < -1) {
+  const count = numPartitions === -1 ? clampedNumber(broker.get('num.partitions') ?? '1') : numPartitions
+  if (!(count > 0)) {
     throw new EngineError(
       'invalidPartitions',
       'Number of partitions was set to an invalid non-positive value.',
     )
   }
-  const count = numPartitions === -1 ? clampedNumber(broker.get('num.partitions') ?? '1') : numPartitions
   checkRoom(count, room)
-  const factor =
-    replicationFactor === -1
-      ? clampedNumber(broker.get('default.replication.factor') ?? '1')
-      : replicationFactor
   return placeReplicas(image, 0, count, factor)
 }
 

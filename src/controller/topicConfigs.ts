@@ -1,5 +1,5 @@
 import { EngineError } from '../model/errors.ts'
-import type { FlushPolicy } from '../model/flushPolicy.ts'
+import { type FlushPolicy, flushPolicies } from '../model/flushPolicy.ts'
 import type { LogConfig } from '../segment/logConfig.ts'
 import { clampedNumber, sameValue, whatIsWrong } from './configValues.ts'
 import { type TopicConfigDefinition, topicConfigTable } from './topicConfigTable.ts'
@@ -131,10 +131,14 @@ export function minInsyncReplicas(overrides: Configs, broker: Configs = noConfig
   return clampedNumber(topicConfigValue('min.insync.replicas', overrides, broker))
 }
 
-/** `flush.messages=1` promises a sync before every acknowledgement, so it is never weakened by a policy. */
+/**
+ * `flush.messages=1` promises a sync before every acknowledgement, so it is never weakened by a policy. Nor is a
+ * policy that a later release has stored and this one does not know.
+ */
 function flushPolicy(overrides: Configs, broker: Configs): FlushPolicy {
   if (clampedNumber(topicConfigValue('flush.messages', overrides, broker)) === 1) return 'batch'
-  return topicConfigValue('cordwood.flush.policy', overrides, broker) as FlushPolicy
+  const wanted = topicConfigValue('cordwood.flush.policy', overrides, broker)
+  return flushPolicies.find((policy) => policy === wanted) ?? 'batch'
 }
 
 function isHonoured(definition: TopicConfigDefinition, text: string): boolean {

@@ -112,6 +112,15 @@ describe('creating topics', () => {
     expect(delta).toBeNull()
   })
 
+  test.each([
+    ['num.partitions', '0', 'invalidPartitions'],
+    ['num.partitions', 'many', 'invalidPartitions'],
+    ['default.replication.factor', '0', 'invalidReplicationFactor'],
+  ])('makes no topic of a senseless default: %s=%s', (name, value, code) => {
+    const world = new World({ broker: new Map([[name, value]]) })
+    expect(world.create({ name: 'orders' })).toEqual([code])
+  })
+
   test('puts partitions where the caller says, in any order', () => {
     const world = new World({ brokers: 3 })
     const assignments = [

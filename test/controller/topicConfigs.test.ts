@@ -114,6 +114,7 @@ describe('the config of a log', () => {
     expect(toLogConfig(noConfigs, none).flush).toBe('none')
     expect(toLogConfig(new Map([['flush.messages', '1']]), none).flush).toBe('batch')
     expect(toLogConfig(none, new Map([['log.flush.interval.messages', '1']])).flush).toBe('batch')
+    expect(toLogConfig(new Map([['cordwood.flush.policy', 'journal']])).flush).toBe('batch')
   })
 })
 
