@@ -3,10 +3,14 @@ import type { LogFields, Logger } from '../model/logger.ts'
 
 /** Log levels from the most to the least talkative. */
 export const logLevels = ['debug', 'info', 'warn', 'error'] as const
+
+/** One of `logLevels`. */
 export type LogLevel = (typeof logLevels)[number]
 
 /** `text` for people, `json` for collectors: one object a line. */
 export const logFormats = ['text', 'json'] as const
+
+/** One of `logFormats`. */
 export type LogFormat = (typeof logFormats)[number]
 
 /**

@@ -58,6 +58,9 @@ export function wrongImports(files: readonly SourceFile[]): readonly string[] {
         if (specifier.startsWith('node:') || packages[folder]?.includes(specifier)) return []
         return [`${where}: ${folder} may not import the package ${specifier}`]
       }
+      if (target.startsWith('native/') && folder !== 'zerocopy') {
+        return [`${where}: ${folder} may not import the addon`]
+      }
       if (!target.startsWith('src/') || allowed === null) return []
       if (!/\.[jt]s$/.test(specifier)) return [`${where}: an import of a source ends with .ts`]
       const other = folderOf(target)

@@ -80,6 +80,7 @@ describe('the rule for imports', () => {
     ['src/raft/a.ts', "import { b } from '../protocol/b.ts'", 'raft may not import protocol'],
     ['src/runtime/a.ts', "new URL('./node/b.ts', import.meta.url)", 'runtime may not import runtime/node'],
     ['src/broker/a.ts', "import x from 'commander'", 'broker may not import the package commander'],
+    ['src/cli/a.ts', "import { b } from '../../native/index.js'", 'cli may not import the addon'],
     ['src/broker/a.ts', "import { b } from './b'", 'an import of a source ends with .ts'],
     ['src/utils/a.ts', '', 'no rule says what the folder "utils" may import'],
   ])('refuses in %s: %s', (path, text, what) => {
