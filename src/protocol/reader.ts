@@ -159,7 +159,7 @@ function beyondSafe(): EngineError {
 function unzigzag(low: number, high: number): number {
   const negative = low % 2 === 1
   const half = high * 2 ** 48 + (low - (low % 2)) / 2
-  // Of ±2^53 the zigzag form is below 2^54; `high` is exact up to 2^21, so the comparison is too.
-  if (high > 0x1f || half > Number.MAX_SAFE_INTEGER) throw beyondSafe()
+  // Up to 2^53 the sum is exact, and rounding never brings a larger one back below.
+  if (half > Number.MAX_SAFE_INTEGER) throw beyondSafe()
   return negative ? -half - 1 : half
 }

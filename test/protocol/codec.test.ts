@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import type { SendPart } from '../../src/model/fileRange.ts'
 import { fetchRequest, fetchResponse } from '../../src/protocol/apis/fetch.ts'
 import { joinGroupRequest } from '../../src/protocol/apis/joinGroup.ts'
-import { metadataRequest, metadataResponse } from '../../src/protocol/apis/metadata.ts'
+import { metadataRequest } from '../../src/protocol/apis/metadata.ts'
 import { produceRequest } from '../../src/protocol/apis/produce.ts'
 import { decode, encode, encodeParts } from '../../src/protocol/codec.ts'
 import type { InferInput } from '../../src/protocol/schema.ts'
@@ -135,11 +135,16 @@ describe('file ranges', () => {
   test.each([4, 11, 12])(
     'come as parts of their own, between the bytes around them (version %i)',
     (version) => {
-      // The long name makes the message outgrow its slab after the first parts are in place.
-      for (const topic of ['a', 'x'.repeat(32_000)]) {
-        const parts = encodeParts(fetchResponse, version, respond(topic))
+      // The long names behind the ranges make the message outgrow its slab, which has an earlier message in it.
+      for (const behind of ['', 'x'.repeat(32_000)]) {
+        encode(fetchResponse, version, {})
+        const { responses } = respond('a')
+        const body = { responses: [...responses, { topic: behind }, { topic: behind }, { topic: behind }] }
+        const parts = encodeParts(fetchResponse, version, body)
         expect(parts.filter((part) => !(part instanceof Uint8Array))).toEqual([range(10), range(20)])
-        const partitions = decode(fetchResponse, version, flatten(parts)).responses[0]!.partitions
+        const decoded = decode(fetchResponse, version, flatten(parts)).responses
+        expect(decoded.map(({ topic }) => topic)).toEqual(['a', behind, behind, behind])
+        const partitions = decoded[0]!.partitions
         const lengths = partitions.map(({ records }) => records?.length)
         expect(lengths).toEqual([30, 0, undefined, 2000, 3])
         expect(partitions[4]!.records).toEqual(Uint8Array.of(1, 2, 3))
@@ -199,10 +204,10 @@ describe('decoding', () => {
   })
 
   test('more than a million structs in many arrays are refused though each array is small', () => {
-    const partitions = new Array(501).fill({})
-    const topics = new Array(2000).fill({ partitions })
-    const bytes = encode(metadataResponse, 12, { topics }).slice()
-    expect(() => decode(metadataResponse, 12, bytes)).toThrow(
+    const bytes = new Uint8Array(4_000_000)
+    const count = [0xc1, 0x84, 0x3d] // 1,000,000 topics, the first with one partition: one struct too many.
+    bytes.set([0, 0, 1, 0, 0, 0, 0, ...count, 1, 2])
+    expect(() => decode(produceRequest, 9, bytes)).toThrow(
       expect.objectContaining({ code: 'malformed', message: expect.stringMatching(/1000000 structs/) }),
     )
   })
@@ -241,6 +246,9 @@ describe('decoding', () => {
 
   test('null is refused where the version does not allow it', () => {
     expect(decode(metadataRequest, 1, Uint8Array.of(255, 255, 255, 255)).topics).toBe(null)
+    expect(() => decode(metadataRequest, 1, Uint8Array.of(255, 255, 255, 254))).toThrow(
+      expect.objectContaining({ code: 'malformed', message: 'topics: the length -2 is negative' }),
+    )
     expect(() => decode(metadataRequest, 0, Uint8Array.of(255, 255, 255, 255))).toThrow(
       expect.objectContaining({ code: 'malformed', message: 'topics: null is not allowed' }),
     )
