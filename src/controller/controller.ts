@@ -48,7 +48,10 @@ export interface ChangeOptions {
   readonly requester?: Requester
 }
 
-/** Acts on a committed change. What it returns is awaited before the change's caller is answered. */
+/**
+ * Acts on a committed change. What it returns is awaited before the change's caller is answered and before the
+ * next change is decided upon, so a listener must not wait for another change.
+ */
 export type MetadataListener = (delta: MetadataDelta) => void | Promise<void>
 
 /**

@@ -132,6 +132,9 @@ export class MetadataLog {
     let sizeBytes = batchOverheadBytes
     for (const value of values) {
       const valueBytes = value.length + recordOverheadBytes
+      if (batchOverheadBytes + valueBytes > this.#log.config.maxMessageBytes) {
+        throw new EngineError('messageTooLarge', `a metadata record of ${value.length} bytes`)
+      }
       const isFull = sizeBytes + valueBytes > this.#maxBatchBytes || batch.length >= this.#maxBatchRecords
       if (isFull && batch.length > 0) {
         batches.push(batch)

@@ -36,14 +36,14 @@ export function metadataDirectory(): string {
   return directory
 }
 
-/** Opens the metadata log in `directory` as after a crash. */
-export function openMetadataLog(runtime: Runtime, directory: string): Promise<Log> {
+/** Opens the metadata log in `directory` as after a crash; below `recoveryPoint` it is known to have been durable. */
+export function openMetadataLog(runtime: Runtime, directory: string, recoveryPoint = 0): Promise<Log> {
   return Log.open(runtime, {
     directory,
     topicId: metadataTopicId,
     config: metadataLogConfig,
     logger: silentLogger,
-    recoveryPoint: 0,
+    recoveryPoint,
     logStartOffset: 0,
     cleanShutdown: false,
     producerIdExpirationMs: 86_400_000,

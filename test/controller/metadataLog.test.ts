@@ -1,7 +1,8 @@
 import { readFileSync, statSync, writeFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
-import type { Controller } from '../../src/controller/controller.ts'
-import { MetadataLog } from '../../src/controller/metadataLog.ts'
+import { Controller } from '../../src/controller/controller.ts'
+import { MetadataLog, metadataLogConfig } from '../../src/controller/metadataLog.ts'
+import { silentLogger } from '../../src/model/logger.ts'
 import { zeroUuid } from '../../src/model/uuid.ts'
 import type {
   MetadataRecord,
@@ -154,4 +155,32 @@ test.each<[string, MetadataRecordInput[]]>([
   const log = new MetadataLog(runtime, await openMetadataLog(runtime, metadataDirectory()))
   await log.append(records)
   await expect(log.replay(() => {})).rejects.toMatchObject({ code: 'corruptLog' })
+})
+
+test('a record that no batch can hold is refused before anything is written', async () => {
+  const runtime = testRuntime()
+  const bounded = await openMetadataLog(runtime, metadataDirectory())
+  bounded.updateConfig({ ...metadataLogConfig, maxMessageBytes: 1000 })
+  const log = new MetadataLog(runtime, bounded)
+  const resource = { resourceType: 2, resourceName: 'a', name: 'x', value: 'x'.repeat(1000) }
+  const small: MetadataRecordInput = { type: 'topicRecord', version: 0, name: 'a', topicId: testId(1) }
+  await expect(log.append([small, { type: 'configRecord', version: 0, ...resource }])).rejects.toMatchObject({
+    code: 'messageTooLarge',
+  })
+  expect(log.nextOffset).toBe(0)
+  await expect(log.append([small])).resolves.toMatchObject({ nextOffset: 1 })
+})
+
+test('damage to what was durable is reported and nothing of it is replayed or cut', async () => {
+  const runtime = testRuntime()
+  const directory = metadataDirectory()
+  const { controller, log } = await openController(runtime, directory)
+  await controller.createTopics([{ name: 'a' }])
+  const bytes = readFileSync(`${directory}/${segment}`)
+  bytes[bytes.length - 5]! ^= 1
+  writeFileSync(`${directory}/${segment}`, bytes)
+  const damaged = await openMetadataLog(runtime, directory, log.logEndOffset)
+  const options = { nodeId: 1, clusterId: 'c', logger: silentLogger }
+  await expect(Controller.open(runtime, damaged, options)).rejects.toMatchObject({ code: 'corruptLog' })
+  expect(readFileSync(`${directory}/${segment}`)).toEqual(bytes)
 })
