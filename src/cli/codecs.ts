@@ -9,9 +9,10 @@ export type CodecName = (typeof codecNames)[number]
 /** A body never grows beyond this: a batch of a few KiB may claim to hold gigabytes. */
 const maxBodyBytes = 512 * 1024 * 1024
 
-/** How a batch is compressed with `name`, or null for `none`. */
+/** How a batch is compressed with `name`, or null for `none`. Throws at once if this machine cannot do it. */
 export function batchCompression(name: CodecName): BatchCompression | null {
   if (name === 'none') return null
+  compress(name, new Uint8Array(1))
   return { id: codecNames.indexOf(name), compress: (bytes) => compress(name, bytes) }
 }
 

@@ -3,6 +3,7 @@ import { hostname } from 'node:os'
 import { type Command, Option } from 'commander'
 import { Broker } from '../broker/broker.ts'
 import { type BrokerConfig, brokerConfig } from '../broker/brokerConfig.ts'
+import { toLogConfig } from '../controller/topicConfigs.ts'
 import { EngineError } from '../model/errors.ts'
 import { flushPolicies } from '../model/flushPolicy.ts'
 import type { Address } from '../runtime/network.ts'
@@ -77,7 +78,6 @@ async function serve(options: ServeOptions, terminal: Terminal): Promise<void> {
   const stop = terminal.interruptible()
   const config = brokerConfig(settings(options), { hostName: hostname() })
   const logger = stderrLogger(options.logLevel, options.logFormat)
-  for (const warning of config.warnings) logger.warn(warning)
   const runtime = createRuntime({
     onFallback: (why) => logger.warn('running without the native addon', { why }),
   })
@@ -90,7 +90,7 @@ async function serve(options: ServeOptions, terminal: Terminal): Promise<void> {
   }
   const readyMs = Math.round(performance.now())
   const address = formatAddress(broker.address)
-  const flush = config.topicDefaults.get(flushPolicyName) ?? 'batch'
+  const flush = toLogConfig(new Map(), config.statics).flush
   await terminal.write(
     `cordwood is ready on ${address} after ${readyMs} ms: directory ${config.directory}, flush ${flush}, ${runtime.kind}\n`,
   )
