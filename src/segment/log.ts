@@ -4,11 +4,13 @@ import type { FileRange } from '../model/fileRange.ts'
 import type { Logger } from '../model/logger.ts'
 import type { Uuid } from '../model/uuid.ts'
 import type { Runtime } from '../runtime/runtime.ts'
+import type { ClosedLog } from './closedLog.ts'
 import { leaderEpochFile, segmentFileName } from './fileNames.ts'
 import type { LeaderEpochs } from './leaderEpochs.ts'
 import type { LogConfig } from './logConfig.ts'
 import { findRange } from './logReader.ts'
 import { type RecoveredLog, recoverLog } from './logRecovery.ts'
+import { cutSegment, rebuildProducers, removeSnapshotsAbove } from './logTruncation.ts'
 import { PendingWrite } from './pendingWrite.ts'
 import type { ProducerState } from './producerState.ts'
 import { RecentBatches } from './recentBatches.ts'
@@ -18,11 +20,13 @@ import { Sealer } from './sealer.ts'
 import { Segment } from './segment.ts'
 import {
   buildIndexes,
+  completeIndexes,
   IndexCache,
   loadIndexes,
   reportRebuilt,
   type SegmentIndexes,
   writeIndexes,
+  writeWholeFile,
 } from './segmentIndexes.ts'
 import { latestTimestamp, offsetForTimestamp, type TimestampOffset } from './timestampLookup.ts'
 import type { WriteGroup } from './writeGroup.ts'
@@ -41,6 +45,8 @@ export interface LogOptions {
   readonly logStartOffset: number
   /** The log was closed cleanly, at `recoveryPoint`. */
   readonly cleanShutdown: boolean
+  /** What `closedState` gave after that; null or absent when it is not known. */
+  readonly closedState?: ClosedLog | null
   readonly producerIdExpirationMs: number
   /** Shared by the logs of a directory; one of its own by default. */
   readonly indexCache?: IndexCache
@@ -48,6 +54,8 @@ export interface LogOptions {
   readonly decompress?: (codec: number, body: Uint8Array) => Uint8Array
   /** Makes `logStartOffset` durable. */
   readonly persistStartOffset?: () => Promise<void>
+  /** Makes `recoveryPoint` durable. */
+  readonly persistRecoveryPoint?: () => Promise<void>
 }
 
 /** What an append was given. */
@@ -115,6 +123,10 @@ export class Log {
   /** Everything written before the policy became `batch` is being synced: nothing later is acknowledged yet. */
   #policyBarrier: Promise<void> | null = null
   #epochsChanged: boolean
+  #indexFilesCurrent: boolean
+  #closedState: ClosedLog | null = null
+  /** Segments that are removed but whose files still stand, for running sends. */
+  readonly #removed = new Set<Segment>()
   #closed = false
 
   private constructor(runtime: Runtime, options: LogOptions, found: RecoveredLog) {
@@ -136,8 +148,9 @@ export class Log {
     this.#producers = found.producers
     this.#epochs = found.leaderEpochs
     this.#epochsChanged = found.leaderEpochsChanged
+    this.#indexFilesCurrent = found.indexFilesCurrent
     this.#offline = found.corruption
-    this.#sealer = new Sealer(runtime, this.directory, this.#cache)
+    this.#sealer = new Sealer(runtime, this.directory, this.#cache, (segment) => this.#indexes(segment))
   }
 
   /**
@@ -145,8 +158,7 @@ export class Log {
    * opens too, with `offline` set to the `CorruptionError`. Rejects with the disk's errors.
    */
   static async open(runtime: Runtime, options: LogOptions): Promise<Log> {
-    const log = new Log(runtime, options, await recoverLog(runtime, options))
-    return log
+    return new Log(runtime, options, await recoverLog(runtime, options))
   }
 
   get config(): LogConfig {
@@ -184,6 +196,11 @@ export class Log {
 
   get producerState(): ProducerState {
     return this.#producers
+  }
+
+  /** After a clean close, what the next `open` may be given; null otherwise. */
+  get closedState(): ClosedLog | null {
+    return this.#closedState
   }
 
   get segmentCount(): number {
@@ -231,6 +248,7 @@ export class Log {
     const position = segment.add(lastOffset, maxTimestampMs, bytes.length, config.indexIntervalBytes)
     const sync = config.flush === 'none' ? 'none' : segment.isNew ? 'dataAndName' : 'data'
     group.add(segment.file, position, bytes, sync)
+    this.#indexFilesCurrent = false
     segment.isNew = false
     this.#recent.add(baseOffset, position)
     if (this.#epochs.assign(leaderEpoch, baseOffset)) this.#epochsChanged = true
@@ -365,15 +383,49 @@ export class Log {
   }
 
   /**
-   * Cuts the log so that `offset` is its end, durably. Everything pending has settled when it resolves.
-   * `offset` is the base offset of a batch or the log's end. Nothing may be appended meanwhile.
+   * Cuts the log so that `offset` is its end, durably; a batch that holds `offset` in its middle goes as a
+   * whole. Appends are refused until it resolves. Throws `offsetOutOfRange` outside [logStartOffset, logEndOffset].
    */
   async truncate(offset: number): Promise<void> {
-    this.#checkReadable()
+    this.#checkWritable()
+    if (offset < this.#logStartOffset || offset > this.#logEndOffset) this.#outOfRange(offset)
+    this.#refusal = new EngineError('kafkaStorageError', 'the log is being cut')
     await this.#whenSettled()
-    if (offset >= this.#logEndOffset) return
-    if (offset < this.#logStartOffset) this.#outOfRange(offset)
-    throw new EngineError('unknownServerError', 'truncation is not available yet')
+    await this.#sealer.idle()
+    if (this.#offline !== null) throw this.#offline
+    try {
+      if (offset < this.#logEndOffset) await this.#cut(offset)
+    } catch (cause) {
+      const error = toEngineError(cause, 'diskFailed', 'the log could not be cut')
+      this.#goOffline(error)
+      throw error
+    }
+    this.#refusal = null
+  }
+
+  async #cut(offset: number): Promise<void> {
+    const index = this.#segmentIndexFor(offset)
+    const cut = await cutSegment(this.#segments[index]!, offset, this.#config.indexIntervalBytes)
+    // First what recovery may count on, then the bytes: a crash in between finds them above the recovery point.
+    this.#durableOffset = Math.min(this.#durableOffset, cut.endOffset)
+    this.#flushedOffset = this.#logEndOffset = cut.endOffset
+    const dropped = this.#segments.splice(index + 1)
+    this.#sealer.drop(this.#segments[index]!)
+    for (const segment of [...dropped, this.#segments[index]!]) this.#cache.remove(segment)
+    this.#active = this.#segments[index] = this.#flushedSegment = cut.segment
+    this.#flushedPosition = cut.segment.sizeBytes
+    this.#recent.clear()
+    this.#indexFilesCurrent = false
+    if (this.#epochs.truncateFromEnd(cut.endOffset)) this.#epochsChanged = true
+    await removeSnapshotsAbove(this.#runtime.disk, this.directory, cut.endOffset)
+    await this.#options.persistRecoveryPoint?.()
+    for (const { file } of dropped.toReversed()) await this.#runtime.disk.remove(file.path)
+    if (!cut.segment.isNew) {
+      await cut.segment.file.truncate(cut.segment.sizeBytes)
+      await cut.segment.file.sync()
+    }
+    await this.#runtime.disk.syncDirectory(this.directory)
+    this.#producers.replace(await rebuildProducers(this.#runtime, this.directory, this.#segments))
   }
 
   /** Waits for what is in flight, then closes; `clean` also writes all that makes the next open fast. */
@@ -395,20 +447,36 @@ export class Log {
     const active = this.#active
     this.#sealReady()
     await this.#sealer.idle()
-    if (active.sizeBytes > 0) {
-      active.completeTimeIndex()
+    if (this.#sealer.oldestOffset !== null) return // It could not be written: the next start looks again.
+    await this.#removeFiles([...this.#removed])
+    if (this.#durableOffset < this.#logEndOffset) {
       await active.file.sync()
-      await writeIndexes(
-        disk,
-        active,
-        { offsetIndex: active.offsetIndex!, timeIndex: active.timeIndex! },
-        'none',
-      )
+      await disk.syncDirectory(this.directory)
     }
-    await this.#sealer.writeSnapshot(this.#logEndOffset, this.#producers.entries())
-    if (this.#epochsChanged) await this.#writeEpochs()
-    await disk.syncDirectory(this.directory)
+    if (!this.#indexFilesCurrent && active.sizeBytes > 0) {
+      const indexes = await this.#indexes(active)
+      active.completeTimeIndex()
+      await writeIndexes(disk, active, indexes, 'none')
+    }
+    const hasProducers = this.#producers.count > 0
+    if (hasProducers || this.#segments.length > 1) {
+      await this.#sealer.writeSnapshot(this.#logEndOffset, this.#producers.entries(), 'none')
+    }
+    if (this.#epochsChanged) {
+      const path = `${this.directory}/${leaderEpochFile}`
+      await writeWholeFile(disk, path, Buffer.from(this.#epochs.encode()), 'none')
+      this.#epochsChanged = false
+    }
     this.#durableOffset = this.#logEndOffset
+    this.#closedState = {
+      topicId: this.topicId,
+      logStartOffset: this.#logStartOffset,
+      logEndOffset: this.#logEndOffset,
+      leaderEpochs: this.#epochs.entries,
+      hasProducers,
+      segments: this.#segments.map(({ baseOffset, sizeBytes }) => [baseOffset, sizeBytes] as const),
+      active: active.closedState(),
+    }
   }
 
   #checkWritable(): void {
@@ -652,15 +720,16 @@ export class Log {
   }
 
   #removeFilesLater(segments: readonly Segment[]): void {
+    for (const segment of segments) this.#removed.add(segment)
     this.#runtime.clock.setTimer(this.#config.fileDeleteDelayMs, () => {
-      void this.#removeFiles(segments)
+      if (!this.#closed) void this.#removeFiles(segments)
     })
   }
 
   async #removeFiles(segments: readonly Segment[]): Promise<void> {
-    if (this.#closed) return // The next start finds them below logStartOffset.
     try {
       for (const segment of segments) {
+        this.#removed.delete(segment)
         await segment.file.close()
         for (const kind of ['log', 'index', 'timeindex', 'txnindex', 'snapshot'] as const) {
           await this.#runtime.disk.remove(`${this.directory}/${segmentFileName(segment.baseOffset, kind)}`)
@@ -728,7 +797,12 @@ export class Log {
 
   async #indexes(segment: Segment): Promise<SegmentIndexes> {
     const { offsetIndex, timeIndex } = segment
-    if (offsetIndex !== null && timeIndex !== null) return { offsetIndex, timeIndex }
+    if (offsetIndex !== null && timeIndex !== null) {
+      if (!offsetIndex.isComplete || !timeIndex.isComplete) {
+        await completeIndexes(this.#runtime.disk, segment, this.#config.indexIntervalBytes, this.#logger)
+      }
+      return { offsetIndex, timeIndex }
+    }
     const cached = this.#cache.get(segment)
     if (cached !== null) return cached
     const loaded = await loadIndexes(this.#runtime.disk, segment)
@@ -739,10 +813,11 @@ export class Log {
 
   /** Makes a sealed segment's indexes again from its batches. */
   async #rebuild(segment: Segment): Promise<SegmentIndexes> {
-    const built = await buildIndexes(segment, this.#config.indexIntervalBytes)
+    const built = await buildIndexes(segment, segment.sizeBytes, this.#config.indexIntervalBytes)
     reportRebuilt(this.#logger, segment)
-    await writeIndexes(this.#runtime.disk, segment, built, 'none')
     this.#cache.put(segment, built)
+    // The cache has them; without room on the disk they are made once more another time.
+    await writeIndexes(this.#runtime.disk, segment, built, 'none').catch(() => {})
     return built
   }
 

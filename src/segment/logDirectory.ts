@@ -10,6 +10,7 @@ import {
   readTextIfThere,
   recoveryPointFile,
 } from './checkpointFile.ts'
+import { type ClosedLog, closedLogsFile, decodeClosedLogs, encodeClosedLogs } from './closedLog.ts'
 import {
   decodePartitionMetadata,
   deletedDirectoryName,
@@ -51,6 +52,7 @@ interface Checkpoints {
   readonly recoveryPoints: ReadonlyMap<string, number>
   readonly startOffsets: ReadonlyMap<string, number>
   readonly cleanShutdown: boolean
+  readonly closedLogs: ReadonlyMap<string, ClosedLog>
 }
 
 /**
@@ -73,6 +75,7 @@ export class LogDirectory {
   #storedPoints: ReadonlyMap<string, number> = new Map()
   #storedStarts: ReadonlyMap<string, number> = new Map()
   #writing: Promise<void> = Promise.resolve()
+  #queuedStarts: Promise<void> | null = null
   #closed = false
 
   private constructor(runtime: Runtime, options: LogDirectoryOptions, lock: DiskLock, meta: MetaProperties) {
@@ -91,9 +94,7 @@ export class LogDirectory {
    * `permissionDenied`, `diskFull`.
    */
   static async open(runtime: Runtime, options: LogDirectoryOptions): Promise<LogDirectory> {
-    const { disk } = runtime
-    await disk.makeDirectory(options.directory)
-    const lock = await disk.lock(`${options.directory}/${lockFile}`, await describeOwner(runtime))
+    const lock = await lockDirectory(runtime, options.directory)
     try {
       const clusterId = options.clusterId ?? null
       const meta = await openMetaProperties(runtime, options.directory, options.nodeId, clusterId)
@@ -132,6 +133,7 @@ export class LogDirectory {
       recoveryPoint: 0,
       logStartOffset: 0,
       clean: true,
+      closed: null,
     })
     this.#logs.set(name, log)
     return log
@@ -188,18 +190,19 @@ export class LogDirectory {
     if (this.#closed) return
     this.#closed = true
     try {
-      let clean = true
+      const closed = new Map<string, ClosedLog>()
       await inParallel([...this.#logs], parallel, async ([name, log]) => {
         try {
           await log.close({ clean: true })
-          if (log.offline !== null) clean = false
+          if (log.closedState !== null) closed.set(name, log.closedState)
         } catch (error) {
-          clean = false
           this.#logger.error('a log was not closed cleanly', { log: name, error: String(error) })
         }
       })
       await this.checkpoint()
-      if (clean) {
+      const text = Buffer.from(encodeClosedLogs(closed))
+      await this.#runtime.disk.replaceFile(`${this.directory}/${closedLogsFile}`, text)
+      if (closed.size === this.#logs.size) {
         const marker = Buffer.from('{"version":0,"brokerEpoch":-1}')
         await this.#runtime.disk.replaceFile(`${this.directory}/${cleanShutdownFile}`, marker)
       }
@@ -228,8 +231,8 @@ export class LogDirectory {
     const path = `${this.directory}/${name}`
     const recoveryPoint = checkpoints.recoveryPoints.get(name) ?? 0
     const logStartOffset = checkpoints.startOffsets.get(name) ?? 0
-    const text = await readTextIfThere(this.#runtime.disk, `${path}/${partitionMetadataFile}`)
-    const topicId = text === null ? null : decodePartitionMetadata(text)
+    const closed = checkpoints.closedLogs.get(name) ?? null
+    const topicId = closed?.topicId ?? (await this.#readTopicId(path))
     if (topicId === null) {
       this.#keep(name, checkpoints)
       this.#logger.warn('a log directory without a readable partition.metadata is kept and not used', {
@@ -238,11 +241,11 @@ export class LogDirectory {
       return
     }
     const config = this.#options.configFor(name.slice(0, name.lastIndexOf('-')))
-    const clean = checkpoints.cleanShutdown
+    const clean = checkpoints.cleanShutdown || closed !== null
     try {
       this.#logs.set(
         name,
-        await this.#openLog(name, topicId, config, { recoveryPoint, logStartOffset, clean }),
+        await this.#openLog(name, topicId, config, { recoveryPoint, logStartOffset, clean, closed }),
       )
     } catch (cause) {
       const error = toEngineError(cause, 'diskFailed', 'the log could not be opened')
@@ -252,6 +255,11 @@ export class LogDirectory {
         error: error.message,
       })
     }
+  }
+
+  async #readTopicId(path: string): Promise<Uuid | null> {
+    const text = await readTextIfThere(this.#runtime.disk, `${path}/${partitionMetadataFile}`)
+    return text === null ? null : decodePartitionMetadata(text)
   }
 
   /** Keeps the checkpoints of a log that is there but not open. */
@@ -266,7 +274,7 @@ export class LogDirectory {
     name: string,
     topicId: Uuid,
     config: LogConfig,
-    from: { recoveryPoint: number; logStartOffset: number; clean: boolean },
+    from: { recoveryPoint: number; logStartOffset: number; clean: boolean; closed: ClosedLog | null },
   ): Promise<Log> {
     const { decompress } = this.#options
     return Log.open(this.#runtime, {
@@ -277,9 +285,11 @@ export class LogDirectory {
       recoveryPoint: from.recoveryPoint,
       logStartOffset: from.logStartOffset,
       cleanShutdown: from.clean,
+      closedState: from.closed,
       producerIdExpirationMs: this.#options.producerIdExpirationMs ?? defaultProducerIdExpirationMs,
       indexCache: this.#cache,
-      persistStartOffset: () => this.#write(() => this.#storeStarts()),
+      persistStartOffset: () => this.#persistStarts(),
+      persistRecoveryPoint: () => this.checkpoint(),
       ...(decompress === undefined ? {} : { decompress }),
     })
   }
@@ -299,15 +309,27 @@ export class LogDirectory {
     const startOffsets = await read(logStartOffsetFile)
     const marker = `${this.directory}/${cleanShutdownFile}`
     const hasMarker = (await disk.stat(marker)) !== null
-    if (hasMarker) {
+    const closed = await readTextIfThere(disk, `${this.directory}/${closedLogsFile}`)
+    if (hasMarker || closed !== null) {
       await disk.remove(marker)
+      await disk.remove(`${this.directory}/${closedLogsFile}`)
       await disk.syncDirectory(this.directory)
     }
     return {
       recoveryPoints: recoveryPoints ?? new Map(),
       startOffsets: startOffsets ?? new Map(),
       cleanShutdown: hasMarker && recoveryPoints !== null && startOffsets !== null,
+      closedLogs: closed === null ? new Map() : decodeClosedLogs(closed),
     }
+  }
+
+  /** Stores the start offsets of all logs; callers that come before it has begun share one store. */
+  #persistStarts(): Promise<void> {
+    this.#queuedStarts ??= this.#write(() => {
+      this.#queuedStarts = null
+      return this.#storeStarts()
+    })
+    return this.#queuedStarts
   }
 
   async #storeStarts(): Promise<void> {
@@ -353,6 +375,17 @@ export class LogDirectory {
 
   #checkOpen(): void {
     if (this.#closed) throw new EngineError('closed', 'the data directory has been closed')
+  }
+}
+
+async function lockDirectory(runtime: Runtime, directory: string): Promise<DiskLock> {
+  try {
+    await runtime.disk.makeDirectory(directory)
+    return await runtime.disk.lock(`${directory}/${lockFile}`, await describeOwner(runtime))
+  } catch (cause) {
+    if (!(cause instanceof EngineError) || cause.code !== 'permissionDenied') throw cause
+    const message = `${directory} is not writable; let this user write there, or name another directory`
+    throw new EngineError('permissionDenied', message, { cause })
   }
 }
 

@@ -2,6 +2,7 @@ import { CorruptionError, EngineError } from '../model/errors.ts'
 import type { Logger } from '../model/logger.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import { type Damage, verifyBatches, walkHeaders } from './batchScan.ts'
+import type { ClosedLog } from './closedLog.ts'
 import { leaderEpochFile, parseSegmentFileName, type SegmentFileKind, segmentFileName } from './fileNames.ts'
 import { LeaderEpochs } from './leaderEpochs.ts'
 import type { LogConfig } from './logConfig.ts'
@@ -20,6 +21,8 @@ export interface RecoveryInput {
   readonly logStartOffset: number
   readonly cleanShutdown: boolean
   readonly producerIdExpirationMs: number
+  /** What the clean shutdown noted of this log; null when it noted nothing. */
+  readonly closedState?: ClosedLog | null
 }
 
 /** A log as it was found on disk. */
@@ -31,6 +34,8 @@ export interface RecoveredLog {
   readonly leaderEpochs: LeaderEpochs
   /** The epochs differ from the checkpoint file. */
   readonly leaderEpochsChanged: boolean
+  /** The index files of the active segment are complete. */
+  readonly indexFilesCurrent: boolean
   readonly producers: ProducerState
   /** Damage below the recovery point; the log can only be offline. */
   readonly corruption: CorruptionError | null
@@ -40,7 +45,8 @@ interface Listing {
   readonly segmentOffsets: number[]
   /** Offsets of `.snapshot` files, ascending. */
   readonly snapshotOffsets: number[]
-  readonly indexed: ReadonlySet<string>
+  /** Names of all files. */
+  readonly present: ReadonlySet<string>
   readonly hasEpochFile: boolean
 }
 
@@ -50,10 +56,15 @@ interface Listing {
  * bad one ends the log and what follows is cut, below it nothing is changed and `corruption` says what is bad.
  */
 export async function recoverLog(runtime: Runtime, input: RecoveryInput): Promise<RecoveredLog> {
+  if (input.cleanShutdown && input.closedState) {
+    const resumed = await resumeLog(runtime, input, input.closedState)
+    if (resumed !== null) return resumed
+  }
   const listing = await listLog(runtime, input)
   const segments = await findSegments(runtime, input, listing)
+  await removeBelowStart(runtime, input, segments)
   const epochs = await readEpochs(runtime, input, listing)
-  if (input.cleanShutdown) {
+  if (input.cleanShutdown && epochs !== null) {
     const opened = await openClean(runtime, input, listing, segments, epochs)
     if (opened !== null) return opened
     input.logger.warn('the log is not as the clean shutdown left it and is checked as after a crash', {
@@ -61,6 +72,17 @@ export async function recoverLog(runtime: Runtime, input: RecoveryInput): Promis
     })
   }
   return scanLog(runtime, input, listing, segments, epochs)
+}
+
+/** Drops segments that hold nothing but deleted records: a crash came before their files could go. */
+async function removeBelowStart(runtime: Runtime, input: RecoveryInput, segments: Segment[]): Promise<void> {
+  let count = 0
+  while (count < segments.length - 1 && segments[count + 1]!.baseOffset <= input.logStartOffset) count++
+  for (const { baseOffset } of segments.splice(0, count)) {
+    for (const kind of ['log', 'index', 'timeindex', 'txnindex', 'snapshot'] as const) {
+      await runtime.disk.remove(`${input.directory}/${segmentFileName(baseOffset, kind)}`)
+    }
+  }
 }
 
 async function listLog(runtime: Runtime, input: RecoveryInput): Promise<Listing> {
@@ -95,7 +117,7 @@ async function listLog(runtime: Runtime, input: RecoveryInput): Promise<Listing>
   return {
     segmentOffsets: offsetsOf('log'),
     snapshotOffsets: offsetsOf('snapshot'),
-    indexed: present,
+    present,
     hasEpochFile: present.has(leaderEpochFile),
   }
 }
@@ -112,14 +134,59 @@ async function findSegments(runtime: Runtime, input: RecoveryInput, listing: Lis
   )
 }
 
-async function readEpochs(runtime: Runtime, input: RecoveryInput, listing: Listing): Promise<LeaderEpochs> {
-  if (!listing.hasEpochFile) return new LeaderEpochs()
+/** The epochs of the checkpoint file; null when it is missing or damaged, so that only the batches can tell. */
+async function readEpochs(
+  runtime: Runtime,
+  input: RecoveryInput,
+  listing: Listing,
+): Promise<LeaderEpochs | null> {
+  if (!listing.hasEpochFile) return null
   const path = `${input.directory}/${leaderEpochFile}`
   const bytes = await runtime.disk.readFile(path)
   const decoded = LeaderEpochs.decode(Buffer.from(bytes).toString())
   if (decoded === null)
     input.logger.warn('the leader epoch checkpoint is damaged; made again', { file: path })
-  return decoded ?? new LeaderEpochs()
+  return decoded
+}
+
+/** Takes a log up where a clean shutdown left it; null when its segments are not as they were. */
+async function resumeLog(
+  runtime: Runtime,
+  input: RecoveryInput,
+  closed: ClosedLog,
+): Promise<RecoveredLog | null> {
+  const segments: Segment[] = []
+  const stats = await Promise.all(
+    closed.segments.map(([baseOffset]) => {
+      return runtime.disk.stat(`${input.directory}/${segmentFileName(baseOffset, 'log')}`)
+    }),
+  )
+  for (const [index, [baseOffset, sizeBytes]] of closed.segments.entries()) {
+    const stat = stats[index]!
+    // An active segment that nothing was written to has no file yet.
+    if (stat === null ? sizeBytes > 0 : stat.sizeBytes !== sizeBytes) return null
+    const file = runtime.disk.file(`${input.directory}/${segmentFileName(baseOffset, 'log')}`)
+    const createdMs = stat?.modifiedMs ?? runtime.clock.wallMs()
+    const segment = new Segment(baseOffset, file, createdMs, sizeBytes, stat === null)
+    segment.offsetIndex = null
+    segment.timeIndex = null
+    segments.push(segment)
+  }
+  segments.at(-1)!.resume(closed.active)
+  let producers: ProducerState | null = new ProducerState()
+  if (closed.hasProducers) producers = await readSnapshot(runtime, input.directory, closed.logEndOffset)
+  if (producers === null) return null
+  producers.expire(runtime.clock.wallMs(), input.producerIdExpirationMs)
+  return {
+    segments,
+    logStartOffset: closed.logStartOffset,
+    logEndOffset: closed.logEndOffset,
+    leaderEpochs: new LeaderEpochs(closed.leaderEpochs),
+    leaderEpochsChanged: false,
+    indexFilesCurrent: true,
+    producers,
+    corruption: null,
+  }
 }
 
 /** Opens a log whose end is known; null when the files contradict the recovery point. */
@@ -130,30 +197,18 @@ async function openClean(
   segments: Segment[],
   epochs: LeaderEpochs,
 ): Promise<RecoveredLog | null> {
-  const { directory, recoveryPoint, logger, config } = input
+  const { directory, recoveryPoint } = input
   const active = segments.at(-1)
   if (active === undefined) {
     if (recoveryPoint > input.logStartOffset) return null
     return freshLog(runtime, input, epochs)
   }
   if (!(await openTail(runtime, input, active))) return null
-  for (const segment of segments.slice(0, -1)) {
-    segment.offsetIndex = null
-    segment.timeIndex = null
-    const name = String(segment.baseOffset).padStart(20, '0')
-    if (listing.indexed.has(`${name}.index`) && listing.indexed.has(`${name}.timeindex`)) continue
-    try {
-      await writeIndexes(
-        runtime.disk,
-        segment,
-        await buildIndexes(segment, config.indexIntervalBytes),
-        'none',
-      )
-      reportRebuilt(logger, segment)
-    } catch (error) {
-      if (error instanceof CorruptionError) return null
-      throw error
-    }
+  try {
+    await restoreMissingIndexes(runtime, input, listing, segments.slice(0, -1))
+  } catch (error) {
+    if (error instanceof CorruptionError) return null
+    throw error
   }
   const snapshot = listing.snapshotOffsets.at(-1)
   let producers = new ProducerState()
@@ -171,8 +226,28 @@ async function openClean(
     logEndOffset: recoveryPoint,
     leaderEpochs: epochs,
     leaderEpochsChanged: false,
+    indexFilesCurrent: false,
     producers,
     corruption: null,
+  }
+}
+
+/** Lets go of sealed segments' indexes, which are files; those whose files are missing are made again. */
+async function restoreMissingIndexes(
+  runtime: Runtime,
+  input: RecoveryInput,
+  listing: Listing,
+  sealed: readonly Segment[],
+): Promise<void> {
+  for (const segment of sealed) {
+    segment.offsetIndex = null
+    segment.timeIndex = null
+    const has = (kind: SegmentFileKind): boolean =>
+      listing.present.has(segmentFileName(segment.baseOffset, kind))
+    if (has('index') && has('timeindex')) continue
+    const made = await buildIndexes(segment, segment.sizeBytes, input.config.indexIntervalBytes)
+    await unlessFull(writeIndexes(runtime.disk, segment, made, 'none'))
+    reportRebuilt(input.logger, segment)
   }
 }
 
@@ -224,6 +299,7 @@ function freshLog(runtime: Runtime, input: RecoveryInput, epochs: LeaderEpochs):
     logEndOffset: logStartOffset,
     leaderEpochs: epochs,
     leaderEpochsChanged: false,
+    indexFilesCurrent: false,
     producers: new ProducerState(),
     corruption: null,
   }
@@ -234,20 +310,24 @@ async function readSnapshot(
   directory: string,
   offset: number,
 ): Promise<ProducerState | null> {
-  const bytes = await runtime.disk.readFile(`${directory}/${segmentFileName(offset, 'snapshot')}`)
+  let bytes: Uint8Array
+  try {
+    bytes = await runtime.disk.readFile(`${directory}/${segmentFileName(offset, 'snapshot')}`)
+  } catch (error) {
+    if (error instanceof EngineError && error.code === 'notFound') return null
+    throw error
+  }
   const entries = decodeProducerSnapshot(bytes, runtime.checksum)
   return entries === null ? null : new ProducerState(entries)
 }
 
-/** The newest valid snapshot at or below `limit`; bad ones are removed, they can be made again. */
+/** The newest valid snapshot; bad ones are removed, they can be made again. */
 async function newestSnapshot(
   runtime: Runtime,
   input: RecoveryInput,
   listing: Listing,
-  limit: number,
 ): Promise<{ offset: number; producers: ProducerState } | null> {
   for (const offset of listing.snapshotOffsets.toReversed()) {
-    if (offset > limit) continue
     const producers = await readSnapshot(runtime, input.directory, offset)
     if (producers !== null) return { offset, producers }
     const file = `${input.directory}/${segmentFileName(offset, 'snapshot')}`
@@ -263,19 +343,21 @@ async function scanLog(
   input: RecoveryInput,
   listing: Listing,
   segments: Segment[],
-  knownEpochs: LeaderEpochs,
+  knownEpochs: LeaderEpochs | null,
 ): Promise<RecoveredLog> {
   const { config, recoveryPoint, logger, directory } = input
   if (segments.length === 0) {
-    const fresh = freshLog(runtime, input, knownEpochs)
+    const fresh = freshLog(runtime, input, new LeaderEpochs())
     if (recoveryPoint <= input.logStartOffset) return fresh
     return { ...fresh, corruption: missing(`${directory}/`, input.logStartOffset, recoveryPoint) }
   }
-  const snapshot = await newestSnapshot(runtime, input, listing, recoveryPoint)
+  const snapshot = await newestSnapshot(runtime, input, listing)
   const producers = snapshot?.producers ?? new ProducerState()
-  const epochs = knownEpochs.clone()
+  // A snapshot is written only after everything below it was synced: it is a recovery point of its own.
+  const durableOffset = Math.max(recoveryPoint, snapshot?.offset ?? 0)
+  const epochs = knownEpochs?.clone() ?? new LeaderEpochs()
   const producersFrom = snapshot?.offset ?? 0
-  const scanFrom = Math.min(recoveryPoint, producersFrom)
+  const scanFrom = knownEpochs === null ? 0 : Math.min(recoveryPoint, producersFrom)
   const first = Math.max(
     0,
     segments.findLastIndex(({ baseOffset }) => baseOffset <= scanFrom),
@@ -313,18 +395,22 @@ async function scanLog(
   }
   const logStartOffset = Math.max(input.logStartOffset, segments[0]!.baseOffset)
   const base = { segments, logStartOffset, logEndOffset: nextOffset, producers }
-  const found = { ...base, leaderEpochs: epochs, leaderEpochsChanged: true }
-  if (nextOffset < Math.min(recoveryPoint, Number.MAX_SAFE_INTEGER)) {
+  const found = { ...base, leaderEpochs: epochs, leaderEpochsChanged: true, indexFilesCurrent: false }
+  if (nextOffset <= input.logStartOffset && durableOffset <= input.logStartOffset) {
+    // All that is left was deleted; what followed it never became durable.
+    return startOver(runtime, input, listing, segments, epochs)
+  }
+  if (nextOffset < durableOffset) {
     // What was durable is not there: report, change nothing.
     const corruption =
       torn === null
-        ? missing(segments.at(-1)!.file.path, segments.at(-1)!.sizeBytes, recoveryPoint, nextOffset)
+        ? missing(segments.at(-1)!.file.path, segments.at(-1)!.sizeBytes, durableOffset, nextOffset)
         : new CorruptionError({ file: segments[torn.index]!.file.path, ...torn.damage })
     logger.error('the log is damaged below its recovery point and stays offline; nothing was cut', {
       directory,
       error: corruption.message,
       damagedOffset: nextOffset,
-      recoveryPoint,
+      recoveryPoint: durableOffset,
     })
     return { ...found, corruption }
   }
@@ -353,6 +439,33 @@ function missing(
   })
 }
 
+/** Removes every file of a log whose records are all deleted, and begins again at its start offset. */
+async function startOver(
+  runtime: Runtime,
+  input: RecoveryInput,
+  listing: Listing,
+  segments: readonly Segment[],
+  epochs: LeaderEpochs,
+): Promise<RecoveredLog> {
+  if (
+    segments.length === 1 &&
+    segments[0]!.sizeBytes === 0 &&
+    segments[0]!.baseOffset === input.logStartOffset
+  ) {
+    return { ...freshLog(runtime, input, epochs), segments: [...segments] }
+  }
+  for (const { baseOffset } of segments) {
+    for (const kind of ['log', 'index', 'timeindex', 'txnindex'] as const) {
+      await runtime.disk.remove(`${input.directory}/${segmentFileName(baseOffset, kind)}`)
+    }
+  }
+  for (const offset of listing.snapshotOffsets) {
+    await runtime.disk.remove(`${input.directory}/${segmentFileName(offset, 'snapshot')}`)
+  }
+  await runtime.disk.syncDirectory(input.directory)
+  return { ...freshLog(runtime, input, epochs), leaderEpochsChanged: true }
+}
+
 /** Cuts the log after its last good batch. Only ever called when that is at or above the recovery point. */
 async function cutTail(
   runtime: Runtime,
@@ -371,7 +484,8 @@ async function cutTail(
     expected: damage.expected,
     found: damage.found,
   })
-  const keep = damage.position > 0 || index === 0 ? index + 1 : index
+  // A segment that does not begin where the log ends is wholly beyond a hole.
+  const keep = damage.position > 0 || segment.baseOffset === endOffset ? index + 1 : index
   for (const dropped of segments.splice(keep)) {
     for (const kind of ['log', 'index', 'timeindex', 'txnindex'] as const) {
       await disk.remove(`${input.directory}/${segmentFileName(dropped.baseOffset, kind)}`)
@@ -380,6 +494,15 @@ async function cutTail(
   if (keep === index) return
   segment.sizeBytes = damage.position
   await segment.file.truncate(damage.position)
+}
+
+/** A full disk does not keep a log from opening: indexes are made again when they are asked for. */
+async function unlessFull(writing: Promise<void>): Promise<void> {
+  try {
+    await writing
+  } catch (error) {
+    if (!(error instanceof EngineError) || error.code !== 'diskFull') throw error
+  }
 }
 
 /** Makes what was found durable, so that it becomes the new recovery point; writes the scanned segments' indexes. */
@@ -397,12 +520,8 @@ async function settle(
     await segment.file.sync()
     if (index === segments.length - 1) break
     segment.completeTimeIndex()
-    await writeIndexes(
-      disk,
-      segment,
-      { offsetIndex: segment.offsetIndex!, timeIndex: segment.timeIndex! },
-      'data',
-    )
+    const indexes = { offsetIndex: segment.offsetIndex!, timeIndex: segment.timeIndex! }
+    await unlessFull(writeIndexes(disk, segment, indexes, 'data'))
     segment.offsetIndex = null
     segment.timeIndex = null
   }

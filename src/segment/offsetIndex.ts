@@ -4,6 +4,13 @@ import { readInt32, writeInt32 } from './integers.ts'
 /** Bytes of one entry: relative offset and position, int32 each. */
 export const offsetIndexEntryBytes = 8
 
+/** The entries of an index that are still only in its file: how many, and the last of them. */
+export interface UnreadOffsets {
+  readonly count: number
+  readonly lastRelativeOffset: number
+  readonly lastPosition: number
+}
+
 /**
  * The sparse index from offsets to positions of one segment. An entry (relativeOffset, position) names the
  * batch whose last record has `baseOffset + relativeOffset` and that begins at byte `position`. Both grow
@@ -12,10 +19,13 @@ export const offsetIndexEntryBytes = 8
 export class OffsetIndex {
   #entries: Int32Array
   #count: number
+  #unread: UnreadOffsets | null
 
-  constructor(entries: Int32Array = new Int32Array(0), count: number = entries.length >> 1) {
+  /** `unread` entries precede `entries`; until `complete` the index takes entries but cannot be asked. */
+  constructor(entries: Int32Array = new Int32Array(0), unread: UnreadOffsets | null = null) {
     this.#entries = entries
-    this.#count = count
+    this.#count = entries.length >> 1
+    this.#unread = unread !== null && unread.count > 0 ? unread : null
   }
 
   /** Decodes a whole index file; null when it is not one: odd length, not ascending, or beyond `logBytes`. */
@@ -23,7 +33,7 @@ export class OffsetIndex {
     if (bytes.length % offsetIndexEntryBytes !== 0) return null
     const entries = new Int32Array(bytes.length >> 2)
     let lastOffset = -1
-    let lastPosition = -1
+    let lastPosition = 0 // No index has an entry for its first batch; a file of zeros is no index.
     for (let index = 0; index < entries.length; index += 2) {
       const relativeOffset = readInt32(bytes, index * 4)
       const position = readInt32(bytes, index * 4 + 4)
@@ -35,7 +45,49 @@ export class OffsetIndex {
   }
 
   get count(): number {
-    return this.#count
+    return this.#count + (this.#unread?.count ?? 0)
+  }
+
+  /** Whether every entry is in memory. */
+  get isComplete(): boolean {
+    return this.#unread === null
+  }
+
+  /** What `new OffsetIndex` needs to go on without reading the file. */
+  get summary(): UnreadOffsets {
+    if (this.#count === 0) return this.#unread ?? { count: 0, lastRelativeOffset: -1, lastPosition: 0 }
+    const at = this.#count * 2
+    return {
+      count: this.count,
+      lastRelativeOffset: this.#entries[at - 2]!,
+      lastPosition: this.#entries[at - 1]!,
+    }
+  }
+
+  /** Puts the unread entries in front; false, with nothing changed, when `file` does not hold them. */
+  complete(file: OffsetIndex): boolean {
+    const unread = this.#unread
+    if (unread === null) return true
+    const at = unread.count * 2
+    if (file.#count < unread.count) return false
+    if (file.#entries[at - 2] !== unread.lastRelativeOffset) return false
+    if (file.#entries[at - 1] !== unread.lastPosition) return false
+    this.#prepend(file.#entries.subarray(0, at))
+    return true
+  }
+
+  /** Puts entries that were made again from the batches in front, in place of the unread ones. */
+  replaceUnread(made: OffsetIndex): void {
+    this.#prepend(made.#entries.subarray(0, made.#count * 2))
+  }
+
+  #prepend(entries: Int32Array): void {
+    const all = new Int32Array(entries.length + this.#count * 2)
+    all.set(entries)
+    all.set(this.#entries.subarray(0, this.#count * 2), entries.length)
+    this.#entries = all
+    this.#count = all.length >> 1
+    this.#unread = null
   }
 
   /** Bytes of memory that the entries take. */
@@ -45,7 +97,7 @@ export class OffsetIndex {
 
   append(relativeOffset: number, position: number): void {
     const at = this.#count * 2
-    assert(at === 0 || (relativeOffset > this.#entries[at - 2]! && position > this.#entries[at - 1]!))
+    if (at > 0) assert(relativeOffset > this.#entries[at - 2]! && position > this.#entries[at - 1]!)
     if (at === this.#entries.length) {
       const grown = new Int32Array(Math.max(16, at * 2))
       grown.set(this.#entries)
@@ -70,11 +122,12 @@ export class OffsetIndex {
 
   /** Drops the entries whose batch begins at or after `position`. */
   truncate(position: number): void {
-    if (this.#count > 0) this.#count = this.#floor(1, position - 1) + 1
+    while (this.#count > 0 && this.#entries[this.#count * 2 - 1]! >= position) this.#count--
   }
 
   /** The bytes of the file. */
   encode(): Uint8Array {
+    assert(this.#unread === null, 'an index was written before it was read')
     const bytes = new Uint8Array(this.#count * offsetIndexEntryBytes)
     for (let index = 0; index < this.#count * 2; index++) writeInt32(bytes, index * 4, this.#entries[index]!)
     return bytes
@@ -82,6 +135,7 @@ export class OffsetIndex {
 
   /** Number of the last entry whose column (0 offset, 1 position) is at most `target`; -1 for none. */
   #floor(column: 0 | 1, target: number): number {
+    assert(this.#unread === null, 'an index was asked before it was read')
     let low = 0
     let high = this.#count
     while (low < high) {

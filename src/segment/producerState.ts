@@ -107,6 +107,12 @@ export class ProducerState {
     else this.#entries.set(producerId, before)
   }
 
+  /** Takes over what `other` knows, in place of what is known here. */
+  replace(other: ProducerState): void {
+    this.#entries.clear()
+    for (const entry of other.entries()) this.#entries.set(entry.producerId, entry)
+  }
+
   /** Forgets producers that have not written since `wallMs - expirationMs`. */
   expire(wallMs: number, expirationMs: number): void {
     for (const [producerId, entry] of this.#entries) {

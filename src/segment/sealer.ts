@@ -1,9 +1,10 @@
+import type { DiskSync } from '../runtime/disk.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import { segmentFileName } from './fileNames.ts'
 import { encodeProducerSnapshot } from './producerSnapshot.ts'
 import type { ProducerEntry } from './producerState.ts'
 import type { Segment } from './segment.ts'
-import { type IndexCache, writeIndexes, writeWholeFile } from './segmentIndexes.ts'
+import { type IndexCache, type SegmentIndexes, writeIndexes, writeWholeFile } from './segmentIndexes.ts'
 
 interface Sealing {
   readonly segment: Segment
@@ -21,10 +22,18 @@ export class Sealer {
   readonly #runtime: Runtime
   readonly #directory: string
   readonly #cache: IndexCache
+  readonly #indexes: (segment: Segment) => Promise<SegmentIndexes>
   #queue: Sealing[] = []
   #running: Promise<void> = Promise.resolve()
 
-  constructor(runtime: Runtime, directory: string, cache: IndexCache) {
+  /** `indexes` gives the complete indexes of a segment that is not finished. */
+  constructor(
+    runtime: Runtime,
+    directory: string,
+    cache: IndexCache,
+    indexes: (segment: Segment) => Promise<SegmentIndexes>,
+  ) {
+    this.#indexes = indexes
     this.#runtime = runtime
     this.#directory = directory
     this.#cache = cache
@@ -84,20 +93,20 @@ export class Sealer {
   }
 
   /** Writes the producers as they are at `offset`. */
-  async writeSnapshot(offset: number, producers: readonly ProducerEntry[]): Promise<void> {
+  async writeSnapshot(offset: number, producers: readonly ProducerEntry[], sync: DiskSync): Promise<void> {
     const path = `${this.#directory}/${segmentFileName(offset, 'snapshot')}`
     const bytes = encodeProducerSnapshot(producers, this.#runtime.checksum)
-    await writeWholeFile(this.#runtime.disk, path, bytes, 'data')
+    await writeWholeFile(this.#runtime.disk, path, bytes, sync)
   }
 
   async #finish(sealing: Sealing): Promise<void> {
     const { segment, endOffset, producers } = sealing
     const { disk } = this.#runtime
+    const indexes = await this.#indexes(segment)
     segment.completeTimeIndex()
-    const indexes = { offsetIndex: segment.offsetIndex!, timeIndex: segment.timeIndex! }
     await segment.file.sync()
     await writeIndexes(disk, segment, indexes, 'data')
-    await this.writeSnapshot(endOffset, producers)
+    await this.writeSnapshot(endOffset, producers, 'data')
     await disk.syncDirectory(this.#directory)
     if (this.#queue[0] !== sealing) return
     this.#queue.shift()

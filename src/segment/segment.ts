@@ -1,6 +1,6 @@
 import type { DiskFile } from '../runtime/disk.ts'
-import { OffsetIndex, offsetIndexEntryBytes } from './offsetIndex.ts'
-import { TimeIndex, timeIndexEntryBytes } from './timeIndex.ts'
+import { OffsetIndex, offsetIndexEntryBytes, type UnreadOffsets } from './offsetIndex.ts'
+import { TimeIndex, timeIndexEntryBytes, type UnreadTimes } from './timeIndex.ts'
 
 const largestRelativeOffset = 0x7fff_ffff
 
@@ -11,6 +11,12 @@ export interface SegmentMark {
   readonly offsetOfMaxTimestamp: number
   readonly firstTimestampMs: number
   readonly bytesSinceIndexEntry: number
+}
+
+/** The active segment as a clean shutdown left it. */
+export interface ClosedSegment extends SegmentMark {
+  readonly offsets: UnreadOffsets
+  readonly times: UnreadTimes
 }
 
 /**
@@ -33,6 +39,8 @@ export class Segment {
   /** Greatest timestamp of the first batch: `segmentMs` is measured from it. -1 while there is none. */
   firstTimestampMs = -1
   bytesSinceIndexEntry = 0
+  /** Bytes that were there when the segment was taken up again after a clean shutdown. */
+  resumedBytes = 0
   /** Whether the file's name may still be lost with the power: nothing was written to it yet. */
   isNew: boolean
 
@@ -90,6 +98,31 @@ export class Segment {
     if (this.maxTimestampMs >= 0) {
       this.timeIndex!.maybeAppend(this.maxTimestampMs, this.offsetOfMaxTimestamp - this.baseOffset)
     }
+  }
+
+  /** What `resume` needs after a clean shutdown. */
+  closedState(): ClosedSegment {
+    const { sizeBytes, maxTimestampMs, offsetOfMaxTimestamp, firstTimestampMs, bytesSinceIndexEntry } = this
+    return {
+      sizeBytes,
+      maxTimestampMs,
+      offsetOfMaxTimestamp,
+      firstTimestampMs,
+      bytesSinceIndexEntry,
+      offsets: this.offsetIndex!.summary,
+      times: this.timeIndex!.summary,
+    }
+  }
+
+  /** Takes the segment up where a clean shutdown left it; its indexes stay in their files until they are asked for. */
+  resume(state: ClosedSegment): void {
+    this.resumedBytes = state.sizeBytes
+    this.maxTimestampMs = state.maxTimestampMs
+    this.offsetOfMaxTimestamp = state.offsetOfMaxTimestamp
+    this.firstTimestampMs = state.firstTimestampMs
+    this.bytesSinceIndexEntry = state.bytesSinceIndexEntry
+    this.offsetIndex = new OffsetIndex(undefined, state.offsets)
+    this.timeIndex = new TimeIndex(undefined, undefined, state.times)
   }
 
   mark(): SegmentMark {

@@ -59,6 +59,23 @@ function memoryBytes(indexes: SegmentIndexes): number {
   return indexes.offsetIndex.memoryBytes + indexes.timeIndex.memoryBytes
 }
 
+/** Reads the part of an unsealed segment's indexes that is still only on disk, making it again if it is bad. */
+export async function completeIndexes(
+  disk: Disk,
+  segment: Segment,
+  indexIntervalBytes: number,
+  logger: Logger,
+): Promise<void> {
+  const found = await loadIndexes(disk, segment)
+  const { offsetIndex, timeIndex } = segment
+  if (offsetIndex === null || timeIndex === null) return
+  if (found !== null && offsetIndex.complete(found.offsetIndex) && timeIndex.complete(found.timeIndex)) return
+  const made = await buildIndexes(segment, segment.resumedBytes, indexIntervalBytes)
+  reportRebuilt(logger, segment)
+  if (!offsetIndex.isComplete) offsetIndex.replaceUnread(made.offsetIndex)
+  if (!timeIndex.isComplete) timeIndex.replaceUnread(made.timeIndex)
+}
+
 /** Path of the index file that stands beside a segment's `.log`. */
 export function indexPath(segment: Segment, kind: 'index' | 'timeindex'): string {
   return segment.file.path.replace(/\.log$/, `.${kind}`)
@@ -86,12 +103,17 @@ async function readIfThere(disk: Disk, path: string): Promise<Uint8Array | null>
 }
 
 /**
- * The indexes of a segment, made again from its batch headers. Throws `CorruptionError` where no batch can be.
+ * The indexes of the first `endBytes` of a segment, made again from its batch headers. Throws `CorruptionError`
+ * where no batch can be.
  */
-export async function buildIndexes(segment: Segment, indexIntervalBytes: number): Promise<SegmentIndexes> {
-  const { baseOffset, file, createdMs, sizeBytes } = segment
+export async function buildIndexes(
+  segment: Segment,
+  endBytes: number,
+  indexIntervalBytes: number,
+): Promise<SegmentIndexes> {
+  const { baseOffset, file, createdMs } = segment
   const shadow = new Segment(baseOffset, file, createdMs, 0, false)
-  await walkHeaders(file, 0, sizeBytes, (header) => {
+  await walkHeaders(file, 0, endBytes, (header) => {
     shadow.add(header.lastOffset, header.maxTimestampMs, header.sizeBytes, indexIntervalBytes)
     return true
   })

@@ -1,7 +1,15 @@
+import { assert } from '../model/assert.ts'
 import { readInt32, readInt64, writeInt32, writeInt64 } from './integers.ts'
 
 /** Bytes of one entry: timestamp int64, relative offset int32. */
 export const timeIndexEntryBytes = 12
+
+/** The entries of an index that are still only in its file: how many, and the last of them. */
+export interface UnreadTimes {
+  readonly count: number
+  readonly lastTimestampMs: number
+  readonly lastRelativeOffset: number
+}
 
 /**
  * The sparse index from timestamps to offsets of one segment. An entry (timestamp, relativeOffset) says that
@@ -12,11 +20,18 @@ export class TimeIndex {
   #timestamps: Float64Array
   #offsets: Int32Array
   #count: number
+  #unread: UnreadTimes | null
 
-  constructor(timestamps: Float64Array = new Float64Array(0), offsets: Int32Array = new Int32Array(0)) {
+  /** `unread` entries precede the others; until `complete` the index takes entries but cannot be asked. */
+  constructor(
+    timestamps: Float64Array = new Float64Array(0),
+    offsets: Int32Array = new Int32Array(0),
+    unread: UnreadTimes | null = null,
+  ) {
     this.#timestamps = timestamps
     this.#offsets = offsets
     this.#count = timestamps.length
+    this.#unread = unread !== null && unread.count > 0 ? unread : null
   }
 
   /** Decodes a whole index file; null when it is not one: odd length, or not ascending. */
@@ -37,7 +52,47 @@ export class TimeIndex {
   }
 
   get count(): number {
-    return this.#count
+    return this.#count + (this.#unread?.count ?? 0)
+  }
+
+  /** Whether every entry is in memory. */
+  get isComplete(): boolean {
+    return this.#unread === null
+  }
+
+  /** What `new TimeIndex` needs to go on without reading the file. */
+  get summary(): UnreadTimes {
+    const { count, lastTimestampMs, lastRelativeOffset } = this
+    return { count, lastTimestampMs, lastRelativeOffset }
+  }
+
+  /** Puts the unread entries in front; false, with nothing changed, when `file` does not hold them. */
+  complete(file: TimeIndex): boolean {
+    const unread = this.#unread
+    if (unread === null) return true
+    if (file.#count < unread.count) return false
+    if (file.#timestamps[unread.count - 1] !== unread.lastTimestampMs) return false
+    if (file.#offsets[unread.count - 1] !== unread.lastRelativeOffset) return false
+    this.#prepend(file, unread.count)
+    return true
+  }
+
+  /** Puts entries that were made again from the batches in front, in place of the unread ones. */
+  replaceUnread(made: TimeIndex): void {
+    this.#prepend(made, made.#count)
+  }
+
+  #prepend(from: TimeIndex, count: number): void {
+    const timestamps = new Float64Array(count + this.#count)
+    const offsets = new Int32Array(count + this.#count)
+    timestamps.set(from.#timestamps.subarray(0, count))
+    timestamps.set(this.#timestamps.subarray(0, this.#count), count)
+    offsets.set(from.#offsets.subarray(0, count))
+    offsets.set(this.#offsets.subarray(0, this.#count), count)
+    this.#timestamps = timestamps
+    this.#offsets = offsets
+    this.#count = timestamps.length
+    this.#unread = null
   }
 
   /** Bytes of memory that the entries take. */
@@ -47,12 +102,12 @@ export class TimeIndex {
 
   /** Greatest timestamp in the index, -1 for none. */
   get lastTimestampMs(): number {
-    return this.#count === 0 ? -1 : this.#timestamps[this.#count - 1]!
+    return this.#count === 0 ? (this.#unread?.lastTimestampMs ?? -1) : this.#timestamps[this.#count - 1]!
   }
 
   /** Relative offset that goes with `lastTimestampMs`; 0 for none. */
   get lastRelativeOffset(): number {
-    return this.#count === 0 ? 0 : this.#offsets[this.#count - 1]!
+    return this.#count === 0 ? (this.#unread?.lastRelativeOffset ?? 0) : this.#offsets[this.#count - 1]!
   }
 
   /** Adds an entry if its timestamp is newer than the last one's. */
@@ -66,6 +121,7 @@ export class TimeIndex {
 
   /** Relative offset from which to look for the first record at least as new as `timestampMs`; 0 for the start. */
   relativeOffsetFor(timestampMs: number): number {
+    assert(this.#unread === null, 'an index was asked before it was read')
     let low = 0
     let high = this.#count
     while (low < high) {
@@ -83,6 +139,7 @@ export class TimeIndex {
 
   /** The bytes of the file. */
   encode(): Uint8Array {
+    assert(this.#unread === null, 'an index was written before it was read')
     const bytes = new Uint8Array(this.#count * timeIndexEntryBytes)
     for (let index = 0; index < this.#count; index++) {
       writeInt64(bytes, index * timeIndexEntryBytes, this.#timestamps[index]!)

@@ -1,0 +1,81 @@
+import type { Disk } from '../runtime/disk.ts'
+import type { Runtime } from '../runtime/runtime.ts'
+import { walkHeaders } from './batchScan.ts'
+import { parseSegmentFileName, segmentFileName } from './fileNames.ts'
+import { decodeProducerSnapshot } from './producerSnapshot.ts'
+import { ProducerState } from './producerState.ts'
+import { Segment } from './segment.ts'
+
+/** The part of a segment below an offset, as a segment that takes appends again. */
+export interface CutSegment {
+  readonly segment: Segment
+  /** Offset after the last batch that stays. */
+  readonly endOffset: number
+}
+
+/** What is left of `segment` when every batch that ends at or after `offset` goes. Changes no file. */
+export async function cutSegment(
+  segment: Segment,
+  offset: number,
+  indexIntervalBytes: number,
+): Promise<CutSegment> {
+  const { baseOffset, file, createdMs, isNew } = segment
+  const kept = new Segment(baseOffset, file, createdMs, 0, isNew)
+  let endOffset = baseOffset
+  await walkHeaders(file, 0, segment.sizeBytes, (header) => {
+    if (header.lastOffset >= offset) return false
+    kept.add(header.lastOffset, header.maxTimestampMs, header.sizeBytes, indexIntervalBytes)
+    endOffset = header.lastOffset + 1
+    return true
+  })
+  return { segment: kept, endOffset }
+}
+
+/** Removes the producer snapshots that were taken after `offset`, durably. */
+export async function removeSnapshotsAbove(disk: Disk, directory: string, offset: number): Promise<void> {
+  for (const snapshot of await snapshotOffsets(disk, directory)) {
+    if (snapshot > offset) await disk.remove(`${directory}/${segmentFileName(snapshot, 'snapshot')}`)
+  }
+  await disk.syncDirectory(directory)
+}
+
+/** The idempotent producers at the end of `segments`: the newest valid snapshot, and the batches after it. */
+export async function rebuildProducers(
+  runtime: Runtime,
+  directory: string,
+  segments: readonly Segment[],
+): Promise<ProducerState> {
+  let from = 0
+  let producers = new ProducerState()
+  for (const offset of (await snapshotOffsets(runtime.disk, directory)).toReversed()) {
+    const bytes = await runtime.disk.readFile(`${directory}/${segmentFileName(offset, 'snapshot')}`)
+    const entries = decodeProducerSnapshot(bytes, runtime.checksum)
+    if (entries === null) continue
+    from = offset
+    producers = new ProducerState(entries)
+    break
+  }
+  const first = Math.max(
+    0,
+    segments.findLastIndex(({ baseOffset }) => baseOffset <= from),
+  )
+  for (const { file, sizeBytes } of segments.slice(first)) {
+    await walkHeaders(file, 0, sizeBytes, (header) => {
+      if (header.producerId >= 0 && header.baseOffset >= from) {
+        producers.append(header, header.baseOffset, header.maxTimestampMs)
+      }
+      return true
+    })
+  }
+  return producers
+}
+
+/** Offsets of the `.snapshot` files, ascending. */
+async function snapshotOffsets(disk: Disk, directory: string): Promise<number[]> {
+  const offsets: number[] = []
+  for (const { name } of await disk.list(directory)) {
+    const parsed = parseSegmentFileName(name)
+    if (parsed?.kind === 'snapshot' && parsed.leftover === null) offsets.push(parsed.baseOffset)
+  }
+  return offsets.sort((left, right) => left - right)
+}
