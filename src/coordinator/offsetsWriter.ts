@@ -12,8 +12,6 @@ import { encodeOffsetsRecord, type KeyAndValue } from './recordFormat.ts'
 /** Upper bound of what a record takes beside its key and value: lengths, attributes, deltas, no headers. */
 const recordOverheadBytes = 32
 const batchOverheadBytes = 61
-/** How much of a rewrite goes into one write, so that requests need not wait for all of it. */
-const rewriteSliceBytes = 256 * 1024
 /** Requests that wait for a disk that does not answer: beyond this they are refused. */
 const maxQueuedBytes = 32 * 1024 * 1024
 
@@ -180,7 +178,7 @@ export class OffsetsWriter {
 
   #isDiskBusy(entries: readonly Entry[]): boolean {
     const { queuedBytes, maxQueuedBytes: limit } = this.#runtime.disk
-    const ownBytes = entries.reduce((sum, entry) => sum + entry.sizeBytes, rewriteSliceBytes)
+    const ownBytes = entries.reduce((sum, entry) => sum + entry.sizeBytes, this.#maxBatchBytes)
     return queuedBytes > 0 && queuedBytes + ownBytes > limit
   }
 
@@ -248,13 +246,16 @@ export class OffsetsWriter {
     return sizeBytes
   }
 
-  /** The next groups' live records. They come before the queued ones, which are newer. */
+  /**
+   * The next groups' live records, about one batch of them, so that requests need not wait for the whole rewrite.
+   * They come before the queued ones, which are newer.
+   */
   #rewriteSlice(): KeyAndValue[] {
     const rewrite = this.#rewrite
     const slice: KeyAndValue[] = []
     if (rewrite === null) return slice
     let sizeBytes = 0
-    while (rewrite.next < rewrite.groupIds.length && sizeBytes < rewriteSliceBytes) {
+    while (rewrite.next < rewrite.groupIds.length && sizeBytes < this.#maxBatchBytes) {
       const records = this.#live.records(rewrite.groupIds[rewrite.next++]!).map(encodeOffsetsRecord)
       for (const record of records) sizeBytes += recordBytes(record)
       slice.push(...records)

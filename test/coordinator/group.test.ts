@@ -256,6 +256,37 @@ describe('synchronising', () => {
   })
 })
 
+describe('writes that are overtaken', () => {
+  test('an assignment that becomes durable in the next generation is not told to it', () => {
+    const world = new GroupWorld()
+    const first = world.join().answers[0]!.memberId
+    world.autoFlush = false
+    world.sync(first, 1, { [first]: 'old' })
+    const second = world.join()
+    world.join({ memberId: first })
+    const waiting = world.sync(second.answers[0]!.memberId, 2)
+    world.flush()
+    expect([world.data.state, waiting.answers]).toEqual(['completingRebalance', []])
+    const leader = world.sync(first, 2, { [first]: 'new' })
+    world.flush()
+    expect(textOf(leader.answers[0]!.assignment)).toBe('new')
+    expect(waiting.answers).toHaveLength(1)
+  })
+
+  test('of two assignments of one generation the first counts, in memory and in the log', () => {
+    const world = new GroupWorld()
+    const first = world.join().answers[0]!.memberId
+    world.autoFlush = false
+    const early = world.sync(first, 1, { [first]: 'one' })
+    const late = world.sync(first, 1, { [first]: 'two' })
+    world.flush()
+    expect(early.answers[0]!.errorCode).toBe(27)
+    expect(textOf(late.answers[0]!.assignment)).toBe('one')
+    world.restart()
+    expect(textOf(world.sync(first, 1).answers[0]!.assignment)).toBe('one')
+  })
+})
+
 describe('sessions', () => {
   test('heartbeats keep a member; silence for a session timeout takes it out and begins a rebalance', () => {
     const world = new GroupWorld()

@@ -317,6 +317,18 @@ describe('requests', () => {
     expect(names).toEqual(['busy'])
   })
 
+  test('a deleted group that had members does not come back with them', async () => {
+    const world = await CoordinatorWorld.start()
+    const memberId = await world.stable()
+    await world.coordinator.leaveGroup({
+      groupId: 'g',
+      members: [{ memberId, groupInstanceId: null, reason: null }],
+    })
+    await world.coordinator.deleteGroups({ groupsNames: ['g'] })
+    await world.restart()
+    expect(world.coordinator.listGroups({ statesFilter: [], typesFilter: [] }).groups).toEqual([])
+  })
+
   test('what was committed for a deleted topic is gone, after a restart too', async () => {
     const world = await CoordinatorWorld.start()
     await world.commit(1)
@@ -412,17 +424,6 @@ describe('the log', () => {
     expect([world.offset(), world.offset('u', 0, 'kept'), world.offset('t', 0, 'gone')]).toEqual([999, 5, -1])
     expect(await world.heartbeat(memberId, 1, 'members')).toBe(0)
     expect(Buffer.from((await world.sync(memberId, 1, {}, 'members')).assignment).toString()).toBe('one')
-  })
-
-  test('a rewrite does not bring back what is replaced while it is under way', async () => {
-    const world = await CoordinatorWorld.start({ offsetsLogBytes: 200_000 })
-    for (let partition = 0; partition < 500; partition++)
-      await world.commit(0, { groupId: `big${partition}` })
-    for (let offset = 1; offset < 3_000; offset++) await world.commit(offset, { groupId: `big${offset % 7}` })
-    expect(world.log.logStartOffset).toBeGreaterThan(0)
-    const before = Array.from({ length: 7 }, (_, index) => world.offset('t', 0, `big${index}`))
-    await world.restart()
-    expect(Array.from({ length: 7 }, (_, index) => world.offset('t', 0, `big${index}`))).toEqual(before)
   })
 
   test('a log whose live part is most of it is left alone', async () => {
