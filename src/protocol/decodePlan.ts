@@ -5,7 +5,10 @@ import { type Field, type Fields, inRange } from './schema.ts'
 /** Reads one value. */
 export type ReadValue = (reader: Reader) => unknown
 
-/** Bounds that no message passes, whatever its bytes say: elements of one array, structs of all arrays together. */
+/**
+ * Bounds that no message passes, whatever its bytes say: elements of one array, structs of all arrays
+ * together.
+ */
 const maxElements = 1_000_000
 const maxStructs = 1_000_000
 const maxTaggedFields = 10_000

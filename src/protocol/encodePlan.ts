@@ -9,7 +9,9 @@ import type { Writer } from './writer.ts'
 /** Writes one value. */
 export type WriteValue = (writer: Writer, value: unknown) => void
 
-/** Records of at least this many bytes are sent from where they are instead of being copied into the message. */
+/**
+ * Records of at least this many bytes are sent from where they are instead of being copied into the message.
+ */
 const ownPartBytes = 1024
 
 type Struct = Readonly<Record<string, unknown>>

@@ -1,6 +1,7 @@
 import { partBytes, type SendPart } from '../model/fileRange.ts'
-import { type AnyApi, apiByKey, apiKeys } from './apiKeys.ts'
+import { type AnyApi, apiKeys } from './apiKeys.ts'
 import { decodeFrom, encodeInto, isFlexible } from './codec.ts'
+import { requestSchema } from './plannedApis.ts'
 import { malformed, Reader } from './reader.ts'
 import type { Infer, InferInput } from './schema.ts'
 import { Writer } from './writer.ts'
@@ -23,7 +24,7 @@ const writer = new Writer()
 
 /**
  * The header of a request, version 1, or 2 when the body is flexible (always so for ApiVersions newer than the
- * schema). `frame` is the request without its size. An API key that nobody knows is read as version 1.
+ * schema). `frame` is the request without its size. An API without a schema is read as version 1.
  * Throws `EngineError('malformed')`.
  */
 export function decodeRequestHeader(frame: Uint8Array): RequestHeader {
@@ -34,8 +35,8 @@ export function decodeRequestHeader(frame: Uint8Array): RequestHeader {
   const length = reader.int16()
   if (length < -1) throw malformed(`clientId: the length ${length} is negative`)
   const clientId = length < 0 ? null : reader.text(length)
-  const api = apiByKey(apiKey)
-  if (api !== null && isFlexible(api.request, apiVersion)) skipTagged(reader)
+  const schema = requestSchema(apiKey)
+  if (schema !== null && isFlexible(schema, apiVersion)) skipTagged(reader)
   return { apiKey, apiVersion, correlationId, clientId, bodyPosition: reader.position }
 }
 

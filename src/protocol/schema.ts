@@ -92,7 +92,10 @@ type ElementIn<E extends Element> = E extends keyof ElementTypes
     ? InOf<E>
     : never
 
-/** The type that decoding a message (or a struct's fields) gives: every field is there, absent ones at their default. */
+/**
+ * The type that decoding a message (or a struct's fields) gives: every field is there, absent ones at their
+ * default.
+ */
 export type Infer<S> = S extends Message<infer F> ? OutOf<F> : S extends Fields ? OutOf<S> : never
 
 /** The type that encoding a message (or a struct's fields) accepts: fields left out are at their default. */
@@ -110,7 +113,9 @@ export interface FieldOptions<T> {
 const newestVersion = 0x7fff
 const noVersions: VersionRange = { from: 0, to: -1 }
 
-/** The range that a text such as `3-13`, `4+`, `7` or `none` means. Throws `RangeError` for any other text. */
+/**
+ * The range that a text such as `3-13`, `4+`, `7` or `none` means. Throws `RangeError` for any other text.
+ */
 export function versionRange(text: string): VersionRange {
   if (text === 'none') return noVersions
   const match = /^(\d+)(?:(\+)|-(\d+))?$/.exec(text)

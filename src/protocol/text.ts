@@ -7,7 +7,10 @@ interface Utf8Slice {
 // On the prototype of every Buffer since Node 0.x, and works on any Uint8Array; the types leave it out.
 const { utf8Slice } = Buffer.prototype as unknown as Utf8Slice
 
-/** The text of `bytes` from `start` to `end` (exclusive). Bytes that are not UTF-8 become U+FFFD, as in Kafka. */
+/**
+ * The text of `bytes` from `start` to `end` (exclusive). Bytes that are not UTF-8 become U+FFFD, as in
+ * Kafka.
+ */
 export function decodeUtf8(bytes: Uint8Array, start: number, end: number): string {
   if (start === end) return ''
   return utf8Slice.call(bytes as unknown as Utf8Slice, start, end)
@@ -26,7 +29,10 @@ export function maxUtf8Bytes(text: string): number {
 
 const asciiLoopLimit = 32
 
-/** Writes `text` at `at`, where `maxUtf8Bytes(text)` bytes must be free, and returns the number of bytes written. */
+/**
+ * Writes `text` at `at`, where `maxUtf8Bytes(text)` bytes must be free, and returns the number of bytes
+ * written.
+ */
 export function encodeUtf8(text: string, target: Uint8Array, at: number): number {
   const length = text.length
   if (length <= asciiLoopLimit) {

@@ -11,6 +11,7 @@ import {
   encodeResponse,
   unsupportedApiVersionsResponse,
 } from '../../src/protocol/headers.ts'
+import { apiName, plannedApis } from '../../src/protocol/plannedApis.ts'
 import { Reader } from '../../src/protocol/reader.ts'
 import { readVectors } from './vectors.ts'
 
@@ -64,10 +65,21 @@ describe('request headers', () => {
     })
   })
 
-  test('an unknown API has a header all the same, so that the log can name it', () => {
+  test('an unknown API has a header all the same', () => {
     const frame = Uint8Array.of(0x7f, 0xff, 0, 0, 0, 0, 0, 5, 255, 255)
     expect(apiByKey(0x7fff)).toBe(null)
     expect(decodeRequestHeader(frame)).toMatchObject({ apiKey: 0x7fff, clientId: null, bodyPosition: 10 })
+  })
+
+  test('an API that is planned is read with its own header, and has a name', () => {
+    const frame = Uint8Array.of(0, 36, 0, 2, 0, 0, 0, 5, 255, 255, 0, 1, 0)
+    expect(decodeRequestHeader(frame)).toMatchObject({ apiKey: 36, bodyPosition: 11 })
+    expect(apiByKey(36)).toBe(null)
+    expect([0, 36, 4711].map(apiName)).toEqual(['produce', 'saslAuthenticate', 'API 4711'])
+    for (const [name, { request, response }] of Object.entries(plannedApis)) {
+      expect(request.apiKey, name).toBe(response.apiKey)
+      expect(request.valid, name).toEqual(response.valid)
+    }
   })
 
   test('a header that is cut or lies is refused', () => {

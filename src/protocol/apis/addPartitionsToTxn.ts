@@ -6,7 +6,9 @@ const addPartitionsToTxnTopic = {
   partitions: array('0+', 'int32'),
 }
 
-/** Adds partitions to a transaction; from version 4 on in batches, between brokers. Source: KIP-98, KIP-890. */
+/**
+ * Adds partitions to a transaction; from version 4 on in batches, between brokers. Source: KIP-98, KIP-890.
+ */
 export const addPartitionsToTxnRequest = message(
   24,
   { valid: '0-5', flexible: '3+' },

@@ -1,6 +1,9 @@
 import { array, bool, int16, int32, int64, message, nullableString, string } from '../schema.ts'
 
-/** Asks which APIs and features the broker has; the first request on a connection. Source: KIP-35, KIP-511 (client software). */
+/**
+ * Asks which APIs and features the broker has; the first request on a connection. Source: KIP-35, KIP-511
+ * (client software).
+ */
 export const apiVersionsRequest = message(
   18,
   { valid: '0-5', flexible: '3+' },

@@ -1,6 +1,9 @@
 import { array, bool, int8, int16, int32, message, nullableString, string } from '../schema.ts'
 
-/** Asks for the brokers or controllers of the cluster. Source: KIP-700, KIP-919 (controllers), KIP-1073 (fenced brokers). */
+/**
+ * Asks for the brokers or controllers of the cluster. Source: KIP-700, KIP-919 (controllers), KIP-1073
+ * (fenced brokers).
+ */
 export const describeClusterRequest = message(
   60,
   { valid: '0-2', flexible: '0+' },

@@ -15,7 +15,10 @@ export const describeConfigsRequest = message(
   },
 )
 
-/** The configuration of each resource. Source: KIP-133, KIP-226 (synonyms), KIP-569 (types and documentation). */
+/**
+ * The configuration of each resource. Source: KIP-133, KIP-226 (synonyms), KIP-569 (types and
+ * documentation).
+ */
 export const describeConfigsResponse = message(
   32,
   { valid: '1-4', flexible: '4+' },

@@ -13,7 +13,10 @@ import {
   uuid,
 } from '../schema.ts'
 
-/** Reads batches from partitions, waiting for `minBytes` up to `maxWaitMs`. Source: KIP-74, KIP-227 (sessions), KIP-595 (Raft). */
+/**
+ * Reads batches from partitions, waiting for `minBytes` up to `maxWaitMs`. Source: KIP-74, KIP-227
+ * (sessions), KIP-595 (Raft).
+ */
 export const fetchRequest = message(
   1,
   { valid: '4-18', flexible: '12+' },
@@ -60,7 +63,10 @@ export const fetchRequest = message(
   },
 )
 
-/** Batches per partition, with the offsets a reader needs. Source: KIP-74, KIP-227, KIP-392 (preferred replica), KIP-595. */
+/**
+ * Batches per partition, with the offsets a reader needs. Source: KIP-74, KIP-227, KIP-392 (preferred
+ * replica), KIP-595.
+ */
 export const fetchResponse = message(
   1,
   { valid: '4-18', flexible: '12+' },

@@ -1,6 +1,9 @@
 import { array, int8, int16, int32, message, nullableString, string } from '../schema.ts'
 
-/** Asks which broker coordinates a group, transaction or share partition. Several keys at once from version 4 on (KIP-699). */
+/**
+ * Asks which broker coordinates a group, transaction or share partition. Several keys at once from version 4
+ * on (KIP-699).
+ */
 export const findCoordinatorRequest = message(
   10,
   { valid: '0-6', flexible: '3+' },

@@ -1,6 +1,9 @@
 import { bool, int16, int32, int64, message, nullableString } from '../schema.ts'
 
-/** Asks for a producer id, or fences the earlier one of a transactional id. Source: KIP-98, KIP-360, KIP-939 (two-phase commit). */
+/**
+ * Asks for a producer id, or fences the earlier one of a transactional id. Source: KIP-98, KIP-360, KIP-939
+ * (two-phase commit).
+ */
 export const initProducerIdRequest = message(
   22,
   { valid: '0-6', flexible: '2+' },

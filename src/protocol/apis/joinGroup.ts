@@ -1,6 +1,9 @@
 import { array, bool, bytes, int16, int32, message, nullableString, string } from '../schema.ts'
 
-/** Enters a classic group, or its next generation. Source: KIP-345 (static members), KIP-394 (member id first). */
+/**
+ * Enters a classic group, or its next generation. Source: KIP-345 (static members), KIP-394 (member id
+ * first).
+ */
 export const joinGroupRequest = message(
   11,
   { valid: '0-9', flexible: '6+' },

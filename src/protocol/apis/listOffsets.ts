@@ -1,6 +1,9 @@
 import { array, int8, int16, int32, int64, message, string } from '../schema.ts'
 
-/** Asks for the offset of a time stamp in each partition; -1 is the end, -2 the start, -3 the largest time stamp (KIP-734). */
+/**
+ * Asks for the offset of a time stamp in each partition; -1 is the end, -2 the start, -3 the largest time
+ * stamp (KIP-734).
+ */
 export const listOffsetsRequest = message(
   2,
   { valid: '1-11', flexible: '6+' },
@@ -19,7 +22,10 @@ export const listOffsetsRequest = message(
   },
 )
 
-/** The first offset at or after each time stamp; offset and time stamp are -1 where there is none. Source: KIP-79. */
+/**
+ * The first offset at or after each time stamp; offset and time stamp are -1 where there is none. Source:
+ * KIP-79.
+ */
 export const listOffsetsResponse = message(
   2,
   { valid: '1-11', flexible: '6+' },

@@ -1,6 +1,9 @@
 import { array, int16, int32, int64, message, nullableString, string, uuid } from '../schema.ts'
 
-/** Stores how far a group has read. Source: KIP-211 (retention), KIP-320 (leader epochs), KIP-848 (member epochs). */
+/**
+ * Stores how far a group has read. Source: KIP-211 (retention), KIP-320 (leader epochs), KIP-848 (member
+ * epochs).
+ */
 export const offsetCommitRequest = message(
   8,
   { valid: '2-10', flexible: '8+' },

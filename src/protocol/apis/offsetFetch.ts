@@ -11,7 +11,10 @@ import {
   uuid,
 } from '../schema.ts'
 
-/** Asks how far a group has read; null topics ask for all. Several groups at once from version 8 on (KIP-709). */
+/**
+ * Asks how far a group has read; null topics ask for all. Several groups at once from version 8 on
+ * (KIP-709).
+ */
 export const offsetFetchRequest = message(
   9,
   { valid: '1-10', flexible: '6+' },
@@ -40,7 +43,10 @@ export const offsetFetchRequest = message(
   },
 )
 
-/** The stored offsets; -1 for a partition that has none. Source: KIP-447 (stable offsets), KIP-709 (several groups). */
+/**
+ * The stored offsets; -1 for a partition that has none. Source: KIP-447 (stable offsets), KIP-709 (several
+ * groups).
+ */
 export const offsetFetchResponse = message(
   9,
   { valid: '1-10', flexible: '6+' },

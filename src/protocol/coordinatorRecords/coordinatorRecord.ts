@@ -61,7 +61,10 @@ export function encodeCoordinatorValue<T extends CoordinatorRecordType>(
   return encodeVersioned(coordinatorRecords[type].value as Message, version, value as InferInput<Message>)
 }
 
-/** The value of a record of `type`. Throws `EngineError('unsupportedFormat')` for a newer version, and `malformed`. */
+/**
+ * The value of a record of `type`. Throws `EngineError('unsupportedFormat')` for a newer version, and
+ * `malformed`.
+ */
 export function decodeCoordinatorValue<T extends CoordinatorRecordType>(
   type: T,
   bytes: Uint8Array,

@@ -11,7 +11,10 @@ export const offsetCommitKey = message(
   },
 )
 
-/** A committed offset. Source: KIP-211 (no expiry by time stamp from version 2 on), KIP-320 (leader epoch), KIP-516. */
+/**
+ * A committed offset. Source: KIP-211 (no expiry by time stamp from version 2 on), KIP-320 (leader epoch),
+ * KIP-516.
+ */
 export const offsetCommitValue = message(
   1,
   { valid: '0-4', flexible: '4+' },

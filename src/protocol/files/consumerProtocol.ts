@@ -1,6 +1,9 @@
 import { array, int32, message, nullableBytes, nullableString, string } from '../schema.ts'
 
-/** What a consumer tells its group's leader; opaque to the broker. Source: KIP-429 (cooperative), KIP-792 (generation), KIP-881 (rack). */
+/**
+ * What a consumer tells its group's leader; opaque to the broker. Source: KIP-429 (cooperative), KIP-792
+ * (generation), KIP-881 (rack).
+ */
 export const consumerProtocolSubscription = message(
   null,
   { valid: '0-3', flexible: 'none' },

@@ -73,7 +73,10 @@ export function decodeControlRecord(key: Uint8Array, value: Uint8Array): Control
   return { type, ...decodeValue(type, value) } as ControlRecord
 }
 
-/** Every value begins with its version; only in an end-of-transaction marker is that not a field of the schema. */
+/**
+ * Every value begins with its version; only in an end-of-transaction marker is that not a field of the
+ * schema.
+ */
 function decodeValue(type: ControlRecordName, bytes: Uint8Array): Infer<Message> {
   const schema: Message = values[type]
   const version = new Reader(bytes).int16()

@@ -24,7 +24,9 @@ const voter = {
   voterDirectoryId: uuid('1+'), // KIP-853.
 }
 
-/** Value of the control record with which a leader begins its epoch. Source: KIP-595, KIP-853 (directories). */
+/**
+ * Value of the control record with which a leader begins its epoch. Source: KIP-595, KIP-853 (directories).
+ */
 export const leaderChangeMessage = message(
   null,
   { valid: '0-1', flexible: '0+' },

@@ -51,7 +51,10 @@ export const unregisterBrokerRecord = message(
   },
 )
 
-/** What changed in a registration. Fenced and controlled shutdown: 1 begins, -1 ends, 0 unchanged. Source: KIP-746, KIP-841. */
+/**
+ * What changed in a registration. Fenced and controlled shutdown: 1 begins, -1 ends, 0 unchanged. Source:
+ * KIP-746, KIP-841.
+ */
 export const brokerRegistrationChangeRecord = message(
   17,
   { valid: '0-3', flexible: '0+' },

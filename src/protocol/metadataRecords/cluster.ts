@@ -11,7 +11,9 @@ import {
   string,
 } from '../schema.ts'
 
-/** One entry of a configuration; a null value removes it. Resource types: 2 topic, 4 broker. Source: KIP-631. */
+/**
+ * One entry of a configuration; a null value removes it. Resource types: 2 topic, 4 broker. Source: KIP-631.
+ */
 export const configRecord = message(
   4,
   { valid: '0', flexible: '0+' },

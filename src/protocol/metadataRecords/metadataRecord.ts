@@ -36,7 +36,10 @@ const typesByKey = new Map<number, MetadataRecordType>(
   Object.entries(metadataRecords).map(([type, { apiKey }]) => [apiKey!, type as MetadataRecordType]),
 )
 
-/** The record's value in the log: frame version 1, record type, version (each a uvarint), body. Throws as `encode`. */
+/**
+ * The record's value in the log: frame version 1, record type, version (each a uvarint), body. Throws as
+ * `encode`.
+ */
 export function encodeMetadataRecord(record: MetadataRecordInput): Uint8Array {
   const schema: Message = metadataRecords[record.type]
   writer.begin()

@@ -19,7 +19,9 @@ export const removeTopicRecord = message(
   },
 )
 
-/** A partition and who holds it. Source: KIP-631, KIP-858 (directories), KIP-966 (eligible leader replicas). */
+/**
+ * A partition and who holds it. Source: KIP-631, KIP-858 (directories), KIP-966 (eligible leader replicas).
+ */
 export const partitionRecord = message(
   3,
   { valid: '0-2', flexible: '0+' },
@@ -59,7 +61,10 @@ export const partitionChangeRecord = message(
   },
 )
 
-/** The eligible leader replicas of a topic, or of all where the name is empty, are forgotten. Source: KIP-966. */
+/**
+ * The eligible leader replicas of a topic, or of all where the name is empty, are forgotten. Source:
+ * KIP-966.
+ */
 export const clearElrRecord = message(
   28,
   { valid: '0', flexible: '0+' },
