@@ -5,9 +5,10 @@
 export declare class Engine {
   /**
    * `wake` is called without arguments when `takeCompletions` has something to give. `syncThreads` files
-   * are synced at once.
+   * are synced at once; at most `maxOpenFiles` idle ones stay open, by default a quarter of what the process may
+   * have.
    */
-  constructor(wake: () => void, syncThreads: number)
+  constructor(wake: () => void, syncThreads: number, maxOpenFiles?: number | undefined | null)
   /** Four numbers an event: ticket or connection, errno, file, stage. */
   takeCompletions(): Float64Array
   /** A number for a path. No I/O. */

@@ -237,13 +237,12 @@ pub fn last_errno() -> Errno {
     std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO)
 }
 
-/// Half of the descriptors that this process may have, at most 2^19.
-pub fn descriptor_budget() -> usize {
+/// How many descriptors this process may have, at most 2^20.
+pub fn descriptor_limit() -> usize {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: `limit` is a valid place for the answer.
     let answered = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) } == 0;
-    let most = if answered { limit.rlim_cur.min(1 << 20) } else { 1024 };
-    (most / 2) as usize
+    if answered { limit.rlim_cur.min(1 << 20) as usize } else { 1024 }
 }
 
 fn open_file(path: &Path, create: bool) -> Result<OpenFile, Errno> {

@@ -25,7 +25,7 @@ use napi_derive::napi;
 
 use crate::codecs::{Codec, CodecError};
 use crate::completions::Completions;
-use crate::files::{FileTable, descriptor_budget};
+use crate::files::{FileTable, descriptor_limit};
 use crate::sender::Sender;
 use crate::transfer::Part;
 use crate::writer::{Group, Operation, Write, Writer};
@@ -47,13 +47,14 @@ pub struct Engine {
 #[napi]
 impl Engine {
     /// `wake` is called without arguments when `takeCompletions` has something to give. `syncThreads` files
-    /// are synced at once.
+    /// are synced at once; at most `maxOpenFiles` idle ones stay open, by default a quarter of what the process may
+    /// have.
     #[napi(constructor)]
-    pub fn new(wake: Function<'_, (), ()>, sync_threads: u32) -> Result<Self> {
+    pub fn new(wake: Function<'_, (), ()>, sync_threads: u32, max_open_files: Option<u32>) -> Result<Self> {
         let wake = wake.build_threadsafe_function::<()>().weak::<true>().build()?;
         let completions = Arc::new(Completions::new(wake));
-        // The other half of the process's share is for reads, which go through Node.
-        let files = Arc::new(FileTable::new(descriptor_budget() / 2));
+        let limit = max_open_files.map_or(descriptor_limit() / 4, |limit| limit as usize);
+        let files = Arc::new(FileTable::new(limit));
         let writer = Writer::new(files.clone(), completions.clone(), sync_threads as usize);
         let sender = Sender::new(files.clone(), completions.clone()).map_err(system_error)?;
         Ok(Engine { files, completions, writer, sender })

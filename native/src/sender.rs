@@ -191,7 +191,6 @@ impl Sender {
                 Outcome::Later => connection.arm(),
                 Outcome::Failed(stage, errno, file) => {
                     state.closed = true;
-                    connection.shut_down();
                     let failure = Completion { ticket: id.into(), errno, file, stage };
                     self.shared.completions.push(&[failure]);
                     return 0;
@@ -210,12 +209,12 @@ impl Sender {
         self.get(id).map_or(0, |connection| connection.unsent.load(Ordering::Acquire))
     }
 
-    /// Tells when everything queued has been sent. True when that is so now.
+    /// Nothing more is sent after what is queued. True when nothing is queued; otherwise a completion follows.
     pub fn end(&self, id: ConnectionId) -> bool {
         let Some(connection) = self.get(id) else { return true };
         let mut state = connection.lock();
         state.ending = true;
-        state.closed || (state.queue.is_empty() && !state.busy)
+        !state.closed && state.queue.is_empty() && !state.busy
     }
 
     /// Drops what is queued and lets go of the duplicate. `abort` shuts the stream down first.
@@ -308,9 +307,9 @@ fn take_turn(connection: &Connection, scratch: &mut Vec<u8>) -> Option<Completio
         return None;
     }
     if let Outcome::Failed(stage, errno, file) = outcome {
+        // JavaScript closes the connection. Shutting it down here could reach it as an orderly end first.
         state.closed = true;
         state.queue.clear();
-        connection.shut_down();
         return Some(Completion { ticket: connection.id.into(), errno, file, stage });
     }
     parts.append(&mut state.queue);

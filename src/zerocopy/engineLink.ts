@@ -17,8 +17,9 @@ export class EngineLink {
   #idleWaiters: (() => void)[] = []
   #lastTicket = 0
 
-  constructor(addon: Addon) {
-    this.engine = new addon.Engine(() => this.#complete(), syncThreads)
+  /** `maxOpenFiles` null leaves the choice to the addon. */
+  constructor(addon: Addon, maxOpenFiles: number | null) {
+    this.engine = new addon.Engine(() => this.#complete(), syncThreads, maxOpenFiles)
     // The addon never keeps the process alive; this does while somebody waits for the disk.
     this.#keepAlive = setInterval(() => {}, 2 ** 31 - 1)
     this.#keepAlive.unref()

@@ -4,6 +4,7 @@ import { DescriptorTable } from '../runtime/node/descriptors.ts'
 import { directories } from '../runtime/node/directories.ts'
 import { FileReader } from '../runtime/node/fileReader.ts'
 import { lockDirectory } from '../runtime/node/lock.ts'
+import type { NodeDiskOptions } from '../runtime/node/nodeDisk.ts'
 import { diskError } from '../runtime/node/systemErrors.ts'
 import { WriteBudget } from '../runtime/node/writeBudget.ts'
 import { Stage, WriteFlag } from './addon.ts'
@@ -49,10 +50,10 @@ export class NativeDisk implements Disk {
   readonly replaceFile = directories.replaceFile
   readonly space = directories.space
 
-  constructor(link: EngineLink, options: { readonly maxQueuedBytes?: number } = {}) {
+  constructor(link: EngineLink, options: NodeDiskOptions = {}) {
     this.#link = link
-    // The addon takes a quarter of what the process may have, this a quarter at most.
-    this.#descriptors = new DescriptorTable(256)
+    // By default the addon takes a quarter of what the process may have, so this leaves it the other.
+    this.#descriptors = new DescriptorTable(options.maxOpenFiles ?? 256)
     this.#reader = new FileReader(this.#descriptors)
     this.#budget = new WriteBudget(options.maxQueuedBytes ?? 64 << 20)
   }

@@ -1,6 +1,7 @@
 import { EngineError } from '../model/errors.ts'
 import { nodeClock } from '../runtime/node/clock.ts'
 import { crc32c } from '../runtime/node/crc32c.ts'
+import type { NodeDiskOptions } from '../runtime/node/nodeDisk.ts'
 import { NodeNetwork } from '../runtime/node/nodeNetwork.ts'
 import { createNodeRuntime } from '../runtime/node/nodeRuntime.ts'
 import { nodeRandom } from '../runtime/node/random.ts'
@@ -11,11 +12,9 @@ import { NativeDisk } from './nativeDisk.ts'
 import { createSender } from './nativeSender.ts'
 
 /** Options of `createRuntime`. */
-export interface RuntimeOptions {
+export interface RuntimeOptions extends NodeDiskOptions {
   /** True insists on the addon, false does without it; by default it is used when it can be loaded. */
   readonly native?: boolean
-  /** Bound of `Disk.queuedBytes`; 64 MiB by default. */
-  readonly maxQueuedBytes?: number
   /** Called once, with the reason, when the portable implementation runs because the addon cannot be loaded. */
   readonly onFallback?: (why: string) => void
 }
@@ -28,19 +27,18 @@ const nativeChecksumBytes = 256
 
 /** The runtime for this machine. Close its `disk` when done. Throws `notFound` if the addon is insisted on and missing. */
 export function createRuntime(options: RuntimeOptions = {}): NamedRuntime {
-  const limits = options.maxQueuedBytes === undefined ? {} : { maxQueuedBytes: options.maxQueuedBytes }
   if (options.native !== false) {
     const { addon, why } = loadAddon()
-    if (addon !== null) return createNativeRuntime(addon, limits)
+    if (addon !== null) return createNativeRuntime(addon, options)
     if (options.native === true) throw new EngineError('notFound', `the native addon cannot be used: ${why}`)
     options.onFallback?.(why)
   }
-  return { kind: 'portable', ...createNodeRuntime(limits) }
+  return { kind: 'portable', ...createNodeRuntime(options) }
 }
 
-function createNativeRuntime(addon: Addon, limits: { readonly maxQueuedBytes?: number }): NamedRuntime {
-  const link = new EngineLink(addon)
-  const disk = new NativeDisk(link, limits)
+function createNativeRuntime(addon: Addon, options: NodeDiskOptions): NamedRuntime {
+  const link = new EngineLink(addon, options.maxOpenFiles ?? null)
+  const disk = new NativeDisk(link, options)
   return {
     kind: 'native',
     clock: nodeClock,

@@ -1,0 +1,357 @@
+import { join } from 'node:path'
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import type { Disk, DiskFile, DiskSync } from '../../src/runtime/disk.ts'
+import { temporaryDirectory } from '../support/temporaryDirectory.ts'
+import type { CreateRuntime } from './implementations.ts'
+
+/** What every `Disk` has to do, said through the seam alone. */
+export function diskContract(create: CreateRuntime): void {
+  const world = (options: Parameters<CreateRuntime>[0] = {}) => {
+    const directory = temporaryDirectory()
+    const { disk } = create(options)
+    return { disk, directory, at: (name: string) => join(directory, name) }
+  }
+
+  test('a group lands where it says, its parts one after the other', async () => {
+    const { disk, at } = world()
+    const [first, second] = [disk.file(at('first')), disk.file(at('second'))]
+    await disk.submit([
+      { file: first, position: 0, parts: [text('he'), text(''), text('llo')], sync: 'none' },
+      { file: second, position: 2, parts: [text('xyz')], sync: 'data' },
+      { file: first, position: 5, parts: [text(' world')], sync: 'dataAndName' },
+    ])
+    expect(await content(first)).toBe('hello world')
+    expect(await content(second)).toBe('\0\0xyz')
+  })
+
+  test('groups on one file are carried out in the order of calls', async () => {
+    const { disk, at } = world()
+    const file = disk.file(at('log'))
+    const groups: Promise<void>[] = []
+    for (let round = 0; round < 300; round++) {
+      const sync = (['none', 'data', 'dataAndName'] as const)[round % 3]!
+      const part = text(
+        String(round)
+          .padStart(3, '0')
+          .repeat(1 + (round % 7)),
+      )
+      groups.push(disk.submit([{ file, position: (round * 5) % 11, parts: [part], sync }]))
+    }
+    await Promise.all(groups)
+    const expected = new Uint8Array(11 + 21)
+    let length = 0
+    for (let round = 0; round < 300; round++) {
+      const part = text(
+        String(round)
+          .padStart(3, '0')
+          .repeat(1 + (round % 7)),
+      )
+      expected.set(part, (round * 5) % 11)
+      length = Math.max(length, ((round * 5) % 11) + part.length)
+    }
+    expect(await content(file)).toBe(Buffer.from(expected.subarray(0, length)).toString('latin1'))
+  })
+
+  test('any mixture of writes and truncations leaves what an array of bytes would hold', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(diskCommand, { maxLength: 40 }), async (commands) => {
+        const { disk, at } = world()
+        const model = [Buffer.alloc(0), Buffer.alloc(0), Buffer.alloc(0)]
+        const files = model.map((_, index) => disk.file(at(`file-${index}`)))
+        for (const file of files) await disk.submit([{ file, position: 0, parts: [text('')], sync: 'none' }])
+        const running: Promise<void>[] = []
+        for (const command of commands) {
+          if (command.type === 'truncate') {
+            running.push(files[command.file]!.truncate(command.size))
+            model[command.file] = resized(model[command.file]!, command.size)
+          } else {
+            const group = command.writes.map((write) => ({ ...write, file: files[write.file]! }))
+            running.push(disk.submit(group))
+            for (const write of command.writes) {
+              const bytes = Buffer.concat(write.parts)
+              const old = model[write.file]!
+              // A write of nothing does not extend a file.
+              const end = bytes.length === 0 ? 0 : write.position + bytes.length
+              const next = resized(old, Math.max(old.length, end))
+              next.set(bytes, Math.min(write.position, next.length))
+              model[write.file] = next
+            }
+          }
+        }
+        await Promise.all(running)
+        for (const [index, file] of files.entries()) {
+          expect(await content(file)).toBe(model[index]!.toString('latin1'))
+        }
+        await disk.close()
+      }),
+      { numRuns: 40 },
+    )
+  })
+
+  test('bytes may be changed as soon as submit has returned', async () => {
+    const { disk, at } = world()
+    const file = disk.file(at('log'))
+    const bytes = Buffer.alloc(100_000, 1)
+    const written = disk.submit([{ file, position: 0, parts: [bytes], sync: 'none' }])
+    bytes.fill(2)
+    await written
+    const found = Buffer.alloc(100_000)
+    await file.read(found, 0)
+    expect(found.equals(Buffer.alloc(100_000, 1))).toBe(true)
+  })
+
+  test('a read stops at the end of the file and says how much it found', async () => {
+    const { disk, at } = world()
+    const file = disk.file(at('log'))
+    await disk.submit([{ file, position: 0, parts: [text('12345')], sync: 'none' }])
+    expect(await file.read(new Uint8Array(10), 2)).toBe(3)
+    expect(await file.read(new Uint8Array(10), 5)).toBe(0)
+    expect(await file.read(new Uint8Array(10), 500)).toBe(0)
+    expect(await file.read(new Uint8Array(0), 0)).toBe(0)
+    expect(await file.size()).toBe(5)
+  })
+
+  test('a file that is not there is notFound to read, size, sync and truncate, and is not created by them', async () => {
+    const { disk, at } = world()
+    const file = disk.file(at('nothing'))
+    await expect(file.read(new Uint8Array(1), 0)).rejects.toMatchObject({ code: 'notFound' })
+    await expect(file.size()).rejects.toMatchObject({ code: 'notFound' })
+    await expect(file.sync()).rejects.toMatchObject({ code: 'notFound' })
+    await expect(file.truncate(0)).rejects.toMatchObject({ code: 'notFound' })
+    expect(await disk.stat(at('nothing'))).toBeNull()
+  })
+
+  test('a file is created by a write even after it was notFound', async () => {
+    const { disk, at } = world()
+    const file = disk.file(at('late'))
+    await expect(file.sync()).rejects.toMatchObject({ code: 'notFound' })
+    await disk.submit([{ file, position: 0, parts: [text('x')], sync: 'dataAndName' }])
+    expect(await content(file)).toBe('x')
+  })
+
+  test('a write into a directory that is not there is notFound and names the file', async () => {
+    const { disk, at } = world()
+    const file = disk.file(at('no/such'))
+    const written = disk.submit([{ file, position: 0, parts: [text('x')], sync: 'none' }])
+    await expect(written).rejects.toMatchObject({ code: 'notFound', cause: { code: 'ENOENT' } })
+    await expect(written).rejects.toThrow(at('no/such'))
+  })
+
+  test('truncate waits for the groups before it, and groups after it wait for truncate', async () => {
+    const { disk, at } = world()
+    const file = disk.file(at('log'))
+    await Promise.all([
+      disk.submit([{ file, position: 0, parts: [text('0123456789')], sync: 'data' }]),
+      file.truncate(4),
+      disk.submit([{ file, position: 6, parts: [text('x')], sync: 'data' }]),
+    ])
+    expect(await content(file)).toBe('0123\0\0x')
+  })
+
+  test('an empty group resolves', async () => {
+    const { disk } = world()
+    await expect(disk.submit([])).resolves.toBeUndefined()
+  })
+
+  test('many groups with syncs on many files all resolve', async () => {
+    const { disk, at } = world()
+    const files = Array.from({ length: 20 }, (_, index) => disk.file(at(`part-${index}`)))
+    const groups = Array.from({ length: 200 }, (_, round) =>
+      disk.submit([
+        { file: files[round % 20]!, position: round, parts: [text('a')], sync: 'data' },
+        { file: files[(round + 7) % 20]!, position: round, parts: [text('b')], sync: 'dataAndName' },
+      ]),
+    )
+    await expect(Promise.all(groups)).resolves.toHaveLength(200)
+    expect(disk.queuedBytes).toBe(0)
+  })
+
+  test('queuedBytes is bounded, and room comes when groups have ended', async () => {
+    const { disk, at } = world({ maxQueuedBytes: 1000 })
+    const write = (length: number) =>
+      disk.submit([
+        { file: disk.file(at('log')), position: 0, parts: [new Uint8Array(length)], sync: 'data' },
+      ])
+    const first = write(5000)
+    expect(disk.queuedBytes).toBe(5000)
+    await expect(write(1)).rejects.toMatchObject({ code: 'queueFull' })
+    await disk.room()
+    expect(disk.queuedBytes).toBeLessThan(500)
+    await first
+    await Promise.all([write(400), write(600)])
+    expect(disk.queuedBytes).toBe(0)
+  })
+
+  test('a file keeps its bytes over a rename, and over a rename of its directory', async () => {
+    const { disk, at } = world()
+    await disk.makeDirectory(at('old'))
+    const file = disk.file(at('old/log'))
+    await disk.submit([{ file, position: 0, parts: [text('kept')], sync: 'none' }])
+    expect(await content(file)).toBe('kept')
+    await disk.rename(at('old/log'), at('old/moved'))
+    await disk.rename(at('old'), at('new'))
+    expect(await content(disk.file(at('new/moved')))).toBe('kept')
+    expect(await disk.stat(at('old'))).toBeNull()
+    await disk.makeDirectory(at('old'))
+    await disk.submit([{ file, position: 0, parts: [text('fresh')], sync: 'none' }])
+    expect(await content(disk.file(at('old/log')))).toBe('fresh')
+    expect(await content(disk.file(at('new/moved')))).toBe('kept')
+  })
+
+  test('a rename replaces a file that is there, also one that is open', async () => {
+    const { disk, at } = world()
+    const [from, to] = [disk.file(at('from')), disk.file(at('to'))]
+    await disk.submit([
+      { file: from, position: 0, parts: [text('new')], sync: 'none' },
+      { file: to, position: 0, parts: [text('older')], sync: 'none' },
+    ])
+    await disk.rename(from.path, to.path)
+    expect(await content(to)).toBe('new')
+  })
+
+  test('what is removed is gone, and a new file of that name is another one', async () => {
+    const { disk, at } = world()
+    await disk.makeDirectory(at('topic/deep'))
+    const file = disk.file(at('topic/deep/log'))
+    await disk.submit([{ file, position: 0, parts: [text('old bytes')], sync: 'data' }])
+    await disk.remove(at('topic'))
+    await disk.remove(at('topic'))
+    expect(await disk.stat(at('topic'))).toBeNull()
+    await expect(file.size()).rejects.toMatchObject({ code: 'notFound' })
+    await disk.makeDirectory(at('topic/deep'))
+    await disk.submit([{ file, position: 0, parts: [text('new')], sync: 'dataAndName' }])
+    expect(await content(file)).toBe('new')
+  })
+
+  test('a directory lists its entries by name with their kinds', async () => {
+    const { disk, directory, at } = world()
+    await disk.makeDirectory(at('b/inner'))
+    await disk.replaceFile(at('c'), text('123'))
+    await disk.replaceFile(at('a'), text(''))
+    await disk.syncDirectory(directory)
+    expect(await disk.list(directory)).toEqual([
+      { name: 'a', kind: 'file' },
+      { name: 'b', kind: 'directory' },
+      { name: 'c', kind: 'file' },
+    ])
+    expect(await disk.stat(at('c'))).toMatchObject({ kind: 'file', sizeBytes: 3 })
+    await expect(disk.list(at('none'))).rejects.toMatchObject({ code: 'notFound' })
+  })
+
+  test('replaceFile replaces a whole file and leaves nothing else behind', async () => {
+    const { disk, directory, at } = world()
+    await disk.replaceFile(at('checkpoint'), text('a longer text'))
+    await disk.replaceFile(at('checkpoint'), text('short'))
+    expect(Buffer.from(await disk.readFile(at('checkpoint'))).toString()).toBe('short')
+    expect(await disk.list(directory)).toHaveLength(1)
+  })
+
+  test('readFile refuses a file that is larger than allowed', async () => {
+    const { disk, at } = world()
+    await disk.replaceFile(at('large'), new Uint8Array(101))
+    await expect(disk.readFile(at('large'), 100)).rejects.toMatchObject({ code: 'unsupportedFormat' })
+    await expect(disk.readFile(at('none'))).rejects.toMatchObject({ code: 'notFound' })
+    expect(await disk.readFile(at('large'), 101)).toHaveLength(101)
+  })
+
+  test('space says how much is free and how much there is', async () => {
+    const { disk, directory } = world()
+    const { freeBytes, totalBytes } = await disk.space(directory)
+    expect(freeBytes).toBeGreaterThan(0)
+    expect(totalBytes).toBeGreaterThanOrEqual(freeBytes)
+  })
+
+  test('a lock excludes others, names its owner and can be taken again after release', async () => {
+    const { disk, at } = world()
+    const other = create().disk
+    for (let round = 0; round < 3; round++) {
+      const lock = await disk.lock(at('.lock'), 'pid 7\nhost here\n')
+      await expect(other.lock(at('.lock'), 'me')).rejects.toMatchObject({
+        code: 'directoryLocked',
+        message: expect.stringContaining('pid 7, host here'),
+      })
+      await lock.release()
+    }
+    const lock = await other.lock(at('.lock'), 'me')
+    await lock.release()
+  })
+
+  test('one of many that want the lock at once gets it', async () => {
+    const { at } = world()
+    const attempts = Array.from({ length: 12 }, (_, index) =>
+      create().disk.lock(at('.lock'), `owner ${index}`),
+    )
+    const outcomes = await Promise.allSettled(attempts)
+    const held = outcomes.filter((outcome) => outcome.status === 'fulfilled')
+    expect(held).toHaveLength(1)
+    for (const { value } of held) await value.release()
+  })
+
+  test('a closed file opens again when it is used', async () => {
+    const { disk, at } = world()
+    const file = disk.file(at('log'))
+    await disk.submit([{ file, position: 0, parts: [text('one')], sync: 'data' }])
+    await file.close()
+    await file.close()
+    expect(await content(file)).toBe('one')
+    await disk.submit([{ file, position: 3, parts: [text('two')], sync: 'data' }])
+    expect(await content(disk.file(at('log')))).toBe('onetwo')
+  })
+
+  test('close waits for what is queued; after it everything is refused', async () => {
+    const { disk, at } = world()
+    const file = disk.file(at('log'))
+    let written = false
+    const group = disk
+      .submit([{ file, position: 0, parts: [new Uint8Array(1 << 20)], sync: 'data' }])
+      .then(() => (written = true))
+    await disk.close()
+    await group
+    expect(written).toBe(true)
+    const late = disk.submit([{ file, position: 0, parts: [text('x')], sync: 'none' }])
+    await expect(late).rejects.toMatchObject({ code: 'closed' })
+    await expect(file.read(new Uint8Array(1), 0)).rejects.toMatchObject({ code: 'closed' })
+  })
+}
+
+const sync = fc.constantFrom<DiskSync>('none', 'data', 'dataAndName')
+const diskWrite = fc.record({
+  file: fc.integer({ min: 0, max: 2 }),
+  position: fc.integer({ min: 0, max: 60 }),
+  parts: fc.array(fc.uint8Array({ maxLength: 20 }), { maxLength: 3 }),
+  sync,
+})
+const diskCommand = fc.oneof(
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      type: fc.constant('group' as const),
+      writes: fc.array(diskWrite, { maxLength: 4 }),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      type: fc.constant('truncate' as const),
+      file: fc.integer({ min: 0, max: 2 }),
+      size: fc.integer({ min: 0, max: 60 }),
+    }),
+  },
+)
+
+function text(value: string): Uint8Array {
+  return Buffer.from(value, 'latin1')
+}
+
+function resized(bytes: Buffer, length: number): Buffer<ArrayBuffer> {
+  const result = Buffer.alloc(length)
+  bytes.copy(result)
+  return result
+}
+
+async function content(file: ReturnType<Disk['file']> | DiskFile): Promise<string> {
+  const target = Buffer.alloc(await file.size())
+  await file.read(target, 0)
+  return target.toString('latin1')
+}
