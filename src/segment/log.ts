@@ -387,6 +387,8 @@ export class Log {
    * whole. Appends are refused until it resolves. Throws `offsetOutOfRange` outside [logStartOffset, logEndOffset].
    */
   async truncate(offset: number): Promise<void> {
+    this.#checkReadable()
+    await this.#repair
     this.#checkWritable()
     if (offset < this.#logStartOffset || offset > this.#logEndOffset) this.#outOfRange(offset)
     this.#refusal = new EngineError('kafkaStorageError', 'the log is being cut')
