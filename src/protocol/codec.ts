@@ -38,8 +38,9 @@ export function decodeFrom<M extends Message>(schema: M, version: number, reader
 }
 
 /**
- * The bytes of `value`. Fields left out are at their default. Throws `EngineError('unsupportedVersion')` for a
- * value that the version cannot carry and whose field is not ignorable, and `malformed` for one that does not fit.
+ * The bytes of `value`, a view of memory that other messages share: copy them to keep them for long. Fields left
+ * out are at their default. Throws `EngineError('unsupportedVersion')` for a value that the version cannot carry
+ * and whose field is not ignorable, and `malformed` for one that does not fit.
  */
 export function encode<M extends Message>(schema: M, version: number, value: InferInput<M>): Uint8Array {
   writer.begin()

@@ -4,7 +4,7 @@ interface Utf8Slice {
   utf8Slice(start: number, end: number): string
 }
 
-// On the prototype of every Buffer since Node 0.x, and works on any Uint8Array; the types leave it out.
+// On the prototype of every Buffer, works on any Uint8Array, and skips the making of a Buffer; the types leave it out.
 const { utf8Slice } = Buffer.prototype as unknown as Utf8Slice
 
 /**
