@@ -20,26 +20,32 @@ export const commitOffsets: StateHandlers['commitOffsets'] = (turn, group, { tok
   }
   const member = group.members.get(request.memberId)
   if (member !== undefined) restartSession(turn, member)
-  const offsets: OffsetChange[] = []
+  // The last of several offsets for one partition counts.
+  const byPartition = new Map<string, Map<number, CommittedOffset>>()
   const expireTimestampMs = request.retentionTimeMs < 0 ? -1 : turn.now.wallMs + request.retentionTimeMs
-  const topics = request.topics.map(({ name, partitions }) => ({
-    name,
-    partitions: partitions.map((entry) => {
+  const topics = request.topics.map(({ name, partitions }) => {
+    const values = byPartition.get(name) ?? new Map<number, CommittedOffset>()
+    byPartition.set(name, values)
+    const results = partitions.map((entry) => {
       const metadata = entry.committedMetadata ?? ''
       if (metadata.length > turn.config.offsetMetadataMaxBytes) {
         return { partitionIndex: entry.partitionIndex, errorCode: errorNumber('offsetMetadataTooLarge') }
       }
-      const value: CommittedOffset = {
+      values.set(entry.partitionIndex, {
         offset: entry.committedOffset,
         leaderEpoch: entry.committedLeaderEpoch,
         metadata,
         commitTimestampMs: turn.now.wallMs,
         expireTimestampMs,
-      }
-      offsets.push({ topic: name, partition: entry.partitionIndex, value })
+      })
       return { partitionIndex: entry.partitionIndex, errorCode: 0 }
-    }),
-  }))
+    })
+    return { name, partitions: results }
+  })
+  const offsets: OffsetChange[] = []
+  for (const [topic, values] of byPartition) {
+    for (const [partition, value] of values) offsets.push({ topic, partition, value })
+  }
   const response = { throttleTimeMs: 0, topics }
   if (offsets.length === 0) turn.answer(token, response)
   else turn.persist(group, toRecords(group, offsets), { type: 'commit', offsets, token, response })

@@ -196,10 +196,18 @@ export class GroupCoordinator {
 
   /**
    * What groups have committed. `requireStable` changes nothing while there are no transactional commits: what is
-   * not durable does not show. A group that cannot be asked gets its error and no topics.
+   * not durable does not show. A group that cannot be asked gets its error and no topics; so does one that is
+   * asked for again in the same request (42), which would make a large answer of a small question.
    */
   fetchOffsets(request: OffsetFetchRequest): OffsetFetchResponse {
-    return { throttleTimeMs: 0, groups: request.groups.map((group) => this.#fetchGroup(group)) }
+    const seen = new Set<string>()
+    const groups = request.groups.map((group) => {
+      const { groupId } = group
+      if (seen.has(groupId)) return { groupId, topics: [], errorCode: errorNumber('invalidRequest') }
+      seen.add(groupId)
+      return this.#fetchGroup(group)
+    })
+    return { throttleTimeMs: 0, groups }
   }
 
   #fetchGroup(request: OffsetFetchRequestGroup): OffsetFetchResponseGroup {
@@ -223,7 +231,9 @@ export class GroupCoordinator {
     return { throttleTimeMs: 0, errorCode: errorNumber(error), groups }
   }
 
-  /** State and members of groups. A group that does not exist is dead, and from version 6 on an error (69). */
+  /**
+   * State and members of groups, each once. A group that does not exist is dead, and from version 6 on an error (69).
+   */
   describeGroups(request: DescribeGroupsRequest, context: RequestContext): DescribeGroupsResponse {
     const describe = (groupId: string): DescribedGroup => {
       const refusal = this.#refuse(groupId)
@@ -234,12 +244,14 @@ export class GroupCoordinator {
       const errorMessage = `Group ${groupId} not found.`
       return { ...deadGroup(groupId), errorCode: errorNumber('groupIdNotFound'), errorMessage }
     }
-    return { throttleTimeMs: 0, groups: request.groups.map(describe) }
+    return { throttleTimeMs: 0, groups: [...new Set(request.groups)].map(describe) }
   }
 
-  /** Deletes groups without members, with what they committed. */
+  /** Deletes groups without members, each once, with what they committed. */
   async deleteGroups(request: DeleteGroupsRequest): Promise<DeleteGroupsResponse> {
-    const results = await Promise.all(request.groupsNames.map((groupId) => this.#deleteGroup(groupId)))
+    const results = await Promise.all(
+      [...new Set(request.groupsNames)].map((groupId) => this.#deleteGroup(groupId)),
+    )
     return { throttleTimeMs: 0, results }
   }
 

@@ -121,6 +121,8 @@ export interface GroupData {
   readonly pendingMembers: Map<string, number>
   /** Members whose SyncGroup of this generation has not come. */
   readonly pendingSyncs: Set<string>
+  /** Protocol name -> how many members speak it. */
+  readonly protocolCounts: Map<string, number>
   initialRebalance: InitialRebalance | null
   /** A member joined since the initial rebalance was last extended. */
   newMemberAdded: boolean
@@ -152,6 +154,7 @@ export function newGroupData(groupId: string, wallMs: number): GroupData {
     staticMembers: new Map(),
     pendingMembers: new Map(),
     pendingSyncs: new Set(),
+    protocolCounts: new Map(),
     initialRebalance: null,
     newMemberAdded: false,
     joinDeadlineMs: Infinity,

@@ -2,7 +2,13 @@ import { joinError, joinSuccess } from './answers.ts'
 import type { JoinEvent, StateHandlers } from './events.ts'
 import { countAwaitingJoin, type GroupData, type Member } from './groupData.ts'
 import { addMember, checkMember, removeMember, replaceStaticMember } from './membership.ts'
-import { copyProtocols, sameProtocols, selectProtocol, supportsProtocols } from './protocols.ts'
+import {
+  copyProtocols,
+  countProtocols,
+  sameProtocols,
+  selectProtocol,
+  supportsProtocols,
+} from './protocols.ts'
 import {
   describeForLog,
   maybeCompleteJoin,
@@ -49,7 +55,7 @@ export const rejoinEmpty: Rejoin = (turn, _group, event) => {
 
 /** The member is counted as there. */
 export const rejoinPreparingRebalance: Rejoin = (turn, group, event, member) => {
-  update(turn, member, event)
+  update(turn, group, member, event)
   maybeCompleteJoin(turn, group)
 }
 
@@ -59,7 +65,7 @@ export const rejoinCompletingRebalance: Rejoin = (turn, group, event, member) =>
     turn.answer(event.token, joinSuccess(group, member.memberId))
     return
   }
-  update(turn, member, event)
+  update(turn, group, member, event)
   prepareRebalance(turn, group, `member ${member.memberId} changed its metadata`)
 }
 
@@ -73,7 +79,7 @@ export const rejoinStable: Rejoin = (turn, group, event, member) => {
     turn.answer(event.token, joinSuccess(group, member.memberId))
     return
   }
-  update(turn, member, event)
+  update(turn, group, member, event)
   const reason = isLeader ? 'the leader joined again' : `member ${member.memberId} changed its metadata`
   prepareRebalance(turn, group, reason)
 }
@@ -140,11 +146,13 @@ function rebalanceTimeoutMs({ request }: JoinEvent): number {
 }
 
 /** Takes over what the member says now; an earlier JoinGroup of it that still waits is sent away (27). */
-function update(turn: Turn, member: Member, event: JoinEvent): void {
+function update(turn: Turn, group: GroupData, member: Member, event: JoinEvent): void {
   if (member.joinToken !== null)
     turn.answer(member.joinToken, joinError('rebalanceInProgress', member.memberId))
   member.joinToken = event.token
+  countProtocols(group, member, -1)
   member.protocols = copyProtocols(event.request.protocols)
+  countProtocols(group, member, 1)
   member.rebalanceTimeoutMs = rebalanceTimeoutMs(event)
   member.sessionTimeoutMs = event.request.sessionTimeoutMs
 }

@@ -2,6 +2,7 @@ import { assert } from '../model/assert.ts'
 import type { KafkaErrorName } from '../model/kafkaErrors.ts'
 import { joinError, syncError } from './answers.ts'
 import type { GroupData, Member } from './groupData.ts'
+import { countProtocols } from './protocols.ts'
 import type { Turn } from './turn.ts'
 
 /**
@@ -31,6 +32,7 @@ export function addMember(group: GroupData, member: Member, protocolType: string
   }
   group.leaderId ??= member.memberId
   group.members.set(member.memberId, member)
+  countProtocols(group, member, 1)
   group.pendingMembers.delete(member.memberId)
 }
 
@@ -42,6 +44,7 @@ export function removeMember(turn: Turn, group: GroupData, memberId: string): vo
   const member = group.members.get(memberId)
   if (member !== undefined) {
     group.members.delete(memberId)
+    countProtocols(group, member, -1)
     if (member.groupInstanceId !== null) group.staticMembers.delete(member.groupInstanceId)
     dismiss(turn, member, 'unknownMemberId')
   }
@@ -71,6 +74,8 @@ export function replaceStaticMember(turn: Turn, group: GroupData, member: Member
   assert(old !== undefined, 'only a present static member is replaced')
   group.members.delete(old.memberId)
   group.members.set(member.memberId, member)
+  countProtocols(group, old, -1)
+  countProtocols(group, member, 1)
   group.staticMembers.set(groupInstanceId, member.memberId)
   if (group.leaderId === old.memberId) group.leaderId = member.memberId
   if (group.pendingSyncs.delete(old.memberId)) group.pendingSyncs.add(member.memberId)

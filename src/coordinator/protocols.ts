@@ -4,15 +4,20 @@ import type { JoinProtocol } from './messages.ts'
 
 const empty = new Uint8Array(0)
 
-/** Names that every member can speak, in the first member's order; empty for a group without members. */
-function commonProtocols(group: GroupData): string[] {
-  const members = [...group.members.values()]
-  const names = new Set(members[0]?.protocols.map((protocol) => protocol.name))
-  for (const member of members) {
-    const own = new Set(member.protocols.map((protocol) => protocol.name))
-    for (const name of names) if (!own.has(name)) names.delete(name)
+/** More protocols than this in one JoinGroup are no client's, but an attempt to make the broker work and remember. */
+const maxProtocols = 256
+
+/** Notes what a member speaks (`by` 1), or no longer does (`by` -1). */
+export function countProtocols(group: GroupData, member: Member, by: 1 | -1): void {
+  for (const { name } of member.protocols) {
+    const count = (group.protocolCounts.get(name) ?? 0) + by
+    if (count === 0) group.protocolCounts.delete(name)
+    else group.protocolCounts.set(name, count)
   }
-  return [...names]
+}
+
+function isCommon(group: GroupData, { name }: JoinProtocol): boolean {
+  return group.protocolCounts.get(name) === group.members.size
 }
 
 /**
@@ -24,10 +29,9 @@ export function supportsProtocols(
   type: string,
   protocols: readonly JoinProtocol[],
 ): boolean {
+  if (protocols.length > maxProtocols) return false
   if (group.members.size === 0) return type !== '' && protocols.length > 0
-  if (group.protocolType !== type) return false
-  const common = commonProtocols(group)
-  return protocols.some((protocol) => common.includes(protocol.name))
+  return group.protocolType === type && protocols.some((protocol) => isCommon(group, protocol))
 }
 
 /**
@@ -35,10 +39,9 @@ export function supportsProtocols(
  * most votes wins, the earlier voted one on a tie. Null when there is none. Source: Kafka's selectProtocol.
  */
 export function selectProtocol(group: GroupData): string | null {
-  const common = new Set(commonProtocols(group))
   const votes = new Map<string, number>()
   for (const member of group.members.values()) {
-    const choice = member.protocols.find((protocol) => common.has(protocol.name))
+    const choice = member.protocols.find((protocol) => isCommon(group, protocol))
     if (choice !== undefined) votes.set(choice.name, (votes.get(choice.name) ?? 0) + 1)
   }
   let selected: string | null = null

@@ -69,9 +69,10 @@ function storeAssignment(turn: Turn, group: GroupData, { request }: EventOf<'syn
   for (const write of group.writes.values()) {
     if (write.type === 'assignment' && write.generationId === group.generationId) return
   }
-  const assignments = new Map(
-    request.assignments.map((entry) => [entry.memberId, copyBytes(entry.assignment)] as const),
-  )
+  const assignments = new Map<string, Uint8Array>()
+  for (const { memberId, assignment } of request.assignments) {
+    if (group.members.has(memberId)) assignments.set(memberId, copyBytes(assignment))
+  }
   const value = describeForLog(group, assignments)
   turn.persist(group, [{ type: 'group', groupId: group.groupId, value }], {
     type: 'assignment',

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import type { OffsetCommitResponse } from '../../src/coordinator/messages.ts'
 import { commitCode, GroupWorld, subscription, textOf } from './support/groupWorld.ts'
 
 const range = { name: 'range', metadata: subscription('t') }
@@ -55,6 +56,8 @@ describe('joining', () => {
   test('a member of another type, or without a common protocol, is refused (23)', () => {
     const world = new GroupWorld()
     expect(world.join({ protocols: [] }).answers[0]!.errorCode).toBe(23)
+    const many = Array.from({ length: 257 }, (_, index) => ({ ...range, name: `p${index}` }))
+    expect(world.join({ protocols: many }).answers[0]!.errorCode).toBe(23)
     expect(world.join({ protocolType: '' }).answers[0]!.errorCode).toBe(23)
     world.join()
     expect(world.join({ protocolType: 'connect' }).answers[0]!.errorCode).toBe(23)
@@ -515,6 +518,26 @@ describe('committing', () => {
     expect(commitCode(world.commit('', -1, 3, { metadata: 'four' }))).toBe(12)
     expect(world.log).toEqual([])
     expect(commitCode(world.commit('', -1, 3, { metadata: 'abc' }))).toBe(0)
+  })
+
+  test('of several offsets for one partition in a request the last counts, and is the only one stored', () => {
+    const world = new GroupWorld()
+    const entry = { partitionIndex: 0, committedLeaderEpoch: -1, committedMetadata: null }
+    const partitions = [1, 2, 3].map((committedOffset) => ({ ...entry, committedOffset }))
+    const request = {
+      groupId: 'g',
+      generationIdOrMemberEpoch: -1,
+      memberId: '',
+      groupInstanceId: null,
+      retentionTimeMs: -1,
+    }
+    const topics = [{ name: 't', partitions }]
+    world.send<OffsetCommitResponse>((token) => ({
+      type: 'commitOffsets',
+      token,
+      request: { ...request, topics },
+    }))
+    expect([world.offset(), world.log.flat().length]).toEqual([3, 1])
   })
 
   test('a commit that the log refuses leaves the old offset', () => {

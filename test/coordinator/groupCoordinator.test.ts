@@ -242,7 +242,8 @@ describe('requests', () => {
       groups: [
         { groupId: 'g', topics: null },
         { groupId: 'nobody', topics: [{ name: 't', partitionIndexes: [0, 1] }] },
-        { groupId: 'nobody', topics: null },
+        { groupId: 'none', topics: null },
+        { groupId: 'g', topics: null },
       ],
       requireStable: false,
     }
@@ -271,7 +272,8 @@ describe('requests', () => {
           },
         ],
       },
-      { groupId: 'nobody', errorCode: 0, topics: [] },
+      { groupId: 'none', errorCode: 0, topics: [] },
+      { groupId: 'g', errorCode: 42, topics: [] },
     ])
   })
 
@@ -294,7 +296,8 @@ describe('requests', () => {
   test('DescribeGroups tells members and assignments of a stable group, and of a missing one that it is dead', async () => {
     const world = await CoordinatorWorld.start()
     const memberId = await world.stable()
-    const { groups } = world.coordinator.describeGroups({ groups: ['g', 'nobody'] }, world.context(5))
+    const { groups } = world.coordinator.describeGroups({ groups: ['g', 'nobody', 'g'] }, world.context(5))
+    expect(groups).toHaveLength(2)
     expect(groups[0]).toMatchObject({ groupState: 'Stable', protocolType: 'consumer', protocolData: 'range' })
     expect(groups[0]!.members[0]).toMatchObject({ memberId, clientId: 'client', clientHost: '/127.0.0.1' })
     expect(Buffer.from(groups[0]!.members[0]!.memberAssignment).toString()).toBe('one')

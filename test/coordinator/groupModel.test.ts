@@ -309,6 +309,11 @@ class Model {
     if (data.state === 'empty' || data.state === 'dead') expect(data.members.size).toBe(0)
     if (data.state === 'stable' || data.state === 'completingRebalance')
       expect(data.members.size).toBeGreaterThan(0)
+    const spoken = new Map<string, number>()
+    for (const member of data.members.values()) {
+      for (const { name } of member.protocols) spoken.set(name, (spoken.get(name) ?? 0) + 1)
+    }
+    expect(data.protocolCounts).toEqual(spoken)
     expect(data.leaderId === null || data.members.has(data.leaderId)).toBe(true)
     expect(data.state === 'preparingRebalance').toBe(data.joinDeadlineMs !== Infinity)
     // What was answered shows, until expiry or deletion takes it away by a request of its own.
