@@ -1,8 +1,9 @@
 import { expect, test } from 'vitest'
 import { EngineError } from '../../src/model/errors.ts'
-import { decode, decodeFrom, encode } from '../../src/protocol/codec.ts'
+import { decode, decodeFrom, encode, encodeInto } from '../../src/protocol/codec.ts'
 import { Reader } from '../../src/protocol/reader.ts'
 import type { Message } from '../../src/protocol/schema.ts'
+import { Writer } from '../../src/protocol/writer.ts'
 import { allSchemas } from './schemas.ts'
 import { readVectors, type Vector } from './vectors.ts'
 
@@ -82,4 +83,50 @@ test('a vector with an int64 beyond ±2^53 is refused, and is no different once 
     expect(Buffer.from(again).toString('hex'), `${name} ${version}`).toBe(Buffer.from(bytes).toString('hex'))
   }
   expect(refused).toBe(489)
+})
+
+/** Reads every int64 whole: as a bigint where a number would round. */
+class ExactReader extends Reader {
+  readonly #view: DataView
+
+  constructor(bytes: Uint8Array) {
+    super(bytes)
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+  }
+
+  override int64(): number {
+    const start = this.position
+    try {
+      return super.int64()
+    } catch {
+      this.position = start + 8
+      return this.#view.getBigInt64(start) as unknown as number
+    }
+  }
+}
+
+/** Writes what `ExactReader` reads. */
+class ExactWriter extends Writer {
+  override int64(value: number | bigint): void {
+    if (typeof value === 'number') {
+      super.int64(value)
+      return
+    }
+    this.int32(Number(BigInt.asIntN(32, value >> 32n)))
+    this.int32(Number(BigInt.asIntN(32, value)))
+  }
+}
+
+test('every vector decodes and encodes to the same bytes when int64 are read whole (Kafka 4.4.0)', () => {
+  const writer = new ExactWriter()
+  for (const { name, version, bytes } of vectors) {
+    const schema = schemas.get(name.toLowerCase())!
+    const reader = new ExactReader(bytes)
+    writer.begin()
+    encodeInto(schema, version, decodeFrom(schema, version, reader), writer)
+    expect(reader.position, `${name} ${version}`).toBe(bytes.length)
+    expect(Buffer.from(writer.finish()).toString('hex'), `${name} ${version}`).toBe(
+      Buffer.from(bytes).toString('hex'),
+    )
+  }
 })
