@@ -149,7 +149,11 @@ describe('offsets', () => {
 
 test('retention by size deletes whole segments, oldest first', async () => {
   const topic = `retention-${run}`
-  await createTopic(server.bootstrap, topic, 1, { 'segment.bytes': '1048576', 'retention.bytes': '2097152' })
+  await createTopic(server.bootstrap, topic, 1, {
+    'segment.bytes': '1048576',
+    'retention.bytes': '2097152',
+    'file.delete.delay.ms': '500',
+  })
   const input = Array.from({ length: 6000 }, (_, i) => `k\t${'x'.repeat(1000)}${i}\n`).join('')
   await kgoCat('produce', server.bootstrap, ['-t', topic], { input })
   const low = await until('the oldest segments to go', async () => {
@@ -162,8 +166,10 @@ test('retention by size deletes whole segments, oldest first', async () => {
   expect(offsets.at(-1)).toBe(5999)
   expect(offsets[0]).toBeGreaterThanOrEqual(low)
   if (ownsServer) {
-    const bases = readdirSync(join(server.logDirectory, `${topic}-0`)).filter((name) => name.endsWith('.log'))
-    expect(bases.sort()[0]).toBe(`${`${offsets[0]}`.padStart(20, '0')}.log`)
+    const oldest = `${`${offsets[0]}`.padStart(20, '0')}.log`
+    const directory = join(server.logDirectory, `${topic}-0`)
+    const logs = () => readdirSync(directory).filter((name) => name.endsWith('.log'))
+    await until('the files to go as well', () => logs().sort()[0] === oldest)
   }
 })
 

@@ -61,8 +61,9 @@ async function startCordwood(directory: string, flags: readonly string[]): Promi
 
   const restart = async (): Promise<void> => {
     const file = openSync(output, 'a')
-    const settings = ['--set', 'log.retention.check.interval.ms=500', ...flags]
-    const args = [main, 'serve', '--listen', `127.0.0.1:${port}`, '--directory', data, ...settings]
+    const settings = ['log.retention.check.interval.ms=500', 'group.initial.rebalance.delay.ms=0']
+    const more = [...settings.flatMap((setting) => ['--set', setting]), ...flags]
+    const args = [main, 'serve', '--listen', `127.0.0.1:${port}`, '--directory', data, ...more]
     const started = spawn(process.execPath, args, { stdio: ['ignore', file, file] })
     closeSync(file)
     child = started
