@@ -10,7 +10,7 @@ use crate::completions::Stage;
 use crate::files::{Errno, FileId, FileTable, OpenFile, last_errno};
 
 /// Ranges up to this length are copied next to their neighbours and sent with them in one call.
-const COPIED_RANGE: u64 = 32 << 10;
+const COPIED_RANGE: u64 = 16 << 10;
 /// The most that one such call sends.
 const COPIED_BYTES: u64 = 128 << 10;
 /// The most that one sendfile moves.
@@ -107,7 +107,7 @@ pub fn advance(
             return Outcome::Later;
         }
         let result = match gather(parts, files, caller, scratch) {
-            Ok(Gathered::Nothing) => send_front(socket, parts, files, caller),
+            Ok(Gathered::Nothing) => send_front(socket, parts, files, caller, stop - *sent),
             Ok(Gathered::Deferred) => return Outcome::Later,
             Ok(Gathered::Copied(count)) => {
                 let more = parts.len() > count;
@@ -243,25 +243,28 @@ fn read_range(
     Ok(true)
 }
 
-/// Sends the first part by itself. Returns the bytes taken and whether to come back later.
+/// Sends the first part by itself, `limit` bytes of it at most. Returns the bytes taken and whether the socket
+/// is full or the caller would have to wait.
 fn send_front(
     socket: RawFd,
     parts: &VecDeque<Part<'_>>,
     files: &FileTable,
     caller: Caller,
+    limit: u64,
 ) -> Result<(u64, bool), Failure> {
     match &parts[0] {
         Part::Bytes { bytes, at } => {
             let rest = &bytes[*at..];
-            let taken = send(socket, rest, parts.len() > 1)?;
-            Ok((taken, taken < rest.len() as u64))
+            let now = &rest[..rest.len().min(limit as usize)];
+            let taken = send(socket, now, parts.len() > 1 || now.len() < rest.len())?;
+            Ok((taken, taken < now.len() as u64))
         }
         Part::Range { id, held, position, length } => {
             let Some(file) = file_of(files, caller, *id, held)? else { return Ok((0, true)) };
-            if caller == Caller::EventLoop && !is_resident(&file, *position, *length) {
+            if caller == Caller::EventLoop && !is_resident(&file, *position, (*length).min(limit)) {
                 return Ok((0, true));
             }
-            send_file(socket, &file, *id, *position, *length)
+            send_file(socket, &file, *id, *position, (*length).min(limit))
         }
     }
 }
@@ -336,7 +339,6 @@ fn is_resident(file: &OpenFile, position: u64, length: u64) -> bool {
         return false;
     }
     let page = page_bytes();
-    let length = length.min(INLINE_BYTES);
     let first = position / page;
     let last = (position + length - 1) / page;
     let range = CachestatRange { offset: position, length };

@@ -60,6 +60,8 @@ impl Operation {
 #[derive(Default)]
 struct Queue {
     operations: VecDeque<Operation>,
+    /// The thread waits for operations. Waking it is a system call, so it is only done when it sleeps.
+    asleep: bool,
     stopped: bool,
 }
 
@@ -107,8 +109,11 @@ impl Writer {
             return false;
         }
         queue.operations.push_back(operation);
+        let wake = std::mem::take(&mut queue.asleep);
         drop(queue);
-        self.shared.wake.notify_one();
+        if wake {
+            self.shared.wake.notify_one();
+        }
         true
     }
 
@@ -176,6 +181,7 @@ impl Shared {
             if queue.stopped {
                 return None;
             }
+            queue.asleep = true;
             queue = self.wake.wait(queue).unwrap_or_else(|poisoned| poisoned.into_inner());
         }
         let mut bytes = 0;

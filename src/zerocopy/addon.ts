@@ -33,7 +33,7 @@ let loaded: LoadedAddon | null = null
  * lines of platforms, and hides why the one that matters failed.
  */
 export function loadAddon(): LoadedAddon {
-  if (process.env['CORDWOOD_NATIVE'] === '0') return { addon: null, why: 'CORDWOOD_NATIVE is 0' }
+  if (process.env.CORDWOOD_NATIVE === '0') return { addon: null, why: 'CORDWOOD_NATIVE is 0' }
   loaded ??= load()
   return loaded
 }

@@ -204,8 +204,9 @@ export class NativeDisk implements Disk {
   }
 
   #known(file: DiskFile): KnownFile {
-    if (!(file instanceof NativeFile))
+    if (!(file instanceof NativeFile) || file.disk !== this) {
       throw new EngineError('notFound', `${file.path} belongs to another disk`)
+    }
     let known = file.known
     if (known !== null && !known.forgotten) return known
     known = this.#byPath.get(file.path) ?? null

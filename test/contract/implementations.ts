@@ -13,8 +13,8 @@ export interface Implementation {
 
 /** The addon has to work wherever it has been built, and always in continuous integration. */
 const addonIsExpected =
-  process.env['CI'] === 'true' ||
-  (process.env['CORDWOOD_NATIVE'] !== '0' &&
+  process.env.CI === 'true' ||
+  (process.env.CORDWOOD_NATIVE !== '0' &&
     readdirSync(new URL('../../native', import.meta.url)).some((name) => name.endsWith('.node')))
 
 /** Every implementation that this machine has to have. */

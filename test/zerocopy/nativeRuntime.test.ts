@@ -1,0 +1,77 @@
+import { readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { Worker } from 'node:worker_threads'
+import { describe, expect, test, vi } from 'vitest'
+import { createRuntime } from '../../src/zerocopy/nativeRuntime.ts'
+import { implementations } from '../contract/implementations.ts'
+import { temporaryDirectory } from '../support/temporaryDirectory.ts'
+
+test('with CORDWOOD_NATIVE=0 the portable implementation runs and the reason is told once', async () => {
+  vi.stubEnv('CORDWOOD_NATIVE', '0')
+  try {
+    const reasons: string[] = []
+    const runtime = createRuntime({ onFallback: (why) => reasons.push(why) })
+    expect(runtime.kind).toBe('portable')
+    expect(reasons).toEqual(['CORDWOOD_NATIVE is 0'])
+    await runtime.disk.close()
+    expect(() => createRuntime({ native: true })).toThrow(/CORDWOOD_NATIVE is 0/)
+  } finally {
+    vi.unstubAllEnvs()
+  }
+})
+
+test('who asks for the portable implementation gets it without being told why', async () => {
+  const runtime = createRuntime({ native: false, onFallback: () => expect.unreachable() })
+  expect(runtime.kind).toBe('portable')
+  await runtime.disk.close()
+})
+
+describe.each(implementations.filter(({ name }) => name === 'native'))('the addon', ({ create }) => {
+  const native = new URL('../../native/', import.meta.url).pathname
+  const addon = join(native, readdirSync(native).find((name) => name.endsWith('.node')) ?? '')
+
+  test('is used when it is there', () => {
+    expect(create().kind).toBe('native')
+  })
+
+  test('survives workers that are ended in the middle of writes', async () => {
+    const directory = temporaryDirectory()
+    const program = `
+      const { Engine } = require(${JSON.stringify(addon)})
+      const { parentPort, workerData } = require('node:worker_threads')
+      const engine = new Engine(() => engine.takeCompletions(), 4)
+      const file = engine.registerFile(workerData)
+      for (let ticket = 0; ticket < 200; ticket++) {
+        engine.submit(ticket, Float64Array.of(file, ticket * 65536, 1, 1), 1, [new Uint8Array(65536)])
+      }
+      parentPort.postMessage('busy')
+      setInterval(() => {}, 1000)
+    `
+    for (let round = 0; round < 4; round++) {
+      const path = join(directory, `log-${round}`)
+      const worker = new Worker(program, { eval: true, workerData: path })
+      await new Promise((resolve, reject) => worker.once('message', resolve).once('error', reject))
+      expect(await worker.terminate()).toBe(1)
+      const { disk } = create()
+      // What was queued has been written: the threads are joined, not dropped.
+      expect(await disk.file(path).size()).toBe(200 * 65536)
+    }
+  })
+
+  test('refuses what is not bytes and stays usable', async () => {
+    const { disk } = create()
+    const file = disk.file(join(temporaryDirectory(), 'log'))
+    const wrong = ['text'] as unknown as Uint8Array[]
+    await expect(disk.submit([{ file, position: 0, parts: wrong, sync: 'none' }])).rejects.toThrow()
+    expect(disk.queuedBytes).toBe(0)
+    await disk.submit([{ file, position: 0, parts: [Buffer.from('x')], sync: 'data' }])
+    expect(await file.size()).toBe(1)
+  })
+
+  test('refuses files of another disk', async () => {
+    const [one, other] = [create(), create()]
+    const file = one.disk.file(join(temporaryDirectory(), 'log'))
+    const write = other.disk.submit([{ file, position: 0, parts: [Buffer.from('x')], sync: 'none' }])
+    await expect(write).rejects.toMatchObject({ code: 'notFound' })
+  })
+})
