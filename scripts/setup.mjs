@@ -7,7 +7,6 @@ import {
   accessSync,
   chmodSync,
   constants,
-  existsSync,
   mkdirSync,
   readdirSync,
   readFileSync,
@@ -64,35 +63,29 @@ function packagesMatch() {
 
 async function compile() {
   const stamp = path('dist', '.cordwood-stamp')
-  const sources = filesUnder(path('src'))
   const wanted = hashOf([
     path('tsconfig.json'),
+    path('rolldown.config.js'),
     path('package-lock.json'),
     path('native', 'index.d.ts'),
-    ...sources,
+    ...filesUnder(path('src')),
   ])
   if (readText(stamp) === wanted) return
   say('compiling TypeScript …')
-  rmSync(stamp, { force: true })
+  // Files of an earlier build are not left among those of this one.
+  rmSync(path('dist'), { recursive: true, force: true })
   const tsc = path('node_modules', 'typescript', 'bin', 'tsc')
-  await run(
-    process.execPath,
-    [tsc, '-p', path('tsconfig.json')],
-    'the TypeScript compiler found errors; they are above',
-  )
-  removeOrphans()
+  const rolldown = path('node_modules', 'rolldown', 'bin', 'cli.mjs')
+  await Promise.all([
+    run(
+      process.execPath,
+      [tsc, '-p', path('tsconfig.json')],
+      'the TypeScript compiler found errors; they are above',
+    ),
+    run(process.execPath, [rolldown, '-c', path('rolldown.config.js')], 'the sources could not be bundled'),
+  ])
   chmodSync(path('dist', 'cli', 'main.js'), 0o755)
   writeStamp(stamp, wanted)
-}
-
-/** Removes what was compiled from sources that are gone. */
-function removeOrphans() {
-  for (const file of filesUnder(path('dist'))) {
-    const base = file.match(/^(.*?)(\.d\.ts|\.js|\.js\.map)$/)?.[1]
-    if (base === undefined) continue
-    const source = `${path('src')}${base.slice(path('dist').length)}.ts`
-    if (!existsSync(source)) rmSync(file)
-  }
 }
 
 async function buildAddon() {
