@@ -223,7 +223,7 @@ export class GroupCoordinator {
     const groups: ListGroupsResponse['groups'][number][] = []
     let error: KafkaErrorName = 'none'
     for (const shard of this.#shards.values()) {
-      if (shard.refusal !== null) error = shard.refusal
+      if (shard.refusal === 'coordinatorLoadInProgress') error = shard.refusal
       for (const group of shard.groups()) {
         if (matchesFilter(group.data, request)) groups.push(listGroup(group.data))
       }
@@ -292,6 +292,20 @@ export class GroupCoordinator {
     const topics = new Set(names)
     if (topics.size === 0) return
     for (const shard of this.#shards.values()) shard.sendToAll({ type: 'topicsDeleted', topics })
+  }
+
+  /**
+   * Forgets what was committed for topics that are not there. To be called once after `start`: the broker may have
+   * died between the deletion of a topic and that of its offsets, and a new topic of that name must not inherit them.
+   */
+  forgetMissingTopics(exists: (topic: string) => boolean): void {
+    const missing = new Set<string>()
+    for (const shard of this.#shards.values()) {
+      for (const group of shard.groups()) {
+        for (const topic of group.data.offsets.keys()) if (!exists(topic)) missing.add(topic)
+      }
+    }
+    this.onTopicsDeleted(missing)
   }
 
   /** Sends away whoever waits (16) and resolves once what was handed to the logs has ended. Safe to call twice. */

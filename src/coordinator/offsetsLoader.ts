@@ -1,6 +1,6 @@
 import { EngineError, toEngineError } from '../model/errors.ts'
 import type { Runtime } from '../runtime/runtime.ts'
-import { BatchHeader, checkBatch } from '../segment/recordBatch.ts'
+import { BatchHeader, batchHeaderBytes, checkBatch } from '../segment/recordBatch.ts'
 import { readRecords } from '../segment/records.ts'
 import type { OffsetsLog } from './offsetsLog.ts'
 import type { CommittedOffset, GroupMetadata, OffsetsRecord } from './offsetsRecords.ts'
@@ -26,7 +26,8 @@ export type ReportDamage = (offset: number, error: EngineError) => void
 
 /**
  * Reads a whole offsets log: the last record of each key counts, tombstones remove. What is damaged is reported
- * and left out; types that this release does not know are passed over. Rejects when the log cannot be read at all.
+ * and left out; types that this release does not know are passed over. Rejects when the log cannot be read at all,
+ * or not be told apart into batches.
  */
 export async function loadOffsets(
   runtime: Runtime,
@@ -38,23 +39,38 @@ export async function loadOffsets(
   let offset = log.logStartOffset
   while (offset < log.logEndOffset) {
     const bytes = await readBatches(runtime, log, offset)
+    let nextOffset = offset
     for (let at = 0; at < bytes.length; ) {
-      const header = new BatchHeader(bytes, at)
-      const batch = bytes.subarray(at, at + header.sizeBytes)
-      at += header.sizeBytes
-      // The range begins with whole batches, of which the first may start before the log does.
-      if (header.lastOffset >= offset && !header.isControl) {
-        for (const record of readBatch(runtime, batch, header, log.logStartOffset, report))
-          apply(groups, record)
-      }
-      offset = Math.max(offset, header.lastOffset + 1)
+      const batch = batchAt(bytes, at, nextOffset)
+      at += batch.length
+      const header = new BatchHeader(batch, 0)
+      const records = readBatch(runtime, batch, header, log.logStartOffset, report)
+      for (const record of records ?? []) apply(groups, record)
+      // Of a damaged batch nothing can be believed; only at the end of a read there is nothing better.
+      if (records !== null || at === bytes.length) nextOffset = header.lastOffset + 1
     }
+    if (nextOffset <= offset || nextOffset > log.logEndOffset) throw lost(offset)
+    offset = nextOffset
     sizeBytes += bytes.length
   }
   for (const [groupId, group] of groups) {
     if (group.metadata === null && group.offsets.size === 0) groups.delete(groupId)
   }
   return { groups, sizeBytes }
+}
+
+function batchAt(bytes: Uint8Array, at: number, offset: number): Uint8Array {
+  if (bytes.length - at < batchHeaderBytes) throw lost(offset)
+  const { sizeBytes } = new BatchHeader(bytes, at)
+  if (sizeBytes < batchHeaderBytes || sizeBytes > bytes.length - at) throw lost(offset)
+  return bytes.subarray(at, at + sizeBytes)
+}
+
+function lost(offset: number): EngineError {
+  return new EngineError(
+    'corruptLog',
+    `nobody can say where the batches of the offsets log from ${offset} on end`,
+  )
 }
 
 async function readBatches(runtime: Runtime, log: OffsetsLog, offset: number): Promise<Uint8Array> {
@@ -74,16 +90,18 @@ async function readBatches(runtime: Runtime, log: OffsetsLog, offset: number): P
   return bytes
 }
 
+/** The records of a batch, none for control batches; null when the batch is damaged. */
 function readBatch(
   runtime: Runtime,
   batch: Uint8Array,
   header: BatchHeader,
   startOffset: number,
   report: ReportDamage,
-): OffsetsRecord[] {
+): OffsetsRecord[] | null {
   const records: OffsetsRecord[] = []
   try {
     checkBatch(batch, runtime.checksum, 'broker')
+    if (header.isControl) return records
     for (const { offset, key, value } of readRecords(batch)) {
       if (offset < startOffset || key === null) continue
       try {
@@ -93,10 +111,11 @@ function readBatch(
         report(offset, toEngineError(cause, 'malformed', 'a record of the offsets log cannot be read'))
       }
     }
+    return records
   } catch (cause) {
     report(header.baseOffset, toEngineError(cause, 'corruptLog', 'a batch of the offsets log cannot be read'))
+    return null
   }
-  return records
 }
 
 function apply(groups: Map<string, LoadedGroup>, record: OffsetsRecord): void {

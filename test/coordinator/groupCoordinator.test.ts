@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { OffsetFetchRequest } from '../../src/coordinator/messages.ts'
 import { encodeOffsetsRecord } from '../../src/coordinator/recordFormat.ts'
@@ -343,6 +344,16 @@ describe('requests', () => {
     expect([world.offset(), world.offset('kept')]).toEqual([-1, 2])
   })
 
+  test('a topic that was deleted just before a kill does not leave its offsets to the next of its name', async () => {
+    const world = await CoordinatorWorld.start()
+    await world.commit(1)
+    await world.commit(2, { topic: 'kept' })
+    await world.restart()
+    world.coordinator.forgetMissingTopics((topic) => topic === 'kept')
+    await settle()
+    expect([world.offset(), world.offset('kept')]).toEqual([-1, 2])
+  })
+
   test('offsets expire by themselves, and the group with them', async () => {
     const world = await CoordinatorWorld.start({ offsetsRetentionMs: 3_600_000 })
     await world.commit(1)
@@ -445,6 +456,35 @@ describe('the log', () => {
     await world.restart()
     expect([world.offset(), world.offset('t', 0, 'other')]).toEqual([-1, 2])
     expect(world.reports).toHaveLength(1)
+  })
+
+  test('whatever byte of the log is damaged, the coordinator starts, says so, and invents nothing', async () => {
+    const world = await CoordinatorWorld.start()
+    const memberId = await world.stable('members')
+    for (let offset = 1; offset <= 4; offset++) await world.commit(offset, { partition: offset })
+    const good = Buffer.from(world.log.file.bytes)
+    const flip = fc.record({ at: fc.nat(good.length - 1), to: fc.integer({ min: 1, max: 255 }) })
+    await fc.assert(
+      fc.asyncProperty(fc.array(flip, { minLength: 1, maxLength: 3 }), async (flips) => {
+        const bytes = Buffer.from(good)
+        for (const { at, to } of flips) bytes[at] = bytes[at]! ^ to
+        world.reports.length = 0
+        world.log.file.bytes = bytes
+        world.create()
+        await world.coordinator.start()
+        const isServed = codeOf(await world.now(world.commit(9, { topic: 'after' }))) === 0
+        for (let offset = 1; offset <= 4; offset++) {
+          const found = isServed ? world.offset('t', offset) : -1
+          expect([-1, offset]).toContain(found)
+          if (found === -1) expect(world.reports.length).toBeGreaterThan(0)
+        }
+        expect([0, 15, 25]).toContain(await world.heartbeat(memberId, 1, 'members'))
+        await world.coordinator.close()
+        world.log.file.bytes = Buffer.from(good)
+        world.logs = [new MemoryLog(world.disk, 'offsets-0')]
+      }),
+      { numRuns: 200 },
+    )
   })
 
   test('a log that cannot be read is not served (15); the others are', async () => {
