@@ -54,18 +54,16 @@ async function search(
   let firstOffset = -1
   let limit = 0
   let end = 0
-  let isFirst = true
   let tooLarge = false
+  // Base offsets lie outside the checksum: each must continue the batch before it.
+  let expectedOffset = from === 0 ? segment.baseOffset : -1
   await walkHeaders(segment.file, from, readableBytes, (header, at) => {
-    if (isFirst && from > 0 && header.baseOffset > offset) {
-      throw new CorruptionError({
-        file: segment.file.path,
-        position: at,
-        expected: `a batch at or before offset ${offset}`,
-        found: `offset ${header.baseOffset}`,
-      })
+    const isNext = expectedOffset < 0 ? header.baseOffset <= offset : header.baseOffset === expectedOffset
+    if (!isNext || header.lastOffset < header.baseOffset) {
+      const expected = expectedOffset < 0 ? `an offset up to ${offset}` : `offset ${expectedOffset}`
+      damaged(segment, at, expected, `offset ${header.baseOffset}`)
     }
-    isFirst = false
+    expectedOffset = header.lastOffset + 1
     if (endOffset !== null && header.baseOffset >= endOffset) return false
     if (position < 0) {
       if (header.lastOffset < offset) return true
@@ -86,5 +84,11 @@ async function search(
     end = at + header.sizeBytes
     return true
   })
-  return position < 0 || tooLarge ? null : { position, end, firstOffset }
+  if (tooLarge) return null
+  if (position < 0) damaged(segment, readableBytes, `a batch with offset ${offset}`, 'the end of the segment')
+  return { position, end, firstOffset }
+}
+
+function damaged(segment: Segment, position: number, expected: string, found: string): never {
+  throw new CorruptionError({ file: segment.file.path, position, expected, found })
 }

@@ -371,15 +371,16 @@ async function scanLog(
   let nextOffset = segments[first]!.baseOffset
   let torn: { index: number; damage: Damage } | null = null
   for (let index = first; index < segments.length; index++) {
-    const segment = segments[index]!
-    if (segment.baseOffset !== nextOffset) {
-      const damage = { position: 0, expected: `offset ${nextOffset}`, found: `offset ${segment.baseOffset}` }
+    const { baseOffset, file, createdMs, sizeBytes } = segments[index]!
+    if (baseOffset !== nextOffset) {
+      const damage = { position: 0, expected: `offset ${nextOffset}`, found: `offset ${baseOffset}` }
       torn = { index, damage }
       break
     }
-    const sizeBytes = segment.sizeBytes
-    segment.sizeBytes = 0
-    const range = { file: segment.file, position: 0, end: sizeBytes, offset: nextOffset }
+    // Made anew: an attempt to open the log without a scan may have read indexes into the old one.
+    const segment = new Segment(baseOffset, file, createdMs, 0, false)
+    segments[index] = segment
+    const range = { file, position: 0, end: sizeBytes, offset: nextOffset }
     const end = await verifyBatches(range, runtime.checksum, (header) => {
       segment.add(header.lastOffset, header.maxTimestampMs, header.sizeBytes, config.indexIntervalBytes)
       epochs.assign(header.partitionLeaderEpoch, header.baseOffset)

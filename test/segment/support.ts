@@ -1,4 +1,5 @@
 import { readdirSync } from 'node:fs'
+import { EngineError } from '../../src/model/errors.ts'
 import { silentLogger } from '../../src/model/logger.ts'
 import { randomUuid } from '../../src/model/uuid.ts'
 import type { Clock, Timer } from '../../src/runtime/clock.ts'
@@ -124,6 +125,10 @@ export async function readAll(log: Log, offset: number = log.logStartOffset): Pr
         runtime.checksum,
         'broker',
       )
+      // What a client cannot see: base offsets lie outside the checksum.
+      if (header.baseOffset > next || (at > 0 && header.baseOffset !== next)) {
+        throw new EngineError('corruptMessage', `offset ${header.baseOffset} in place of ${next}`)
+      }
       for (const record of readRecords(batch)) if (record.offset >= next) records.push(record)
       at += header.sizeBytes
       next = header.lastOffset + 1
