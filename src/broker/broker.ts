@@ -107,6 +107,7 @@ export class Broker {
     await partitions.load()
     controller.onChange((delta) => partitions.apply(delta))
     await coordinator.start()
+    coordinator.forgetMissingTopics((topic) => controller.image.topics.has(topic))
 
     const log = new RateLimitedLog(runtime.clock, logger)
     const node: AdvertisedNode & { port: number } = {
