@@ -8,7 +8,7 @@ import type { ClosedLog } from './closedLog.ts'
 import { leaderEpochFile, segmentFileName } from './fileNames.ts'
 import type { LeaderEpochs } from './leaderEpochs.ts'
 import type { LogConfig } from './logConfig.ts'
-import { findRange } from './logReader.ts'
+import { type BatchRange, findRange } from './logReader.ts'
 import { type RecoveredLog, recoverLog } from './logRecovery.ts'
 import { cutSegment, rebuildProducers, removeSnapshotsAbove } from './logTruncation.ts'
 import { PendingWrite } from './pendingWrite.ts'
@@ -788,12 +788,15 @@ export class Log {
     const readableBytes = this.#readableBytes(segment)
     // An end inside this segment has to be found among its batches.
     const endInside = end < Math.min(this.#endOffsetOf(index), this.#flushedOffset) ? end : null
-    const range = await findRange(
-      segment,
-      await this.#indexes(segment),
-      { offset, maxBytes, minOneBatch, readableBytes, endOffset: endInside },
-      () => this.#rebuild(segment),
-    )
+    const query = { offset, maxBytes, minOneBatch, readableBytes, endOffset: endInside }
+    let range: BatchRange | null
+    try {
+      range = await findRange(segment, await this.#indexes(segment), query, () => this.#rebuild(segment))
+    } catch (error) {
+      // Retention was faster.
+      if (offset < this.#logStartOffset) this.#outOfRange(offset)
+      throw error
+    }
     return range === null ? null : rangeOf(segment, range.position, range.end, range.firstOffset)
   }
 

@@ -1,0 +1,127 @@
+import { describe, expect, test } from 'vitest'
+import { decodeProducerSnapshot, encodeProducerSnapshot } from '../../src/segment/producerSnapshot.ts'
+import { ProducerState } from '../../src/segment/producerState.ts'
+import { BatchHeader } from '../../src/segment/recordBatch.ts'
+import { temporaryDirectory } from '../support/temporaryDirectory.ts'
+import { append, batchOf, filesIn, ManualClock, openLog, runtime, testConfig } from './support.ts'
+
+const { checksum } = runtime
+const last = 2 ** 31 - 1
+
+function header(baseSequence: number, count: number, producerEpoch = 0): BatchHeader {
+  const values = Array.from({ length: count }, () => 'x')
+  return new BatchHeader(batchOf(values, { producerId: 9, producerEpoch, baseSequence }), 0)
+}
+
+/** A state after batches of [sequence, count, epoch], at offsets that count up from 100. */
+function stateAfter(...batches: readonly (readonly [number, number, number?])[]): ProducerState {
+  const state = new ProducerState()
+  let offset = 100
+  for (const [sequence, count, epoch] of batches) {
+    state.append(header(sequence, count, epoch), offset, 5)
+    offset += count
+  }
+  return state
+}
+
+function outcome(state: ProducerState, batch: BatchHeader): string | number {
+  try {
+    return state.check(batch)?.baseOffset ?? 'next'
+  } catch (error) {
+    return (error as { code: string }).code
+  }
+}
+
+describe('the sequence of an idempotent producer (KIP-98)', () => {
+  test.each<[string, ProducerState, BatchHeader, string | number]>([
+    ['any sequence, when nothing is known', stateAfter(), header(77, 2), 'next'],
+    ['last + 1', stateAfter([0, 3]), header(3, 1), 'next'],
+    ['a gap', stateAfter([0, 3]), header(4, 1), 'outOfOrderSequenceNumber'],
+    ['the latest batch again', stateAfter([0, 3]), header(0, 3), 100],
+    ['the fifth last batch again', stateAfter([0, 1], [1, 1], [2, 1], [3, 1], [4, 1]), header(0, 1), 100],
+    [
+      'the sixth last batch again',
+      stateAfter([0, 1], [1, 1], [2, 1], [3, 1], [4, 1], [5, 1]),
+      header(0, 1),
+      'outOfOrderSequenceNumber',
+    ],
+    ['a part of an earlier batch', stateAfter([0, 3]), header(0, 2), 'outOfOrderSequenceNumber'],
+    ['wrapping to 0', stateAfter([last, 1]), header(0, 1), 'next'],
+    ['a batch across the wrap', stateAfter([last - 1, 4]), header(2, 1), 'next'],
+    ['a batch across the wrap again', stateAfter([last - 1, 4]), header(last - 1, 4), 100],
+    ['1 after the wrap', stateAfter([last, 1]), header(1, 1), 'outOfOrderSequenceNumber'],
+    ['an older epoch', stateAfter([0, 1, 3]), header(1, 1, 2), 'invalidProducerEpoch'],
+    ['a newer epoch from 0', stateAfter([0, 1, 3]), header(0, 1, 4), 'next'],
+    ['a newer epoch from elsewhere', stateAfter([0, 1, 3]), header(1, 1, 4), 'outOfOrderSequenceNumber'],
+    ['what a former epoch wrote', stateAfter([0, 1, 3], [0, 1, 4]), header(0, 1, 4), 101],
+  ])('%s', (_, state, batch, expected) => {
+    expect(outcome(state, batch)).toBe(expected)
+  })
+})
+
+describe('a snapshot of producers', () => {
+  test('keeps the last batch of each, also across the wrap', () => {
+    const state = stateAfter([last - 1, 4])
+    const entries = decodeProducerSnapshot(encodeProducerSnapshot(state.entries(), checksum), checksum)
+    expect(entries).toEqual(state.entries())
+  })
+
+  test('with any bit flipped is not believed', () => {
+    const bytes = encodeProducerSnapshot(stateAfter([0, 1]).entries(), checksum)
+    for (let bit = 0; bit < bytes.length * 8; bit++) {
+      const copy = Uint8Array.from(bytes)
+      copy[bit >> 3]! ^= 1 << (bit & 7)
+      expect(decodeProducerSnapshot(copy, checksum)).toBe(null)
+    }
+  })
+})
+
+const idempotent = (baseSequence: number) => ({ producerId: 9, producerEpoch: 0, baseSequence })
+
+test('a duplicate is answered with the first offset after a restart of either kind, and after a roll', async () => {
+  const directory = temporaryDirectory()
+  const config = { ...testConfig, segmentBytes: 150 }
+  let log = await openLog(directory, { config })
+  for (let sequence = 0; sequence < 6; sequence++)
+    await append(log, batchOf(['x'.repeat(50)], idempotent(sequence)))
+  await expect.poll(() => filesIn(directory, '.snapshot').length).toBeGreaterThan(2)
+  await log.close({ clean: false })
+  log = await openLog(directory, { config, recoveryPoint: log.recoveryPoint })
+  expect(await append(log, batchOf(['x'.repeat(50)], idempotent(5)))).toMatchObject({
+    duplicate: true,
+    baseOffset: 5,
+  })
+  await log.close({ clean: true })
+  const { recoveryPoint, closedState } = log
+  for (const noted of [closedState, null]) {
+    log = await openLog(directory, { config, recoveryPoint, cleanShutdown: true, closedState: noted })
+    expect(await append(log, batchOf(['x'.repeat(50)], idempotent(5)))).toMatchObject({
+      duplicate: true,
+      baseOffset: 5,
+    })
+    await expect(append(log, batchOf(['x'], idempotent(9)))).rejects.toMatchObject({
+      code: 'outOfOrderSequenceNumber',
+    })
+    await log.close({ clean: true })
+  }
+  for (const name of filesIn(directory, '.snapshot')) await runtime.disk.remove(`${directory}/${name}`)
+  log = await openLog(directory, { config, recoveryPoint })
+  expect(await append(log, batchOf(['x'.repeat(50)], idempotent(3)))).toMatchObject({
+    duplicate: true,
+    baseOffset: 3,
+  })
+  await log.close({ clean: false })
+})
+
+test('a producer that has been silent for producer.id.expiration.ms may begin anywhere', async () => {
+  const clock = new ManualClock()
+  const log = await openLog(temporaryDirectory(), { producerIdExpirationMs: 1000 }, { ...runtime, clock })
+  await append(log, batchOf(['x'], { ...idempotent(0), timestampMs: clock.nowMs }))
+  await expect(append(log, batchOf(['x'], idempotent(7)))).rejects.toMatchObject({
+    code: 'outOfOrderSequenceNumber',
+  })
+  clock.advance(1000)
+  await log.applyRetention()
+  expect(await append(log, batchOf(['x'], idempotent(7)))).toMatchObject({ duplicate: false, baseOffset: 1 })
+  await log.close({ clean: false })
+})
