@@ -17,6 +17,7 @@ export interface JoinProtocol {
   readonly metadata: Uint8Array
 }
 
+/** Enters a group, or its next generation. */
 export interface JoinGroupRequest {
   readonly groupId: string
   readonly sessionTimeoutMs: number
@@ -29,12 +30,14 @@ export interface JoinGroupRequest {
   readonly reason: string | null
 }
 
+/** A member as the leader is told of it. */
 export interface JoinGroupResponseMember {
   readonly memberId: string
   readonly groupInstanceId: string | null
   readonly metadata: Uint8Array
 }
 
+/** The generation and protocol that were chosen; the leader alone gets the members. */
 export interface JoinGroupResponse {
   readonly throttleTimeMs: number
   readonly errorCode: number
@@ -47,6 +50,7 @@ export interface JoinGroupResponse {
   readonly members: readonly JoinGroupResponseMember[]
 }
 
+/** Asks for the own assignment; the leader brings those of all. */
 export interface SyncGroupRequest {
   readonly groupId: string
   readonly generationId: number
@@ -57,6 +61,7 @@ export interface SyncGroupRequest {
   readonly assignments: readonly { readonly memberId: string; readonly assignment: Uint8Array }[]
 }
 
+/** The assignment of the member that asked. */
 export interface SyncGroupResponse {
   readonly throttleTimeMs: number
   readonly errorCode: number
@@ -65,6 +70,7 @@ export interface SyncGroupResponse {
   readonly assignment: Uint8Array
 }
 
+/** Keeps a session alive. */
 export interface HeartbeatRequest {
   readonly groupId: string
   readonly generationId: number
@@ -72,6 +78,7 @@ export interface HeartbeatRequest {
   readonly groupInstanceId: string | null
 }
 
+/** Whether the member and its generation are still good. */
 export interface HeartbeatResponse {
   readonly throttleTimeMs: number
   readonly errorCode: number
@@ -84,11 +91,13 @@ export interface LeavingMember {
   readonly reason: string | null
 }
 
+/** Takes members out of a group. */
 export interface LeaveGroupRequest {
   readonly groupId: string
   readonly members: readonly LeavingMember[]
 }
 
+/** Whether each member has left. */
 export interface LeaveGroupResponse {
   readonly throttleTimeMs: number
   readonly errorCode: number
@@ -99,6 +108,7 @@ export interface LeaveGroupResponse {
   }[]
 }
 
+/** Stores how far a group has read. */
 export interface OffsetCommitRequest {
   readonly groupId: string
   readonly generationIdOrMemberEpoch: number
@@ -117,6 +127,7 @@ export interface OffsetCommitRequest {
   }[]
 }
 
+/** Whether each offset was stored. */
 export interface OffsetCommitResponse {
   readonly throttleTimeMs: number
   readonly topics: readonly {
@@ -125,17 +136,20 @@ export interface OffsetCommitResponse {
   }[]
 }
 
+/** The offsets of one group that are asked for. */
 export interface OffsetFetchRequestGroup {
   readonly groupId: string
   /** Null: every topic that has an offset. */
   readonly topics: readonly { readonly name: string; readonly partitionIndexes: readonly number[] }[] | null
 }
 
+/** Asks how far groups have read. */
 export interface OffsetFetchRequest {
   readonly groups: readonly OffsetFetchRequestGroup[]
   readonly requireStable: boolean
 }
 
+/** How far one group has read; -1 where nothing was committed. */
 export interface OffsetFetchResponseGroup {
   readonly groupId: string
   readonly topics: readonly {
@@ -151,16 +165,19 @@ export interface OffsetFetchResponseGroup {
   readonly errorCode: number
 }
 
+/** How far each group has read. */
 export interface OffsetFetchResponse {
   readonly throttleTimeMs: number
   readonly groups: readonly OffsetFetchResponseGroup[]
 }
 
+/** Asks for groups; an empty filter lets all of them through. */
 export interface ListGroupsRequest {
   readonly statesFilter: readonly string[]
   readonly typesFilter: readonly string[]
 }
 
+/** The groups that the filters let through. */
 export interface ListGroupsResponse {
   readonly throttleTimeMs: number
   readonly errorCode: number
@@ -172,10 +189,12 @@ export interface ListGroupsResponse {
   }[]
 }
 
+/** Asks for the state and members of groups. */
 export interface DescribeGroupsRequest {
   readonly groups: readonly string[]
 }
 
+/** State and members of one group. */
 export interface DescribedGroup {
   readonly errorCode: number
   readonly errorMessage: string | null
@@ -194,26 +213,31 @@ export interface DescribedGroup {
   readonly authorizedOperations: number
 }
 
+/** State and members of each group. */
 export interface DescribeGroupsResponse {
   readonly throttleTimeMs: number
   readonly groups: readonly DescribedGroup[]
 }
 
+/** Deletes groups without members. */
 export interface DeleteGroupsRequest {
   readonly groupsNames: readonly string[]
 }
 
+/** Whether one group was deleted. */
 export interface DeletableGroupResult {
   readonly groupId: string
   readonly errorCode: number
   readonly errorMessage: string | null
 }
 
+/** Whether each group was deleted. */
 export interface DeleteGroupsResponse {
   readonly throttleTimeMs: number
   readonly results: readonly DeletableGroupResult[]
 }
 
+/** Deletes committed offsets. */
 export interface OffsetDeleteRequest {
   readonly groupId: string
   readonly topics: readonly {
@@ -222,6 +246,7 @@ export interface OffsetDeleteRequest {
   }[]
 }
 
+/** Whether each offset may go; deleting what is not there is no error. */
 export interface OffsetDeleteResponse {
   readonly errorCode: number
   readonly throttleTimeMs: number
