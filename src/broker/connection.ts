@@ -1,7 +1,7 @@
 import { partBytes, type SendPart } from '../model/fileRange.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Connection, ConnectionHandler } from '../runtime/network.ts'
-import { Exchange, type ExchangeOwner } from './exchange.ts'
+import { Exchange, type ExchangeOwner, type FailureKind } from './exchange.ts'
 import { readFrameSize, whatIsIt } from './frames.ts'
 import type { RateLimitedLog } from './rateLimitedLog.ts'
 import type { PoolWaiter, RequestBytes, RequestPool } from './requestPool.ts'
@@ -178,9 +178,9 @@ export class ClientConnection implements ConnectionHandler, ExchangeOwner, PoolW
     if (this.#holds === 0) this.#unblock(Blocked.held)
   }
 
-  fail(reason: string): void {
+  fail(kind: FailureKind, reason: string): void {
     if (this.#state === 'closed') return
-    this.#services.log.warn(`fail:${reason.slice(0, 60)}`, `closed a connection: ${reason}`, this.#who())
+    this.#services.log.warn(kind, `closed a connection: ${reason}`, this.#who())
     this.destroy()
   }
 

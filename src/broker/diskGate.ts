@@ -3,6 +3,7 @@ import type { Disk } from '../runtime/disk.ts'
 
 /** Beyond the bytes of the batches: what the log may add of its own. */
 const slackBytes = 64 * 1024
+const lookAgainMs = 5
 
 interface GateWaiter {
   readonly lengthBytes: number
@@ -72,9 +73,18 @@ export class DiskGate {
 
   #serve(): void {
     this.#isWatching = false
+    let served = 0
     while (this.#waiting.length > 0 && this.#fits(this.#waiting[0]!.lengthBytes)) {
       this.#waiting.shift()!.settle(true)
+      served += 1
     }
-    if (this.#waiting.length > 0) this.#watch()
+    if (this.#waiting.length === 0) return
+    if (served > 0) {
+      this.#watch()
+      return
+    }
+    // The disk has room, but not enough for a request this large, and says nothing between half full and empty.
+    this.#isWatching = true
+    this.#clock.setTimer(lookAgainMs, () => this.#serve())
   }
 }

@@ -58,7 +58,7 @@ export class Dispatcher {
     try {
       header = decodeRequestHeader(exchange.requestBytes)
     } catch (error) {
-      exchange.fail(`its request header is malformed: ${messageOf(error)}`)
+      exchange.fail('malformed', `its request header is malformed: ${messageOf(error)}`)
       return
     }
     const found = this.#routes.get(header.apiKey)
@@ -72,6 +72,7 @@ export class Dispatcher {
       request = decodeRequestBody(found.api, header, exchange.requestBytes)
     } catch (error) {
       exchange.fail(
+        'malformed',
         `its request (API ${header.apiKey}, version ${version}) is malformed: ${messageOf(error)}`,
       )
       return
@@ -109,7 +110,10 @@ export class Dispatcher {
         this.#services,
         error instanceof EngineError ? new Error(error.message, { cause: error }) : error,
       )
-      exchange.fail(`the answer to it (API ${api.key}, version ${header.apiVersion}) cannot be encoded`)
+      exchange.fail(
+        'failed',
+        `the answer to it (API ${api.key}, version ${header.apiVersion}) cannot be encoded`,
+      )
       return
     }
     exchange.answer(parts)
@@ -122,7 +126,7 @@ export class Dispatcher {
     if (field && inRange(field.versions, header.apiVersion)) {
       this.#respond(exchange, api, header, { errorCode } as Answer<AnyApi>)
     } else {
-      exchange.fail(`a request of API ${api.key} failed: ${messageOf(error)}`)
+      exchange.fail('failed', `a request of API ${api.key} failed: ${messageOf(error)}`)
     }
   }
 
@@ -132,6 +136,7 @@ export class Dispatcher {
       exchange.answer(encodeResponse(apiVersions, 0, header.correlationId, unsupportedApiVersionsResponse))
     } else {
       exchange.fail(
+        'notImplemented',
         `it asked for API ${header.apiKey} in version ${header.apiVersion}, which is not implemented`,
       )
     }

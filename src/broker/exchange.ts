@@ -1,6 +1,9 @@
 import type { SendPart } from '../model/fileRange.ts'
 import type { RequestBytes } from './requestPool.ts'
 
+/** Why a request cannot be answered. */
+export type FailureKind = 'malformed' | 'notImplemented' | 'unacknowledged' | 'failed'
+
 /** What an exchange tells the connection that it belongs to. */
 export interface ExchangeOwner {
   /** For messages: who sent the request. */
@@ -10,8 +13,8 @@ export interface ExchangeOwner {
   /** No further request of the connection may be looked at before `proceeded`. */
   held(): void
   proceeded(): void
-  /** Gives the connection up; what was answered before is still sent. */
-  fail(reason: string): void
+  /** Gives the connection up. `kind` is one of a few, so that the log can leave out repetitions. */
+  fail(kind: FailureKind, reason: string): void
 }
 
 /**
@@ -94,9 +97,9 @@ export class Exchange {
   }
 
   /** Settles by giving the connection up, for requests that cannot be answered. */
-  fail(reason: string): void {
+  fail(kind: FailureKind, reason: string): void {
     if (this.isSettled) return
-    this.#owner.fail(reason)
+    this.#owner.fail(kind, reason)
     this.#settle()
   }
 

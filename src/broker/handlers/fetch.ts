@@ -1,3 +1,4 @@
+import { KafkaError } from '../../model/kafkaErrors.ts'
 import type { apiKeys } from '../../protocol/apiKeys.ts'
 import type { Infer } from '../../protocol/schema.ts'
 import type { Answer } from '../dispatch.ts'
@@ -9,7 +10,7 @@ type FetchApi = (typeof apiKeys)['fetch']
 type FetchRequest = Infer<FetchApi['request']>
 type FetchAnswer = Answer<FetchApi>
 
-const fetchSessionIdNotFound = 70
+const firstVersionWithError = 7
 
 /**
  * Fetch: where the batches lie, not the batches themselves. Waits for `minBytes` up to `maxWaitMs` without
@@ -23,9 +24,10 @@ export function handleFetch(
   const { exchange } = context
   // The request holds no bytes that are looked at later.
   exchange.releaseRequest()
-  if (request.sessionId !== 0) return { errorCode: fetchSessionIdNotFound }
+  if (request.sessionId !== 0) return { errorCode: KafkaError.fetchSessionIdNotFound.kafka }
   if (request.isolationLevel !== 0 && request.isolationLevel !== 1) {
-    exchange.fail(`there is no isolation level ${request.isolationLevel}`)
+    if (context.apiVersion >= firstVersionWithError) return { errorCode: KafkaError.invalidRequest.kafka }
+    exchange.fail('malformed', `there is no isolation level ${request.isolationLevel}`)
     return null
   }
   const fetch = new Fetch(services, context, request)

@@ -99,7 +99,7 @@ function finishUnacknowledged(
   for (const { partitionResponses } of response.responses) {
     const failed = partitionResponses.find(({ errorCode }) => errorCode !== 0)
     if (failed) {
-      context.exchange.fail(`a produce request with acks=0 failed: ${failed.errorMessage}`)
+      context.exchange.fail('unacknowledged', `a produce request with acks=0 failed: ${failed.errorMessage}`)
       break
     }
   }
