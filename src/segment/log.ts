@@ -253,7 +253,8 @@ export class Log {
     this.#recent.add(baseOffset, position)
     if (this.#epochs.assign(leaderEpoch, baseOffset)) this.#epochsChanged = true
     if (batch.producerId >= 0) {
-      pending.rememberProducer(batch.producerId, this.#producers.append(batch, baseOffset, maxTimestampMs))
+      const before = this.#producers.append(batch, baseOffset, maxTimestampMs, wallMs)
+      pending.rememberProducer(batch.producerId, before)
     }
     this.#logEndOffset = lastOffset + 1
     pending.endOffset = lastOffset + 1

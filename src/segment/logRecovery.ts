@@ -369,6 +369,7 @@ async function scanLog(
   // Epochs above the recovery point come from the batches themselves.
   epochs.truncateFromEnd(Math.max(recoveryPoint, 1))
   let nextOffset = segments[first]!.baseOffset
+  const wallMs = runtime.clock.wallMs()
   let torn: { index: number; damage: Damage } | null = null
   for (let index = first; index < segments.length; index++) {
     const { baseOffset, file, createdMs, sizeBytes } = segments[index]!
@@ -385,7 +386,7 @@ async function scanLog(
       segment.add(header.lastOffset, header.maxTimestampMs, header.sizeBytes, config.indexIntervalBytes)
       epochs.assign(header.partitionLeaderEpoch, header.baseOffset)
       if (header.producerId >= 0 && header.baseOffset >= producersFrom) {
-        producers.append(header, header.baseOffset, header.maxTimestampMs)
+        producers.append(header, header.baseOffset, header.maxTimestampMs, wallMs)
       }
     })
     nextOffset = end.nextOffset
@@ -417,7 +418,7 @@ async function scanLog(
   }
   if (torn !== null) await cutTail(runtime, input, segments, torn.index, torn.damage, nextOffset)
   await settle(runtime, input, listing, segments, first, nextOffset)
-  producers.expire(runtime.clock.wallMs(), input.producerIdExpirationMs)
+  producers.expire(wallMs, input.producerIdExpirationMs)
   logger.info('recovered a log', {
     directory,
     logEndOffset: nextOffset,

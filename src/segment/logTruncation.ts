@@ -45,6 +45,7 @@ export async function rebuildProducers(
   directory: string,
   segments: readonly Segment[],
 ): Promise<ProducerState> {
+  const wallMs = runtime.clock.wallMs()
   let from = 0
   let producers = new ProducerState()
   for (const offset of (await snapshotOffsets(runtime.disk, directory)).toReversed()) {
@@ -62,7 +63,7 @@ export async function rebuildProducers(
   for (const { file, sizeBytes } of segments.slice(first)) {
     await walkHeaders(file, 0, sizeBytes, (header) => {
       if (header.producerId >= 0 && header.baseOffset >= from) {
-        producers.append(header, header.baseOffset, header.maxTimestampMs)
+        producers.append(header, header.baseOffset, header.maxTimestampMs, wallMs)
       }
       return true
     })

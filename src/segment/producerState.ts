@@ -19,7 +19,7 @@ export interface ProducerEntry {
   readonly epoch: number
   /** Oldest first, at most five, all of `epoch`. */
   readonly batches: readonly ProducerBatch[]
-  /** Timestamp of the last batch or marker, for expiry. */
+  /** When the last batch or marker came, by the broker's clock (a producer's own times may lie years back). */
   readonly timestampMs: number
   /** Epoch of the transaction coordinator that wrote the last marker, -1 for none. */
   readonly coordinatorEpoch: number
@@ -78,8 +78,11 @@ export class ProducerState {
     return null
   }
 
-  /** Remembers an appended batch; returns what was known before, null for nothing. */
-  append(batch: BatchHeader, baseOffset: number, timestampMs: number): ProducerEntry | null {
+  /**
+   * Remembers an appended batch, whose records are as new as `timestampMs` and which came at `wallMs`; returns
+   * what was known before, null for nothing.
+   */
+  append(batch: BatchHeader, baseOffset: number, timestampMs: number, wallMs: number): ProducerEntry | null {
     const { producerId, producerEpoch } = batch
     const before = this.#entries.get(producerId) ?? null
     const same = before !== null && before.epoch === producerEpoch
@@ -94,7 +97,7 @@ export class ProducerState {
       producerId,
       epoch: producerEpoch,
       batches,
-      timestampMs,
+      timestampMs: wallMs,
       coordinatorEpoch: before?.coordinatorEpoch ?? -1,
       currentTxnFirstOffset: -1,
     })

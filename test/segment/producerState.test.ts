@@ -18,7 +18,7 @@ function stateAfter(...batches: readonly (readonly [number, number, number?])[])
   const state = new ProducerState()
   let offset = 100
   for (const [sequence, count, epoch] of batches) {
-    state.append(header(sequence, count, epoch), offset, 5)
+    state.append(header(sequence, count, epoch), offset, 5, 5)
     offset += count
   }
   return state
@@ -116,7 +116,7 @@ test('a duplicate is answered with the first offset after a restart of either ki
 test('a producer that has been silent for producer.id.expiration.ms may begin anywhere', async () => {
   const clock = new ManualClock()
   const log = await openLog(temporaryDirectory(), { producerIdExpirationMs: 1000 }, { ...runtime, clock })
-  await append(log, batchOf(['x'], { ...idempotent(0), timestampMs: clock.nowMs }))
+  await append(log, batchOf(['x'], idempotent(0)))
   await expect(append(log, batchOf(['x'], idempotent(7)))).rejects.toMatchObject({
     code: 'outOfOrderSequenceNumber',
   })
