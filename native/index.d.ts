@@ -15,8 +15,6 @@ export declare class Engine {
   registerFile(path: string): number
   /** Forgets a number. Its descriptor is closed when the last send that uses it has ended. */
   forgetFile(file: number): void
-  /** How many files are open. */
-  openFiles(): number
   /**
    * Queues a group. `writes` holds four numbers a write: file, position, number of parts, flags. The bytes
    * of `parts` are copied. Only the first `count` writes count. Throws when the files have been closed.

@@ -10,6 +10,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   writeFileSync,
 } from 'node:fs'
@@ -107,21 +108,18 @@ async function buildAddon() {
   say('building the native addon, about a minute the first time …')
   rmSync(stamp, { force: true })
   const napi = path('node_modules', '@napi-rs', 'cli', 'dist', 'cli.js')
-  const options = [
-    '--platform',
-    '--release',
-    '--no-js',
-    '--dts',
-    'index.d.ts',
-    '--output-dir',
-    path('native'),
-  ]
+  // Built aside and moved into place: a process that runs with the old addon keeps it whole.
+  const output = path('native', 'target', 'addon')
+  const shape = ['--platform', '--release', '--no-js', '--dts', '../../index.d.ts', '--output-dir', output]
   await run(
     process.execPath,
-    [napi, 'build', ...options, '--manifest-path', path('native', 'Cargo.toml'), '--', '--locked'],
+    [napi, 'build', ...shape, '--manifest-path', path('native', 'Cargo.toml'), '--', '--locked'],
     'cargo could not build the addon, its messages are above; with CORDWOOD_NATIVE=0 everything runs without it',
     { PATH: `${process.env.PATH}${delimiter}${cargo}` },
   )
+  for (const name of readdirSync(output)) {
+    if (name.endsWith('.node')) renameSync(join(output, name), path('native', name))
+  }
   writeStamp(stamp, wanted)
 }
 

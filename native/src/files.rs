@@ -112,11 +112,6 @@ impl FileTable {
         drop(removed);
     }
 
-    /// How many files are open.
-    pub fn open_count(&self) -> usize {
-        self.lock().entries.values().filter(|entry| entry.file.is_some()).count()
-    }
-
     /// The file if it is open already.
     pub fn peek(&self, id: FileId) -> Option<Arc<OpenFile>> {
         let mut inner = self.lock();
@@ -275,4 +270,59 @@ fn sync_directory(path: &Path) -> Result<(), Errno> {
     let fd = open_fd(path, libc::O_RDONLY | libc::O_DIRECTORY)?;
     // SAFETY: the descriptor is open as long as `fd` lives.
     if unsafe { libc::fsync(fd.as_raw_fd()) } == 0 { Ok(()) } else { Err(last_errno()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(limit: usize, files: usize) -> (FileTable, Vec<FileId>, PathBuf) {
+        let directory = std::env::temp_dir().join(format!("cordwood-files-{}-{limit}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        let table = FileTable::new(limit);
+        let name = |index| directory.join(format!("file-{index}")).to_string_lossy().into_owned();
+        let ids = (0..files).map(|index| table.register(name(index))).collect();
+        (table, ids, directory)
+    }
+
+    fn open_count(table: &FileTable) -> usize {
+        table.lock().entries.values().filter(|entry| entry.file.is_some()).count()
+    }
+
+    #[test]
+    fn keeps_no_more_idle_files_open_than_allowed_and_syncs_before_it_closes() {
+        let (table, ids, directory) = table(10, 40);
+        for id in &ids {
+            let file = table.open(*id, true).unwrap();
+            file.mark_dirty();
+        }
+        assert!(open_count(&table) <= 10);
+        assert!(ids.iter().any(|id| table.peek(*id).is_none()));
+        std::fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[test]
+    fn never_closes_a_file_in_use() {
+        let (table, ids, directory) = table(9, 40);
+        let held: Vec<_> = ids.iter().map(|id| table.open(*id, true).unwrap()).collect();
+        assert_eq!(open_count(&table), 40);
+        drop(held);
+        let extra = table.register(directory.join("extra").to_string_lossy().into_owned());
+        table.open(extra, true).unwrap();
+        assert!(open_count(&table) <= 9);
+        std::fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[test]
+    fn remembers_a_failed_sync_until_the_file_is_forgotten() {
+        let (table, ids, directory) = table(8, 1);
+        table.open(ids[0], true).unwrap();
+        table.set_sync_failure(ids[0], libc::EIO);
+        table.set_sync_failure(ids[0], libc::ENOSPC);
+        assert_eq!(table.sync_failure(ids[0]), Some(libc::EIO));
+        table.forget(ids[0]);
+        assert_eq!(table.sync_failure(ids[0]), None);
+        assert_eq!(table.open(ids[0], true).err(), Some(libc::EBADF));
+        std::fs::remove_dir_all(directory).unwrap();
+    }
 }

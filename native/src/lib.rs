@@ -78,12 +78,6 @@ impl Engine {
         self.files.forget(file);
     }
 
-    /// How many files are open.
-    #[napi]
-    pub fn open_files(&self) -> u32 {
-        self.files.open_count() as u32
-    }
-
     /// Queues a group. `writes` holds four numbers a write: file, position, number of parts, flags. The bytes
     /// of `parts` are copied. Only the first `count` writes count. Throws when the files have been closed.
     #[napi]

@@ -445,3 +445,54 @@ fn truncate(file: &OpenFile, size: u64) -> Result<(), Errno> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn group(writes: &[(FileId, u64, usize)]) -> Operation {
+        let total = writes.iter().map(|(_, _, length)| length).sum();
+        let mut start = 0;
+        let writes = writes.iter().map(|&(file, position, length)| {
+            start += length;
+            let create = true;
+            Write { file, position, start: start - length, length, create, sync: false, sync_name: false }
+        });
+        let writes = writes.collect();
+        Operation::Group(Group { ticket: 0.0, bytes: vec![7; total], writes })
+    }
+
+    fn shape(operations: &[Operation]) -> Vec<String> {
+        let shown = |step: Step| match step {
+            Step::Write(run) => {
+                format!("{}@{}+{} in {}", run.file, run.position, run.length, run.slices.len())
+            }
+            Step::Truncate { file, size, .. } => format!("{file} to {size}"),
+            Step::Forgive { file } => format!("forgive {file}"),
+        };
+        plan(operations).into_iter().map(shown).collect()
+    }
+
+    #[test]
+    fn joins_writes_that_continue_each_other_also_across_groups_and_other_files() {
+        let operations =
+            [group(&[(1, 0, 10), (2, 0, 5)]), group(&[(1, 10, 4)]), group(&[(2, 5, 1), (1, 14, 1)])];
+        assert_eq!(shape(&operations), ["1@0+15 in 3", "2@0+6 in 2"]);
+    }
+
+    #[test]
+    fn joins_nothing_across_a_gap_an_overlap_or_a_truncation() {
+        let truncate = Operation::Truncate { ticket: 0.0, file: 1, size: 4 };
+        let operations = [group(&[(1, 0, 10), (1, 11, 1), (1, 11, 2)]), truncate, group(&[(1, 13, 1)])];
+        assert_eq!(
+            shape(&operations),
+            ["1@0+10 in 1", "1@11+1 in 1", "1@11+2 in 1", "1 to 4", "1@13+1 in 1"]
+        );
+    }
+
+    #[test]
+    fn takes_a_write_of_nothing_along() {
+        assert_eq!(shape(&[group(&[(1, 0, 3), (1, 50, 0), (1, 3, 2)])]), ["1@0+5 in 2"]);
+        assert_eq!(shape(&[group(&[(1, 9, 0), (1, 3, 2)])]), ["1@3+2 in 1"]);
+    }
+}

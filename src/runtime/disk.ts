@@ -14,7 +14,10 @@ export interface Disk {
    * returns, so the caller may reuse them at once. Syncs are shared: one fdatasync of a file serves all groups
    * that wrote to it before the sync began. A missing file is created. Not atomic: after a rejection any part
    * of the group may have been written; a rejected sync is never retried.
-   * Throws `queueFull`, with nothing queued, when `queuedBytes` would pass `maxQueuedBytes` (a group is always
+   * Writes to a file that were queued behind a failed one fail with it, so that nothing is acknowledged beyond a
+   * hole; what is submitted after the rejection was delivered is carried out again. Once a sync of a file has
+   * failed all later ones fail, until the file is closed.
+   * Rejects with `queueFull`, with nothing queued, when `queuedBytes` would pass `maxQueuedBytes` (a group is always
    * taken when nothing else is queued).
    */
   submit(group: readonly DiskWrite[]): Promise<void>

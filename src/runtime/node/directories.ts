@@ -5,7 +5,10 @@ import type { DirectoryEntry, FileStat } from '../disk.ts'
 import { syncDirectory } from './fileWriter.ts'
 import { diskError, systemCode } from './systemErrors.ts'
 
-/** The operations of `Disk` on names rather than bytes, for every implementation over Node. They keep no state. */
+/** Replacements that are under way, by path. */
+const replacements = new Map<string, Promise<void>>()
+
+/** The operations of `Disk` on names rather than bytes, for every implementation over Node. */
 export const directories = {
   async makeDirectory(path: string): Promise<void> {
     try {
@@ -76,21 +79,19 @@ export const directories = {
     }
   },
 
-  async replaceFile(path: string, bytes: Uint8Array): Promise<void> {
-    const temporary = `${path}.tmp`
-    try {
-      const file = await open(temporary, 'w', 0o644)
-      try {
-        await file.writeFile(bytes)
-        await file.sync()
-      } finally {
-        await file.close()
-      }
-      await rename(temporary, path)
-      await syncDirectory(dirname(path))
-    } catch (cause) {
-      throw diskError(cause, `cannot replace ${path}`)
+  replaceFile(path: string, bytes: Uint8Array): Promise<void> {
+    // One after the other: all replacements of a file go through the same temporary file.
+    const before = replacements.get(path) ?? Promise.resolve()
+    const replaced = before.then(
+      () => replaceFile(path, bytes),
+      () => replaceFile(path, bytes),
+    )
+    replacements.set(path, replaced)
+    const forget = (): void => {
+      if (replacements.get(path) === replaced) replacements.delete(path)
     }
+    replaced.then(forget, forget)
+    return replaced
   },
 
   async space(path: string): Promise<{ readonly freeBytes: number; readonly totalBytes: number }> {
@@ -106,4 +107,22 @@ export const directories = {
 function kindOf(found: { isFile(): boolean; isDirectory(): boolean }): DirectoryEntry['kind'] {
   if (found.isFile()) return 'file'
   return found.isDirectory() ? 'directory' : 'other'
+}
+
+async function replaceFile(path: string, bytes: Uint8Array): Promise<void> {
+  const temporary = `${path}.tmp`
+  try {
+    const file = await open(temporary, 'w', 0o644)
+    try {
+      await file.writeFile(bytes)
+      await file.sync()
+    } finally {
+      await file.close()
+    }
+    await rename(temporary, path)
+    await syncDirectory(dirname(path))
+  } catch (cause) {
+    await rm(temporary, { force: true }).catch(() => {})
+    throw diskError(cause, `cannot replace ${path}`)
+  }
 }

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { link, open, readdir, readFile, unlink, writeFile } from 'node:fs/promises'
 import { connect, createServer, type Server } from 'node:net'
 import { basename, dirname, join } from 'node:path'
@@ -42,7 +43,7 @@ export async function lockDirectory(path: string, owner: string): Promise<DiskLo
 }
 
 async function takeLock(directory: string, base: string, name: string, owner: string): Promise<DiskLock> {
-  const ownName = `${name}.${process.pid}-${Math.random().toString(36).slice(2, 10)}.new`
+  const ownName = `${name}.${process.pid}-${randomBytes(4).toString('hex')}.new`
   const server = await listenOn(join(base, ownName))
   try {
     for (;;) {

@@ -28,7 +28,6 @@ export class NodeDisk implements Disk {
   readonly stat = directories.stat
   readonly syncDirectory = directories.syncDirectory
   readonly readFile = directories.readFile
-  readonly replaceFile = directories.replaceFile
   readonly space = directories.space
 
   constructor(options: NodeDiskOptions = {}) {
@@ -89,6 +88,12 @@ export class NodeDisk implements Disk {
   async remove(path: string): Promise<void> {
     await this.#forget(path)
     await directories.remove(path)
+  }
+
+  async replaceFile(path: string, bytes: Uint8Array): Promise<void> {
+    // The caller may change the bytes as soon as this has returned its promise.
+    await directories.replaceFile(path, Uint8Array.from(bytes))
+    await this.#forget(path)
   }
 
   lock(path: string, owner: string): Promise<DiskLock> {
