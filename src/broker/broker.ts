@@ -141,12 +141,18 @@ export class Broker {
       dispatch: (exchange) => dispatcher.dispatch(exchange),
     })
     let ready = (): void => {}
-    const address = await server.listen(config.listen, new Promise<void>((resolve) => (ready = resolve)))
-    if (node.port === 0) node.port = address.port
+    const isReady = new Promise<void>((resolve) => {
+      ready = resolve
+    })
+    let address: Address
     try {
+      address = await server.listen(config.listen, isReady)
+      if (node.port === 0) node.port = address.port
       await controller.registerBroker([endpoint(node)])
     } catch (error) {
       await server.close(0)
+      ready()
+      await coordinator.close()
       throw error
     }
     const background = new Background(clock, logger)
@@ -174,8 +180,8 @@ export class Broker {
   /** Accepts no more, answers what is in flight (for up to 5 s), then closes every log cleanly. */
   async close(): Promise<void> {
     await this.#background.close()
-    await this.#server.close(closeGraceMs)
-    await this.#services.coordinator.close()
+    // Members that wait in a rebalance are sent away by the coordinator, and so answered.
+    await Promise.all([this.#server.close(closeGraceMs), this.#services.coordinator.close()])
     await this.#services.controller.close()
     await this.#services.directory.close()
   }

@@ -38,13 +38,24 @@ export class Partitions {
 
   /** Brings the directory in line with the image, at the start. */
   async load(): Promise<void> {
-    const { image } = this.#options
+    const { image, directory, logger } = this.#options
     this.#reportStrays()
     const work: (() => Promise<void>)[] = []
+    const created: string[] = []
     for (const topic of image.topics.values()) {
-      for (const { partition } of topic.partitions) work.push(() => this.#open(topic, partition))
+      for (const { partition } of topic.partitions) {
+        const name = `${topic.name}-${partition}`
+        if (!directory.logs.has(name)) created.push(name)
+        work.push(() => this.#open(topic, partition))
+      }
     }
     await inParallel(work)
+    if (created.length === 0) return
+    // Either the broker died between deciding and doing, or somebody has removed directories.
+    logger.warn('partitions had no log; they begin empty', {
+      count: created.length,
+      logs: created.slice(0, 10).join(' '),
+    })
   }
 
   /** Follows one change of the image. */
