@@ -39,7 +39,9 @@ export function upperSnake(code: string): string {
 export function failureLine(error: unknown): string {
   const message = error instanceof Error ? error.message : String(error)
   const line = message.replace(/\s*\n\s*/g, ' ').trim()
-  if (!(error instanceof EngineError) || !Object.hasOwn(KafkaError, error.code)) return line
+  // `networkException` is never a broker's answer: nobody answered.
+  if (!(error instanceof EngineError) || error.code === 'networkException') return line
+  if (!Object.hasOwn(KafkaError, error.code)) return line
   const code = upperSnake(error.code)
   return line.includes(code) ? line : `${code}: ${line}`
 }

@@ -75,8 +75,7 @@ export function defineServe(command: Command, terminal: Terminal): void {
 }
 
 async function serve(options: ServeOptions, terminal: Terminal): Promise<void> {
-  const stop = terminal.interruptible()
-  const config = brokerConfig(settings(options), { hostName: hostname() })
+  const config = checkedConfig(options)
   const logger = stderrLogger(options.logLevel, options.logFormat)
   const runtime = createRuntime({
     onFallback: (why) => logger.warn('running without the native addon', { why }),
@@ -99,11 +98,22 @@ async function serve(options: ServeOptions, terminal: Terminal): Promise<void> {
       `Try it:  echo hello | kcat -P -b ${address} -t greetings  &&  kcat -C -e -b ${address} -t greetings\n`,
     )
   }
+  const stop = terminal.interruptible() // Until here a signal ends the process: recovery survives that.
   await aborted(stop)
   logger.info('stopping', { signal: String(stop.reason) })
   await broker.close()
   await runtime.disk.close()
   logger.info('stopped')
+}
+
+/** The settings, checked; what is wrong with them is wrong with the command line. */
+function checkedConfig(options: ServeOptions): BrokerConfig {
+  try {
+    return brokerConfig(settings(options), { hostName: hostname() })
+  } catch (error) {
+    if (!(error instanceof EngineError)) throw error
+    throw new UsageError(`${error.message}; see --set and --config in "cordwood serve --help"`)
+  }
 }
 
 function aborted(signal: AbortSignal): Promise<void> {
@@ -134,18 +144,19 @@ function readConfig(file: string): string {
   }
 }
 
-/** `error` with what to do about it, where the engine cannot know. */
+/** `error` with what to do about it, where the engine cannot know the flags. */
 function withAdvice(error: unknown, { listen, directory }: BrokerConfig): unknown {
   if (!(error instanceof EngineError)) return error
   const advice: Partial<Record<EngineError['code'], string>> = {
-    addressInUse: `another process listens on ${formatAddress(listen)}; stop it or choose another port with --listen`,
-    permissionDenied: `this user may not use ${directory} or ${formatAddress(listen)}; see --directory and --listen`,
-    directoryLocked: 'stop that process or choose another --directory',
-    directoryForeign: 'choose another --directory, or the settings that belong to this one',
+    addressInUse: 'stop it, or choose another port with --listen',
+    networkException: `choose an address of this machine with --listen (this is ${formatAddress(listen)})`,
+    permissionDenied: 'this user may not; see --directory and --listen',
+    directoryLocked: 'stop that process, or choose another --directory',
+    diskFailed: `check ${directory}, or choose another --directory`,
     diskFull: `make room on the disk of ${directory}`,
   }
   const text = advice[error.code]
   return text === undefined
     ? error
-    : new EngineError(error.code, `${error.message}: ${text}`, { cause: error })
+    : new EngineError(error.code, `${error.message}; ${text}`, { cause: error })
 }

@@ -1,0 +1,66 @@
+import { runProgram } from '../../src/cli/program.ts'
+import type { Terminal } from '../../src/cli/terminal.ts'
+
+/** What a command did. */
+export interface Outcome {
+  readonly exitCode: number
+  readonly stdout: string
+  readonly stderr: string
+  readonly stdoutBytes: Buffer
+}
+
+/** A command that runs in this process with a terminal of its own. */
+export interface RunningCommand {
+  readonly done: Promise<Outcome>
+  /** What has been written to standard output so far. */
+  stdout(): string
+  /** As Ctrl-C does. */
+  interrupt(): void
+  /** Resolves once standard output holds `text`. */
+  printed(text: string): Promise<void>
+}
+
+/** Starts `cordwood ...args` with `input` on standard input. */
+export function start(args: readonly string[], input: string | Uint8Array = ''): RunningCommand {
+  const out: Buffer[] = []
+  let err = ''
+  const interrupted = new AbortController()
+  let waiting: (() => void)[] = []
+  const terminal: Terminal = {
+    input: (async function* () {
+      if (input.length > 0) yield Buffer.from(input)
+    })(),
+    inputIsTerminal: false,
+    outputIsTerminal: false,
+    errorIsTerminal: false,
+    write: async (bytes) => {
+      out.push(Buffer.from(bytes as Uint8Array))
+      for (const wake of waiting.splice(0)) wake()
+    },
+    note: (line) => {
+      err += `${line}\n`
+    },
+    progress: () => {},
+    interruptible: () => interrupted.signal,
+  }
+  const stdout = (): string => Buffer.concat(out).toString()
+  return {
+    done: runProgram(args, terminal).then((exitCode) => ({
+      exitCode,
+      stdout: stdout(),
+      stderr: err,
+      stdoutBytes: Buffer.concat(out),
+    })),
+    stdout,
+    interrupt: () => interrupted.abort('SIGINT'),
+    printed: async (text) => {
+      while (!stdout().includes(text)) await new Promise<void>((wake) => waiting.push(wake))
+      waiting = []
+    },
+  }
+}
+
+/** Runs `cordwood ...args` to its end. */
+export function run(args: readonly string[], input: string | Uint8Array = ''): Promise<Outcome> {
+  return start(args, input).done
+}
