@@ -1,0 +1,57 @@
+// npm run bench                          every bench/*.bench.ts, compiled, one after the other
+// npm run bench -- codec                 those whose name holds the word
+// npm run bench -- --vs-kafka [options]  side by side with real Kafka; see bench/vs/options.mjs
+import { spawnSync } from 'node:child_process'
+import { mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+const args = process.argv.slice(2)
+
+if (args.includes('--vs-kafka') || args.includes('--help')) {
+  const { runVsKafka } = await import('./vs/vsKafka.mjs')
+  process.exitCode = await runVsKafka(args.filter((arg) => arg !== '--vs-kafka'))
+} else {
+  process.exitCode = runMicro(args)
+}
+
+/**
+ * Runs the micro-benchmarks. They are compiled next to a copy of the sources, since Node 20 does not run
+ * TypeScript and a test runner's import wrappers would cost more than what is measured.
+ */
+function runMicro(words) {
+  const out = join(root, '.stamps/bench')
+  mkdirSync(out, { recursive: true })
+  try {
+    symlinkSync(join(root, 'native'), join(out, 'native'))
+  } catch {} // It is there.
+  writeFileSync(join(out, 'package.json'), '{ "type": "module" }\n')
+  const config = join(root, 'bench/tsconfig.json')
+  const compiled = spawnSync(
+    process.execPath,
+    [join(root, 'node_modules/typescript/bin/tsc'), '-p', config],
+    {
+      stdio: 'inherit',
+    },
+  )
+  if (compiled.status !== 0) return 1
+  const files = readdirSync(join(root, 'bench'))
+    .filter((name) => name.endsWith('.bench.ts') && words.every((word) => name.includes(word)))
+    .sort()
+  if (files.length === 0) {
+    console.error(`bench: no bench/*.bench.ts matches ${words.join(' ')}`)
+    return 1
+  }
+  let failed = 0
+  for (const name of files) {
+    console.log(`\n# ${name}\n`)
+    const script = join(out, 'bench', name.replace(/\.ts$/, '.js'))
+    const flags = ['--expose-gc', '--enable-source-maps']
+    const { status } = spawnSync(process.execPath, [...flags, script], {
+      stdio: ['ignore', 'inherit', 'inherit'],
+    })
+    if (status !== 0) failed++
+  }
+  return failed === 0 ? 0 : 1
+}
