@@ -42,13 +42,15 @@ function load(): LoadedAddon {
   if (process.platform !== 'linux') return { addon: null, why: `there is no addon for ${process.platform}` }
   const require = createRequire(import.meta.url)
   let why = ''
-  for (const libc of ['gnu', 'musl']) {
-    const file = `../../native/cordwood.linux-${process.arch}-${libc}.node`
-    try {
-      return { addon: require(file) as Addon, why: null }
-    } catch (error) {
-      const { code, message } = error as NodeJS.ErrnoException
-      if (code !== 'MODULE_NOT_FOUND') why = message
+  // Two levels up from the sources, one or two from the bundle that is shipped.
+  for (const folder of ['../../native', '../native']) {
+    for (const libc of ['gnu', 'musl']) {
+      try {
+        return { addon: require(`${folder}/cordwood.linux-${process.arch}-${libc}.node`) as Addon, why: null }
+      } catch (error) {
+        const { code, message } = error as NodeJS.ErrnoException
+        if (code !== 'MODULE_NOT_FOUND') why = message
+      }
     }
   }
   return { addon: null, why: why || 'the addon has not been built: install Rust and run "npm run build"' }
