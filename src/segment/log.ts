@@ -1,87 +1,37 @@
-import { assert } from '../model/assert.ts'
-import { type CorruptionError, EngineError, toEngineError } from '../model/errors.ts'
-import type { FileRange } from '../model/fileRange.ts'
+import { EngineError, toEngineError } from '../model/errors.ts'
 import type { Logger } from '../model/logger.ts'
 import type { Uuid } from '../model/uuid.ts'
 import type { Runtime } from '../runtime/runtime.ts'
+import { checkSize, checkTimestamps } from './appendChecks.ts'
 import type { ClosedLog } from './closedLog.ts'
-import { leaderEpochFile, segmentFileName } from './fileNames.ts'
+import { leaderEpochFile } from './fileNames.ts'
+import { FlushTracker } from './flushTracker.ts'
 import type { LeaderEpochs } from './leaderEpochs.ts'
 import type { LogConfig } from './logConfig.ts'
+import type { RecoveredLog } from './logFiles.ts'
 import { type BatchRange, findRange } from './logReader.ts'
-import { type RecoveredLog, recoverLog } from './logRecovery.ts'
+import { recoverLog } from './logRecovery.ts'
 import { cutSegment, rebuildProducers, removeSnapshotsAbove } from './logTruncation.ts'
-import { PendingWrite } from './pendingWrite.ts'
+import type { AppendResult, LogOptions, ReadResult } from './logTypes.ts'
+import type { PendingWrite } from './pendingWrite.ts'
 import type { ProducerState } from './producerState.ts'
 import { RecentBatches } from './recentBatches.ts'
 import { type BatchHeader, setBaseOffset, setLogAppendTime, setPartitionLeaderEpoch } from './recordBatch.ts'
 import { expiredSegments } from './retention.ts'
 import { Sealer } from './sealer.ts'
-import { Segment } from './segment.ts'
+import type { Segment } from './segment.ts'
+import { IndexCache, writeIndexes, writeWholeFile } from './segmentIndexes.ts'
+import { SegmentList } from './segmentList.ts'
 import {
-  buildIndexes,
-  completeIndexes,
-  IndexCache,
-  loadIndexes,
-  reportRebuilt,
-  type SegmentIndexes,
-  writeIndexes,
-  writeWholeFile,
-} from './segmentIndexes.ts'
-import { latestTimestamp, offsetForTimestamp, type TimestampOffset } from './timestampLookup.ts'
+  latestTimestamp,
+  offsetForTimestamp,
+  type TimestampOffset,
+  type TimestampView,
+} from './timestampLookup.ts'
 import type { WriteGroup } from './writeGroup.ts'
 
 export type { LogConfig } from './logConfig.ts'
-
-/** What `Log.open` needs to know. */
-export interface LogOptions {
-  /** The partition's directory; it exists. */
-  readonly directory: string
-  readonly topicId: Uuid
-  readonly config: LogConfig
-  readonly logger: Logger
-  /** Exclusive end of what is known to be durable: below it nothing is ever cut. */
-  readonly recoveryPoint: number
-  readonly logStartOffset: number
-  /** The log was closed cleanly, at `recoveryPoint`. */
-  readonly cleanShutdown: boolean
-  /** What `closedState` gave after that; null or absent when it is not known. */
-  readonly closedState?: ClosedLog | null
-  readonly producerIdExpirationMs: number
-  /** Shared by the logs of a directory; one of its own by default. */
-  readonly indexCache?: IndexCache
-  /** For timestamps inside compressed batches; without it the batch's first record stands for them. */
-  readonly decompress?: (codec: number, body: Uint8Array) => Uint8Array
-  /** Makes `logStartOffset` durable. */
-  readonly persistStartOffset?: () => Promise<void>
-  /** Makes `recoveryPoint` durable. */
-  readonly persistRecoveryPoint?: () => Promise<void>
-}
-
-/** What an append was given. */
-export interface AppendResult {
-  readonly baseOffset: number
-  /** Inclusive. */
-  readonly lastOffset: number
-  /** The time that the broker set, -1 when the producer's times stand. */
-  readonly logAppendTimeMs: number
-  /** The batch was there already, at these offsets; it may not be flushed yet. */
-  readonly duplicate: boolean
-}
-
-/** Whole batches of one segment. */
-export interface ReadResult {
-  readonly ranges: readonly FileRange[]
-  readonly lengthBytes: number
-  /** Base offset of the first batch; at most the offset asked for. */
-  readonly firstOffset: number
-}
-
-interface FlushWaiter {
-  readonly endOffset: number
-  resolve(): void
-  reject(error: EngineError): void
-}
+export type { AppendResult, LogOptions, ReadResult } from './logTypes.ts'
 
 /**
  * One log: the record batches of one partition in one directory. Offsets are assigned by `append`, which is
@@ -98,59 +48,49 @@ export class Log {
   readonly #runtime: Runtime
   readonly #options: LogOptions
   readonly #logger: Logger
-  readonly #cache: IndexCache
+  readonly #segments: SegmentList
   readonly #sealer: Sealer
-  readonly #segments: Segment[]
+  readonly #flush: FlushTracker
   readonly #producers: ProducerState
   readonly #epochs: LeaderEpochs
   readonly #recent = new RecentBatches()
   #config: LogConfig
-  #active: Segment
   #logStartOffset: number
   #logEndOffset: number
-  #flushedOffset: number
-  /** `flushedOffset` lies here. */
-  #flushedSegment: Segment
-  #flushedPosition: number
-  /** Exclusive end of what is synced; behind `flushedOffset` under `none`. */
-  #durableOffset: number
-  #pending: PendingWrite[] = []
-  #waiters: FlushWaiter[] = []
   #offline: EngineError | null
-  /** Why appends are refused for now: the tail is being undone. */
+  /** Why appends are refused for now: the tail is being undone or cut. */
   #refusal: EngineError | null = null
   #repair: Promise<void> = Promise.resolve()
-  /** Everything written before the policy became `batch` is being synced: nothing later is acknowledged yet. */
-  #policyBarrier: Promise<void> | null = null
   #epochsChanged: boolean
   #indexFilesCurrent: boolean
   #closedState: ClosedLog | null = null
-  /** Segments that are removed but whose files still stand, for running sends. */
-  readonly #removed = new Set<Segment>()
   #closed = false
 
   private constructor(runtime: Runtime, options: LogOptions, found: RecoveredLog) {
+    const { directory, logger } = options
+    const cache = options.indexCache ?? new IndexCache()
     this.#runtime = runtime
     this.#options = options
-    this.#logger = options.logger
-    this.#cache = options.indexCache ?? new IndexCache()
-    this.directory = options.directory
+    this.#logger = logger
+    this.directory = directory
     this.topicId = options.topicId
     this.#config = options.config
-    this.#segments = found.segments
-    this.#active = found.segments.at(-1)!
+    const indexIntervalBytes = (): number => this.#config.indexIntervalBytes
+    const list = new SegmentList(runtime, { directory, logger, cache, indexIntervalBytes }, found.segments)
+    this.#segments = list
+    this.#sealer = new Sealer(runtime, directory, cache, (segment) => list.indexes(segment))
     this.#logStartOffset = found.logStartOffset
     this.#logEndOffset = found.logEndOffset
-    this.#flushedOffset = found.logEndOffset
-    this.#flushedSegment = this.#active
-    this.#flushedPosition = this.#active.sizeBytes
-    this.#durableOffset = found.corruption === null ? found.logEndOffset : options.recoveryPoint
     this.#producers = found.producers
     this.#epochs = found.leaderEpochs
     this.#epochsChanged = found.leaderEpochsChanged
     this.#indexFilesCurrent = found.indexFilesCurrent
     this.#offline = found.corruption
-    this.#sealer = new Sealer(runtime, this.directory, this.#cache, (segment) => this.#indexes(segment))
+    const durableOffset = found.corruption === null ? found.logEndOffset : options.recoveryPoint
+    this.#flush = new FlushTracker(found.logEndOffset, durableOffset, list.active, {
+      advanced: () => this.#advanced(),
+      failed: (index) => this.#onFailed(index),
+    })
   }
 
   /**
@@ -177,12 +117,12 @@ export class Log {
 
   /** Exclusive end of what the policy has made true: in the page cache (`none`) or synced (`batch`). Never goes back. */
   get flushedOffset(): number {
-    return this.#flushedOffset
+    return this.#flush.flushedOffset
   }
 
   /** Exclusive end of what a crash cannot take, and of what recovery need not scan. */
   get recoveryPoint(): number {
-    return Math.min(this.#durableOffset, this.#sealer.oldestOffset ?? Number.MAX_SAFE_INTEGER)
+    return Math.min(this.#flush.durableOffset, this.#sealer.oldestOffset ?? Number.MAX_SAFE_INTEGER)
   }
 
   /** Why the log takes and gives nothing any more; null while it does. */
@@ -204,14 +144,12 @@ export class Log {
   }
 
   get segmentCount(): number {
-    return this.#segments.length
+    return this.#segments.all.length
   }
 
   /** Bytes of all batches, those on their way to the disk included. */
   get sizeBytes(): number {
-    let sum = 0
-    for (const segment of this.#segments) sum += segment.sizeBytes
-    return sum
+    return this.#segments.sizeBytes
   }
 
   /**
@@ -224,10 +162,10 @@ export class Log {
   append(batch: BatchHeader, bytes: Uint8Array, leaderEpoch: number, group: WriteGroup): AppendResult {
     this.#checkWritable()
     const config = this.#config
-    this.#checkSize(bytes.length)
+    checkSize(bytes.length, config)
     const wallMs = this.#runtime.clock.wallMs()
     const isTimed = config.timestampType === 'logAppendTime' && !batch.isControl
-    if (!isTimed) this.#checkTimestamps(batch, wallMs)
+    if (!isTimed) checkTimestamps(batch, wallMs, config)
     if (batch.producerId >= 0) {
       const known = this.#producers.check(batch)
       if (known !== null) {
@@ -241,12 +179,13 @@ export class Log {
     setBaseOffset(bytes, baseOffset)
     setPartitionLeaderEpoch(bytes, leaderEpoch)
     if (isTimed) setLogAppendTime(bytes, wallMs, this.#runtime.checksum)
-    const pending = this.#pendingFor(group)
-    if (this.#active.mustRoll(lastOffset, bytes.length, maxTimestampMs, wallMs, config))
+    const isDurable = config.flush !== 'none'
+    const pending = this.#flush.pendingFor(group, baseOffset, this.#segments.active, isDurable)
+    if (this.#segments.active.mustRoll(lastOffset, bytes.length, maxTimestampMs, wallMs, config))
       this.#roll(baseOffset)
-    const segment = this.#active
+    const segment = this.#segments.active
     const position = segment.add(lastOffset, maxTimestampMs, bytes.length, config.indexIntervalBytes)
-    const sync = config.flush === 'none' ? 'none' : segment.isNew ? 'dataAndName' : 'data'
+    const sync = !isDurable ? 'none' : segment.isNew ? 'dataAndName' : 'data'
     group.add(segment.file, position, bytes, sync)
     this.#indexFilesCurrent = false
     segment.isNew = false
@@ -277,12 +216,12 @@ export class Log {
   ): ReadResult | null | Promise<ReadResult | null> {
     if (this.#offline !== null) throw this.#offline
     if (offset < this.#logStartOffset || offset > this.#logEndOffset) this.#outOfRange(offset)
-    const end = Math.min(endOffset, this.#flushedOffset)
+    const end = Math.min(endOffset, this.flushedOffset)
     if (offset >= end) return null
-    const index = this.#segmentIndexFor(offset)
-    const segment = this.#segments[index]!
-    const readableBytes = this.#readableBytes(segment)
-    if (segment === this.#active) {
+    const index = this.#segments.indexFor(offset)
+    const segment = this.#segments.all[index]!
+    const readableBytes = this.#flush.readableBytes(segment)
+    if (segment === this.#segments.active) {
       const recent = this.#recent
       const first = recent.indexOf(offset)
       if (first >= 0) {
@@ -300,14 +239,14 @@ export class Log {
 
   /** Resolves once everything below `endOffset` is flushed; rejects when it was undone or the log failed. */
   whenFlushed(endOffset: number): Promise<void> {
-    if (endOffset <= this.#flushedOffset) return Promise.resolve()
+    if (endOffset <= this.flushedOffset) return Promise.resolve()
     if (this.#offline !== null) return Promise.reject(this.#offline)
     if (endOffset > this.#logEndOffset) {
       return Promise.reject(
         this.#refusal ?? new EngineError('offsetOutOfRange', `nothing has offset ${endOffset - 1}`),
       )
     }
-    return new Promise((resolve, reject) => this.#waiters.push({ endOffset, resolve, reject }))
+    return this.#flush.wait(endOffset)
   }
 
   /**
@@ -343,7 +282,7 @@ export class Log {
    */
   async deleteRecordsBefore(offset: number): Promise<void> {
     this.#checkReadable()
-    if (offset > this.#flushedOffset) this.#outOfRange(offset)
+    if (offset > this.flushedOffset) this.#outOfRange(offset)
     if (offset > this.#logStartOffset) {
       this.#setStartOffset(offset)
       await this.#options.persistStartOffset?.()
@@ -361,15 +300,15 @@ export class Log {
     const wallMs = this.#runtime.clock.wallMs()
     this.#producers.expire(wallMs, this.#options.producerIdExpirationMs)
     const expired = await expiredSegments(
-      this.#segments,
+      this.#segments.all,
       this.#config,
       wallMs,
-      (segment) => this.#largestTimestamp(segment),
-      (index) => this.#endOffsetOf(index) <= this.#flushedOffset,
+      (segment) => this.#segments.largestTimestamp(segment),
+      (index) => this.#endOffsetOf(index) <= this.flushedOffset,
     )
     if (expired === 0 || this.#refusal !== null) return 0
-    if (expired === this.#segments.length) this.#roll(this.#logEndOffset)
-    this.#setStartOffset(this.#segments[expired]!.baseOffset)
+    if (expired === this.#segments.all.length) this.#roll(this.#logEndOffset)
+    this.#setStartOffset(this.#segments.all[expired]!.baseOffset)
     await this.#options.persistStartOffset?.()
     return this.#removeBelowStart()
   }
@@ -407,16 +346,13 @@ export class Log {
   }
 
   async #cut(offset: number): Promise<void> {
-    const index = this.#segmentIndexFor(offset)
-    const cut = await cutSegment(this.#segments[index]!, offset, this.#config.indexIntervalBytes)
+    const segment = this.#segments.all[this.#segments.indexFor(offset)]!
+    const cut = await cutSegment(segment, offset, this.#config.indexIntervalBytes)
     // First what recovery may count on, then the bytes: a crash in between finds them above the recovery point.
-    this.#durableOffset = Math.min(this.#durableOffset, cut.endOffset)
-    this.#flushedOffset = this.#logEndOffset = cut.endOffset
-    const dropped = this.#segments.splice(index + 1)
-    this.#sealer.drop(this.#segments[index]!)
-    for (const segment of [...dropped, this.#segments[index]!]) this.#cache.remove(segment)
-    this.#active = this.#segments[index] = this.#flushedSegment = cut.segment
-    this.#flushedPosition = cut.segment.sizeBytes
+    const dropped = this.#segments.makeActive(cut.segment)
+    this.#flush.reset(cut.endOffset, cut.segment)
+    this.#logEndOffset = cut.endOffset
+    this.#sealer.drop(cut.segment)
     this.#recent.clear()
     this.#indexFilesCurrent = false
     if (this.#epochs.truncateFromEnd(cut.endOffset)) this.#epochsChanged = true
@@ -428,7 +364,7 @@ export class Log {
       await cut.segment.file.sync()
     }
     await this.#runtime.disk.syncDirectory(this.directory)
-    this.#producers.replace(await rebuildProducers(this.#runtime, this.directory, this.#segments))
+    this.#producers.replace(await rebuildProducers(this.#runtime, this.directory, this.#segments.all))
   }
 
   /** Waits for what is in flight, then closes; `clean` also writes all that makes the next open fast. */
@@ -438,31 +374,28 @@ export class Log {
     await this.#whenSettled()
     if (options.clean && this.#offline === null) await this.#closeClean()
     await this.#sealer.idle()
-    for (const segment of this.#segments) {
-      this.#cache.remove(segment)
-      await segment.file.close()
-    }
-    this.#failWaiters(new EngineError('closed', 'the log has been closed'), 0)
+    await this.#segments.close()
+    this.#flush.failWaiters(new EngineError('closed', 'the log has been closed'), 0)
   }
 
   async #closeClean(): Promise<void> {
     const { disk } = this.#runtime
-    const active = this.#active
+    const { active } = this.#segments
     this.#sealReady()
     await this.#sealer.idle()
     if (this.#sealer.oldestOffset !== null) return // It could not be written: the next start looks again.
-    await this.#removeFiles([...this.#removed])
-    if (this.#durableOffset < this.#logEndOffset) {
+    await this.#segments.removeFiles()
+    if (this.#flush.durableOffset < this.#logEndOffset) {
       await active.file.sync()
       await disk.syncDirectory(this.directory)
     }
     if (!this.#indexFilesCurrent && active.sizeBytes > 0) {
-      const indexes = await this.#indexes(active)
+      const indexes = await this.#segments.indexes(active)
       active.completeTimeIndex()
       await writeIndexes(disk, active, indexes, 'none')
     }
     const hasProducers = this.#producers.count > 0
-    if (hasProducers || this.#segments.length > 1) {
+    if (hasProducers || this.#segments.all.length > 1) {
       await this.#sealer.writeSnapshot(this.#logEndOffset, this.#producers.entries(), 'none')
     }
     if (this.#epochsChanged) {
@@ -470,14 +403,14 @@ export class Log {
       await writeWholeFile(disk, path, Buffer.from(this.#epochs.encode()), 'none')
       this.#epochsChanged = false
     }
-    this.#durableOffset = this.#logEndOffset
+    this.#flush.durableOffset = this.#logEndOffset
     this.#closedState = {
       topicId: this.topicId,
       logStartOffset: this.#logStartOffset,
       logEndOffset: this.#logEndOffset,
       leaderEpochs: this.#epochs.entries,
       hasProducers,
-      segments: this.#segments.map(({ baseOffset, sizeBytes }) => [baseOffset, sizeBytes] as const),
+      segments: this.#segments.all.map(({ baseOffset, sizeBytes }) => [baseOffset, sizeBytes] as const),
       active: active.closedState(),
     }
   }
@@ -493,39 +426,6 @@ export class Log {
     if (this.#closed) throw new EngineError('closed', 'the log has been closed')
   }
 
-  #checkSize(sizeBytes: number): void {
-    const { maxMessageBytes, segmentBytes } = this.#config
-    if (sizeBytes > maxMessageBytes) {
-      throw new EngineError(
-        'messageTooLarge',
-        `a batch of ${sizeBytes} bytes; at most ${maxMessageBytes} are taken`,
-      )
-    }
-    if (sizeBytes > segmentBytes) {
-      throw new EngineError(
-        'recordListTooLarge',
-        `a batch of ${sizeBytes} bytes; a segment has ${segmentBytes}`,
-      )
-    }
-  }
-
-  #checkTimestamps(batch: BatchHeader, wallMs: number): void {
-    const { timestampBeforeMaxMs, timestampAfterMaxMs } = this.#config
-    if (batch.isLogAppendTime && !batch.isControl) {
-      throw new EngineError('invalidTimestamp', 'a producer may not claim that the broker set the time')
-    }
-    if (batch.maxTimestampMs < 0) return
-    if (
-      batch.maxTimestampMs - wallMs > timestampAfterMaxMs ||
-      (batch.baseTimestampMs >= 0 && wallMs - batch.baseTimestampMs > timestampBeforeMaxMs)
-    ) {
-      throw new EngineError(
-        'invalidTimestamp',
-        `timestamps ${batch.baseTimestampMs} to ${batch.maxTimestampMs} are too far from the broker's ${wallMs}`,
-      )
-    }
-  }
-
   #outOfRange(offset: number): never {
     throw new EngineError(
       'offsetOutOfRange',
@@ -533,31 +433,18 @@ export class Log {
     )
   }
 
-  #pendingFor(group: WriteGroup): PendingWrite {
-    const last = this.#pending[this.#pending.length - 1]
-    if (last !== undefined && last.group === group) return last
-    assert(!group.isSubmitted, 'an append to a group that was submitted')
-    const isDurable = this.#config.flush !== 'none'
-    const pending = new PendingWrite(group, this.#logEndOffset, this.#active, isDurable, this.#onSettled)
-    this.#pending.push(pending)
-    group.listen(pending)
-    return pending
-  }
-
   /** Begins a new active segment at `baseOffset`; the old one is sealed once all of it is flushed. */
   #roll(baseOffset: number): void {
-    const file = this.#runtime.disk.file(`${this.directory}/${segmentFileName(baseOffset, 'log')}`)
-    this.#sealer.add(this.#active, baseOffset, this.#producers.entries())
-    this.#active = new Segment(baseOffset, file, this.#runtime.clock.wallMs(), 0, true)
-    this.#segments.push(this.#active)
+    this.#sealer.add(this.#segments.active, baseOffset, this.#producers.entries())
+    this.#segments.roll(baseOffset)
     this.#recent.clear()
-    if (this.#flushedOffset === baseOffset) this.#sealReady()
+    if (this.flushedOffset === baseOffset) this.#sealReady()
   }
 
   #sealReady(): void {
-    this.#sealer.seal(this.#flushedOffset).then(
+    this.#sealer.seal(this.flushedOffset).then(
       (sealedOffset) => {
-        if (sealedOffset > this.#durableOffset) this.#durableOffset = sealedOffset
+        if (sealedOffset > this.#flush.durableOffset) this.#flush.durableOffset = sealedOffset
       },
       (cause) => {
         const error = toEngineError(cause, 'diskFailed', 'a segment could not be sealed')
@@ -567,40 +454,15 @@ export class Log {
     )
   }
 
-  /** A group that this log took part in has settled: moves `flushedOffset` on, in order, or undoes the tail. */
-  readonly #onSettled = (): void => {
-    if (this.#offline !== null) return
-    const before = this.#flushedOffset
-    let count = 0
-    for (const pending of this.#pending) {
-      if (pending.state !== 'written') break
-      if (pending.isDurable && this.#policyBarrier !== null) break
-      this.#flushedOffset = pending.endOffset
-      this.#flushedSegment = pending.endSegment
-      this.#flushedPosition = pending.endPosition
-      if (pending.isDurable) this.#durableOffset = pending.endOffset
-      count++
-    }
-    if (count > 0) this.#pending.splice(0, count)
-    if (this.#flushedOffset > before) this.#advanced()
-    const failed = this.#pending.findIndex(({ state }) => state === 'failed')
-    if (failed >= 0) this.#onFailed(failed)
-  }
-
   #advanced(): void {
-    const flushedOffset = this.#flushedOffset
-    if (this.#waiters.length > 0) {
-      const waiters = this.#waiters
-      this.#waiters = waiters.filter(({ endOffset }) => endOffset > flushedOffset)
-      for (const waiter of waiters) if (waiter.endOffset <= flushedOffset) waiter.resolve()
-    }
+    const flushedOffset = this.flushedOffset
     if ((this.#sealer.nextEndOffset ?? Number.MAX_SAFE_INTEGER) <= flushedOffset) this.#sealReady()
     this.onAdvance?.(flushedOffset)
   }
 
   /** The group at `index` has failed. Nothing after it counts: a hole lies before it. */
   #onFailed(index: number): void {
-    const lost = this.#pending.slice(index)
+    const lost = this.#flush.pending.slice(index)
     const fatal = lost.find(({ error }) => error !== null && !isRoomError(error))
     if (fatal !== undefined) {
       this.#goOffline(fatal.error!)
@@ -609,21 +471,19 @@ export class Log {
     const error = lost[0]!.error!
     this.#refusal = error
     if (lost.some(({ state }) => state === 'pending')) return
-    this.#undo(index, lost)
-    this.#failWaiters(error, this.#logEndOffset)
+    this.#undo(this.#flush.takeFrom(index))
+    this.#flush.failWaiters(error, this.#logEndOffset)
     this.onFailure?.(error, this.#logEndOffset)
   }
 
-  /** Takes back the appends from pending group `index` on: in memory at once, then in the files. */
-  #undo(index: number, lost: readonly PendingWrite[]): void {
+  /** Takes back the appends of groups that were lost: in memory at once, then in the files. */
+  #undo(lost: readonly PendingWrite[]): void {
     const { startOffset, startSegment, startMark, error } = lost[0]!
     for (const pending of lost.toReversed()) {
       pending.restoreProducers((producerId, before) => this.#producers.restore(producerId, before))
     }
-    this.#pending.length = index
-    const dropped = this.#segments.splice(this.#segments.indexOf(startSegment) + 1)
+    const dropped = this.#segments.makeActive(startSegment)
     this.#sealer.drop(startSegment)
-    this.#active = startSegment
     startSegment.restore(startMark, startOffset)
     this.#recent.truncate(dropped.length > 0 ? 0 : startMark.sizeBytes)
     this.#logEndOffset = startOffset
@@ -655,45 +515,26 @@ export class Log {
     if (this.#offline !== null) return
     this.#offline = error
     this.#logger.error('a log went offline', { directory: this.directory, error: error.message })
-    this.#failWaiters(error, 0)
-    this.onFailure?.(error, this.#flushedOffset)
-  }
-
-  #failWaiters(error: EngineError, fromOffset: number): void {
-    const waiters = this.#waiters
-    this.#waiters = waiters.filter(({ endOffset }) => endOffset <= fromOffset)
-    for (const waiter of waiters) if (waiter.endOffset > fromOffset) waiter.reject(error)
+    this.#flush.stop(error)
+    this.onFailure?.(error, this.flushedOffset)
   }
 
   #raisePolicy(): void {
-    if (this.#durableOffset === this.#logEndOffset) return
-    const files = [...this.#sealer.segments(), this.#active].map(({ file, isNew }) => (isNew ? null : file))
-    const endOffset = this.#logEndOffset
-    const barrier = (async () => {
-      for (const file of files) await file?.sync()
+    if (this.#flush.durableOffset === this.#logEndOffset) return
+    const written = [...this.#sealer.segments(), this.#segments.active].filter(({ isNew }) => !isNew)
+    const sync = async (): Promise<void> => {
+      for (const { file } of written) await file.sync()
       await this.#runtime.disk.syncDirectory(this.directory)
-    })()
-    this.#policyBarrier = barrier
-    barrier.then(
-      () => {
-        if (this.#policyBarrier !== barrier) return
-        this.#policyBarrier = null
-        this.#durableOffset = Math.max(this.#durableOffset, Math.min(endOffset, this.#flushedOffset))
-        this.#onSettled()
-      },
-      (cause) => this.#goOffline(toEngineError(cause, 'diskFailed', 'a sync failed')),
-    )
+    }
+    const synced = sync()
+    synced.catch((cause) => this.#goOffline(toEngineError(cause, 'diskFailed', 'a sync failed')))
+    this.#flush.holdUntil(synced, this.#logEndOffset)
   }
 
   async #whenSettled(): Promise<void> {
-    const groups = [...this.#pending]
-    while (this.#offline === null && this.#pending.some((pending) => groups.includes(pending))) {
-      await new Promise<void>((resolve) => {
-        this.#waiters.push({ endOffset: this.#pending[0]!.endOffset, resolve, reject: () => resolve() })
-      })
-    }
+    await this.#flush.settled()
     await this.#repair
-    await this.#policyBarrier?.catch(() => {})
+    await this.#flush.barrier
   }
 
   async #writeEpochs(): Promise<void> {
@@ -708,70 +549,19 @@ export class Log {
     if (this.#epochs.truncateFromStart(offset)) this.#epochsChanged = true
   }
 
-  /** Lets go of segments that lie wholly below `logStartOffset`; their files go after the delay. */
   #removeBelowStart(): number {
-    let count = 0
-    while (count < this.#segments.length - 1 && this.#segments[count + 1]!.baseOffset <= this.#logStartOffset)
-      count++
-    const removed = this.#segments.splice(0, count)
-    for (const segment of removed) {
-      this.#cache.remove(segment)
-      this.#sealer.forget(segment)
-    }
-    if (count > 0) this.#removeFilesLater(removed)
-    return count
-  }
-
-  #removeFilesLater(segments: readonly Segment[]): void {
-    for (const segment of segments) this.#removed.add(segment)
-    this.#runtime.clock.setTimer(this.#config.fileDeleteDelayMs, () => {
-      if (!this.#closed) void this.#removeFiles(segments)
-    })
-  }
-
-  async #removeFiles(segments: readonly Segment[]): Promise<void> {
-    try {
-      for (const segment of segments) {
-        this.#removed.delete(segment)
-        await segment.file.close()
-        for (const kind of ['log', 'index', 'timeindex', 'txnindex', 'snapshot'] as const) {
-          await this.#runtime.disk.remove(`${this.directory}/${segmentFileName(segment.baseOffset, kind)}`)
-        }
-      }
-    } catch (error) {
-      this.#logger.warn('files of a removed segment are still there; the next start removes them', {
-        directory: this.directory,
-        error: String(error),
-      })
-    }
-  }
-
-  /** Index of the segment that holds `offset`. */
-  #segmentIndexFor(offset: number): number {
-    let low = 0
-    let high = this.#segments.length
-    while (low < high) {
-      const middle = (low + high) >>> 1
-      if (this.#segments[middle]!.baseOffset <= offset) low = middle + 1
-      else high = middle
-    }
-    return low - 1
+    const removed = this.#segments.removeBelow(this.#logStartOffset, this.#config.fileDeleteDelayMs)
+    for (const segment of removed) this.#sealer.forget(segment)
+    return removed.length
   }
 
   #endOffsetOf(index: number): number {
-    return this.#segments[index + 1]?.baseOffset ?? this.#logEndOffset
-  }
-
-  /** Bytes of a segment that are flushed. */
-  #readableBytes(segment: Segment): number {
-    const flushed = this.#flushedSegment
-    if (segment === flushed) return this.#flushedPosition
-    return segment.baseOffset < flushed.baseOffset ? segment.sizeBytes : 0
+    return this.#segments.all[index + 1]?.baseOffset ?? this.#logEndOffset
   }
 
   /** Where to stop reading the active segment so that no batch from `end` on is included. */
   #recentEnd(end: number, readableBytes: number): number {
-    if (end >= this.#flushedOffset) return readableBytes
+    if (end >= this.flushedOffset) return readableBytes
     const recent = this.#recent
     const last = recent.indexOf(end)
     const index = recent.baseOffset(last) < end ? last + 1 : last
@@ -785,14 +575,17 @@ export class Log {
     end: number,
     minOneBatch: boolean,
   ): Promise<ReadResult | null> {
-    const segment = this.#segments[index]!
-    const readableBytes = this.#readableBytes(segment)
+    const segments = this.#segments
+    const segment = segments.all[index]!
+    const readableBytes = this.#flush.readableBytes(segment)
     // An end inside this segment has to be found among its batches.
-    const endInside = end < Math.min(this.#endOffsetOf(index), this.#flushedOffset) ? end : null
+    const endInside = end < Math.min(this.#endOffsetOf(index), this.flushedOffset) ? end : null
     const query = { offset, maxBytes, minOneBatch, readableBytes, endOffset: endInside }
     let range: BatchRange | null
     try {
-      range = await findRange(segment, await this.#indexes(segment), query, () => this.#rebuild(segment))
+      range = await findRange(segment, await segments.indexes(segment), query, () =>
+        segments.rebuild(segment),
+      )
     } catch (error) {
       // Retention was faster.
       if (offset < this.#logStartOffset) this.#outOfRange(offset)
@@ -801,45 +594,15 @@ export class Log {
     return range === null ? null : rangeOf(segment, range.position, range.end, range.firstOffset)
   }
 
-  async #indexes(segment: Segment): Promise<SegmentIndexes> {
-    const { offsetIndex, timeIndex } = segment
-    if (offsetIndex !== null && timeIndex !== null) {
-      if (!offsetIndex.isComplete || !timeIndex.isComplete) {
-        await completeIndexes(this.#runtime.disk, segment, this.#config.indexIntervalBytes, this.#logger)
-      }
-      return { offsetIndex, timeIndex }
-    }
-    const cached = this.#cache.get(segment)
-    if (cached !== null) return cached
-    const loaded = await loadIndexes(this.#runtime.disk, segment)
-    if (loaded === null) return this.#rebuild(segment)
-    this.#cache.put(segment, loaded)
-    return loaded
-  }
-
-  /** Makes a sealed segment's indexes again from its batches. */
-  async #rebuild(segment: Segment): Promise<SegmentIndexes> {
-    const built = await buildIndexes(segment, segment.sizeBytes, this.#config.indexIntervalBytes)
-    reportRebuilt(this.#logger, segment)
-    this.#cache.put(segment, built)
-    // The cache has them; without room on the disk they are made once more another time.
-    await writeIndexes(this.#runtime.disk, segment, built, 'none').catch(() => {})
-    return built
-  }
-
-  async #largestTimestamp(segment: Segment): Promise<number> {
-    if (segment.offsetIndex !== null) return segment.maxTimestampMs
-    return (await this.#indexes(segment)).timeIndex.lastTimestampMs
-  }
-
-  #lookup(): Parameters<typeof offsetForTimestamp>[0] {
+  #lookup(): TimestampView {
+    const segments = this.#segments
     return {
-      segments: [...this.#segments],
+      segments: [...segments.all],
       logStartOffset: this.#logStartOffset,
-      endOffset: this.#flushedOffset,
-      readableBytes: (segment) => this.#readableBytes(segment),
-      indexes: (segment) => this.#indexes(segment),
-      largestTimestamp: (segment) => this.#largestTimestamp(segment),
+      endOffset: this.flushedOffset,
+      readableBytes: (segment) => this.#flush.readableBytes(segment),
+      indexes: (segment) => segments.indexes(segment),
+      largestTimestamp: (segment) => segments.largestTimestamp(segment),
       decompress: this.#options.decompress,
     }
   }
@@ -853,6 +616,3 @@ function rangeOf(segment: Segment, position: number, end: number, firstOffset: n
   const lengthBytes = end - position
   return { ranges: [{ file: segment.file, position, lengthBytes }], lengthBytes, firstOffset }
 }
-
-/** Re-exported for callers that look at why a log is offline. */
-export type { CorruptionError }

@@ -1,54 +1,24 @@
-import { CorruptionError, EngineError } from '../model/errors.ts'
-import type { Logger } from '../model/logger.ts'
+import { CorruptionError } from '../model/errors.ts'
 import type { Runtime } from '../runtime/runtime.ts'
-import { type Damage, verifyBatches, walkHeaders } from './batchScan.ts'
-import type { ClosedLog } from './closedLog.ts'
-import { leaderEpochFile, parseSegmentFileName, type SegmentFileKind, segmentFileName } from './fileNames.ts'
+import { type Damage, verifyBatches } from './batchScan.ts'
+import { openClean, resumeLog } from './cleanOpen.ts'
+import { segmentFileName } from './fileNames.ts'
 import { LeaderEpochs } from './leaderEpochs.ts'
-import type { LogConfig } from './logConfig.ts'
-import { decodeProducerSnapshot } from './producerSnapshot.ts'
+import {
+  findSegments,
+  freshLog,
+  type Listing,
+  listLog,
+  type RecoveredLog,
+  type RecoveryInput,
+  readEpochs,
+  readSnapshot,
+  removeBelowStart,
+  unlessFull,
+} from './logFiles.ts'
 import { ProducerState } from './producerState.ts'
 import { Segment } from './segment.ts'
-import { buildIndexes, loadIndexes, reportRebuilt, writeIndexes } from './segmentIndexes.ts'
-
-/** What recovery is told. */
-export interface RecoveryInput {
-  readonly directory: string
-  readonly config: LogConfig
-  readonly logger: Logger
-  /** Exclusive end of what is known to be durable: below it nothing is ever cut. */
-  readonly recoveryPoint: number
-  readonly logStartOffset: number
-  readonly cleanShutdown: boolean
-  readonly producerIdExpirationMs: number
-  /** What the clean shutdown noted of this log; null when it noted nothing. */
-  readonly closedState?: ClosedLog | null
-}
-
-/** A log as it was found on disk. */
-export interface RecoveredLog {
-  /** Ascending; at least one, the last is the active one and has its indexes in memory. */
-  readonly segments: Segment[]
-  readonly logStartOffset: number
-  readonly logEndOffset: number
-  readonly leaderEpochs: LeaderEpochs
-  /** The epochs differ from the checkpoint file. */
-  readonly leaderEpochsChanged: boolean
-  /** The index files of the active segment are complete. */
-  readonly indexFilesCurrent: boolean
-  readonly producers: ProducerState
-  /** Damage below the recovery point; the log can only be offline. */
-  readonly corruption: CorruptionError | null
-}
-
-interface Listing {
-  readonly segmentOffsets: number[]
-  /** Offsets of `.snapshot` files, ascending. */
-  readonly snapshotOffsets: number[]
-  /** Names of all files. */
-  readonly present: ReadonlySet<string>
-  readonly hasEpochFile: boolean
-}
+import { writeIndexes } from './segmentIndexes.ts'
 
 /**
  * Opens the files of one log. After a clean shutdown only the tail of the last segment is looked at. After a
@@ -72,253 +42,6 @@ export async function recoverLog(runtime: Runtime, input: RecoveryInput): Promis
     })
   }
   return scanLog(runtime, input, listing, segments, epochs)
-}
-
-/** Drops segments that hold nothing but deleted records: a crash came before their files could go. */
-async function removeBelowStart(runtime: Runtime, input: RecoveryInput, segments: Segment[]): Promise<void> {
-  let count = 0
-  while (count < segments.length - 1 && segments[count + 1]!.baseOffset <= input.logStartOffset) count++
-  for (const { baseOffset } of segments.splice(0, count)) {
-    for (const kind of ['log', 'index', 'timeindex', 'txnindex', 'snapshot'] as const) {
-      await runtime.disk.remove(`${input.directory}/${segmentFileName(baseOffset, kind)}`)
-    }
-  }
-}
-
-async function listLog(runtime: Runtime, input: RecoveryInput): Promise<Listing> {
-  const { disk } = runtime
-  const { directory, logger } = input
-  const names = (await disk.list(directory)).filter(({ kind }) => kind === 'file').map(({ name }) => name)
-  const present = new Set(names)
-  for (const name of names) {
-    const parsed = parseSegmentFileName(name)
-    if (parsed === null || parsed.leftover === null) continue
-    const original = segmentFileName(parsed.baseOffset, parsed.kind)
-    const path = `${directory}/${name}`
-    present.delete(name)
-    // A `.swap` is complete; it is the only copy when the crash came after the original had gone.
-    if (parsed.leftover === 'swap' && !present.has(original)) {
-      logger.warn('took up a segment file that an interrupted compaction had finished', { file: path })
-      await disk.rename(path, `${directory}/${original}`)
-      present.add(original)
-    } else {
-      logger.info('removed a file left over from a deletion or compaction', { file: path })
-      await disk.remove(path)
-    }
-  }
-  const offsetsOf = (wanted: SegmentFileKind): number[] => {
-    const offsets: number[] = []
-    for (const name of present) {
-      const parsed = parseSegmentFileName(name)
-      if (parsed !== null && parsed.kind === wanted) offsets.push(parsed.baseOffset)
-    }
-    return offsets.sort((left, right) => left - right)
-  }
-  return {
-    segmentOffsets: offsetsOf('log'),
-    snapshotOffsets: offsetsOf('snapshot'),
-    present,
-    hasEpochFile: present.has(leaderEpochFile),
-  }
-}
-
-async function findSegments(runtime: Runtime, input: RecoveryInput, listing: Listing): Promise<Segment[]> {
-  const { directory } = input
-  return Promise.all(
-    listing.segmentOffsets.map(async (baseOffset) => {
-      const path = `${directory}/${segmentFileName(baseOffset, 'log')}`
-      const stat = await runtime.disk.stat(path)
-      if (stat === null) throw new EngineError('diskFailed', `${path} went away while the log was opened`)
-      return new Segment(baseOffset, runtime.disk.file(path), stat.modifiedMs, stat.sizeBytes, false)
-    }),
-  )
-}
-
-/** The epochs of the checkpoint file; null when it is missing or damaged, so that only the batches can tell. */
-async function readEpochs(
-  runtime: Runtime,
-  input: RecoveryInput,
-  listing: Listing,
-): Promise<LeaderEpochs | null> {
-  if (!listing.hasEpochFile) return null
-  const path = `${input.directory}/${leaderEpochFile}`
-  const bytes = await runtime.disk.readFile(path)
-  const decoded = LeaderEpochs.decode(Buffer.from(bytes).toString())
-  if (decoded === null)
-    input.logger.warn('the leader epoch checkpoint is damaged; made again', { file: path })
-  return decoded
-}
-
-/** Takes a log up where a clean shutdown left it; null when its segments are not as they were. */
-async function resumeLog(
-  runtime: Runtime,
-  input: RecoveryInput,
-  closed: ClosedLog,
-): Promise<RecoveredLog | null> {
-  const segments: Segment[] = []
-  const stats = await Promise.all(
-    closed.segments.map(([baseOffset]) => {
-      return runtime.disk.stat(`${input.directory}/${segmentFileName(baseOffset, 'log')}`)
-    }),
-  )
-  for (const [index, [baseOffset, sizeBytes]] of closed.segments.entries()) {
-    const stat = stats[index]!
-    // An active segment that nothing was written to has no file yet.
-    if (stat === null ? sizeBytes > 0 : stat.sizeBytes !== sizeBytes) return null
-    const file = runtime.disk.file(`${input.directory}/${segmentFileName(baseOffset, 'log')}`)
-    const createdMs = stat?.modifiedMs ?? runtime.clock.wallMs()
-    const segment = new Segment(baseOffset, file, createdMs, sizeBytes, stat === null)
-    segment.offsetIndex = null
-    segment.timeIndex = null
-    segments.push(segment)
-  }
-  segments.at(-1)!.resume(closed.active)
-  let producers: ProducerState | null = new ProducerState()
-  if (closed.hasProducers) producers = await readSnapshot(runtime, input.directory, closed.logEndOffset)
-  if (producers === null) return null
-  producers.expire(runtime.clock.wallMs(), input.producerIdExpirationMs)
-  return {
-    segments,
-    logStartOffset: closed.logStartOffset,
-    logEndOffset: closed.logEndOffset,
-    leaderEpochs: new LeaderEpochs(closed.leaderEpochs),
-    leaderEpochsChanged: false,
-    indexFilesCurrent: true,
-    producers,
-    corruption: null,
-  }
-}
-
-/** Opens a log whose end is known; null when the files contradict the recovery point. */
-async function openClean(
-  runtime: Runtime,
-  input: RecoveryInput,
-  listing: Listing,
-  segments: Segment[],
-  epochs: LeaderEpochs,
-): Promise<RecoveredLog | null> {
-  const { directory, recoveryPoint } = input
-  const active = segments.at(-1)
-  if (active === undefined) {
-    if (recoveryPoint > input.logStartOffset) return null
-    return freshLog(runtime, input, epochs)
-  }
-  if (!(await openTail(runtime, input, active))) return null
-  try {
-    await restoreMissingIndexes(runtime, input, listing, segments.slice(0, -1))
-  } catch (error) {
-    if (error instanceof CorruptionError) return null
-    throw error
-  }
-  const snapshot = listing.snapshotOffsets.at(-1)
-  let producers = new ProducerState()
-  if (snapshot === recoveryPoint) {
-    const entries = await readSnapshot(runtime, directory, snapshot)
-    if (entries === null) return null
-    producers = entries
-  } else if (recoveryPoint > 0 && listing.snapshotOffsets.length > 0) {
-    return null
-  }
-  producers.expire(runtime.clock.wallMs(), input.producerIdExpirationMs)
-  return {
-    segments,
-    logStartOffset: Math.max(input.logStartOffset, segments[0]!.baseOffset),
-    logEndOffset: recoveryPoint,
-    leaderEpochs: epochs,
-    leaderEpochsChanged: false,
-    indexFilesCurrent: false,
-    producers,
-    corruption: null,
-  }
-}
-
-/** Lets go of sealed segments' indexes, which are files; those whose files are missing are made again. */
-async function restoreMissingIndexes(
-  runtime: Runtime,
-  input: RecoveryInput,
-  listing: Listing,
-  sealed: readonly Segment[],
-): Promise<void> {
-  for (const segment of sealed) {
-    segment.offsetIndex = null
-    segment.timeIndex = null
-    const has = (kind: SegmentFileKind): boolean =>
-      listing.present.has(segmentFileName(segment.baseOffset, kind))
-    if (has('index') && has('timeindex')) continue
-    const made = await buildIndexes(segment, segment.sizeBytes, input.config.indexIntervalBytes)
-    await unlessFull(writeIndexes(runtime.disk, segment, made, 'none'))
-    reportRebuilt(input.logger, segment)
-  }
-}
-
-/** Loads the active segment's indexes and walks the batches after the last indexed one; false if they do not add up. */
-async function openTail(runtime: Runtime, input: RecoveryInput, active: Segment): Promise<boolean> {
-  if (active.sizeBytes === 0) return active.baseOffset === input.recoveryPoint
-  const indexes = await loadIndexes(runtime.disk, active)
-  if (indexes === null) return false
-  const { offsetIndex, timeIndex } = indexes
-  const position = offsetIndex.boundaryFor(active.sizeBytes)
-  active.offsetIndex = offsetIndex
-  active.timeIndex = timeIndex
-  active.maxTimestampMs = timeIndex.lastTimestampMs
-  active.offsetOfMaxTimestamp = active.baseOffset + timeIndex.lastRelativeOffset
-  let endOffset = -1
-  try {
-    await walkTail(active, position, (lastOffset) => {
-      endOffset = lastOffset + 1
-    })
-  } catch (error) {
-    if (error instanceof CorruptionError) return false
-    throw error
-  }
-  active.bytesSinceIndexEntry = active.sizeBytes - position
-  return endOffset === input.recoveryPoint
-}
-
-async function walkTail(
-  active: Segment,
-  position: number,
-  visit: (lastOffset: number) => void,
-): Promise<void> {
-  await walkHeaders(active.file, 0, active.sizeBytes, (header) => {
-    active.firstTimestampMs = header.maxTimestampMs
-    return false
-  })
-  await walkHeaders(active.file, position, active.sizeBytes, (header) => {
-    visit(header.lastOffset)
-    return true
-  })
-}
-
-function freshLog(runtime: Runtime, input: RecoveryInput, epochs: LeaderEpochs): RecoveredLog {
-  const { directory, logStartOffset } = input
-  const file = runtime.disk.file(`${directory}/${segmentFileName(logStartOffset, 'log')}`)
-  return {
-    segments: [new Segment(logStartOffset, file, runtime.clock.wallMs(), 0, true)],
-    logStartOffset,
-    logEndOffset: logStartOffset,
-    leaderEpochs: epochs,
-    leaderEpochsChanged: false,
-    indexFilesCurrent: false,
-    producers: new ProducerState(),
-    corruption: null,
-  }
-}
-
-async function readSnapshot(
-  runtime: Runtime,
-  directory: string,
-  offset: number,
-): Promise<ProducerState | null> {
-  let bytes: Uint8Array
-  try {
-    bytes = await runtime.disk.readFile(`${directory}/${segmentFileName(offset, 'snapshot')}`)
-  } catch (error) {
-    if (error instanceof EngineError && error.code === 'notFound') return null
-    throw error
-  }
-  const entries = decodeProducerSnapshot(bytes, runtime.checksum)
-  return entries === null ? null : new ProducerState(entries)
 }
 
 /** The newest valid snapshot; bad ones are removed, they can be made again. */
@@ -496,15 +219,6 @@ async function cutTail(
   if (keep === index) return
   segment.sizeBytes = damage.position
   await segment.file.truncate(damage.position)
-}
-
-/** A full disk does not keep a log from opening: indexes are made again when they are asked for. */
-async function unlessFull(writing: Promise<void>): Promise<void> {
-  try {
-    await writing
-  } catch (error) {
-    if (!(error instanceof EngineError) || error.code !== 'diskFull') throw error
-  }
 }
 
 /** Makes what was found durable, so that it becomes the new recovery point; writes the scanned segments' indexes. */

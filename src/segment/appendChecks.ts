@@ -1,0 +1,35 @@
+import { EngineError } from '../model/errors.ts'
+import type { LogConfig } from './logConfig.ts'
+import type { BatchHeader } from './recordBatch.ts'
+
+/** Throws `messageTooLarge` or `recordListTooLarge` when a batch of `sizeBytes` may not be appended. */
+export function checkSize(sizeBytes: number, config: LogConfig): void {
+  const { maxMessageBytes, segmentBytes } = config
+  if (sizeBytes > maxMessageBytes) {
+    const message = `a batch of ${sizeBytes} bytes; at most ${maxMessageBytes} are taken`
+    throw new EngineError('messageTooLarge', message)
+  }
+  if (sizeBytes > segmentBytes) {
+    const message = `a batch of ${sizeBytes} bytes; a segment has ${segmentBytes}`
+    throw new EngineError('recordListTooLarge', message)
+  }
+}
+
+/**
+ * Throws `invalidTimestamp` when a producer's times are further from the broker's clock than the topic allows.
+ * Judged by the header alone: records are not looked at. Source: KIP-937.
+ */
+export function checkTimestamps(batch: BatchHeader, wallMs: number, config: LogConfig): void {
+  const { baseTimestampMs, maxTimestampMs } = batch
+  if (batch.isLogAppendTime && !batch.isControl) {
+    throw new EngineError('invalidTimestamp', 'a producer may not claim that the broker set the time')
+  }
+  if (maxTimestampMs < 0) return
+  const isTooNew = maxTimestampMs - wallMs > config.timestampAfterMaxMs
+  const isTooOld = baseTimestampMs >= 0 && wallMs - baseTimestampMs > config.timestampBeforeMaxMs
+  if (!isTooNew && !isTooOld) return
+  throw new EngineError(
+    'invalidTimestamp',
+    `timestamps ${baseTimestampMs} to ${maxTimestampMs} are too far from the broker's ${wallMs}`,
+  )
+}

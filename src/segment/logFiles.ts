@@ -1,0 +1,197 @@
+import { type CorruptionError, EngineError } from '../model/errors.ts'
+import type { Logger } from '../model/logger.ts'
+import type { Runtime } from '../runtime/runtime.ts'
+import type { ClosedLog } from './closedLog.ts'
+import { leaderEpochFile, parseSegmentFileName, type SegmentFileKind, segmentFileName } from './fileNames.ts'
+import { LeaderEpochs } from './leaderEpochs.ts'
+import type { LogConfig } from './logConfig.ts'
+import { decodeProducerSnapshot } from './producerSnapshot.ts'
+import { ProducerState } from './producerState.ts'
+import { Segment } from './segment.ts'
+import { buildIndexes, reportRebuilt, writeIndexes } from './segmentIndexes.ts'
+
+/** What recovery is told. */
+export interface RecoveryInput {
+  readonly directory: string
+  readonly config: LogConfig
+  readonly logger: Logger
+  /** Exclusive end of what is known to be durable: below it nothing is ever cut. */
+  readonly recoveryPoint: number
+  readonly logStartOffset: number
+  readonly cleanShutdown: boolean
+  readonly producerIdExpirationMs: number
+  /** What the clean shutdown noted of this log; null when it noted nothing. */
+  readonly closedState?: ClosedLog | null
+}
+
+/** A log as it was found on disk. */
+export interface RecoveredLog {
+  /** Ascending; at least one, the last is the active one and has its indexes in memory. */
+  readonly segments: Segment[]
+  readonly logStartOffset: number
+  readonly logEndOffset: number
+  readonly leaderEpochs: LeaderEpochs
+  /** The epochs differ from the checkpoint file. */
+  readonly leaderEpochsChanged: boolean
+  /** The index files of the active segment are complete. */
+  readonly indexFilesCurrent: boolean
+  readonly producers: ProducerState
+  /** Damage below the recovery point; the log can only be offline. */
+  readonly corruption: CorruptionError | null
+}
+
+/** The files of one log. */
+export interface Listing {
+  readonly segmentOffsets: number[]
+  /** Offsets of `.snapshot` files, ascending. */
+  readonly snapshotOffsets: number[]
+  /** Names of all files. */
+  readonly present: ReadonlySet<string>
+  readonly hasEpochFile: boolean
+}
+
+/** What lies in the log's directory, after what interrupted work left there has been removed or taken up. */
+export async function listLog(runtime: Runtime, input: RecoveryInput): Promise<Listing> {
+  const { disk } = runtime
+  const { directory, logger } = input
+  const names = (await disk.list(directory)).filter(({ kind }) => kind === 'file').map(({ name }) => name)
+  const present = new Set(names)
+  for (const name of names) {
+    const parsed = parseSegmentFileName(name)
+    if (parsed === null || parsed.leftover === null) continue
+    const original = segmentFileName(parsed.baseOffset, parsed.kind)
+    const path = `${directory}/${name}`
+    present.delete(name)
+    // A `.swap` is complete; it is the only copy when the crash came after the original had gone.
+    if (parsed.leftover === 'swap' && !present.has(original)) {
+      logger.warn('took up a segment file that an interrupted compaction had finished', { file: path })
+      await disk.rename(path, `${directory}/${original}`)
+      present.add(original)
+    } else {
+      logger.info('removed a file left over from a deletion or compaction', { file: path })
+      await disk.remove(path)
+    }
+  }
+  const offsetsOf = (wanted: SegmentFileKind): number[] => {
+    const offsets: number[] = []
+    for (const name of present) {
+      const parsed = parseSegmentFileName(name)
+      if (parsed !== null && parsed.kind === wanted) offsets.push(parsed.baseOffset)
+    }
+    return offsets.sort((left, right) => left - right)
+  }
+  return {
+    segmentOffsets: offsetsOf('log'),
+    snapshotOffsets: offsetsOf('snapshot'),
+    present,
+    hasEpochFile: present.has(leaderEpochFile),
+  }
+}
+
+/** The segments that have a `.log` file, ascending, with their sizes. */
+export async function findSegments(
+  runtime: Runtime,
+  input: RecoveryInput,
+  listing: Listing,
+): Promise<Segment[]> {
+  const { directory } = input
+  return Promise.all(
+    listing.segmentOffsets.map(async (baseOffset) => {
+      const path = `${directory}/${segmentFileName(baseOffset, 'log')}`
+      const stat = await runtime.disk.stat(path)
+      if (stat === null) throw new EngineError('diskFailed', `${path} went away while the log was opened`)
+      return new Segment(baseOffset, runtime.disk.file(path), stat.modifiedMs, stat.sizeBytes, false)
+    }),
+  )
+}
+
+/** The epochs of the checkpoint file; null when it is missing or damaged, so that only the batches can tell. */
+export async function readEpochs(
+  runtime: Runtime,
+  input: RecoveryInput,
+  listing: Listing,
+): Promise<LeaderEpochs | null> {
+  if (!listing.hasEpochFile) return null
+  const path = `${input.directory}/${leaderEpochFile}`
+  const bytes = await runtime.disk.readFile(path)
+  const decoded = LeaderEpochs.decode(Buffer.from(bytes).toString())
+  if (decoded === null)
+    input.logger.warn('the leader epoch checkpoint is damaged; made again', { file: path })
+  return decoded
+}
+
+/** Drops segments that hold nothing but deleted records: a crash came before their files could go. */
+export async function removeBelowStart(
+  runtime: Runtime,
+  input: RecoveryInput,
+  segments: Segment[],
+): Promise<void> {
+  let count = 0
+  while (count < segments.length - 1 && segments[count + 1]!.baseOffset <= input.logStartOffset) count++
+  for (const { baseOffset } of segments.splice(0, count)) {
+    for (const kind of ['log', 'index', 'timeindex', 'txnindex', 'snapshot'] as const) {
+      await runtime.disk.remove(`${input.directory}/${segmentFileName(baseOffset, kind)}`)
+    }
+  }
+}
+
+/** A log without any file. */
+export function freshLog(runtime: Runtime, input: RecoveryInput, epochs: LeaderEpochs): RecoveredLog {
+  const { directory, logStartOffset } = input
+  const file = runtime.disk.file(`${directory}/${segmentFileName(logStartOffset, 'log')}`)
+  return {
+    segments: [new Segment(logStartOffset, file, runtime.clock.wallMs(), 0, true)],
+    logStartOffset,
+    logEndOffset: logStartOffset,
+    leaderEpochs: epochs,
+    leaderEpochsChanged: false,
+    indexFilesCurrent: false,
+    producers: new ProducerState(),
+    corruption: null,
+  }
+}
+
+/** The producers in the `.snapshot` at `offset`; null when it is missing or damaged. */
+export async function readSnapshot(
+  runtime: Runtime,
+  directory: string,
+  offset: number,
+): Promise<ProducerState | null> {
+  let bytes: Uint8Array
+  try {
+    bytes = await runtime.disk.readFile(`${directory}/${segmentFileName(offset, 'snapshot')}`)
+  } catch (error) {
+    if (error instanceof EngineError && error.code === 'notFound') return null
+    throw error
+  }
+  const entries = decodeProducerSnapshot(bytes, runtime.checksum)
+  return entries === null ? null : new ProducerState(entries)
+}
+
+/** Lets go of sealed segments' indexes, which are files; those whose files are missing are made again. */
+export async function restoreMissingIndexes(
+  runtime: Runtime,
+  input: RecoveryInput,
+  listing: Listing,
+  sealed: readonly Segment[],
+): Promise<void> {
+  for (const segment of sealed) {
+    segment.offsetIndex = null
+    segment.timeIndex = null
+    const has = (kind: SegmentFileKind): boolean =>
+      listing.present.has(segmentFileName(segment.baseOffset, kind))
+    if (has('index') && has('timeindex')) continue
+    const made = await buildIndexes(segment, segment.sizeBytes, input.config.indexIntervalBytes)
+    await unlessFull(writeIndexes(runtime.disk, segment, made, 'none'))
+    reportRebuilt(input.logger, segment)
+  }
+}
+
+/** A full disk does not keep a log from opening: indexes are made again when they are asked for. */
+export async function unlessFull(writing: Promise<void>): Promise<void> {
+  try {
+    await writing
+  } catch (error) {
+    if (!(error instanceof EngineError) || error.code !== 'diskFull') throw error
+  }
+}

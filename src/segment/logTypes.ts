@@ -1,0 +1,50 @@
+import type { FileRange } from '../model/fileRange.ts'
+import type { Logger } from '../model/logger.ts'
+import type { Uuid } from '../model/uuid.ts'
+import type { ClosedLog } from './closedLog.ts'
+import type { LogConfig } from './logConfig.ts'
+import type { IndexCache } from './segmentIndexes.ts'
+
+/** What `Log.open` needs to know. */
+export interface LogOptions {
+  /** The partition's directory; it exists. */
+  readonly directory: string
+  readonly topicId: Uuid
+  readonly config: LogConfig
+  readonly logger: Logger
+  /** Exclusive end of what is known to be durable: below it nothing is ever cut. */
+  readonly recoveryPoint: number
+  readonly logStartOffset: number
+  /** The log was closed cleanly, at `recoveryPoint`. */
+  readonly cleanShutdown: boolean
+  /** What `closedState` gave after that; null or absent when it is not known. */
+  readonly closedState?: ClosedLog | null
+  readonly producerIdExpirationMs: number
+  /** Shared by the logs of a directory; one of its own by default. */
+  readonly indexCache?: IndexCache
+  /** For timestamps inside compressed batches; without it the batch's first record stands for them. */
+  readonly decompress?: (codec: number, body: Uint8Array) => Uint8Array
+  /** Makes `logStartOffset` durable. */
+  readonly persistStartOffset?: () => Promise<void>
+  /** Makes `recoveryPoint` durable. */
+  readonly persistRecoveryPoint?: () => Promise<void>
+}
+
+/** What an append was given. */
+export interface AppendResult {
+  readonly baseOffset: number
+  /** Inclusive. */
+  readonly lastOffset: number
+  /** The time that the broker set, -1 when the producer's times stand. */
+  readonly logAppendTimeMs: number
+  /** The batch was there already, at these offsets; it may not be flushed yet. */
+  readonly duplicate: boolean
+}
+
+/** Whole batches of one segment. */
+export interface ReadResult {
+  readonly ranges: readonly FileRange[]
+  readonly lengthBytes: number
+  /** Base offset of the first batch; at most the offset asked for. */
+  readonly firstOffset: number
+}

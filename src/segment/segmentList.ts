@@ -1,0 +1,159 @@
+import type { Logger } from '../model/logger.ts'
+import type { Runtime } from '../runtime/runtime.ts'
+import { segmentFileName } from './fileNames.ts'
+import { Segment } from './segment.ts'
+import {
+  buildIndexes,
+  completeIndexes,
+  type IndexCache,
+  loadIndexes,
+  reportRebuilt,
+  type SegmentIndexes,
+  writeIndexes,
+} from './segmentIndexes.ts'
+
+/** What `SegmentList` works with. */
+export interface SegmentListOptions {
+  readonly directory: string
+  readonly logger: Logger
+  readonly cache: IndexCache
+  /** `indexIntervalBytes` as it is configured now. */
+  indexIntervalBytes(): number
+}
+
+/** The segments of one log, ascending; the last is the active one. Finds offsets, indexes and files. */
+export class SegmentList {
+  readonly #runtime: Runtime
+  readonly #options: SegmentListOptions
+  readonly #segments: Segment[]
+  /** Removed segments whose files still stand, for running sends. */
+  readonly #removed = new Set<Segment>()
+
+  constructor(runtime: Runtime, options: SegmentListOptions, segments: Segment[]) {
+    this.#runtime = runtime
+    this.#options = options
+    this.#segments = segments
+  }
+
+  get all(): readonly Segment[] {
+    return this.#segments
+  }
+
+  get active(): Segment {
+    return this.#segments[this.#segments.length - 1]!
+  }
+
+  /** Bytes of all batches, those on their way to the disk included. */
+  get sizeBytes(): number {
+    let sum = 0
+    for (const segment of this.#segments) sum += segment.sizeBytes
+    return sum
+  }
+
+  /** Index of the segment that holds `offset`. */
+  indexFor(offset: number): number {
+    let low = 0
+    let high = this.#segments.length
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if (this.#segments[middle]!.baseOffset <= offset) low = middle + 1
+      else high = middle
+    }
+    return low - 1
+  }
+
+  /** Begins a new active segment. Its file comes with the first write. */
+  roll(baseOffset: number): void {
+    const file = this.#runtime.disk.file(`${this.#options.directory}/${segmentFileName(baseOffset, 'log')}`)
+    this.#segments.push(new Segment(baseOffset, file, this.#runtime.clock.wallMs(), 0, true))
+  }
+
+  /** Makes `segment`, in the place of the one with its base offset, the active one; returns those after it. */
+  makeActive(segment: Segment): Segment[] {
+    const index = this.indexFor(segment.baseOffset)
+    const dropped = this.#segments.splice(index + 1)
+    for (const each of [...dropped, this.#segments[index]!]) this.#options.cache.remove(each)
+    this.#segments[index] = segment
+    return dropped
+  }
+
+  /** Lets go of segments that lie wholly below `startOffset`; their files go `delayMs` later. */
+  removeBelow(startOffset: number, delayMs: number): Segment[] {
+    let count = 0
+    while (count < this.#segments.length - 1 && this.#segments[count + 1]!.baseOffset <= startOffset) count++
+    const removed = this.#segments.splice(0, count)
+    for (const segment of removed) {
+      this.#options.cache.remove(segment)
+      this.#removed.add(segment)
+    }
+    if (count > 0) this.#runtime.clock.setTimer(delayMs, () => void this.#removeFiles(removed))
+    return removed
+  }
+
+  /** Removes the files of removed segments now. */
+  removeFiles(): Promise<void> {
+    return this.#removeFiles([...this.#removed])
+  }
+
+  /** Lets go of every descriptor; files of removed segments stay for the next start. */
+  async close(): Promise<void> {
+    this.#removed.clear()
+    for (const segment of this.#segments) {
+      this.#options.cache.remove(segment)
+      await segment.file.close()
+    }
+  }
+
+  /** Both indexes of a segment, read or made again if need be. */
+  async indexes(segment: Segment): Promise<SegmentIndexes> {
+    const { disk } = this.#runtime
+    const { cache, logger } = this.#options
+    const { offsetIndex, timeIndex } = segment
+    if (offsetIndex !== null && timeIndex !== null) {
+      if (!offsetIndex.isComplete || !timeIndex.isComplete) {
+        await completeIndexes(disk, segment, this.#options.indexIntervalBytes(), logger)
+      }
+      return { offsetIndex, timeIndex }
+    }
+    const cached = cache.get(segment)
+    if (cached !== null) return cached
+    const loaded = await loadIndexes(disk, segment)
+    if (loaded === null) return this.rebuild(segment)
+    cache.put(segment, loaded)
+    return loaded
+  }
+
+  /** Makes a sealed segment's indexes again from its batches. Throws `CorruptionError`. */
+  async rebuild(segment: Segment): Promise<SegmentIndexes> {
+    const built = await buildIndexes(segment, segment.sizeBytes, this.#options.indexIntervalBytes())
+    reportRebuilt(this.#options.logger, segment)
+    this.#options.cache.put(segment, built)
+    // The cache has them; without room on the disk they are made once more another time.
+    await writeIndexes(this.#runtime.disk, segment, built, 'none').catch(() => {})
+    return built
+  }
+
+  /** Greatest timestamp of a segment in ms, -1 for none. */
+  async largestTimestamp(segment: Segment): Promise<number> {
+    if (segment.offsetIndex !== null) return segment.maxTimestampMs
+    return (await this.indexes(segment)).timeIndex.lastTimestampMs
+  }
+
+  async #removeFiles(segments: readonly Segment[]): Promise<void> {
+    const { directory, logger } = this.#options
+    try {
+      for (const segment of segments) {
+        if (!this.#removed.delete(segment)) continue
+        await segment.file.close()
+        for (const kind of ['log', 'index', 'timeindex', 'txnindex', 'snapshot'] as const) {
+          await this.#runtime.disk.remove(`${directory}/${segmentFileName(segment.baseOffset, kind)}`)
+        }
+      }
+    } catch (error) {
+      logger.warn('files of a removed segment are still there; the next start removes them', {
+        directory,
+        error: String(error),
+      })
+    }
+  }
+}
