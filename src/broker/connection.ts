@@ -1,10 +1,10 @@
-import { partBytes, type SendPart } from '../model/fileRange.ts'
+import type { SendPart } from '../model/fileRange.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Connection, ConnectionHandler } from '../runtime/network.ts'
 import { Exchange, type ExchangeOwner, type FailureKind } from './exchange.ts'
 import { readFrameSize, whatIsIt } from './frames.ts'
 import type { RateLimitedLog } from './rateLimitedLog.ts'
-import type { PoolWaiter, RequestBytes, RequestPool } from './requestPool.ts'
+import { type PoolWaiter, type RequestBytes, type RequestPool, smallestPooledBytes } from './requestPool.ts'
 
 /** The bounds of one connection. */
 export interface ConnectionLimits {
@@ -20,6 +20,8 @@ export interface ConnectionLimits {
   readonly headerMs: number
   /** The longest pause inside a frame. */
   readonly stallMs: number
+  /** How fast a frame must arrive while others wait for memory. */
+  readonly minBytesPerMs: number
 }
 
 /** What all connections of a broker share. */
@@ -34,6 +36,11 @@ export interface ConnectionServices {
   gone(connection: ClientConnection): void
 }
 
+/** What a decoded request takes, in times of its bytes: a partition of a Fetch is 30 bytes and then an object or two. */
+const decodedWeight = 8
+/** Response bytes that wait for the end of a chunk, to leave together. */
+const corkedBytes = 64 * 1024
+
 /** Why nothing is read at the moment; a set of bits. */
 const Blocked = { held: 1, pool: 2, inFlight: 4, unsent: 8 } as const
 
@@ -47,14 +54,18 @@ export class ClientConnection implements ConnectionHandler, ExchangeOwner, PoolW
   readonly remoteHost: string
   readonly #socket: Connection
   readonly #services: ConnectionServices
-  readonly #sizeField = new Uint8Array(4)
+  /** Size and API key. */
+  readonly #sizeField = new Uint8Array(6)
   #sizeFieldBytes = 0
   #isFirstFrame = true
   /** The request that is arriving. */
   #request: RequestBytes | null = null
   #requestBytes = 0
-  /** How much memory is asked of the pool while `Blocked.pool`. */
+  /** When it got its memory. */
+  #requestMs = 0
+  /** How much memory is asked of the pool, and how it counts. */
   lengthBytes = 0
+  weight = 1
   /** What arrived while nothing could be read. */
   #stash: Uint8Array | null = null
   readonly #exchanges: Exchange[] = []
@@ -63,6 +74,8 @@ export class ClientConnection implements ConnectionHandler, ExchangeOwner, PoolW
   #isPaused = false
   #isParsing = false
   #unsentMemoryBytes = 0
+  /** Memory of the responses that are not sent yet. */
+  #corkedBytes = 0
   #seenUnsentBytes = 0
   #state: 'open' | 'ending' | 'closed' = 'open'
   #activeMs: number
@@ -148,7 +161,7 @@ export class ClientConnection implements ConnectionHandler, ExchangeOwner, PoolW
     if (this.#sizeFieldBytes > 0 && quietMs > limits.headerMs) {
       log.warn('slowHeader', 'closed a connection that did not finish the size of a request', this.#who())
       this.destroy()
-    } else if (this.#request && quietMs > limits.stallMs) {
+    } else if (this.#request && (quietMs > limits.stallMs || this.#isHoggingAt(nowMs))) {
       log.warn('slowRequest', 'closed a connection that stopped in the middle of a request', this.#who())
       this.destroy()
     } else if (quietMs > limits.maxIdleMs && this.#exchanges.length === 0) {
@@ -156,16 +169,24 @@ export class ClientConnection implements ConnectionHandler, ExchangeOwner, PoolW
     }
   }
 
+  /** Whether others wait for memory that this one has got and does not fill. */
+  #isHoggingAt(nowMs: number): boolean {
+    const { pool, limits } = this.#services
+    const elapsedMs = nowMs - this.#requestMs
+    if (pool.waiting === 0 || elapsedMs < limits.headerMs) return false
+    return this.#requestBytes < limits.minBytesPerMs * elapsedMs
+  }
+
   /** The pool has memory for the request that is arriving. */
   granted(request: RequestBytes): void {
-    this.#request = request
-    this.#requestBytes = 0
     this.#activeMs = this.#services.clock.monotonicMs()
+    this.#open(request)
     this.#unblock(Blocked.pool)
   }
 
-  settled(_exchange: Exchange): void {
-    if (!this.#isParsing) this.#sendSettled()
+  settled(exchange: Exchange): void {
+    if (exchange.parts) for (const part of exchange.parts) this.#corkedBytes += memoryBytes(part)
+    if (!this.#isParsing || this.#corkedBytes > corkedBytes) this.#sendSettled()
   }
 
   held(): void {
@@ -200,28 +221,49 @@ export class ClientConnection implements ConnectionHandler, ExchangeOwner, PoolW
     return position
   }
 
+  /** Collects the size of the next request, and its API key when it is a large one. */
   #readSize(chunk: Uint8Array, from: number): number {
-    const count = Math.min(4 - this.#sizeFieldBytes, chunk.length - from)
-    for (let at = 0; at < count; at++) this.#sizeField[this.#sizeFieldBytes + at] = chunk[from + at]!
-    this.#sizeFieldBytes += count
-    if (this.#sizeFieldBytes < 4) return from + count
-    this.#sizeFieldBytes = 0
-    const lengthBytes = readFrameSize(this.#sizeField)
+    const field = this.#sizeField
+    let at = from
+    while (this.#sizeFieldBytes < 4 && at < chunk.length) field[this.#sizeFieldBytes++] = chunk[at++]!
+    if (this.#sizeFieldBytes < 4) return at
+    const lengthBytes = readFrameSize(field)
     if (lengthBytes < 0 || lengthBytes > this.#services.limits.maxRequestBytes) {
       this.#refuseSize(lengthBytes)
       return chunk.length
     }
-    this.#isFirstFrame = false
-    this.#request = this.#services.pool.take(lengthBytes)
-    this.#requestBytes = 0
-    if (!this.#request) {
-      this.lengthBytes = lengthBytes
-      this.#blocked |= Blocked.pool
-      this.#services.pool.wait(this)
-    } else if (lengthBytes === 0) {
-      this.#complete()
+    if (lengthBytes > smallestPooledBytes) {
+      while (this.#sizeFieldBytes < 6 && at < chunk.length) field[this.#sizeFieldBytes++] = chunk[at++]!
+      if (this.#sizeFieldBytes < 6) return at
     }
-    return from + count
+    this.#begin(lengthBytes)
+    return at
+  }
+
+  /** A request of known size begins: takes memory for it, or stands in line. */
+  #begin(lengthBytes: number): void {
+    const { pool } = this.#services
+    this.lengthBytes = lengthBytes
+    // A batch stays the bytes that it is; anything else becomes objects, which take several times the memory.
+    const isProduce = this.#sizeField[4] === 0 && this.#sizeField[5] === 0
+    this.weight = this.#sizeFieldBytes === 4 || isProduce ? 1 : decodedWeight
+    this.#isFirstFrame = false
+    const request = pool.take(lengthBytes, this.weight)
+    if (request) {
+      this.#open(request)
+      if (lengthBytes === 0) this.#complete()
+      return
+    }
+    this.#blocked |= Blocked.pool
+    pool.wait(this)
+  }
+
+  #open(request: RequestBytes): void {
+    this.#request = request
+    this.#requestBytes = this.#sizeFieldBytes - 4
+    for (let at = 0; at < this.#requestBytes; at++) request.bytes[at] = this.#sizeField[4 + at]!
+    this.#sizeFieldBytes = 0
+    this.#requestMs = this.#activeMs
   }
 
   #fill(chunk: Uint8Array, from: number): number {
@@ -276,6 +318,7 @@ export class ClientConnection implements ConnectionHandler, ExchangeOwner, PoolW
       count += 1
     }
     exchanges.splice(0, count)
+    if (exchanges.length === 0) this.#corkedBytes = 0
     if (this.#state === 'closed') return
     if (parts) this.#send(parts)
     if (this.#state === 'ending' && exchanges.length === 0) this.#socket.end()
@@ -289,7 +332,7 @@ export class ClientConnection implements ConnectionHandler, ExchangeOwner, PoolW
       this.#unsentMemoryBytes = 0
       return
     }
-    for (const part of parts) if (part instanceof Uint8Array) this.#unsentMemoryBytes += partBytes(part)
+    for (const part of parts) this.#unsentMemoryBytes += memoryBytes(part)
     if (this.#unsentMemoryBytes > this.#services.limits.maxUnsentBytes) this.#blocked |= Blocked.unsent
   }
 
@@ -336,4 +379,9 @@ export class ClientConnection implements ConnectionHandler, ExchangeOwner, PoolW
     this.#request = null
     this.#stash = null
   }
+}
+
+/** File ranges are not memory. */
+function memoryBytes(part: SendPart): number {
+  return part instanceof Uint8Array ? part.length : 0
 }

@@ -21,7 +21,7 @@ export function whatIsIt(
   lengthBytes: number,
   maxBytes: number,
 ): { readonly answer: Uint8Array | null; readonly description: string } {
-  if (httpMethods.has(Buffer.from(sizeField).toString('latin1'))) {
+  if (httpMethods.has(Buffer.from(sizeField.subarray(0, 4)).toString('latin1'))) {
     return { answer: httpAnswer, description: 'it sent HTTP to the Kafka port' }
   }
   if (sizeField[0] === 0x16 && sizeField[1] === 0x03) {

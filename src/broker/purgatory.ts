@@ -21,10 +21,19 @@ export interface WatchedPartition {
  */
 export class Purgatory {
   readonly clock: Clock
+  readonly #maxWatched: number
   #size = 0
+  #watched = 0
 
-  constructor(clock: Clock) {
+  /** `maxWatched` bounds the partitions that all waiting fetches wait for together, and so their memory. */
+  constructor(clock: Clock, maxWatched = 200_000) {
     this.clock = clock
+    this.#maxWatched = maxWatched
+  }
+
+  /** Whether a fetch of that many partitions may wait; otherwise it is answered with what there is. */
+  hasRoom(partitions: number): boolean {
+    return this.#watched === 0 || this.#watched + partitions <= this.#maxWatched
   }
 
   /** Fetches that wait. */
@@ -32,9 +41,16 @@ export class Purgatory {
     return this.#size
   }
 
-  /** Called when a fetch begins to wait (1) and when it ends (-1). */
-  count(change: 1 | -1): void {
-    this.#size += change
+  /** Called when a fetch begins to wait for that many partitions. */
+  entered(partitions: number): void {
+    this.#size += 1
+    this.#watched += partitions
+  }
+
+  /** Called when it ends. */
+  left(partitions: number): void {
+    this.#size -= 1
+    this.#watched -= partitions
   }
 }
 
@@ -60,7 +76,7 @@ export class FetchWait {
   start(watched: readonly WatchedPartition[], bytes: number, maxWaitMs: number): void {
     this.#watched = watched
     this.#bytes = bytes
-    this.#purgatory.count(1)
+    this.#purgatory.entered(watched.length)
     for (const each of watched) each.partition.watch(each)
     this.#timer = this.#purgatory.clock.setTimer(maxWaitMs, () => this.#finish())
   }
@@ -87,8 +103,8 @@ export class FetchWait {
     this.#isDone = true
     this.#timer?.cancel()
     for (const each of this.#watched) each.partition.unwatch(each)
+    this.#purgatory.left(this.#watched.length)
     this.#watched = []
-    this.#purgatory.count(-1)
   }
 
   #finish(): void {

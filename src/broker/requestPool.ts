@@ -1,5 +1,5 @@
 /** Frames up to this size live in ordinary small buffers, which the collector handles best. */
-const smallestPooledBytes = 4096
+export const smallestPooledBytes = 4096
 /** Free buffers above this size are given back at once: they are rare, and holding them would be dear. */
 const largestKeptBytes = 4 * 1024 * 1024
 
@@ -14,6 +14,8 @@ export interface RequestBytes {
 /** Asks for memory when there is some; `granted` is called at most once. */
 export interface PoolWaiter {
   readonly lengthBytes: number
+  /** How many times its length a request counts, for what becomes of it once it is decoded. */
+  readonly weight: number
   granted(request: RequestBytes): void
 }
 
@@ -34,7 +36,7 @@ export class RequestPool {
   #serving = false
 
   /** `maxFreeBytes` bounds the memory kept for later while it is not in use. */
-  constructor(capacityBytes: number, maxFreeBytes = 32 * 1024 * 1024) {
+  constructor(capacityBytes: number, maxFreeBytes = 16 * 1024 * 1024) {
     this.capacityBytes = capacityBytes
     this.#maxFreeBytes = maxFreeBytes
   }
@@ -54,10 +56,13 @@ export class RequestPool {
     return this.#waiting.length
   }
 
-  /** Memory for a request of `lengthBytes`, or null when the pool is empty or others are in line already. */
-  take(lengthBytes: number): RequestBytes | null {
-    if (this.#waiting.length > 0 || !this.#fits(lengthBytes)) return null
-    return this.#lend(lengthBytes)
+  /**
+   * Memory for a request of `lengthBytes` that counts `weight` times as much, or null when the pool is empty or
+   * others are in line already.
+   */
+  take(lengthBytes: number, weight = 1): RequestBytes | null {
+    if (this.#waiting.length > 0 || !this.#fits(lengthBytes, weight)) return null
+    return this.#lend(lengthBytes, weight)
   }
 
   /** Stands in line. */
@@ -80,25 +85,25 @@ export class RequestPool {
     this.#freeBytes = 0
   }
 
-  #fits(lengthBytes: number): boolean {
-    return this.#usedBytes === 0 || this.#usedBytes + classBytes(lengthBytes) <= this.capacityBytes
+  #fits(lengthBytes: number, weight: number): boolean {
+    return this.#usedBytes === 0 || this.#usedBytes + classBytes(lengthBytes) * weight <= this.capacityBytes
   }
 
-  #lend(lengthBytes: number): RequestBytes {
+  #lend(lengthBytes: number, weight: number): RequestBytes {
     const sizeBytes = classBytes(lengthBytes)
-    this.#usedBytes += sizeBytes
+    this.#usedBytes += sizeBytes * weight
     if (sizeBytes <= smallestPooledBytes) {
-      return new Loan(this, Buffer.allocUnsafe(lengthBytes), null, sizeBytes)
+      return new Loan(this, Buffer.allocUnsafe(lengthBytes), null, sizeBytes, weight)
     }
     const kept = this.#free.get(sizeBytes)?.pop()
     if (kept) this.#freeBytes -= sizeBytes
     const whole = kept ?? Buffer.allocUnsafeSlow(sizeBytes)
-    return new Loan(this, whole.subarray(0, lengthBytes), whole, sizeBytes)
+    return new Loan(this, whole.subarray(0, lengthBytes), whole, sizeBytes, weight)
   }
 
   /** Called by a loan that ends. */
-  takeBack(whole: Uint8Array | null, sizeBytes: number): void {
-    this.#usedBytes -= sizeBytes
+  takeBack(whole: Uint8Array | null, sizeBytes: number, weight: number): void {
+    this.#usedBytes -= sizeBytes * weight
     if (whole && sizeBytes <= largestKeptBytes && this.#freeBytes + sizeBytes <= this.#maxFreeBytes) {
       const list = this.#free.get(sizeBytes)
       if (list) list.push(whole)
@@ -113,9 +118,11 @@ export class RequestPool {
     if (this.#serving) return
     this.#serving = true
     try {
-      while (this.#waiting.length > 0 && this.#fits(this.#waiting[0]!.lengthBytes)) {
-        const waiter = this.#waiting.shift()!
-        waiter.granted(this.#lend(waiter.lengthBytes))
+      for (let next = this.#waiting[0]; next !== undefined; next = this.#waiting[0]) {
+        const { lengthBytes, weight } = next
+        if (!this.#fits(lengthBytes, weight)) break
+        this.#waiting.shift()
+        next.granted(this.#lend(lengthBytes, weight))
       }
     } finally {
       this.#serving = false
@@ -127,10 +134,18 @@ class Loan implements RequestBytes {
   bytes: Uint8Array
   readonly #pool: RequestPool
   readonly #sizeBytes: number
+  readonly #weight: number
   #whole: Uint8Array | null
   #out = true
 
-  constructor(pool: RequestPool, bytes: Uint8Array, whole: Uint8Array | null, sizeBytes: number) {
+  constructor(
+    pool: RequestPool,
+    bytes: Uint8Array,
+    whole: Uint8Array | null,
+    sizeBytes: number,
+    weight: number,
+  ) {
+    this.#weight = weight
     this.bytes = bytes
     this.#pool = pool
     this.#whole = whole
@@ -144,7 +159,7 @@ class Loan implements RequestBytes {
     // The loan may be remembered for longer than its memory; whoever looks again finds nothing.
     this.bytes = nothing
     this.#whole = null
-    this.#pool.takeBack(whole, this.#sizeBytes)
+    this.#pool.takeBack(whole, this.#sizeBytes, this.#weight)
   }
 }
 

@@ -45,6 +45,7 @@ export class Server {
       maxIdleMs: config.number('connections.max.idle.ms'),
       headerMs: 10_000,
       stallMs: 60_000,
+      minBytesPerMs: 64,
     }
   }
 

@@ -6,12 +6,13 @@ import { RequestPool } from '../../src/broker/requestPool.ts'
 import { FakeSocket, frame, LineLogger, ManualClock } from './support/fakes.ts'
 
 const limits: ConnectionLimits = {
-  maxRequestBytes: 1000,
+  maxRequestBytes: 1_000_000,
   maxInFlight: 5,
   maxUnsentBytes: 100,
   maxIdleMs: 600_000,
   headerMs: 10_000,
   stallMs: 60_000,
+  minBytesPerMs: 64,
 }
 
 /** A connection whose requests are text; `auto` answers each at once with the same text. */
@@ -46,10 +47,16 @@ const reply = (text: string): Uint8Array[] => [Buffer.from(`<${text}>`)]
 test('requests come out whole however the stream is cut, and answers leave in their order', () => {
   fc.assert(
     fc.property(
-      fc.array(fc.string({ minLength: 1, maxLength: 40, unit: 'grapheme-ascii' }), {
-        minLength: 1,
-        maxLength: 20,
-      }),
+      fc.array(
+        fc.oneof(
+          fc.string({ minLength: 1, maxLength: 40, unit: 'grapheme-ascii' }),
+          fc.constant('L'.repeat(5000)),
+        ),
+        {
+          minLength: 1,
+          maxLength: 20,
+        },
+      ),
       fc.array(fc.integer({ min: 1, max: 60 }), { minLength: 1, maxLength: 50 }),
       (texts, cuts) => {
         const { socket, requests } = world()
@@ -151,7 +158,7 @@ test('a connection that closes gives back its memory and its place in line', () 
 
 test.each([
   ['negative', [0xff, 0xff, 0xff, 0xff]],
-  ['too large', [0x00, 0x00, 0x03, 0xe9]],
+  ['too large', [0x00, 0x0f, 0x42, 0x41]],
   ['TLS', [0x16, 0x03, 0x01, 0x02]],
 ])('a size that is %s closes the connection with one line in the log', (_name, size) => {
   const { socket, logger, requests } = world()
@@ -193,6 +200,38 @@ test('a size that does not arrive in 10 s closes the connection', () => {
   clock.advance(2_000)
   connection.check(clock.monotonicMs())
   expect(socket.isDestroyed).toBe(true)
+})
+
+test('a client that does not fill the memory it has got is closed while others wait for it, and only then', () => {
+  const pool = new RequestPool(200_000)
+  const slow = world({ pool })
+  slow.socket.receive(frame('s'.repeat(100_000)).subarray(0, 500))
+  const drip = (): void => {
+    for (let second = 0; second < 20; second++) {
+      slow.clock.advance(1000)
+      slow.socket.receive(Buffer.from('s'))
+      slow.connection.check(slow.clock.monotonicMs())
+    }
+  }
+  drip()
+  expect(slow.socket.isDestroyed).toBe(false)
+  const waiting = world({ pool })
+  const text = '\0\0'.padEnd(190_000, 'w')
+  waiting.socket.receive(frame(text))
+  expect(waiting.requests).toEqual([])
+  drip()
+  expect(slow.socket.isDestroyed).toBe(true)
+  expect(waiting.requests).toEqual([text])
+})
+
+test('large requests other than Produce count for more memory than they have bytes', () => {
+  const produce = world()
+  produce.socket.receive(frame('\0\0'.padEnd(10_000, 'p')).subarray(0, 9_000))
+  const other = world()
+  other.socket.receive(frame('\0\x03'.padEnd(10_000, 'p')).subarray(0, 9_000))
+  expect(other.pool.usedBytes).toBe(8 * produce.pool.usedBytes)
+  other.socket.destroy()
+  expect(other.pool.usedBytes).toBe(0)
 })
 
 test('an idle connection is closed after maxIdleMs, one that waits for an answer is not', () => {

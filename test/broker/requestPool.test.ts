@@ -7,6 +7,7 @@ const mib = 1024 * kib
 
 class Waiter implements PoolWaiter {
   readonly lengthBytes: number
+  readonly weight = 1
   loan: RequestBytes | null = null
 
   constructor(lengthBytes: number) {
@@ -73,6 +74,15 @@ test('whoever leaves the line no longer holds up those behind', () => {
   expect(small.loan?.bytes.length).toBe(kib)
   expect(large.loan).toBe(null)
   out.release()
+})
+
+test('a request that becomes large when it is decoded counts more', () => {
+  const pool = new RequestPool(8 * mib)
+  const loan = pool.take(mib / 2, 8)!
+  expect(pool.usedBytes).toBe(4 * mib)
+  expect(pool.take(mib, 8)).toBe(null)
+  loan.release()
+  expect(pool.usedBytes).toBe(0)
 })
 
 test('loans never exceed the capacity and kept memory never its bound, whatever the order of requests', () => {

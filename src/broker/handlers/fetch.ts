@@ -74,6 +74,7 @@ class Fetch {
     const { maxWaitMs, minBytes } = this.#request
     const isEnough = this.#bytes >= minBytes || this.#isUrgent || this.#items.length === 0
     if (isEnough || maxWaitMs <= 0 || this.#context.exchange.isClosed) return this.#response
+    if (!this.#services.purgatory.hasRoom(this.#items.length)) return this.#response
     return new Promise((resolve, reject) => this.#wait(resolve, reject))
   }
 
