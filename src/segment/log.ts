@@ -1,33 +1,22 @@
 import { EngineError, toEngineError } from '../model/errors.ts'
-import type { Logger } from '../model/logger.ts'
 import type { Uuid } from '../model/uuid.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import { checkSize, checkTimestamps } from './appendChecks.ts'
 import type { ClosedLog } from './closedLog.ts'
-import { leaderEpochFile } from './fileNames.ts'
-import { FlushTracker } from './flushTracker.ts'
 import type { LeaderEpochs } from './leaderEpochs.ts'
+import { closeClean } from './logClosing.ts'
 import type { LogConfig } from './logConfig.ts'
 import type { RecoveredLog } from './logFiles.ts'
-import { type BatchRange, findRange } from './logReader.ts'
+import { readLog, timestampView } from './logReader.ts'
 import { recoverLog } from './logRecovery.ts'
-import { cutSegment, rebuildProducers, removeSnapshotsAbove } from './logTruncation.ts'
+import { undoAppends } from './logRepair.ts'
+import { LogState } from './logState.ts'
+import { cutLog } from './logTruncation.ts'
 import type { AppendResult, LogOptions, ReadResult } from './logTypes.ts'
-import type { PendingWrite } from './pendingWrite.ts'
 import type { ProducerState } from './producerState.ts'
-import { RecentBatches } from './recentBatches.ts'
 import { type BatchHeader, setBaseOffset, setLogAppendTime, setPartitionLeaderEpoch } from './recordBatch.ts'
 import { expiredSegments } from './retention.ts'
-import { Sealer } from './sealer.ts'
-import type { Segment } from './segment.ts'
-import { IndexCache, writeIndexes, writeWholeFile } from './segmentIndexes.ts'
-import { SegmentList } from './segmentList.ts'
-import {
-  latestTimestamp,
-  offsetForTimestamp,
-  type TimestampOffset,
-  type TimestampView,
-} from './timestampLookup.ts'
+import { latestTimestamp, offsetForTimestamp, type TimestampOffset } from './timestampLookup.ts'
 import type { WriteGroup } from './writeGroup.ts'
 
 export type { LogConfig } from './logConfig.ts'
@@ -45,49 +34,15 @@ export class Log {
   onAdvance: ((flushedOffset: number) => void) | null = null
   /** Called when appends from `endOffset` on are lost: the disk was full and they were undone, or it failed. */
   onFailure: ((error: EngineError, endOffset: number) => void) | null = null
-  readonly #runtime: Runtime
-  readonly #options: LogOptions
-  readonly #logger: Logger
-  readonly #segments: SegmentList
-  readonly #sealer: Sealer
-  readonly #flush: FlushTracker
-  readonly #producers: ProducerState
-  readonly #epochs: LeaderEpochs
-  readonly #recent = new RecentBatches()
-  #config: LogConfig
-  #logStartOffset: number
-  #logEndOffset: number
-  #offline: EngineError | null
-  /** Why appends are refused for now: the tail is being undone or cut. */
-  #refusal: EngineError | null = null
+  readonly #state: LogState
   #repair: Promise<void> = Promise.resolve()
-  #epochsChanged: boolean
-  #indexFilesCurrent: boolean
   #closedState: ClosedLog | null = null
   #closed = false
 
   private constructor(runtime: Runtime, options: LogOptions, found: RecoveredLog) {
-    const { directory, logger } = options
-    const cache = options.indexCache ?? new IndexCache()
-    this.#runtime = runtime
-    this.#options = options
-    this.#logger = logger
-    this.directory = directory
+    this.directory = options.directory
     this.topicId = options.topicId
-    this.#config = options.config
-    const indexIntervalBytes = (): number => this.#config.indexIntervalBytes
-    const list = new SegmentList(runtime, { directory, logger, cache, indexIntervalBytes }, found.segments)
-    this.#segments = list
-    this.#sealer = new Sealer(runtime, directory, cache, (segment) => list.indexes(segment))
-    this.#logStartOffset = found.logStartOffset
-    this.#logEndOffset = found.logEndOffset
-    this.#producers = found.producers
-    this.#epochs = found.leaderEpochs
-    this.#epochsChanged = found.leaderEpochsChanged
-    this.#indexFilesCurrent = found.indexFilesCurrent
-    this.#offline = found.corruption
-    const durableOffset = found.corruption === null ? found.logEndOffset : options.recoveryPoint
-    this.#flush = new FlushTracker(found.logEndOffset, durableOffset, list.active, {
+    this.#state = new LogState(runtime, options, found, {
       advanced: () => this.#advanced(),
       failed: (index) => this.#onFailed(index),
     })
@@ -102,40 +57,43 @@ export class Log {
   }
 
   get config(): LogConfig {
-    return this.#config
+    return this.#state.config
   }
 
   /** First readable offset, inclusive. */
   get logStartOffset(): number {
-    return this.#logStartOffset
+    return this.#state.logStartOffset
   }
 
   /** The offset that the next record gets. */
   get logEndOffset(): number {
-    return this.#logEndOffset
+    return this.#state.logEndOffset
   }
 
   /** Exclusive end of what the policy has made true: in the page cache (`none`) or synced (`batch`). Never goes back. */
   get flushedOffset(): number {
-    return this.#flush.flushedOffset
+    return this.#state.flush.flushedOffset
   }
 
   /** Exclusive end of what a crash cannot take, and of what recovery need not scan. */
   get recoveryPoint(): number {
-    return Math.min(this.#flush.durableOffset, this.#sealer.oldestOffset ?? Number.MAX_SAFE_INTEGER)
+    return Math.min(
+      this.#state.flush.durableOffset,
+      this.#state.sealer.oldestOffset ?? Number.MAX_SAFE_INTEGER,
+    )
   }
 
   /** Why the log takes and gives nothing any more; null while it does. */
   get offline(): EngineError | null {
-    return this.#offline
+    return this.#state.offline
   }
 
   get leaderEpochs(): LeaderEpochs {
-    return this.#epochs
+    return this.#state.epochs
   }
 
   get producerState(): ProducerState {
-    return this.#producers
+    return this.#state.producers
   }
 
   /** After a clean close, what the next `open` may be given; null otherwise. */
@@ -144,12 +102,12 @@ export class Log {
   }
 
   get segmentCount(): number {
-    return this.#segments.all.length
+    return this.#state.segments.all.length
   }
 
   /** Bytes of all batches, those on their way to the disk included. */
   get sizeBytes(): number {
-    return this.#segments.sizeBytes
+    return this.#state.segments.sizeBytes
   }
 
   /**
@@ -161,41 +119,41 @@ export class Log {
    */
   append(batch: BatchHeader, bytes: Uint8Array, leaderEpoch: number, group: WriteGroup): AppendResult {
     this.#checkWritable()
-    const config = this.#config
+    const config = this.#state.config
     checkSize(bytes.length, config)
-    const wallMs = this.#runtime.clock.wallMs()
+    const wallMs = this.#state.runtime.clock.wallMs()
     const isTimed = config.timestampType === 'logAppendTime' && !batch.isControl
     if (!isTimed) checkTimestamps(batch, wallMs, config)
     if (batch.producerId >= 0) {
-      const known = this.#producers.check(batch)
+      const known = this.#state.producers.check(batch)
       if (known !== null) {
         const { baseOffset, lastOffset, timestampMs } = known
         return { baseOffset, lastOffset, logAppendTimeMs: isTimed ? timestampMs : -1, duplicate: true }
       }
     }
-    const baseOffset = this.#logEndOffset
+    const baseOffset = this.#state.logEndOffset
     const lastOffset = baseOffset + batch.lastOffsetDelta
     const maxTimestampMs = isTimed ? wallMs : batch.maxTimestampMs
     setBaseOffset(bytes, baseOffset)
     setPartitionLeaderEpoch(bytes, leaderEpoch)
-    if (isTimed) setLogAppendTime(bytes, wallMs, this.#runtime.checksum)
+    if (isTimed) setLogAppendTime(bytes, wallMs, this.#state.runtime.checksum)
     const isDurable = config.flush !== 'none'
-    const pending = this.#flush.pendingFor(group, baseOffset, this.#segments.active, isDurable)
-    if (this.#segments.active.mustRoll(lastOffset, bytes.length, maxTimestampMs, wallMs, config))
+    const pending = this.#state.flush.pendingFor(group, baseOffset, this.#state.segments.active, isDurable)
+    if (this.#state.segments.active.mustRoll(lastOffset, bytes.length, maxTimestampMs, wallMs, config))
       this.#roll(baseOffset)
-    const segment = this.#segments.active
+    const segment = this.#state.segments.active
     const position = segment.add(lastOffset, maxTimestampMs, bytes.length, config.indexIntervalBytes)
     const sync = !isDurable ? 'none' : segment.isNew ? 'dataAndName' : 'data'
     group.add(segment.file, position, bytes, sync)
-    this.#indexFilesCurrent = false
+    this.#state.indexFilesCurrent = false
     segment.isNew = false
-    this.#recent.add(baseOffset, position)
-    if (this.#epochs.assign(leaderEpoch, baseOffset)) this.#epochsChanged = true
+    this.#state.recent.add(baseOffset, position)
+    if (this.#state.epochs.assign(leaderEpoch, baseOffset)) this.#state.epochsChanged = true
     if (batch.producerId >= 0) {
-      const before = this.#producers.append(batch, baseOffset, maxTimestampMs, wallMs)
+      const before = this.#state.producers.append(batch, baseOffset, maxTimestampMs, wallMs)
       pending.rememberProducer(batch.producerId, before)
     }
-    this.#logEndOffset = lastOffset + 1
+    this.#state.logEndOffset = lastOffset + 1
     pending.endOffset = lastOffset + 1
     pending.endSegment = segment
     pending.endPosition = segment.sizeBytes
@@ -214,39 +172,19 @@ export class Log {
     endOffset: number,
     minOneBatch: boolean,
   ): ReadResult | null | Promise<ReadResult | null> {
-    if (this.#offline !== null) throw this.#offline
-    if (offset < this.#logStartOffset || offset > this.#logEndOffset) this.#outOfRange(offset)
-    const end = Math.min(endOffset, this.flushedOffset)
-    if (offset >= end) return null
-    const index = this.#segments.indexFor(offset)
-    const segment = this.#segments.all[index]!
-    const readableBytes = this.#flush.readableBytes(segment)
-    if (segment === this.#segments.active) {
-      const recent = this.#recent
-      const first = recent.indexOf(offset)
-      if (first >= 0) {
-        const position = recent.position(first, segment.sizeBytes)
-        const firstBytes = recent.position(first + 1, segment.sizeBytes) - position
-        if (firstBytes > maxBytes && !minOneBatch) return null
-        let stop = this.#recentEnd(end, readableBytes)
-        const limit = position + Math.max(maxBytes, firstBytes)
-        if (limit < stop) stop = recent.boundaryFor(limit)
-        return rangeOf(segment, position, stop, recent.baseOffset(first))
-      }
-    }
-    return this.#readFile(index, offset, maxBytes, end, minOneBatch)
+    return readLog(this.#state, offset, maxBytes, endOffset, minOneBatch)
   }
 
   /** Resolves once everything below `endOffset` is flushed; rejects when it was undone or the log failed. */
   whenFlushed(endOffset: number): Promise<void> {
     if (endOffset <= this.flushedOffset) return Promise.resolve()
-    if (this.#offline !== null) return Promise.reject(this.#offline)
-    if (endOffset > this.#logEndOffset) {
+    if (this.#state.offline !== null) return Promise.reject(this.#state.offline)
+    if (endOffset > this.#state.logEndOffset) {
       return Promise.reject(
-        this.#refusal ?? new EngineError('offsetOutOfRange', `nothing has offset ${endOffset - 1}`),
+        this.#state.refusal ?? new EngineError('offsetOutOfRange', `nothing has offset ${endOffset - 1}`),
       )
     }
-    return this.#flush.wait(endOffset)
+    return this.#state.flush.wait(endOffset)
   }
 
   /**
@@ -255,24 +193,24 @@ export class Log {
    */
   async offsetForTimestamp(timestampMs: number): Promise<TimestampOffset | null> {
     this.#checkReadable()
-    return offsetForTimestamp(this.#lookup(), timestampMs)
+    return offsetForTimestamp(timestampView(this.#state), timestampMs)
   }
 
   /** The record with the greatest timestamp, the earliest of them; null for an empty log. */
   async maxTimestamp(): Promise<TimestampOffset | null> {
     this.#checkReadable()
-    return latestTimestamp(this.#lookup())
+    return latestTimestamp(timestampView(this.#state))
   }
 
   /** The greatest epoch up to `epoch` that wrote here, and the exclusive end of what it wrote; -1 and -1 for none. */
   offsetForLeaderEpoch(epoch: number): { epoch: number; endOffset: number } {
-    return this.#epochs.endOffsetFor(epoch, this.#logEndOffset)
+    return this.#state.epochs.endOffsetFor(epoch, this.#state.logEndOffset)
   }
 
   /** Replaces the configuration. From `none` to `batch` counts once everything earlier is synced. */
   updateConfig(config: LogConfig): void {
-    const before = this.#config.flush
-    this.#config = config
+    const before = this.#state.config.flush
+    this.#state.config = config
     if (before === 'none' && config.flush === 'batch') this.#raisePolicy()
   }
 
@@ -282,10 +220,10 @@ export class Log {
    */
   async deleteRecordsBefore(offset: number): Promise<void> {
     this.#checkReadable()
-    if (offset > this.flushedOffset) this.#outOfRange(offset)
-    if (offset > this.#logStartOffset) {
-      this.#setStartOffset(offset)
-      await this.#options.persistStartOffset?.()
+    if (offset > this.flushedOffset) this.#state.outOfRange(offset)
+    if (offset > this.#state.logStartOffset) {
+      this.#state.setStartOffset(offset)
+      await this.#state.options.persistStartOffset?.()
     }
     this.#removeBelowStart()
   }
@@ -296,29 +234,35 @@ export class Log {
    * whole: the log rolls first.
    */
   async applyRetention(): Promise<number> {
-    if (this.#offline !== null || this.#closed) return 0
-    const wallMs = this.#runtime.clock.wallMs()
-    this.#producers.expire(wallMs, this.#options.producerIdExpirationMs)
+    if (this.#state.offline !== null || this.#closed) return 0
+    const wallMs = this.#state.runtime.clock.wallMs()
+    this.#state.producers.expire(wallMs, this.#state.options.producerIdExpirationMs)
+    const segments = [...this.#state.segments.all]
+    const endOffset = this.#state.logEndOffset
     const expired = await expiredSegments(
-      this.#segments.all,
-      this.#config,
+      this.#state.segments.all,
+      this.#state.config,
       wallMs,
-      (segment) => this.#segments.largestTimestamp(segment),
-      (index) => this.#endOffsetOf(index) <= this.flushedOffset,
+      (segment) => this.#state.segments.largestTimestamp(segment),
+      (index) => this.#state.endOffsetOf(index) <= this.flushedOffset,
     )
-    if (expired === 0 || this.#refusal !== null) return 0
-    if (expired === this.#segments.all.length) this.#roll(this.#logEndOffset)
-    this.#setStartOffset(this.#segments.all[expired]!.baseOffset)
-    await this.#options.persistStartOffset?.()
+    // Timestamps may have been read meanwhile: what was appended or cut since then is looked at next time.
+    const isSame = this.#state.logEndOffset === endOffset || expired < segments.length
+    const newest = segments[expired - 1]
+    if (expired === 0 || !isSame || newest !== this.#state.segments.all[expired - 1]) return 0
+    if (this.#state.offline !== null || this.#state.refusal !== null || this.#closed) return 0
+    if (expired === this.#state.segments.all.length) this.#roll(this.#state.logEndOffset)
+    this.#state.setStartOffset(this.#state.segments.all[expired]!.baseOffset)
+    await this.#state.options.persistStartOffset?.()
     return this.#removeBelowStart()
   }
 
   /** Writes what the recovery point depends on and returns the recovery point that may now be stored. */
   async prepareCheckpoint(): Promise<number> {
     const recoveryPoint = this.recoveryPoint
-    if (this.#offline !== null) return recoveryPoint
+    if (this.#state.offline !== null) return recoveryPoint
     this.#sealReady()
-    if (this.#epochsChanged) await this.#writeEpochs()
+    if (this.#state.epochsChanged) await this.#state.writeEpochs()
     return recoveryPoint
   }
 
@@ -330,41 +274,20 @@ export class Log {
     this.#checkReadable()
     await this.#repair
     this.#checkWritable()
-    if (offset < this.#logStartOffset || offset > this.#logEndOffset) this.#outOfRange(offset)
-    this.#refusal = new EngineError('kafkaStorageError', 'the log is being cut')
+    if (offset < this.#state.logStartOffset || offset > this.#state.logEndOffset)
+      this.#state.outOfRange(offset)
+    this.#state.refusal = new EngineError('kafkaStorageError', 'the log is being cut')
     await this.#whenSettled()
-    await this.#sealer.idle()
-    if (this.#offline !== null) throw this.#offline
+    await this.#state.sealer.idle()
+    if (this.#state.offline !== null) throw this.#state.offline
     try {
-      if (offset < this.#logEndOffset) await this.#cut(offset)
+      if (offset < this.#state.logEndOffset) await cutLog(this.#state, offset)
     } catch (cause) {
       const error = toEngineError(cause, 'diskFailed', 'the log could not be cut')
       this.#goOffline(error)
       throw error
     }
-    this.#refusal = null
-  }
-
-  async #cut(offset: number): Promise<void> {
-    const segment = this.#segments.all[this.#segments.indexFor(offset)]!
-    const cut = await cutSegment(segment, offset, this.#config.indexIntervalBytes)
-    // First what recovery may count on, then the bytes: a crash in between finds them above the recovery point.
-    const dropped = this.#segments.makeActive(cut.segment)
-    this.#flush.reset(cut.endOffset, cut.segment)
-    this.#logEndOffset = cut.endOffset
-    this.#sealer.drop(cut.segment)
-    this.#recent.clear()
-    this.#indexFilesCurrent = false
-    if (this.#epochs.truncateFromEnd(cut.endOffset)) this.#epochsChanged = true
-    await removeSnapshotsAbove(this.#runtime.disk, this.directory, cut.endOffset)
-    await this.#options.persistRecoveryPoint?.()
-    for (const { file } of dropped.toReversed()) await this.#runtime.disk.remove(file.path)
-    if (!cut.segment.isNew) {
-      await cut.segment.file.truncate(cut.segment.sizeBytes)
-      await cut.segment.file.sync()
-    }
-    await this.#runtime.disk.syncDirectory(this.directory)
-    this.#producers.replace(await rebuildProducers(this.#runtime, this.directory, this.#segments.all))
+    this.#state.refusal = null
   }
 
   /** Waits for what is in flight, then closes; `clean` also writes all that makes the next open fast. */
@@ -372,79 +295,38 @@ export class Log {
     if (this.#closed) return
     this.#closed = true
     await this.#whenSettled()
-    if (options.clean && this.#offline === null) await this.#closeClean()
-    await this.#sealer.idle()
-    await this.#segments.close()
-    this.#flush.failWaiters(new EngineError('closed', 'the log has been closed'), 0)
-  }
-
-  async #closeClean(): Promise<void> {
-    const { disk } = this.#runtime
-    const { active } = this.#segments
-    this.#sealReady()
-    await this.#sealer.idle()
-    if (this.#sealer.oldestOffset !== null) return // It could not be written: the next start looks again.
-    await this.#segments.removeFiles()
-    if (this.#flush.durableOffset < this.#logEndOffset) {
-      await active.file.sync()
-      await disk.syncDirectory(this.directory)
+    try {
+      if (options.clean && this.#state.offline === null) this.#closedState = await closeClean(this.#state)
+    } finally {
+      await this.#state.sealer.idle()
+      await this.#state.segments.close()
     }
-    if (!this.#indexFilesCurrent && active.sizeBytes > 0) {
-      const indexes = await this.#segments.indexes(active)
-      active.completeTimeIndex()
-      await writeIndexes(disk, active, indexes, 'none')
-    }
-    const hasProducers = this.#producers.count > 0
-    if (hasProducers || this.#segments.all.length > 1) {
-      await this.#sealer.writeSnapshot(this.#logEndOffset, this.#producers.entries(), 'none')
-    }
-    if (this.#epochsChanged) {
-      const path = `${this.directory}/${leaderEpochFile}`
-      await writeWholeFile(disk, path, Buffer.from(this.#epochs.encode()), 'none')
-      this.#epochsChanged = false
-    }
-    this.#flush.durableOffset = this.#logEndOffset
-    this.#closedState = {
-      topicId: this.topicId,
-      logStartOffset: this.#logStartOffset,
-      logEndOffset: this.#logEndOffset,
-      leaderEpochs: this.#epochs.entries,
-      hasProducers,
-      segments: this.#segments.all.map(({ baseOffset, sizeBytes }) => [baseOffset, sizeBytes] as const),
-      active: active.closedState(),
-    }
+    this.#state.flush.failWaiters(new EngineError('closed', 'the log has been closed'), 0)
   }
 
   #checkWritable(): void {
-    if (this.#offline !== null) throw this.#offline
-    if (this.#refusal !== null) throw this.#refusal
+    if (this.#state.offline !== null) throw this.#state.offline
+    if (this.#state.refusal !== null) throw this.#state.refusal
     if (this.#closed) throw new EngineError('closed', 'the log has been closed')
   }
 
   #checkReadable(): void {
-    if (this.#offline !== null) throw this.#offline
+    if (this.#state.offline !== null) throw this.#state.offline
     if (this.#closed) throw new EngineError('closed', 'the log has been closed')
-  }
-
-  #outOfRange(offset: number): never {
-    throw new EngineError(
-      'offsetOutOfRange',
-      `offset ${offset} is outside [${this.#logStartOffset}, ${this.#logEndOffset}]`,
-    )
   }
 
   /** Begins a new active segment at `baseOffset`; the old one is sealed once all of it is flushed. */
   #roll(baseOffset: number): void {
-    this.#sealer.add(this.#segments.active, baseOffset, this.#producers.entries())
-    this.#segments.roll(baseOffset)
-    this.#recent.clear()
+    this.#state.sealer.add(this.#state.segments.active, baseOffset, this.#state.producers.entries())
+    this.#state.segments.roll(baseOffset)
+    this.#state.recent.clear()
     if (this.flushedOffset === baseOffset) this.#sealReady()
   }
 
   #sealReady(): void {
-    this.#sealer.seal(this.flushedOffset).then(
+    this.#state.sealer.seal(this.flushedOffset).then(
       (sealedOffset) => {
-        if (sealedOffset > this.#flush.durableOffset) this.#flush.durableOffset = sealedOffset
+        if (sealedOffset > this.#state.flush.durableOffset) this.#state.flush.durableOffset = sealedOffset
       },
       (cause) => {
         const error = toEngineError(cause, 'diskFailed', 'a segment could not be sealed')
@@ -456,163 +338,63 @@ export class Log {
 
   #advanced(): void {
     const flushedOffset = this.flushedOffset
-    if ((this.#sealer.nextEndOffset ?? Number.MAX_SAFE_INTEGER) <= flushedOffset) this.#sealReady()
+    if ((this.#state.sealer.nextEndOffset ?? Number.MAX_SAFE_INTEGER) <= flushedOffset) this.#sealReady()
     this.onAdvance?.(flushedOffset)
   }
 
   /** The group at `index` has failed. Nothing after it counts: a hole lies before it. */
   #onFailed(index: number): void {
-    const lost = this.#flush.pending.slice(index)
+    const lost = this.#state.flush.pending.slice(index)
     const fatal = lost.find(({ error }) => error !== null && !isRoomError(error))
     if (fatal !== undefined) {
       this.#goOffline(fatal.error!)
       return
     }
     const error = lost[0]!.error!
-    this.#refusal = error
+    this.#state.refusal = error
     if (lost.some(({ state }) => state === 'pending')) return
-    this.#undo(this.#flush.takeFrom(index))
-    this.#flush.failWaiters(error, this.#logEndOffset)
-    this.onFailure?.(error, this.#logEndOffset)
-  }
-
-  /** Takes back the appends of groups that were lost: in memory at once, then in the files. */
-  #undo(lost: readonly PendingWrite[]): void {
-    const { startOffset, startSegment, startMark, error } = lost[0]!
-    for (const pending of lost.toReversed()) {
-      pending.restoreProducers((producerId, before) => this.#producers.restore(producerId, before))
-    }
-    const dropped = this.#segments.makeActive(startSegment)
-    this.#sealer.drop(startSegment)
-    startSegment.restore(startMark, startOffset)
-    this.#recent.truncate(dropped.length > 0 ? 0 : startMark.sizeBytes)
-    this.#logEndOffset = startOffset
-    if (this.#epochs.truncateFromEnd(startOffset)) this.#epochsChanged = true
-    if (startMark.sizeBytes === 0) startSegment.isNew = true
-    this.#logger.warn('appends were undone because the disk has no room for them', {
-      directory: this.directory,
-      logEndOffset: startOffset,
-      error: error!.message,
-    })
-    if (lost.every((pending) => pending.error?.code === 'queueFull')) {
-      this.#refusal = null
-      return
-    }
-    this.#repair = this.#cutFiles(startSegment, startMark.sizeBytes, dropped)
-  }
-
-  async #cutFiles(segment: Segment, sizeBytes: number, dropped: readonly Segment[]): Promise<void> {
-    try {
-      for (const { file } of dropped) await this.#runtime.disk.remove(file.path)
-      await segment.file.truncate(sizeBytes)
-      this.#refusal = null
-    } catch (cause) {
+    const repair = undoAppends(this.#state, this.#state.flush.takeFrom(index))
+    this.#repair = repair.catch((cause) => {
       this.#goOffline(toEngineError(cause, 'diskFailed', 'the torn end of a log could not be cut'))
-    }
+    })
+    this.#state.flush.failWaiters(error, this.#state.logEndOffset)
+    this.onFailure?.(error, this.#state.logEndOffset)
   }
 
   #goOffline(error: EngineError): void {
-    if (this.#offline !== null) return
-    this.#offline = error
-    this.#logger.error('a log went offline', { directory: this.directory, error: error.message })
-    this.#flush.stop(error)
+    if (this.#state.offline !== null) return
+    this.#state.offline = error
+    this.#state.options.logger.error('a log went offline', {
+      directory: this.directory,
+      error: error.message,
+    })
+    this.#state.flush.stop(error)
     this.onFailure?.(error, this.flushedOffset)
   }
 
   #raisePolicy(): void {
-    if (this.#flush.durableOffset === this.#logEndOffset) return
-    const written = [...this.#sealer.segments(), this.#segments.active].filter(({ isNew }) => !isNew)
-    const sync = async (): Promise<void> => {
-      for (const { file } of written) await file.sync()
-      await this.#runtime.disk.syncDirectory(this.directory)
-    }
-    const synced = sync()
+    if (this.#state.flush.durableOffset === this.#state.logEndOffset) return
+    const synced = this.#state.syncWritten()
     synced.catch((cause) => this.#goOffline(toEngineError(cause, 'diskFailed', 'a sync failed')))
-    this.#flush.holdUntil(synced, this.#logEndOffset)
+    this.#state.flush.holdUntil(synced, this.#state.logEndOffset)
   }
 
   async #whenSettled(): Promise<void> {
-    await this.#flush.settled()
+    await this.#state.flush.settled()
     await this.#repair
-    await this.#flush.barrier
-  }
-
-  async #writeEpochs(): Promise<void> {
-    this.#epochsChanged = false
-    const path = `${this.directory}/${leaderEpochFile}`
-    await this.#runtime.disk.replaceFile(path, Buffer.from(this.#epochs.encode()))
-  }
-
-  #setStartOffset(offset: number): void {
-    if (offset <= this.#logStartOffset) return
-    this.#logStartOffset = offset
-    if (this.#epochs.truncateFromStart(offset)) this.#epochsChanged = true
+    await this.#state.flush.barrier
   }
 
   #removeBelowStart(): number {
-    const removed = this.#segments.removeBelow(this.#logStartOffset, this.#config.fileDeleteDelayMs)
-    for (const segment of removed) this.#sealer.forget(segment)
+    const removed = this.#state.segments.removeBelow(
+      this.#state.logStartOffset,
+      this.#state.config.fileDeleteDelayMs,
+    )
+    for (const segment of removed) this.#state.sealer.forget(segment)
     return removed.length
-  }
-
-  #endOffsetOf(index: number): number {
-    return this.#segments.all[index + 1]?.baseOffset ?? this.#logEndOffset
-  }
-
-  /** Where to stop reading the active segment so that no batch from `end` on is included. */
-  #recentEnd(end: number, readableBytes: number): number {
-    if (end >= this.flushedOffset) return readableBytes
-    const recent = this.#recent
-    const last = recent.indexOf(end)
-    const index = recent.baseOffset(last) < end ? last + 1 : last
-    return recent.position(index, readableBytes)
-  }
-
-  async #readFile(
-    index: number,
-    offset: number,
-    maxBytes: number,
-    end: number,
-    minOneBatch: boolean,
-  ): Promise<ReadResult | null> {
-    const segments = this.#segments
-    const segment = segments.all[index]!
-    const readableBytes = this.#flush.readableBytes(segment)
-    // An end inside this segment has to be found among its batches.
-    const endInside = end < Math.min(this.#endOffsetOf(index), this.flushedOffset) ? end : null
-    const query = { offset, maxBytes, minOneBatch, readableBytes, endOffset: endInside }
-    let range: BatchRange | null
-    try {
-      range = await findRange(segment, await segments.indexes(segment), query, () =>
-        segments.rebuild(segment),
-      )
-    } catch (error) {
-      // Retention was faster.
-      if (offset < this.#logStartOffset) this.#outOfRange(offset)
-      throw error
-    }
-    return range === null ? null : rangeOf(segment, range.position, range.end, range.firstOffset)
-  }
-
-  #lookup(): TimestampView {
-    const segments = this.#segments
-    return {
-      segments: [...segments.all],
-      logStartOffset: this.#logStartOffset,
-      endOffset: this.flushedOffset,
-      readableBytes: (segment) => this.#flush.readableBytes(segment),
-      indexes: (segment) => segments.indexes(segment),
-      largestTimestamp: (segment) => segments.largestTimestamp(segment),
-      decompress: this.#options.decompress,
-    }
   }
 }
 
 function isRoomError(error: EngineError): boolean {
   return error.code === 'diskFull' || error.code === 'queueFull'
-}
-
-function rangeOf(segment: Segment, position: number, end: number, firstOffset: number): ReadResult {
-  const lengthBytes = end - position
-  return { ranges: [{ file: segment.file, position, lengthBytes }], lengthBytes, firstOffset }
 }

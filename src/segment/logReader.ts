@@ -1,94 +1,89 @@
-import { CorruptionError } from '../model/errors.ts'
-import { walkHeaders } from './batchScan.ts'
+import type { LogState } from './logState.ts'
+import type { ReadResult } from './logTypes.ts'
+import { type BatchRange, findRange } from './rangeSearch.ts'
 import type { Segment } from './segment.ts'
-import type { SegmentIndexes } from './segmentIndexes.ts'
+import type { TimestampView } from './timestampLookup.ts'
 
-/** What is wanted of one segment. */
-export interface RangeQuery {
-  /** The first batch returned holds it, or the next one in the segment. */
-  readonly offset: number
-  readonly maxBytes: number
-  /** The first batch comes even if it is larger than `maxBytes`. */
-  readonly minOneBatch: boolean
-  /** Nothing from this position on. */
-  readonly readableBytes: number
-  /** No batch whose base offset is this or more; null when no batch below `readableBytes` has one. */
-  readonly endOffset: number | null
+/** `Log.read`. */
+export function readLog(
+  state: LogState,
+  offset: number,
+  maxBytes: number,
+  endOffset: number,
+  minOneBatch: boolean,
+): ReadResult | null | Promise<ReadResult | null> {
+  if (state.offline !== null) throw state.offline
+  if (offset < state.logStartOffset || offset > state.logEndOffset) state.outOfRange(offset)
+  const end = Math.min(endOffset, state.flush.flushedOffset)
+  if (offset >= end) return null
+  const index = state.segments.indexFor(offset)
+  const segment = state.segments.all[index]!
+  const readableBytes = state.flush.readableBytes(segment)
+  if (segment === state.segments.active) {
+    const recent = state.recent
+    const first = recent.indexOf(offset)
+    if (first >= 0) {
+      const position = recent.position(first, segment.sizeBytes)
+      const firstBytes = recent.position(first + 1, segment.sizeBytes) - position
+      if (firstBytes > maxBytes && !minOneBatch) return null
+      let stop = recentEnd(state, end, readableBytes)
+      const limit = position + Math.max(maxBytes, firstBytes)
+      if (limit < stop) stop = recent.boundaryFor(limit)
+      return rangeOf(segment, position, stop, recent.baseOffset(first))
+    }
+  }
+  return readFile(state, index, offset, maxBytes, end, minOneBatch)
 }
 
-/** Whole batches: positions in bytes from the start of the file, `end` exclusive. */
-export interface BatchRange {
-  readonly position: number
-  readonly end: number
-  readonly firstOffset: number
+/** Where to stop reading the active segment so that no batch from `end` on is included. */
+function recentEnd(state: LogState, end: number, readableBytes: number): number {
+  if (end >= state.flush.flushedOffset) return readableBytes
+  const recent = state.recent
+  const last = recent.indexOf(end)
+  const index = recent.baseOffset(last) < end ? last + 1 : last
+  return recent.position(index, readableBytes)
 }
 
-/**
- * Finds whole batches in a segment by its index and a short walk over batch headers. An index that leads to
- * where no batch begins is made again with `rebuild`, once. Null when there is nothing to return. Throws
- * `CorruptionError` when the segment itself is damaged there.
- */
-export async function findRange(
-  segment: Segment,
-  indexes: SegmentIndexes,
-  query: RangeQuery,
-  rebuild: () => Promise<SegmentIndexes>,
-): Promise<BatchRange | null> {
+async function readFile(
+  state: LogState,
+  index: number,
+  offset: number,
+  maxBytes: number,
+  end: number,
+  minOneBatch: boolean,
+): Promise<ReadResult | null> {
+  const segments = state.segments
+  const segment = segments.all[index]!
+  const readableBytes = state.flush.readableBytes(segment)
+  // An end inside this segment has to be found among its batches.
+  const endInside = end < Math.min(state.endOffsetOf(index), state.flush.flushedOffset) ? end : null
+  const query = { offset, maxBytes, minOneBatch, readableBytes, endOffset: endInside }
+  let range: BatchRange | null
   try {
-    return await search(segment, indexes, query)
+    range = await findRange(segment, await segments.indexes(segment), query, () => segments.rebuild(segment))
   } catch (error) {
-    // The indexes of the active segment live in memory and are right: then the damage is real.
-    if (!(error instanceof CorruptionError) || segment.offsetIndex !== null) throw error
-    return search(segment, await rebuild(), query)
+    // Retention was faster.
+    if (offset < state.logStartOffset) state.outOfRange(offset)
+    throw error
+  }
+  return range === null ? null : rangeOf(segment, range.position, range.end, range.firstOffset)
+}
+
+/** The part of a log that lookups by time see. */
+export function timestampView(state: LogState): TimestampView {
+  const segments = state.segments
+  return {
+    segments: [...segments.all],
+    logStartOffset: state.logStartOffset,
+    endOffset: state.flush.flushedOffset,
+    readableBytes: (segment) => state.flush.readableBytes(segment),
+    indexes: (segment) => segments.indexes(segment),
+    largestTimestamp: (segment) => segments.largestTimestamp(segment),
+    decompress: state.options.decompress,
   }
 }
 
-async function search(
-  segment: Segment,
-  { offsetIndex }: SegmentIndexes,
-  query: RangeQuery,
-): Promise<BatchRange | null> {
-  const { offset, maxBytes, readableBytes, endOffset } = query
-  const from = offsetIndex.positionFor(offset - segment.baseOffset)
-  let position = -1
-  let firstOffset = -1
-  let limit = 0
-  let end = 0
-  let tooLarge = false
-  // Base offsets lie outside the checksum: each must continue the batch before it.
-  let expectedOffset = from === 0 ? segment.baseOffset : -1
-  await walkHeaders(segment.file, from, readableBytes, (header, at) => {
-    const isNext = expectedOffset < 0 ? header.baseOffset <= offset : header.baseOffset === expectedOffset
-    if (!isNext || header.lastOffset < header.baseOffset) {
-      const expected = expectedOffset < 0 ? `an offset up to ${offset}` : `offset ${expectedOffset}`
-      damaged(segment, at, expected, `offset ${header.baseOffset}`)
-    }
-    expectedOffset = header.lastOffset + 1
-    if (endOffset !== null && header.baseOffset >= endOffset) return false
-    if (position < 0) {
-      if (header.lastOffset < offset) return true
-      if (header.sizeBytes > maxBytes && !query.minOneBatch) {
-        tooLarge = true
-        return false
-      }
-      position = at
-      firstOffset = header.baseOffset
-      end = at + header.sizeBytes
-      limit = at + Math.max(maxBytes, header.sizeBytes)
-      if (endOffset !== null) return true
-      if (limit >= readableBytes) end = readableBytes
-      else end = Math.max(end, offsetIndex.boundaryFor(limit))
-      return end === at + header.sizeBytes && end < limit
-    }
-    if (at + header.sizeBytes > limit) return false
-    end = at + header.sizeBytes
-    return true
-  })
-  if (tooLarge) return null
-  if (position < 0) damaged(segment, readableBytes, `a batch with offset ${offset}`, 'the end of the segment')
-  return { position, end, firstOffset }
-}
-
-function damaged(segment: Segment, position: number, expected: string, found: string): never {
-  throw new CorruptionError({ file: segment.file.path, position, expected, found })
+function rangeOf(segment: Segment, position: number, end: number, firstOffset: number): ReadResult {
+  const lengthBytes = end - position
+  return { ranges: [{ file: segment.file, position, lengthBytes }], lengthBytes, firstOffset }
 }

@@ -2,23 +2,43 @@ import type { Disk } from '../runtime/disk.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import { walkHeaders } from './batchScan.ts'
 import { parseSegmentFileName, segmentFileName } from './fileNames.ts'
+import type { LogState } from './logState.ts'
 import { decodeProducerSnapshot } from './producerSnapshot.ts'
 import { ProducerState } from './producerState.ts'
 import { Segment } from './segment.ts'
 
+/** Cuts a log in which nothing is in flight so that it ends before the batch that holds `offset`, durably. */
+export async function cutLog(state: LogState, offset: number): Promise<void> {
+  const segment = state.segments.all[state.segments.indexFor(offset)]!
+  const cut = await cutSegment(segment, offset, state.config.indexIntervalBytes)
+  // First what recovery may count on, then the bytes: a crash in between finds them above the recovery point.
+  const dropped = state.segments.makeActive(cut.segment)
+  state.flush.reset(cut.endOffset, cut.segment)
+  state.logEndOffset = cut.endOffset
+  state.sealer.drop(cut.segment)
+  state.recent.clear()
+  state.indexFilesCurrent = false
+  if (state.epochs.truncateFromEnd(cut.endOffset)) state.epochsChanged = true
+  await removeSnapshotsAbove(state.runtime.disk, state.directory, cut.endOffset)
+  await state.options.persistRecoveryPoint?.()
+  for (const { file } of dropped.toReversed()) await state.runtime.disk.remove(file.path)
+  if (!cut.segment.isNew) {
+    await cut.segment.file.truncate(cut.segment.sizeBytes)
+    await cut.segment.file.sync()
+  }
+  await state.runtime.disk.syncDirectory(state.directory)
+  state.producers.replace(await rebuildProducers(state.runtime, state.directory, state.segments.all))
+}
+
 /** The part of a segment below an offset, as a segment that takes appends again. */
-export interface CutSegment {
+interface CutSegment {
   readonly segment: Segment
   /** Offset after the last batch that stays. */
   readonly endOffset: number
 }
 
 /** What is left of `segment` when every batch that ends at or after `offset` goes. Changes no file. */
-export async function cutSegment(
-  segment: Segment,
-  offset: number,
-  indexIntervalBytes: number,
-): Promise<CutSegment> {
+async function cutSegment(segment: Segment, offset: number, indexIntervalBytes: number): Promise<CutSegment> {
   const { baseOffset, file, createdMs, isNew } = segment
   const kept = new Segment(baseOffset, file, createdMs, 0, isNew)
   let endOffset = baseOffset
@@ -32,7 +52,7 @@ export async function cutSegment(
 }
 
 /** Removes the producer snapshots that were taken after `offset`, durably. */
-export async function removeSnapshotsAbove(disk: Disk, directory: string, offset: number): Promise<void> {
+async function removeSnapshotsAbove(disk: Disk, directory: string, offset: number): Promise<void> {
   for (const snapshot of await snapshotOffsets(disk, directory)) {
     if (snapshot > offset) await disk.remove(`${directory}/${segmentFileName(snapshot, 'snapshot')}`)
   }
@@ -40,7 +60,7 @@ export async function removeSnapshotsAbove(disk: Disk, directory: string, offset
 }
 
 /** The idempotent producers at the end of `segments`: the newest valid snapshot, and the batches after it. */
-export async function rebuildProducers(
+async function rebuildProducers(
   runtime: Runtime,
   directory: string,
   segments: readonly Segment[],

@@ -1,0 +1,44 @@
+import type { ClosedLog } from './closedLog.ts'
+import { leaderEpochFile } from './fileNames.ts'
+import type { LogState } from './logState.ts'
+import { writeIndexes, writeWholeFile } from './segmentIndexes.ts'
+
+/**
+ * Writes all that lets the log be opened again without reading its files, and returns it; null when a segment
+ * could not be sealed: then the next start looks at the files.
+ */
+export async function closeClean(state: LogState): Promise<ClosedLog | null> {
+  const { disk } = state.runtime
+  const { active } = state.segments
+  await state.sealer.seal(state.flush.flushedOffset)
+  if (state.sealer.oldestOffset !== null) return null
+  await state.segments.removeFiles()
+  if (state.flush.durableOffset < state.logEndOffset) {
+    await active.file.sync()
+    await disk.syncDirectory(state.directory)
+  }
+  if (!state.indexFilesCurrent && active.sizeBytes > 0) {
+    const indexes = await state.segments.indexes(active)
+    active.completeTimeIndex()
+    await writeIndexes(disk, active, indexes, 'none')
+  }
+  const hasProducers = state.producers.count > 0
+  if (hasProducers || state.segments.all.length > 1) {
+    await state.sealer.writeSnapshot(state.logEndOffset, state.producers.entries(), 'none')
+  }
+  if (state.epochsChanged) {
+    const path = `${state.directory}/${leaderEpochFile}`
+    await writeWholeFile(disk, path, Buffer.from(state.epochs.encode()), 'none')
+    state.epochsChanged = false
+  }
+  state.flush.durableOffset = state.logEndOffset
+  return {
+    topicId: state.options.topicId,
+    logStartOffset: state.logStartOffset,
+    logEndOffset: state.logEndOffset,
+    leaderEpochs: state.epochs.entries,
+    hasProducers,
+    segments: state.segments.all.map(({ baseOffset, sizeBytes }) => [baseOffset, sizeBytes] as const),
+    active: active.closedState(),
+  }
+}

@@ -1,0 +1,32 @@
+import type { LogState } from './logState.ts'
+import type { PendingWrite } from './pendingWrite.ts'
+
+/**
+ * Takes back the appends of groups that found no room on the disk: in memory at once, then in the files.
+ * Appends are refused until that is done. `lost` is all there is from the first of them on; not empty.
+ */
+export async function undoAppends(state: LogState, lost: readonly PendingWrite[]): Promise<void> {
+  const { startOffset, startSegment, startMark, error } = lost[0]!
+  for (const pending of lost.toReversed()) {
+    pending.restoreProducers((producerId, before) => state.producers.restore(producerId, before))
+  }
+  const dropped = state.segments.makeActive(startSegment)
+  state.sealer.drop(startSegment)
+  startSegment.restore(startMark, startOffset)
+  state.recent.truncate(dropped.length > 0 ? 0 : startMark.sizeBytes)
+  state.logEndOffset = startOffset
+  if (state.epochs.truncateFromEnd(startOffset)) state.epochsChanged = true
+  if (startMark.sizeBytes === 0) startSegment.isNew = true
+  state.options.logger.warn('appends were undone because the disk has no room for them', {
+    directory: state.directory,
+    logEndOffset: startOffset,
+    error: error!.message,
+  })
+  if (lost.every((pending) => pending.error?.code === 'queueFull')) {
+    state.refusal = null
+    return
+  }
+  for (const { file } of dropped) await state.runtime.disk.remove(file.path)
+  await startSegment.file.truncate(startMark.sizeBytes)
+  state.refusal = null
+}

@@ -1,0 +1,101 @@
+import { EngineError } from '../model/errors.ts'
+import type { Runtime } from '../runtime/runtime.ts'
+import { leaderEpochFile } from './fileNames.ts'
+import { type FlushEvents, FlushTracker } from './flushTracker.ts'
+import type { LeaderEpochs } from './leaderEpochs.ts'
+import type { LogConfig } from './logConfig.ts'
+import type { RecoveredLog } from './logFiles.ts'
+import type { LogOptions } from './logTypes.ts'
+import type { ProducerState } from './producerState.ts'
+import { RecentBatches } from './recentBatches.ts'
+import { Sealer } from './sealer.ts'
+import { IndexCache } from './segmentIndexes.ts'
+import { SegmentList } from './segmentList.ts'
+
+/** What the parts of one open log share: only `Log` and the files that carry out its methods see it. */
+export class LogState {
+  readonly runtime: Runtime
+  readonly options: LogOptions
+  readonly directory: string
+  readonly segments: SegmentList
+  readonly sealer: Sealer
+  readonly flush: FlushTracker
+  readonly producers: ProducerState
+  readonly epochs: LeaderEpochs
+  /** Where the latest batches of the active segment begin. */
+  readonly recent = new RecentBatches()
+  config: LogConfig
+  /** First readable offset, inclusive. */
+  logStartOffset: number
+  /** The offset that the next record gets. */
+  logEndOffset: number
+  /** Why the log takes and gives nothing any more. */
+  offline: EngineError | null
+  /** Why appends are refused for now: the tail is being undone or cut. */
+  refusal: EngineError | null = null
+  /** The epochs differ from the checkpoint file. */
+  epochsChanged: boolean
+  /** The index files of the active segment are complete. */
+  indexFilesCurrent: boolean
+
+  constructor(runtime: Runtime, options: LogOptions, found: RecoveredLog, events: FlushEvents) {
+    const { directory, logger } = options
+    const cache = options.indexCache ?? new IndexCache()
+    const indexIntervalBytes = (): number => this.config.indexIntervalBytes
+    this.runtime = runtime
+    this.options = options
+    this.directory = directory
+    this.config = options.config
+    const list = new SegmentList(runtime, { directory, logger, cache, indexIntervalBytes }, found.segments)
+    this.segments = list
+    this.sealer = new Sealer(runtime, directory, cache, (segment) => list.indexes(segment))
+    this.logStartOffset = found.logStartOffset
+    this.logEndOffset = found.logEndOffset
+    this.producers = found.producers
+    this.epochs = found.leaderEpochs
+    this.epochsChanged = found.leaderEpochsChanged
+    this.indexFilesCurrent = found.indexFilesCurrent
+    this.offline = found.corruption
+    const durableOffset = found.corruption === null ? found.logEndOffset : options.recoveryPoint
+    this.flush = new FlushTracker(found.logEndOffset, durableOffset, list.active, events)
+  }
+
+  /** Throws `offsetOutOfRange`. */
+  outOfRange(offset: number): never {
+    throw new EngineError(
+      'offsetOutOfRange',
+      `offset ${offset} is outside [${this.logStartOffset}, ${this.logEndOffset}]`,
+    )
+  }
+
+  /** Where segment `index` ends, exclusive. */
+  endOffsetOf(index: number): number {
+    return this.segments.all[index + 1]?.baseOffset ?? this.logEndOffset
+  }
+
+  /** Writes the checkpoint of leader epochs, durably. */
+  async writeEpochs(): Promise<void> {
+    this.epochsChanged = false
+    try {
+      const path = `${this.directory}/${leaderEpochFile}`
+      await this.runtime.disk.replaceFile(path, Buffer.from(this.epochs.encode()))
+    } catch (error) {
+      this.epochsChanged = true
+      throw error
+    }
+  }
+
+  /** Moves `logStartOffset` forward; not durable yet. */
+  setStartOffset(offset: number): void {
+    if (offset <= this.logStartOffset) return
+    this.logStartOffset = offset
+    if (this.epochs.truncateFromStart(offset)) this.epochsChanged = true
+  }
+
+  /** Syncs every file that may hold bytes which are not durable, and their names. */
+  async syncWritten(): Promise<void> {
+    const written = [...this.sealer.segments(), this.segments.active].filter(({ isNew }) => !isNew)
+    for (const { file } of written) await file.sync()
+    await this.runtime.disk.syncDirectory(this.directory)
+  }
+}

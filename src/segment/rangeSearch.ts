@@ -1,0 +1,94 @@
+import { CorruptionError } from '../model/errors.ts'
+import { walkHeaders } from './batchScan.ts'
+import type { Segment } from './segment.ts'
+import type { SegmentIndexes } from './segmentIndexes.ts'
+
+/** What is wanted of one segment. */
+export interface RangeQuery {
+  /** The first batch returned holds it, or the next one in the segment. */
+  readonly offset: number
+  readonly maxBytes: number
+  /** The first batch comes even if it is larger than `maxBytes`. */
+  readonly minOneBatch: boolean
+  /** Nothing from this position on. */
+  readonly readableBytes: number
+  /** No batch whose base offset is this or more; null when no batch below `readableBytes` has one. */
+  readonly endOffset: number | null
+}
+
+/** Whole batches: positions in bytes from the start of the file, `end` exclusive. */
+export interface BatchRange {
+  readonly position: number
+  readonly end: number
+  readonly firstOffset: number
+}
+
+/**
+ * Finds whole batches in a segment by its index and a short walk over batch headers. An index that leads to
+ * where no batch begins is made again with `rebuild`, once. Null when there is nothing to return. Throws
+ * `CorruptionError` when the segment itself is damaged there.
+ */
+export async function findRange(
+  segment: Segment,
+  indexes: SegmentIndexes,
+  query: RangeQuery,
+  rebuild: () => Promise<SegmentIndexes>,
+): Promise<BatchRange | null> {
+  try {
+    return await search(segment, indexes, query)
+  } catch (error) {
+    // The indexes of the active segment live in memory and are right: then the damage is real.
+    if (!(error instanceof CorruptionError) || segment.offsetIndex !== null) throw error
+    return search(segment, await rebuild(), query)
+  }
+}
+
+async function search(
+  segment: Segment,
+  { offsetIndex }: SegmentIndexes,
+  query: RangeQuery,
+): Promise<BatchRange | null> {
+  const { offset, maxBytes, readableBytes, endOffset } = query
+  const from = offsetIndex.positionFor(offset - segment.baseOffset)
+  let position = -1
+  let firstOffset = -1
+  let limit = 0
+  let end = 0
+  let tooLarge = false
+  // Base offsets lie outside the checksum: each must continue the batch before it.
+  let expectedOffset = from === 0 ? segment.baseOffset : -1
+  await walkHeaders(segment.file, from, readableBytes, (header, at) => {
+    const isNext = expectedOffset < 0 ? header.baseOffset <= offset : header.baseOffset === expectedOffset
+    if (!isNext || header.lastOffset < header.baseOffset) {
+      const expected = expectedOffset < 0 ? `an offset up to ${offset}` : `offset ${expectedOffset}`
+      damaged(segment, at, expected, `offset ${header.baseOffset}`)
+    }
+    expectedOffset = header.lastOffset + 1
+    if (endOffset !== null && header.baseOffset >= endOffset) return false
+    if (position < 0) {
+      if (header.lastOffset < offset) return true
+      if (header.sizeBytes > maxBytes && !query.minOneBatch) {
+        tooLarge = true
+        return false
+      }
+      position = at
+      firstOffset = header.baseOffset
+      end = at + header.sizeBytes
+      limit = at + Math.max(maxBytes, header.sizeBytes)
+      if (endOffset !== null) return true
+      if (limit >= readableBytes) end = readableBytes
+      else end = Math.max(end, offsetIndex.boundaryFor(limit))
+      return end === at + header.sizeBytes && end < limit
+    }
+    if (at + header.sizeBytes > limit) return false
+    end = at + header.sizeBytes
+    return true
+  })
+  if (tooLarge) return null
+  if (position < 0) damaged(segment, readableBytes, `a batch with offset ${offset}`, 'the end of the segment')
+  return { position, end, firstOffset }
+}
+
+function damaged(segment: Segment, position: number, expected: string, found: string): never {
+  throw new CorruptionError({ file: segment.file.path, position, expected, found })
+}
