@@ -1,11 +1,12 @@
 import { hostname } from 'node:os'
-import { Broker } from './broker/broker.ts'
+import { Broker, type BrokerLoad } from './broker/broker.ts'
 import { brokerConfig } from './broker/brokerConfig.ts'
 import { type Logger, silentLogger } from './model/logger.ts'
+import type { Address } from './runtime/network.ts'
 import type { Runtime } from './runtime/runtime.ts'
 import { createRuntime } from './zerocopy/nativeRuntime.ts'
 
-export type { Broker, BrokerLoad } from './broker/broker.ts'
+export type { BrokerLoad } from './broker/broker.ts'
 export { CorruptionError, EngineError, type EngineErrorName } from './model/errors.ts'
 export type { LogFields, Logger } from './model/logger.ts'
 export type { Address } from './runtime/network.ts'
@@ -20,13 +21,40 @@ export interface StartBrokerOptions {
   readonly runtime?: Runtime
 }
 
+/** A broker inside this process. */
+export interface RunningBroker {
+  /** Where it listens, with the real port. */
+  readonly address: Address
+  readonly clusterId: string
+  /** What it is doing at the moment. */
+  readonly load: BrokerLoad
+  /** Answers what is in flight, then closes everything in order. */
+  close(): Promise<void>
+}
+
 /**
  * A broker that speaks the Kafka protocol, listening once this resolves. `close()` it when done. Rejects with an
  * `EngineError` such as `invalidConfig`, `directoryLocked` or `addressInUse`, whose message says what to do.
  */
-export async function startBroker(options: StartBrokerOptions = {}): Promise<Broker> {
+export async function startBroker(options: StartBrokerOptions = {}): Promise<RunningBroker> {
   const { settings = {}, logger = silentLogger, runtime } = options
   const config = brokerConfig(settings, { hostName: hostname() })
   const world = runtime ?? createRuntime({ onFallback: (why) => logger.warn(why) })
-  return Broker.start(world, config, logger)
+  const closeDisk = async (): Promise<void> => {
+    if (runtime === undefined) await world.disk.close()
+  }
+  try {
+    const broker = await Broker.start(world, config, logger)
+    return {
+      address: broker.address,
+      clusterId: broker.clusterId,
+      get load() {
+        return broker.load
+      },
+      close: () => broker.close().finally(closeDisk),
+    }
+  } catch (error) {
+    await closeDisk()
+    throw error
+  }
 }

@@ -73,7 +73,7 @@ export class RawClient {
     })
   }
 
-  static async connect(broker: Broker): Promise<RawClient> {
+  static async connect(broker: Pick<Broker, 'address'>): Promise<RawClient> {
     const socket = connect(broker.address.port, '127.0.0.1')
     const client = new RawClient(socket)
     await new Promise<void>((resolve, reject) => {
