@@ -24,6 +24,8 @@ export declare class Engine {
   truncate(ticket: number, file: number, size: number): void
   /** Writes to `file` that are queued from now on are carried out again after one has failed. */
   forgive(file: number): void
+  /** Starts what has been queued. To be called once after any number of `submit`, `truncate` and `forgive`. */
+  wakeWriter(): void
   /** Takes over sending on a socket, through a duplicate of its descriptor; returns the connection's number. */
   attach(socket: number): number
   /** Sends one part of bytes. Returns how many bytes are queued on the connection. */

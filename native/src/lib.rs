@@ -124,6 +124,12 @@ impl Engine {
         let _ = self.push(Operation::Forgive { file });
     }
 
+    /// Starts what has been queued. To be called once after any number of `submit`, `truncate` and `forgive`.
+    #[napi]
+    pub fn wake_writer(&self) {
+        self.writer.wake();
+    }
+
     fn push(&self, operation: Operation) -> Result<()> {
         match self.writer.push(operation) {
             true => Ok(()),

@@ -60,7 +60,7 @@ impl Operation {
 #[derive(Default)]
 struct Queue {
     operations: VecDeque<Operation>,
-    /// The thread waits for operations. Waking it is a system call, so it is only done when it sleeps.
+    /// The thread waits for operations.
     asleep: bool,
     stopped: bool,
 }
@@ -99,7 +99,8 @@ impl Writer {
         self.shared.pool.take(capacity)
     }
 
-    /// Queues an operation. False when the writer has been stopped or its thread cannot be started.
+    /// Queues an operation, which `wake` starts. False when the writer has been stopped or its thread cannot be
+    /// started.
     pub fn push(&self, operation: Operation) -> bool {
         if !self.start() {
             return false;
@@ -109,12 +110,18 @@ impl Writer {
             return false;
         }
         queue.operations.push_back(operation);
-        let wake = std::mem::take(&mut queue.asleep);
+        true
+    }
+
+    /// Starts what has been queued. Apart from `push` because waking the thread is a system call, which many
+    /// groups can share, and because what is found together is written together.
+    pub fn wake(&self) {
+        let mut queue = self.shared.lock();
+        let wake = !queue.operations.is_empty() && std::mem::take(&mut queue.asleep);
         drop(queue);
         if wake {
             self.shared.wake.notify_one();
         }
-        true
     }
 
     fn start(&self) -> bool {
@@ -184,6 +191,7 @@ impl Shared {
             queue.asleep = true;
             queue = self.wake.wait(queue).unwrap_or_else(|poisoned| poisoned.into_inner());
         }
+        queue.asleep = false;
         let mut bytes = 0;
         let mut count = 0;
         for operation in &queue.operations {

@@ -16,6 +16,11 @@ export class EngineLink {
   readonly #keepAlive: NodeJS.Timeout
   #idleWaiters: (() => void)[] = []
   #lastTicket = 0
+  #wakes = false
+  readonly #wake = (): void => {
+    this.#wakes = false
+    this.engine.wakeWriter()
+  }
 
   /** `maxOpenFiles` null leaves the choice to the addon. */
   constructor(addon: Addon, maxOpenFiles: number | null) {
@@ -25,9 +30,16 @@ export class EngineLink {
     this.#keepAlive.unref()
   }
 
-  /** A ticket for an operation whose end `done` is told. */
+  /**
+   * A ticket for an operation whose end `done` is told. The writer's thread is woken once the running JavaScript
+   * has come to its end, for all operations that it has queued.
+   */
   ticket(done: Done): number {
     const ticket = ++this.#lastTicket
+    if (!this.#wakes) {
+      this.#wakes = true
+      queueMicrotask(this.#wake)
+    }
     if (this.#tickets.size === 0) this.#keepAlive.ref()
     this.#tickets.set(ticket, done)
     return ticket
