@@ -2,6 +2,12 @@ import { EngineError } from '../model/errors.ts'
 import type { LogConfig } from './logConfig.ts'
 import type { BatchHeader } from './recordBatch.ts'
 
+/** Throws `fencedLeaderEpoch` when a later epoch has written already: epochs never go back within a log. */
+export function checkEpoch(leaderEpoch: number, latestEpoch: number): void {
+  if (leaderEpoch >= latestEpoch) return
+  throw new EngineError('fencedLeaderEpoch', `epoch ${leaderEpoch} may not write: ${latestEpoch} has begun`)
+}
+
 /** Throws `messageTooLarge` or `recordListTooLarge` when a batch of `sizeBytes` may not be appended. */
 export function checkSize(sizeBytes: number, config: LogConfig): void {
   const { maxMessageBytes, segmentBytes } = config

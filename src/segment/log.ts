@@ -1,7 +1,7 @@
 import { EngineError, toEngineError } from '../model/errors.ts'
 import type { Uuid } from '../model/uuid.ts'
 import type { Runtime } from '../runtime/runtime.ts'
-import { checkSize, checkTimestamps } from './appendChecks.ts'
+import { checkEpoch, checkSize, checkTimestamps } from './appendChecks.ts'
 import type { ClosedLog } from './closedLog.ts'
 import type { LeaderEpochs } from './leaderEpochs.ts'
 import { closeClean } from './logClosing.ts'
@@ -115,12 +115,13 @@ export class Log {
    * base offset, leader epoch (and append time) into `bytes`, and adds the write to `group`. Nothing is
    * acknowledged before `flushedOffset` has passed `lastOffset`. Calls in one turn keep their order.
    * Throws `messageTooLarge`, `recordListTooLarge`, `invalidTimestamp`, `outOfOrderSequenceNumber`,
-   * `invalidProducerEpoch`, `diskFull` (retriable: the tail is being undone), `diskFailed`, `corruptLog`, `closed`.
+   * `invalidProducerEpoch`, `fencedLeaderEpoch`, `diskFull` (retriable: the tail is being undone), `diskFailed`, `corruptLog`, `closed`.
    */
   append(batch: BatchHeader, bytes: Uint8Array, leaderEpoch: number, group: WriteGroup): AppendResult {
     this.#checkWritable()
     const config = this.#state.config
     checkSize(bytes.length, config)
+    checkEpoch(leaderEpoch, this.#state.epochs.latestEpoch)
     const wallMs = this.#state.runtime.clock.wallMs()
     const isTimed = config.timestampType === 'logAppendTime' && !batch.isControl
     if (!isTimed) checkTimestamps(batch, wallMs, config)
@@ -211,7 +212,7 @@ export class Log {
   updateConfig(config: LogConfig): void {
     const before = this.#state.config.flush
     this.#state.config = config
-    if (before === 'none' && config.flush === 'batch') this.#raisePolicy()
+    if (before === 'none' && config.flush !== 'none') this.#raisePolicy()
   }
 
   /**
@@ -237,8 +238,8 @@ export class Log {
     if (this.#state.offline !== null || this.#closed) return 0
     const wallMs = this.#state.runtime.clock.wallMs()
     this.#state.producers.expire(wallMs, this.#state.options.producerIdExpirationMs)
+    const { logEndOffset } = this.#state
     const segments = [...this.#state.segments.all]
-    const endOffset = this.#state.logEndOffset
     const expired = await expiredSegments(
       this.#state.segments.all,
       this.#state.config,
@@ -247,7 +248,7 @@ export class Log {
       (index) => this.#state.endOffsetOf(index) <= this.flushedOffset,
     )
     // Timestamps may have been read meanwhile: what was appended or cut since then is looked at next time.
-    const isSame = this.#state.logEndOffset === endOffset || expired < segments.length
+    const isSame = this.#state.logEndOffset === logEndOffset || expired < segments.length
     const newest = segments[expired - 1]
     if (expired === 0 || !isSame || newest !== this.#state.segments.all[expired - 1]) return 0
     if (this.#state.offline !== null || this.#state.refusal !== null || this.#closed) return 0
@@ -283,9 +284,8 @@ export class Log {
     try {
       if (offset < this.#state.logEndOffset) await cutLog(this.#state, offset)
     } catch (cause) {
-      const error = toEngineError(cause, 'diskFailed', 'the log could not be cut')
-      this.#goOffline(error)
-      throw error
+      this.#goOffline(toEngineError(cause, 'diskFailed', 'the log could not be cut'))
+      throw cause
     }
     this.#state.refusal = null
   }
@@ -331,15 +331,15 @@ export class Log {
       (cause) => {
         const error = toEngineError(cause, 'diskFailed', 'a segment could not be sealed')
         // The sealer keeps what it could not write; a full disk is tried again at the next checkpoint.
-        if (error.code !== 'diskFull' && error.code !== 'queueFull') this.#goOffline(error)
+        if (!isRoomError(error)) this.#goOffline(error)
       },
     )
   }
 
   #advanced(): void {
-    const flushedOffset = this.flushedOffset
-    if ((this.#state.sealer.nextEndOffset ?? Number.MAX_SAFE_INTEGER) <= flushedOffset) this.#sealReady()
-    this.onAdvance?.(flushedOffset)
+    const { nextEndOffset } = this.#state.sealer
+    if (nextEndOffset !== null && nextEndOffset <= this.flushedOffset) this.#sealReady()
+    this.onAdvance?.(this.flushedOffset)
   }
 
   /** The group at `index` has failed. Nothing after it counts: a hole lies before it. */

@@ -1,5 +1,5 @@
 import type { ClosedLog } from './closedLog.ts'
-import { leaderEpochFile } from './fileNames.ts'
+import { leaderEpochFile, parseSegmentFileName } from './fileNames.ts'
 import type { LogState } from './logState.ts'
 import { writeIndexes, writeWholeFile } from './segmentIndexes.ts'
 
@@ -26,6 +26,7 @@ export async function closeClean(state: LogState): Promise<ClosedLog | null> {
   if (hasProducers || state.segments.all.length > 1) {
     await state.sealer.writeSnapshot(state.logEndOffset, state.producers.entries(), 'none')
   }
+  if (!state.indexFilesCurrent) await removeStraySnapshots(state)
   if (state.epochsChanged) {
     const path = `${state.directory}/${leaderEpochFile}`
     await writeWholeFile(disk, path, Buffer.from(state.epochs.encode()), 'none')
@@ -40,5 +41,15 @@ export async function closeClean(state: LogState): Promise<ClosedLog | null> {
     hasProducers,
     segments: state.segments.all.map(({ baseOffset, sizeBytes }) => [baseOffset, sizeBytes] as const),
     active: active.closedState(),
+  }
+}
+
+/** Removes snapshots of earlier shutdowns; those at the base of a segment stay, for truncation. */
+async function removeStraySnapshots(state: LogState): Promise<void> {
+  const kept = new Set(state.segments.all.map(({ baseOffset }) => baseOffset)).add(state.logEndOffset)
+  for (const { name } of await state.runtime.disk.list(state.directory)) {
+    const parsed = parseSegmentFileName(name)
+    if (parsed?.kind !== 'snapshot' || kept.has(parsed.baseOffset)) continue
+    await state.runtime.disk.remove(`${state.directory}/${name}`)
   }
 }

@@ -104,6 +104,8 @@ test('a duplicate is answered with the first offset after a restart of either ki
     })
     await log.close({ clean: true })
   }
+  // Six one-batch segments: a snapshot at the base of each but the first, and the one of the shutdown.
+  expect(filesIn(directory, '.snapshot').length).toBe(6)
   for (const name of filesIn(directory, '.snapshot')) await runtime.disk.remove(`${directory}/${name}`)
   log = await openLog(directory, { config, recoveryPoint })
   expect(await append(log, batchOf(['x'.repeat(50)], idempotent(3)))).toMatchObject({

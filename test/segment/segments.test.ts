@@ -4,6 +4,7 @@ import { LeaderEpochs } from '../../src/segment/leaderEpochs.ts'
 import type { LogConfig } from '../../src/segment/log.ts'
 import { OffsetIndex } from '../../src/segment/offsetIndex.ts'
 import { Segment } from '../../src/segment/segment.ts'
+import { IndexCache } from '../../src/segment/segmentIndexes.ts'
 import { TimeIndex } from '../../src/segment/timeIndex.ts'
 import { temporaryDirectory } from '../support/temporaryDirectory.ts'
 import {
@@ -103,6 +104,22 @@ describe('indexes', () => {
   })
 })
 
+test('the cache of sealed indexes keeps the latest used ones within its bound', () => {
+  const [first, second, third] = [0, 1, 2].map(
+    (base) => new Segment(base, runtime.disk.file('/nowhere'), 0, 0, true),
+  )
+  const indexes = () => ({ offsetIndex: new OffsetIndex(new Int32Array(200)), timeIndex: new TimeIndex() })
+  const cache = new IndexCache(2000)
+  cache.put(first!, indexes())
+  cache.put(second!, indexes())
+  expect(cache.get(first!)).not.toBe(null)
+  cache.put(third!, indexes())
+  expect([first, second, third].map((segment) => cache.get(segment!) !== null)).toEqual([true, false, true])
+  expect(cache.usedBytes).toBe(1600)
+  cache.remove(first!)
+  expect(cache.usedBytes).toBe(800)
+})
+
 describe('retention', () => {
   const size = batchOf(['a']).length
 
@@ -199,6 +216,14 @@ describe('leader epochs (KIP-101)', () => {
     ])
     expect(epochs.endOffsetFor(epoch, logEndOffset)).toEqual(expected)
     expect(LeaderEpochs.decode(epochs.encode())?.entries).toEqual(epochs.entries)
+  })
+
+  test('never go back', async () => {
+    const { log } = await logWith({})
+    await append(log, batchOf(['a']), 5)
+    await expect(append(log, batchOf(['b']), 4)).rejects.toMatchObject({ code: 'fencedLeaderEpoch' })
+    await append(log, batchOf(['c']), 5)
+    expect([log.logEndOffset, log.leaderEpochs.latestEpoch]).toEqual([2, 5])
   })
 
   test('survive a crash without their checkpoint', async () => {
