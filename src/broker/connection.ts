@@ -2,9 +2,10 @@ import type { SendPart } from '../model/fileRange.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Connection, ConnectionHandler } from '../runtime/network.ts'
 import { Exchange, type ExchangeOwner, type FailureKind } from './exchange.ts'
-import { readFrameSize, whatIsIt } from './frames.ts'
+import { whatIsIt } from './frames.ts'
 import type { RateLimitedLog } from './rateLimitedLog.ts'
-import { type PoolWaiter, type RequestBytes, type RequestPool, smallestPooledBytes } from './requestPool.ts'
+import type { RequestBytes, RequestPool } from './requestPool.ts'
+import { RequestReader, type RequestReaderOwner } from './requestReader.ts'
 
 /** The bounds of one connection. */
 export interface ConnectionLimits {
@@ -36,8 +37,6 @@ export interface ConnectionServices {
   gone(connection: ClientConnection): void
 }
 
-/** What a decoded request takes, in times of its bytes: a partition of a Fetch is 30 bytes and then an object or two. */
-const decodedWeight = 8
 /** Response bytes that wait for the end of a chunk, to leave together. */
 const corkedBytes = 64 * 1024
 
@@ -50,22 +49,13 @@ const Blocked = { held: 1, pool: 2, inFlight: 4, unsent: 8 } as const
  * holds the others back. What it keeps in memory is bounded: requests by the shared pool and `maxInFlight`,
  * responses by `maxUnsentBytes`, and one chunk that arrived before reading could be stopped.
  */
-export class ClientConnection implements ConnectionHandler, ExchangeOwner, PoolWaiter {
+export class ClientConnection implements ConnectionHandler, ExchangeOwner, RequestReaderOwner {
   readonly remoteHost: string
   readonly #socket: Connection
   readonly #services: ConnectionServices
-  /** Size and API key. */
-  readonly #sizeField = new Uint8Array(6)
-  #sizeFieldBytes = 0
-  #isFirstFrame = true
-  /** The request that is arriving. */
-  #request: RequestBytes | null = null
-  #requestBytes = 0
-  /** When it got its memory. */
+  readonly #reader: RequestReader
+  /** When the request that is arriving got its memory. */
   #requestMs = 0
-  /** How much memory is asked of the pool, and how it counts. */
-  lengthBytes = 0
-  weight = 1
   /** What arrived while nothing could be read. */
   #stash: Uint8Array | null = null
   readonly #exchanges: Exchange[] = []
@@ -84,6 +74,7 @@ export class ClientConnection implements ConnectionHandler, ExchangeOwner, PoolW
   constructor(socket: Connection, services: ConnectionServices) {
     this.#socket = socket
     this.#services = services
+    this.#reader = new RequestReader(services.pool, services.limits.maxRequestBytes, this)
     this.remoteHost = socket.remote.host
     this.#activeMs = services.clock.monotonicMs()
   }
@@ -158,10 +149,10 @@ export class ClientConnection implements ConnectionHandler, ExchangeOwner, PoolW
     }
     const quietMs = nowMs - this.#activeMs
     if ((this.#blocked & ~Blocked.unsent) !== 0) return
-    if (this.#sizeFieldBytes > 0 && quietMs > limits.headerMs) {
+    if (this.#reader.isInsideSize && quietMs > limits.headerMs) {
       log.warn('slowHeader', 'closed a connection that did not finish the size of a request', this.#who())
       this.destroy()
-    } else if (this.#request && (quietMs > limits.stallMs || this.#isHoggingAt(nowMs))) {
+    } else if (this.#reader.arrivedBytes >= 0 && (quietMs > limits.stallMs || this.#isHoggingAt(nowMs))) {
       log.warn('slowRequest', 'closed a connection that stopped in the middle of a request', this.#who())
       this.destroy()
     } else if (quietMs > limits.maxIdleMs && this.#exchanges.length === 0) {
@@ -174,14 +165,7 @@ export class ClientConnection implements ConnectionHandler, ExchangeOwner, PoolW
     const { pool, limits } = this.#services
     const elapsedMs = nowMs - this.#requestMs
     if (pool.waiting === 0 || elapsedMs < limits.headerMs) return false
-    return this.#requestBytes < limits.minBytesPerMs * elapsedMs
-  }
-
-  /** The pool has memory for the request that is arriving. */
-  granted(request: RequestBytes): void {
-    this.#activeMs = this.#services.clock.monotonicMs()
-    this.#open(request)
-    this.#unblock(Blocked.pool)
+    return this.#reader.arrivedBytes < limits.minBytesPerMs * elapsedMs
   }
 
   settled(exchange: Exchange): void {
@@ -214,73 +198,15 @@ export class ClientConnection implements ConnectionHandler, ExchangeOwner, PoolW
     this.#isParsing = true
     let position = 0
     while (this.#blocked === 0 && this.#state === 'open' && position < chunk.length) {
-      position = this.#request ? this.#fill(chunk, position) : this.#readSize(chunk, position)
+      position = this.#reader.read(chunk, position)
     }
     this.#isParsing = false
     this.#sendSettled()
     return position
   }
 
-  /** Collects the size of the next request, and its API key when it is a large one. */
-  #readSize(chunk: Uint8Array, from: number): number {
-    const field = this.#sizeField
-    let at = from
-    while (this.#sizeFieldBytes < 4 && at < chunk.length) field[this.#sizeFieldBytes++] = chunk[at++]!
-    if (this.#sizeFieldBytes < 4) return at
-    const lengthBytes = readFrameSize(field)
-    if (lengthBytes < 0 || lengthBytes > this.#services.limits.maxRequestBytes) {
-      this.#refuseSize(lengthBytes)
-      return chunk.length
-    }
-    if (lengthBytes > smallestPooledBytes) {
-      while (this.#sizeFieldBytes < 6 && at < chunk.length) field[this.#sizeFieldBytes++] = chunk[at++]!
-      if (this.#sizeFieldBytes < 6) return at
-    }
-    this.#begin(lengthBytes)
-    return at
-  }
-
-  /** A request of known size begins: takes memory for it, or stands in line. */
-  #begin(lengthBytes: number): void {
-    const { pool } = this.#services
-    this.lengthBytes = lengthBytes
-    // A batch stays the bytes that it is; anything else becomes objects, which take several times the memory.
-    const isProduce = this.#sizeField[4] === 0 && this.#sizeField[5] === 0
-    this.weight = this.#sizeFieldBytes === 4 || isProduce ? 1 : decodedWeight
-    this.#isFirstFrame = false
-    const request = pool.take(lengthBytes, this.weight)
-    if (request) {
-      this.#open(request)
-      if (lengthBytes === 0) this.#complete()
-      return
-    }
-    this.#blocked |= Blocked.pool
-    pool.wait(this)
-  }
-
-  #open(request: RequestBytes): void {
-    this.#request = request
-    this.#requestBytes = this.#sizeFieldBytes - 4
-    for (let at = 0; at < this.#requestBytes; at++) request.bytes[at] = this.#sizeField[4 + at]!
-    this.#sizeFieldBytes = 0
-    this.#requestMs = this.#activeMs
-  }
-
-  #fill(chunk: Uint8Array, from: number): number {
-    const target = this.#request!.bytes
-    const count = Math.min(target.length - this.#requestBytes, chunk.length - from)
-    target.set(
-      from === 0 && count === chunk.length ? chunk : chunk.subarray(from, from + count),
-      this.#requestBytes,
-    )
-    this.#requestBytes += count
-    if (this.#requestBytes === target.length) this.#complete()
-    return from + count
-  }
-
-  #complete(): void {
-    const exchange = new Exchange(this, this.#request!)
-    this.#request = null
+  complete(request: RequestBytes): void {
+    const exchange = new Exchange(this, request)
     this.#exchanges.push(exchange)
     if (this.#exchanges.length >= this.#services.limits.maxInFlight) this.#blocked |= Blocked.inFlight
     this.#services.dispatch(exchange)
@@ -292,19 +218,30 @@ export class ClientConnection implements ConnectionHandler, ExchangeOwner, PoolW
     if (this.#exchanges.length >= this.#services.limits.maxInFlight) this.#sendSettled()
   }
 
-  #refuseSize(lengthBytes: number): void {
-    const { answer, description } = whatIsIt(
-      this.#sizeField,
-      lengthBytes,
-      this.#services.limits.maxRequestBytes,
-    )
-    this.#services.log.warn(`size:${answer !== null}`, `closed a connection: ${description}`, this.#who())
-    if (!answer || !this.#isFirstFrame) {
+  refused(sizeField: Uint8Array, lengthBytes: number, isFirst: boolean): void {
+    const { limits, log } = this.#services
+    const { answer, description } = whatIsIt(sizeField, lengthBytes, limits.maxRequestBytes)
+    log.warn(`size:${answer !== null}`, `closed a connection: ${description}`, this.#who())
+    if (!answer || !isFirst) {
       this.destroy()
       return
     }
     this.#socket.send([answer])
     this.#finish()
+  }
+
+  starved(): void {
+    this.#blocked |= Blocked.pool
+  }
+
+  opened(): void {
+    this.#requestMs = this.#activeMs
+  }
+
+  fed(): void {
+    this.#activeMs = this.#services.clock.monotonicMs()
+    this.#requestMs = this.#activeMs
+    this.#unblock(Blocked.pool)
   }
 
   #sendSettled(): void {
@@ -374,9 +311,7 @@ export class ClientConnection implements ConnectionHandler, ExchangeOwner, PoolW
   }
 
   #dropArriving(): void {
-    this.#services.pool.cancel(this)
-    this.#request?.release()
-    this.#request = null
+    this.#reader.drop()
     this.#stash = null
   }
 }

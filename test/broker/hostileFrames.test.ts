@@ -3,8 +3,10 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { type AnyApi, apiByKey, apiKeys } from '../../src/protocol/apiKeys.ts'
 import { decodeRequestBody, decodeRequestHeader } from '../../src/protocol/headers.ts'
+import { crc32c } from '../../src/runtime/node/crc32c.ts'
+import { BatchHeader, updateChecksum } from '../../src/segment/recordBatch.ts'
 import { frame } from './support/fakes.ts'
-import { batchOf, createTopic } from './support/produce.ts'
+import { batchOf, createTopic, produce } from './support/produce.ts'
 import { expectAlive, RawClient, requestFrame, runBroker } from './support/runningBroker.ts'
 
 /**
@@ -168,6 +170,42 @@ test('changed requests never take the broker down or leave anything behind', asy
   while (broker.load.connections > 0) await new Promise((resolve) => setImmediate(resolve))
   expect(broker.load).toMatchObject({ requestBytes: 0, waitingFetches: 0 })
   expect(process.memoryUsage().rss - before).toBeLessThan(256 * 1024 * 1024)
+})
+
+test('changed batches with a right checksum are refused or stored so that every offset can be read', async () => {
+  const { broker, logger } = await world()
+  const client = await RawClient.connect(broker)
+  let endOffset = 0
+  const change = fc.record({ at: fc.nat(), value: fc.nat(255) })
+  await fc.assert(
+    fc.asyncProperty(fc.array(change, { minLength: 1, maxLength: 5 }), async (changes) => {
+      const records = batchOf(['first', 'second', 'third'])
+      for (const { at, value } of changes) records[12 + (at % (records.length - 12))] = value
+      updateChecksum(records, { crc32c })
+      const { errorCode, baseOffset } = await produce(client, 'target', records)
+      if (errorCode === 0) {
+        expect(baseOffset).toBe(endOffset)
+        endOffset = baseOffset + new BatchHeader(records, 0).recordsCount
+      }
+      expect(bugs(logger)).toEqual([])
+    }),
+    { numRuns: 300 },
+  )
+  let nextOffset = 0
+  while (nextOffset < endOffset) {
+    const partitions = [{ partition: 0, fetchOffset: nextOffset, partitionMaxBytes: 1 << 20 }]
+    const topics = [{ topic: 'target', partitions }]
+    const { responses } = await client.request(apiKeys.fetch, 11, { maxWaitMs: 0, minBytes: 1, topics })
+    const { errorCode, records, highWatermark } = responses[0]!.partitions[0]!
+    expect([errorCode, highWatermark]).toEqual([0, endOffset])
+    for (let at = 0; at < records!.length; ) {
+      const header = new BatchHeader(records!, at)
+      expect(header.baseOffset).toBe(nextOffset)
+      nextOffset = header.lastOffset + 1
+      at += header.sizeBytes
+    }
+  }
+  expect(nextOffset).toBe(endOffset)
 })
 
 test('clients that announce large requests and send nothing hold no more than the pool', async () => {

@@ -1,0 +1,128 @@
+import { readFrameSize } from './frames.ts'
+import { type PoolWaiter, type RequestBytes, type RequestPool, smallestPooledBytes } from './requestPool.ts'
+
+/** What a decoded request takes, in times of its bytes: a partition of a Fetch is 30 bytes and then an object or two. */
+const decodedWeight = 8
+
+/** Whoever reads a stream of requests. */
+export interface RequestReaderOwner {
+  /** A whole request has arrived. */
+  complete(request: RequestBytes): void
+  /** The size field says something that no request has. */
+  refused(sizeField: Uint8Array, lengthBytes: number, isFirst: boolean): void
+  /** A request has its memory and begins to arrive. */
+  opened(): void
+  /** There is no memory for the request that begins: nothing may be read until `fed`. */
+  starved(): void
+  fed(): void
+}
+
+/**
+ * Cuts a stream into requests: an int32 size, then as many bytes, copied into memory of the pool, since a chunk is
+ * only valid during the call. Of a large request the API key is read before memory is asked for: a batch stays the
+ * bytes that it is, anything else becomes objects, which count for more.
+ */
+export class RequestReader implements PoolWaiter {
+  /** Of the request that waits for memory. */
+  lengthBytes = 0
+  weight = 1
+  readonly #pool: RequestPool
+  readonly #maxRequestBytes: number
+  readonly #owner: RequestReaderOwner
+  /** Size and API key. */
+  readonly #field = new Uint8Array(6)
+  #fieldBytes = 0
+  #isFirst = true
+  #request: RequestBytes | null = null
+  #requestBytes = 0
+
+  constructor(pool: RequestPool, maxRequestBytes: number, owner: RequestReaderOwner) {
+    this.#pool = pool
+    this.#maxRequestBytes = maxRequestBytes
+    this.#owner = owner
+  }
+
+  /** Whether a size has begun to arrive and is not complete. */
+  get isInsideSize(): boolean {
+    return this.#request === null && this.#fieldBytes > 0
+  }
+
+  /** Bytes that have arrived of a request that has its memory; -1 when there is none. */
+  get arrivedBytes(): number {
+    return this.#request === null ? -1 : this.#requestBytes
+  }
+
+  /** Takes bytes of `chunk` from `from` on, up to the end of at most one request; returns where it stopped. */
+  read(chunk: Uint8Array, from: number): number {
+    return this.#request === null ? this.#readSize(chunk, from) : this.#fill(chunk, from)
+  }
+
+  /** Gives back what has arrived of a request, and the place in line. */
+  drop(): void {
+    this.#pool.cancel(this)
+    this.#request?.release()
+    this.#request = null
+  }
+
+  granted(request: RequestBytes): void {
+    this.#open(request)
+    this.#owner.fed()
+  }
+
+  #readSize(chunk: Uint8Array, from: number): number {
+    const field = this.#field
+    let at = from
+    while (this.#fieldBytes < 4 && at < chunk.length) field[this.#fieldBytes++] = chunk[at++]!
+    if (this.#fieldBytes < 4) return at
+    const lengthBytes = readFrameSize(field)
+    if (lengthBytes < 0 || lengthBytes > this.#maxRequestBytes) {
+      this.#owner.refused(field.subarray(0, 4), lengthBytes, this.#isFirst)
+      return chunk.length
+    }
+    if (lengthBytes > smallestPooledBytes) {
+      while (this.#fieldBytes < 6 && at < chunk.length) field[this.#fieldBytes++] = chunk[at++]!
+      if (this.#fieldBytes < 6) return at
+    }
+    this.#begin(lengthBytes)
+    return at
+  }
+
+  #begin(lengthBytes: number): void {
+    const isProduce = this.#field[4] === 0 && this.#field[5] === 0
+    this.lengthBytes = lengthBytes
+    this.weight = this.#fieldBytes === 4 || isProduce ? 1 : decodedWeight
+    this.#isFirst = false
+    const request = this.#pool.take(lengthBytes, this.weight)
+    if (request === null) {
+      this.#owner.starved()
+      this.#pool.wait(this)
+      return
+    }
+    this.#open(request)
+    if (lengthBytes === 0) this.#complete()
+  }
+
+  #open(request: RequestBytes): void {
+    this.#request = request
+    this.#requestBytes = this.#fieldBytes - 4
+    for (let at = 0; at < this.#requestBytes; at++) request.bytes[at] = this.#field[4 + at]!
+    this.#fieldBytes = 0
+    this.#owner.opened()
+  }
+
+  #fill(chunk: Uint8Array, from: number): number {
+    const target = this.#request!.bytes
+    const count = Math.min(target.length - this.#requestBytes, chunk.length - from)
+    const isWhole = from === 0 && count === chunk.length
+    target.set(isWhole ? chunk : chunk.subarray(from, from + count), this.#requestBytes)
+    this.#requestBytes += count
+    if (this.#requestBytes === target.length) this.#complete()
+    return from + count
+  }
+
+  #complete(): void {
+    const request = this.#request!
+    this.#request = null
+    this.#owner.complete(request)
+  }
+}
