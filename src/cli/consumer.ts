@@ -3,6 +3,7 @@ import { kafkaErrorName } from '../model/kafkaErrors.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import { BatchHeader, batchHeaderBytes, checksummedFrom } from '../segment/recordBatch.ts'
 import { answered, type Client, type ResponseOf } from './client.ts'
+import { unlessAborted } from './interrupt.ts'
 import { listOffsets } from './offsets.ts'
 
 /** A partition to read. */
@@ -71,10 +72,6 @@ export class Consumer {
    * are left out. Throws `corruptMessage`, with topic, partition and offset, when a checksum does not match.
    */
   async *batches(signal: AbortSignal): AsyncGenerator<FetchedBatch> {
-    const aborted = new Promise<null>((resolve) => {
-      if (signal.aborted) resolve(null)
-      signal.addEventListener('abort', () => resolve(null), { once: true })
-    })
     const running = new Map<number, Promise<{ leader: number; response: Fetched | EngineError }>>()
     while (!signal.aborted) {
       const open = this.#assignments.filter(isOpen)
@@ -82,7 +79,7 @@ export class Consumer {
       for (const leader of new Set(open.map((assignment) => assignment.leader))) {
         if (!running.has(leader)) running.set(leader, this.#fetch(leader, open))
       }
-      const fetched = await Promise.race([...running.values(), aborted])
+      const fetched = await unlessAborted(signal, Promise.race(running.values()))
       if (fetched === null) return
       running.delete(fetched.leader)
       if (fetched.response instanceof EngineError) {

@@ -4,6 +4,7 @@ import { EngineError } from '../model/errors.ts'
 import { batchCompression, type CodecName, codecNames } from './codecs.ts'
 import { addConnectOptions, type ConnectOptions, withClient } from './connect.ts'
 import { ExitCode, ExitWith, UsageError } from './failure.ts'
+import { unlessAborted } from './interrupt.ts'
 import { collectPair, parseBytes, wholeNumber } from './options.ts'
 import { type Partitioner, partitioners } from './partitioners.ts'
 import { type InputFormat, parseRecord, splitLines } from './produceInput.ts'
@@ -150,12 +151,9 @@ function addLine(producer: Producer, line: Uint8Array, format: InputFormat, line
 
 /** Batches of `source` until it ends or `signal` is aborted, whichever is first. */
 async function* until<T>(signal: AbortSignal, source: AsyncGenerator<T>): AsyncGenerator<T> {
-  const aborted = new Promise<{ done: true }>((resolve) => {
-    signal.addEventListener('abort', () => resolve({ done: true }), { once: true })
-  })
   for (;;) {
-    const next = await Promise.race([source.next(), aborted])
-    if (next.done) return
+    const next = await unlessAborted(signal, source.next())
+    if (next === null || next.done) return
     yield next.value
   }
 }

@@ -53,8 +53,8 @@ interface PartitionQueue {
   nextSequence: number
 }
 
-/** Records wait in memory up to this before `room` holds the caller back. */
-const maxBufferedBytes = 32 * 1024 * 1024
+/** Records wait in memory up to this before `room` holds the caller back: a few batches for each partition. */
+const maxBufferedBytes = 8 * 1024 * 1024
 const retryDelayMs = 100
 /** What a record takes beside key and value, roughly. */
 const recordOverheadBytes = 16
