@@ -104,7 +104,9 @@ export function networkContract(create: CreateRuntime): void {
     const before = server.connection.unsentBytes
     expect(before).toBeGreaterThan(16 << 20)
     server.connection.send([new Uint8Array(1000)])
-    expect(server.connection.unsentBytes).toBe(before + 1000)
+    // The kernel may have taken some more meanwhile, from another thread.
+    expect(server.connection.unsentBytes).toBeLessThanOrEqual(before + 1000)
+    expect(server.connection.unsentBytes).toBeGreaterThan(16 << 20)
     client.connection.resume()
     await server.drained()
     expect(server.connection.unsentBytes).toBe(0)

@@ -13,6 +13,8 @@ const faults = vi.hoisted(() => ({
   holdSyncs: false,
   syncErrors: [] as (Error | null)[],
   events: [] as string[],
+  /** What the next write does instead of writing: the error that it returns. */
+  failWrite: null as (() => Error) | null,
   /** The most bytes that one call writes. */
   writeLimit: Number.POSITIVE_INFINITY,
 }))
@@ -36,6 +38,12 @@ vi.mock('node:fs', async (importOriginal) => {
     callback: (error: Error | null, written: number) => void,
   ): void => {
     faults.events.push(`write of ${buffers.length}`)
+    const { failWrite } = faults
+    if (failWrite !== null) {
+      faults.failWrite = null
+      callback(failWrite(), 0)
+      return
+    }
     let left = faults.writeLimit
     const some = buffers.flatMap((buffer) => {
       const take = buffer.subarray(0, Math.min(left, buffer.length))
@@ -52,6 +60,7 @@ beforeEach(() => {
     held: [],
     holdSyncs: false,
     syncErrors: [],
+    failWrite: null,
     events: [],
     writeLimit: Number.POSITIVE_INFINITY,
   })
@@ -120,6 +129,22 @@ test('a failed sync of a file that was closed for want of descriptors is not for
   await write(second, 'none')
   await vi.waitUntil(() => faults.syncErrors.length === 0)
   await expect(write(first, 'data')).rejects.toMatchObject({ code: 'diskFailed' })
+  await disk.close()
+})
+
+test('what was queued while a write failed fails with it, what is queued after the report runs', async () => {
+  const { disk, file, submit } = world()
+  await submit(0, 'none')
+  const queued: Promise<void>[] = []
+  faults.failWrite = () => {
+    queued.push(submit(2, 'none'), submit(3))
+    return Object.assign(new Error('ENOSPC'), { code: 'ENOSPC' })
+  }
+  await expect(submit(1)).rejects.toMatchObject({ code: 'diskFull' })
+  for (const group of queued) await expect(group).rejects.toMatchObject({ code: 'diskFull' })
+  expect(await file.size()).toBe(1)
+  await submit(1)
+  expect(await file.size()).toBe(2)
   await disk.close()
 })
 
