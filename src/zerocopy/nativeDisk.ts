@@ -1,3 +1,4 @@
+import { assert } from '../model/assert.ts'
 import { EngineError } from '../model/errors.ts'
 import type { Disk, DiskFile, DiskLock, DiskSync, DiskWrite } from '../runtime/disk.ts'
 import { DescriptorTable } from '../runtime/node/descriptors.ts'
@@ -85,6 +86,7 @@ export class NativeDisk implements Disk {
           groupBytes += part.length
           parts.push(part)
         }
+        assert(write.position >= 0 && Number.isSafeInteger(write.position), 'a position is a whole number')
         writes[at++] = file.id
         writes[at++] = write.position
         writes[at++] = write.parts.length

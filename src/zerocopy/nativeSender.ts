@@ -10,7 +10,7 @@ import { type NativeDisk, NativeFile } from './nativeDisk.ts'
 /** Used again for every message: three numbers a part. */
 let plan = new Float64Array(3 * 64)
 
-/** The sender for `socket`: the addon's, or Node's where a socket does not show its descriptor. */
+/** The sender for `socket`: the addon's, or Node's where there is no descriptor to duplicate or none left for that. */
 export function createSender(
   link: EngineLink,
   disk: NativeDisk,
@@ -18,8 +18,14 @@ export function createSender(
   events: SenderEvents,
 ): Sender {
   const descriptor = (socket as { _handle?: { fd?: number } | null })._handle?.fd
-  if (descriptor === undefined || descriptor < 0) return new SocketSender(socket, events)
-  return new NativeSender(link, disk, descriptor, events)
+  if (descriptor !== undefined && descriptor >= 0) {
+    try {
+      return new NativeSender(link, disk, descriptor, events)
+    } catch {
+      // There is no descriptor left for the duplicate; the connection works without it.
+    }
+  }
+  return new SocketSender(socket, events)
 }
 
 /** Sends through a duplicate of the socket's descriptor; nothing may be written to the socket itself. */

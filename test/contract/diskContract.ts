@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { InvariantError } from '../../src/model/assert.ts'
 import type { Disk, DiskFile, DiskSync } from '../../src/runtime/disk.ts'
 import { temporaryDirectory } from '../support/temporaryDirectory.ts'
 import type { CreateRuntime } from './implementations.ts'
@@ -147,6 +148,17 @@ export function diskContract(create: CreateRuntime): void {
       disk.submit([{ file, position: 6, parts: [text('x')], sync: 'data' }]),
     ])
     expect(await content(file)).toBe('0123\0\0x')
+  })
+
+  test('a position that is no position is a bug of the caller, and nothing is written', async () => {
+    const { disk, at } = world()
+    const file = disk.file(at('log'))
+    for (const position of [-1, 0.5, Number.NaN, 2 ** 60]) {
+      const group = disk.submit([{ file, position, parts: [text('x')], sync: 'none' }])
+      await expect(group).rejects.toBeInstanceOf(InvariantError)
+    }
+    expect(disk.queuedBytes).toBe(0)
+    expect(await disk.stat(file.path)).toBeNull()
   })
 
   test('an empty group resolves', async () => {

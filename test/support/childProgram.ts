@@ -1,6 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { join } from 'node:path'
-import { build } from 'vite'
+import { rolldown } from 'rolldown'
 import { onTestFinished } from 'vitest'
 import { temporaryDirectory } from './temporaryDirectory.ts'
 
@@ -10,15 +10,9 @@ import { temporaryDirectory } from './temporaryDirectory.ts'
  */
 export async function startProgram(entry: URL, parameters: readonly string[]): Promise<ChildProcess> {
   const directory = temporaryDirectory()
-  await build({
-    configFile: false,
-    logLevel: 'silent',
-    build: {
-      ssr: entry.pathname,
-      outDir: directory,
-      rollupOptions: { output: { entryFileNames: 'program.mjs' } },
-    },
-  })
+  const bundle = await rolldown({ input: entry.pathname, platform: 'node', logLevel: 'silent' })
+  await bundle.write({ dir: directory, format: 'esm', entryFileNames: 'program.mjs' })
+  await bundle.close()
   const child = fork(join(directory, 'program.mjs'), parameters, {
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   })

@@ -1,3 +1,4 @@
+import { assert } from '../../model/assert.ts'
 import { EngineError } from '../../model/errors.ts'
 import type { Disk, DiskFile, DiskLock, DiskSync, DiskWrite } from '../disk.ts'
 import { DescriptorTable } from './descriptors.ts'
@@ -52,7 +53,10 @@ export class NodeDisk implements Disk {
     return new Promise((resolve, reject) => {
       this.#checkOpen()
       let groupBytes = 0
-      for (const { parts } of group) for (const part of parts) groupBytes += part.length
+      for (const { position, parts } of group) {
+        assert(position >= 0 && Number.isSafeInteger(position), 'a position is a whole number')
+        for (const part of parts) groupBytes += part.length
+      }
       this.#budget.take(groupBytes)
       let missing = group.length
       let failure: Error | null = null
