@@ -17,11 +17,15 @@ export async function undoAppends(state: LogState, lost: readonly PendingWrite[]
   state.logEndOffset = startOffset
   if (state.epochs.truncateFromEnd(startOffset)) state.epochsChanged = true
   if (startMark.sizeBytes === 0) startSegment.isNew = true
-  state.options.logger.warn('appends were undone because the disk has no room for them', {
-    directory: state.directory,
-    logEndOffset: startOffset,
-    error: error!.message,
-  })
+  // A producer that tries again and again is told each time; the operator once per offset.
+  if (state.undoneTo !== startOffset) {
+    state.options.logger.warn('appends were undone because the disk has no room for them', {
+      directory: state.directory,
+      logEndOffset: startOffset,
+      error: error!.message,
+    })
+  }
+  state.undoneTo = startOffset
   if (lost.every((pending) => pending.error?.code === 'queueFull')) {
     state.refusal = null
     return

@@ -33,6 +33,8 @@ export class LogState {
   offline: EngineError | null
   /** Why appends are refused for now: the tail is being undone or cut. */
   refusal: EngineError | null = null
+  /** Log end after appends were last undone for want of room, -1 for never. */
+  undoneTo = -1
   /** The epochs differ from the checkpoint file. */
   epochsChanged: boolean
   /** The index files of the active segment are complete. */
