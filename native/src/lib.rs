@@ -11,6 +11,7 @@ mod checksum;
 mod codecs;
 mod completions;
 mod files;
+mod plan;
 mod sender;
 mod syncer;
 mod transfer;
@@ -26,9 +27,10 @@ use napi_derive::napi;
 use crate::codecs::{Codec, CodecError};
 use crate::completions::Completions;
 use crate::files::{FileTable, descriptor_limit};
+use crate::plan::{Group, Operation, Write};
 use crate::sender::Sender;
 use crate::transfer::Part;
-use crate::writer::{Group, Operation, Write, Writer};
+use crate::writer::Writer;
 
 /// Flags of a write, in `Engine.submit`.
 const SYNC: u32 = 1;

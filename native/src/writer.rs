@@ -7,55 +7,13 @@ use std::thread::JoinHandle;
 use crate::buffers::BufferPool;
 use crate::completions::{Completion, Completions, Stage};
 use crate::files::{Errno, FileId, FileTable, OpenFile, last_errno};
+use crate::plan::{Operation, Step, plan, wanted_syncs};
 use crate::syncer::{SyncWaiter, Syncer};
 
-/// The most slices that one system call takes.
-const MAX_SLICES: usize = 1024;
 /// About how many bytes are written before their groups are completed.
 const TURN_BYTES: usize = 8 << 20;
 /// How much memory is kept for later groups.
 const KEPT_BYTES: usize = 16 << 20;
-
-/// One write of a group.
-pub struct Write {
-    pub file: FileId,
-    pub position: u64,
-    /// Where its bytes lie in the group's memory.
-    pub start: usize,
-    pub length: usize,
-    /// A missing file is created.
-    pub create: bool,
-    pub sync: bool,
-    /// The sync makes the file's name durable as well.
-    pub sync_name: bool,
-}
-
-/// Writes that complete together.
-pub struct Group {
-    pub ticket: f64,
-    pub bytes: Vec<u8>,
-    pub writes: Vec<Write>,
-}
-
-/// Something for the writer to do, in the order of calls.
-pub enum Operation {
-    Group(Group),
-    Truncate {
-        ticket: f64,
-        file: FileId,
-        size: u64,
-    },
-    /// JavaScript has heard of the failed write of this file: what follows is written again.
-    Forgive {
-        file: FileId,
-    },
-}
-
-impl Operation {
-    fn bytes(&self) -> usize {
-        if let Operation::Group(group) = self { group.bytes.len() } else { 0 }
-    }
-}
 
 #[derive(Default)]
 struct Queue {
@@ -147,22 +105,6 @@ impl Writer {
         }
         self.shared.syncer.stop();
     }
-}
-
-/// Bytes that lie one after the other in a file, and the operations they come from.
-struct Run {
-    file: FileId,
-    position: u64,
-    length: u64,
-    slices: Vec<libc::iovec>,
-    operations: Vec<usize>,
-    create: bool,
-}
-
-enum Step {
-    Write(Run),
-    Truncate { operation: usize, file: FileId, size: u64 },
-    Forgive { file: FileId },
 }
 
 /// Why an operation failed, and on which file.
@@ -301,95 +243,6 @@ impl Shared {
     }
 }
 
-/// The distinct files that the group wants synced, and whether by name too.
-fn wanted_syncs(writes: &[Write], syncs: &mut Vec<(FileId, bool)>) {
-    for write in writes.iter().filter(|write| write.sync) {
-        syncs.push((write.file, write.sync_name));
-    }
-    if syncs.len() > 1 {
-        // The name flag sorts last, and `dedup_by` hands over the later element first.
-        syncs.sort_unstable();
-        syncs.dedup_by(|later, kept| {
-            let same = later.0 == kept.0;
-            kept.1 |= same && later.1;
-            same
-        });
-    }
-}
-
-/// Joins writes that continue each other. The order of what is done to one file stays.
-fn plan(operations: &[Operation]) -> Vec<Step> {
-    let mut steps: Vec<Step> = Vec::new();
-    let mut last_run: HashMap<FileId, usize> = HashMap::new();
-    for (index, operation) in operations.iter().enumerate() {
-        match operation {
-            Operation::Truncate { file, size, .. } => {
-                last_run.remove(file);
-                steps.push(Step::Truncate { operation: index, file: *file, size: *size });
-            }
-            Operation::Forgive { file } => {
-                last_run.remove(file);
-                steps.push(Step::Forgive { file: *file });
-            }
-            Operation::Group(group) => {
-                for write in &group.writes {
-                    let bytes = &group.bytes[write.start..write.start + write.length];
-                    let slice =
-                        libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
-                    let joined = last_run.get(&write.file).and_then(|at| match &mut steps[*at] {
-                        Step::Write(run) if run.takes(write) => Some(run),
-                        _ => None,
-                    });
-                    match joined {
-                        Some(run) => run.add(index, write, slice),
-                        None => {
-                            let mut run = Run::new(write);
-                            run.add(index, write, slice);
-                            last_run.insert(write.file, steps.len());
-                            steps.push(Step::Write(run));
-                        }
-                    }
-                }
-            }
-        }
-    }
-    steps
-}
-
-impl Run {
-    fn new(write: &Write) -> Self {
-        Run {
-            file: write.file,
-            position: write.position,
-            length: 0,
-            slices: Vec::new(),
-            operations: Vec::new(),
-            create: false,
-        }
-    }
-
-    /// Whether `write` can be part of this run.
-    fn takes(&self, write: &Write) -> bool {
-        write.length == 0
-            || self.slices.is_empty()
-            || (self.position + self.length == write.position && self.slices.len() < MAX_SLICES)
-    }
-
-    fn add(&mut self, operation: usize, write: &Write, slice: libc::iovec) {
-        if write.length > 0 {
-            if self.slices.is_empty() {
-                self.position = write.position;
-            }
-            self.slices.push(slice);
-            self.length += write.length as u64;
-        }
-        self.create |= write.create;
-        if self.operations.last() != Some(&operation) {
-            self.operations.push(operation);
-        }
-    }
-}
-
 fn write_all(file: &OpenFile, slices: &mut [libc::iovec], position: u64) -> Result<(), Errno> {
     if slices.is_empty() {
         return Ok(());
@@ -451,56 +304,5 @@ fn truncate(file: &OpenFile, size: u64) -> Result<(), Errno> {
         if errno != libc::EINTR {
             return Err(errno);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn group(writes: &[(FileId, u64, usize)]) -> Operation {
-        let total = writes.iter().map(|(_, _, length)| length).sum();
-        let mut start = 0;
-        let writes = writes.iter().map(|&(file, position, length)| {
-            start += length;
-            let create = true;
-            Write { file, position, start: start - length, length, create, sync: false, sync_name: false }
-        });
-        let writes = writes.collect();
-        Operation::Group(Group { ticket: 0.0, bytes: vec![7; total], writes })
-    }
-
-    fn shape(operations: &[Operation]) -> Vec<String> {
-        let shown = |step: Step| match step {
-            Step::Write(run) => {
-                format!("{}@{}+{} in {}", run.file, run.position, run.length, run.slices.len())
-            }
-            Step::Truncate { file, size, .. } => format!("{file} to {size}"),
-            Step::Forgive { file } => format!("forgive {file}"),
-        };
-        plan(operations).into_iter().map(shown).collect()
-    }
-
-    #[test]
-    fn joins_writes_that_continue_each_other_also_across_groups_and_other_files() {
-        let operations =
-            [group(&[(1, 0, 10), (2, 0, 5)]), group(&[(1, 10, 4)]), group(&[(2, 5, 1), (1, 14, 1)])];
-        assert_eq!(shape(&operations), ["1@0+15 in 3", "2@0+6 in 2"]);
-    }
-
-    #[test]
-    fn joins_nothing_across_a_gap_an_overlap_or_a_truncation() {
-        let truncate = Operation::Truncate { ticket: 0.0, file: 1, size: 4 };
-        let operations = [group(&[(1, 0, 10), (1, 11, 1), (1, 11, 2)]), truncate, group(&[(1, 13, 1)])];
-        assert_eq!(
-            shape(&operations),
-            ["1@0+10 in 1", "1@11+1 in 1", "1@11+2 in 1", "1 to 4", "1@13+1 in 1"]
-        );
-    }
-
-    #[test]
-    fn takes_a_write_of_nothing_along() {
-        assert_eq!(shape(&[group(&[(1, 0, 3), (1, 50, 0), (1, 3, 2)])]), ["1@0+5 in 2"]);
-        assert_eq!(shape(&[group(&[(1, 9, 0), (1, 3, 2)])]), ["1@3+2 in 1"]);
     }
 }
