@@ -103,7 +103,9 @@ describe('10,000 bird strikes keyed by airline operator, produced by kcat', () =
         expect(dump.complaints).toEqual([])
         expectIdentical(dump.records, before.get(codec)!)
         expect(dump.batches.every((batch) => batch.isValid)).toBe(true)
-        expect(new Set(dump.batches.map((batch) => batch.codec))).toEqual(new Set([codec]))
+        // librdkafka leaves a batch as it is when compressing does not make it smaller: a batch of a record or two.
+        const large = dump.batches.filter((batch) => batch.lastOffset - batch.baseOffset >= 10)
+        expect(new Set(large.map((batch) => batch.codec))).toEqual(new Set([codec]))
       },
     )
   })
