@@ -73,20 +73,23 @@ async function compile() {
   ])
   if (readText(stamp) === wanted) return
   say('compiling TypeScript …')
-  // Files of an earlier build are not left among those of this one.
-  rmSync(path('dist'), { recursive: true, force: true })
+  // Built aside and put into place whole: an error leaves the last build, and no file of it outlives the next.
+  const next = path('dist.next')
+  rmSync(next, { recursive: true, force: true })
   const tsc = path('node_modules', 'typescript', 'bin', 'tsc')
   const rolldown = path('node_modules', 'rolldown', 'bin', 'cli.mjs')
   await Promise.all([
     run(
       process.execPath,
-      [tsc, '-p', path('tsconfig.json')],
+      [tsc, '-p', path('tsconfig.json'), '--outDir', next],
       'the TypeScript compiler found errors; they are above',
     ),
-    run(process.execPath, [rolldown, '-c', path('rolldown.config.js')], 'the sources could not be bundled'),
+    run(process.execPath, [rolldown, '-c', path('rolldown.config.js'), '-d', next], 'the sources could not be bundled'),
   ])
-  chmodSync(path('dist', 'cli', 'main.js'), 0o755)
-  writeStamp(stamp, wanted)
+  chmodSync(join(next, 'cli', 'main.js'), 0o755)
+  writeStamp(join(next, '.cordwood-stamp'), wanted)
+  rmSync(path('dist'), { recursive: true, force: true })
+  renameSync(next, path('dist'))
 }
 
 async function buildAddon() {
