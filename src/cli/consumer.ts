@@ -92,7 +92,10 @@ export class Consumer {
         (assignment) => isOpen(assignment) && assignment.leader === fetched.leader,
       )
       if (further.length > 0) running.set(fetched.leader, this.#fetch(fetched.leader, further))
-      yield* batches
+      for (const batch of batches) {
+        this.#check(batch)
+        yield batch
+      }
     }
   }
 
@@ -163,9 +166,6 @@ export class Consumer {
       at += header.sizeBytes
       if (header.magic !== 2)
         throw this.#corrupt(assignment, `message format ${header.magic} is not supported`)
-      if (this.#runtime.checksum.crc32c(bytes.subarray(checksummedFrom)) !== header.crc) {
-        throw this.#corrupt(assignment, 'the checksum does not match the bytes')
-      }
       if (header.lastOffset < assignment.position) continue
       const { topic, partition, position } = assignment
       if (!header.isControl) batches.push({ topic, partition, header, bytes, fromOffset: position })
@@ -177,7 +177,16 @@ export class Consumer {
     if (endOffset !== null && isAtEnd && position < endOffset) assignment.position = endOffset
   }
 
-  #corrupt({ topic, partition, position }: Assignment, why: string): EngineError {
+  #check({ topic, partition, header, bytes, fromOffset }: FetchedBatch): void {
+    if (this.#runtime.checksum.crc32c(bytes.subarray(checksummedFrom)) === header.crc) return
+    const position = Math.max(fromOffset, header.baseOffset)
+    throw this.#corrupt({ topic, partition, position }, 'the checksum does not match the bytes')
+  }
+
+  #corrupt(
+    { topic, partition, position }: Pick<Assignment, 'topic' | 'partition' | 'position'>,
+    why: string,
+  ): EngineError {
     return new EngineError('corruptMessage', `${topic}-${partition} is damaged at offset ${position}: ${why}`)
   }
 

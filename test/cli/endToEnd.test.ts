@@ -211,6 +211,18 @@ test('a bad line of the input is named, and what stands before it is sent', asyn
   expect((await cordwood(['consume', 'partly'])).stdout).toBe('good\n')
 })
 
+test('consume checks the checksum of what it is given, prints what is good and names the bad offset', async () => {
+  await cordwood(['produce', 'rotten'], 'good\n')
+  await cordwood(['produce', 'rotten'], 'spoilt\n')
+  const segment = join(directory, 'rotten-0', '00000000000000000000.log')
+  const bytes = readFileSync(segment)
+  bytes[bytes.indexOf('spoilt')] = 'S'.charCodeAt(0)
+  writeFileSync(segment, bytes, { flag: 'r+' })
+  const { exitCode, stdout, stderr } = await failing(['consume', 'rotten'])
+  expect(stderr).toMatch(/^cordwood: CORRUPT_MESSAGE: rotten-0 is damaged at offset 1: [^\n]+\n$/)
+  expect([exitCode, stdout]).toEqual([1, 'good\n'])
+})
+
 test('dump shows what was produced, and names the byte at which a file is damaged', async () => {
   await cordwood(['produce', 'dumped', '--header', 'a=1'], 'one\ntwo\n')
   await cordwood(['produce', 'dumped'], 'three\n')
