@@ -31,6 +31,8 @@ export async function undoAppends(state: LogState, lost: readonly PendingWrite[]
     return
   }
   for (const { file } of dropped) await state.runtime.disk.remove(file.path)
-  await startSegment.file.truncate(startMark.sizeBytes)
+  // A file that was to be made may not be there.
+  if (startMark.sizeBytes === 0) await state.runtime.disk.remove(startSegment.file.path)
+  else await startSegment.file.truncate(startMark.sizeBytes)
   state.refusal = null
 }

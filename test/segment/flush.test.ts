@@ -140,6 +140,19 @@ describe('a full disk', () => {
     expect(valuesOf(await readAll(log))).toEqual(['kept'.repeat(20), 'again'.repeat(16)])
   })
 
+  test('that cannot make the file of an empty log refuses the append and takes the next one', async () => {
+    const { disk, directory, log } = await world()
+    const lost = append(disk, log, batchOf(['lost']))
+    await disk.held[0]!.fail('diskFull')
+    expect(await lost.answered).toBe('diskFull')
+    expect(filesIn(directory, '.log')).toEqual([])
+    await log.truncate(0)
+    expect(log.offline).toBe(null)
+    append(disk, log, batchOf(['after']))
+    await disk.held[1]!.release()
+    expect(valuesOf(await readAll(log))).toEqual(['after'])
+  })
+
   test('a full queue takes back what was refused, at once', async () => {
     const { disk, log } = await world()
     append(disk, log, batchOf(['a'], idempotent(0)))
