@@ -261,7 +261,7 @@ export class Log {
   /** Writes what the recovery point depends on and returns the recovery point that may now be stored. */
   async prepareCheckpoint(): Promise<number> {
     const recoveryPoint = this.recoveryPoint
-    if (this.#state.offline !== null) return recoveryPoint
+    if (this.#state.offline !== null || this.#closed) return recoveryPoint
     this.#sealReady()
     if (this.#state.epochsChanged) await this.#state.writeEpochs()
     return recoveryPoint
@@ -299,6 +299,7 @@ export class Log {
       if (options.clean && this.#state.offline === null) this.#closedState = await closeClean(this.#state)
     } finally {
       await this.#state.sealer.idle()
+      await this.#state.epochsWritten
       await this.#state.segments.close()
     }
     this.#state.flush.failWaiters(new EngineError('closed', 'the log has been closed'), 0)

@@ -124,6 +124,9 @@ export class LogDirectory {
     const path = `${this.directory}/${name}`
     if ((await disk.stat(path)) !== null) await this.#checkUnused(path)
     // The offsets of a deleted log of this name must not be taken for the new one's.
+    this.#kept.recoveryPoints.delete(name)
+    this.#kept.startOffsets.delete(name)
+    await this.#writing
     if (this.#storedPoints.has(name) || this.#storedStarts.has(name)) await this.checkpoint()
     await disk.makeDirectory(path)
     const metadata = Buffer.from(encodePartitionMetadata(topicId))
@@ -159,16 +162,13 @@ export class LogDirectory {
 
   /** Stores recovery points and start offsets, after what they depend on. */
   async checkpoint(): Promise<void> {
-    const points = new Map(this.#kept.recoveryPoints)
-    await inParallel([...this.#logs], parallel, async ([name, log]) => {
-      points.set(name, await log.prepareCheckpoint())
+    const points = new Map<Log, number>()
+    await inParallel([...this.#logs.values()], parallel, async (log) => {
+      points.set(log, await log.prepareCheckpoint())
     })
     await this.#write(async () => {
       await this.#storeStarts()
-      if (isSame(points, this.#storedPoints)) return
-      const text = Buffer.from(encodeCheckpoint(points))
-      await this.#runtime.disk.replaceFile(`${this.directory}/${recoveryPointFile}`, text)
-      this.#storedPoints = points
+      await this.#storePoints(points)
     })
   }
 
@@ -339,6 +339,19 @@ export class LogDirectory {
     const text = Buffer.from(encodeCheckpoint(starts))
     await this.#runtime.disk.replaceFile(`${this.directory}/${logStartOffsetFile}`, text)
     this.#storedStarts = starts
+  }
+
+  /** Stores recovery points as they were `taken`. Meanwhile a log may have been cut, or another may have its name. */
+  async #storePoints(taken: ReadonlyMap<Log, number>): Promise<void> {
+    const points = new Map(this.#kept.recoveryPoints)
+    for (const [name, log] of this.#logs) {
+      const point = taken.get(log)
+      if (point !== undefined) points.set(name, Math.min(point, log.recoveryPoint))
+    }
+    if (isSame(points, this.#storedPoints)) return
+    const text = Buffer.from(encodeCheckpoint(points))
+    await this.#runtime.disk.replaceFile(`${this.directory}/${recoveryPointFile}`, text)
+    this.#storedPoints = points
   }
 
   /** Runs one writer of checkpoint files at a time. */

@@ -37,6 +37,8 @@ export class LogState {
   undoneTo = -1
   /** The epochs differ from the checkpoint file. */
   epochsChanged: boolean
+  /** Resolves when no write of that file is under way. */
+  epochsWritten: Promise<void> = Promise.resolve()
   /** The index files of the active segment are complete. */
   indexFilesCurrent: boolean
 
@@ -80,7 +82,9 @@ export class LogState {
     this.epochsChanged = false
     try {
       const path = `${this.directory}/${leaderEpochFile}`
-      await this.runtime.disk.replaceFile(path, Buffer.from(this.epochs.encode()))
+      const written = this.runtime.disk.replaceFile(path, Buffer.from(this.epochs.encode()))
+      this.epochsWritten = written.catch(() => {})
+      await written
     } catch (error) {
       this.epochsChanged = true
       throw error

@@ -75,6 +75,41 @@ describe('a data directory', () => {
     await first.close()
   })
 
+  test('forgets them also when they are being stored meanwhile', async () => {
+    const directory = temporaryDirectory()
+    let carryOn = (): void => {}
+    const gate = new Promise<void>((resolve) => (carryOn = resolve))
+    const { disk } = runtime
+    const slow = new Proxy(disk, {
+      get: (target, name) => {
+        if (name === 'replaceFile') {
+          return async (path: string, bytes: Uint8Array): Promise<void> => {
+            if (path.endsWith('slow-0/leader-epoch-checkpoint')) await gate
+            await disk.replaceFile(path, bytes)
+          }
+        }
+        const value: unknown = Reflect.get(target, name, target)
+        return typeof value === 'function' ? value.bind(target) : value
+      },
+    })
+    const first = await LogDirectory.open(
+      { ...runtime, disk: slow },
+      { directory, logger: silentLogger, nodeId: 1, configFor: () => testConfig },
+    )
+    const config = { ...testConfig, flush: 'batch' } as const
+    for (const name of ['orders', 'slow']) {
+      const log = await first.createLog(name, 0, randomUuid(runtime.random), config)
+      await append(log, batchOf(['a', 'b', 'c']))
+    }
+    const storing = first.checkpoint()
+    await first.deleteLog('orders', 0)
+    await first.createLog('orders', 0, randomUuid(runtime.random), config)
+    carryOn()
+    await storing
+    expect(readFileSync(`${directory}/recovery-point-offset-checkpoint`, 'utf8')).toBe('0\n1\nslow 0 3\n')
+    await first.close()
+  })
+
   test('removes deleted logs at the next start and keeps what it does not know', async () => {
     const directory = temporaryDirectory()
     const first = await open(directory)
