@@ -101,7 +101,7 @@ export class NativeDisk implements Disk {
       const ticket = this.#link.ticket((errno, file, stage) => {
         finish()
         if (errno === 0) resolve()
-        else reject(this.#failure(errno, file, stage))
+        else reject(this.#failure(errno, file, stage, files))
       })
       try {
         this.#link.engine.submit(ticket, writes, group.length, parts)
@@ -178,7 +178,7 @@ export class NativeDisk implements Disk {
       const ticket = this.#link.ticket((errno, id, stage) => {
         this.#release(known)
         if (errno === 0) resolve()
-        else reject(this.#failure(errno, id, stage))
+        else reject(this.#failure(errno, id, stage, [known]))
       })
       known.pending++
       if (sizeBytes !== null) {
@@ -235,8 +235,9 @@ export class NativeDisk implements Disk {
     for (const wake of waiters) wake()
   }
 
-  #failure(errno: number, file: number, stage: number): EngineError {
-    if (stage !== Stage.synced) this.#link.engine.forgive(file)
+  /** The addon names one file that failed; another file of the group may have failed as well. */
+  #failure(errno: number, file: number, stage: number, files: readonly KnownFile[]): EngineError {
+    if (stage !== Stage.synced) for (const { id } of files) this.#link.engine.forgive(id)
     const verb = stage === Stage.synced ? 'sync' : 'write'
     return this.rangeFailure(errno, file, verb)
   }

@@ -52,6 +52,19 @@ describe.each(implementations)('the $name disk on this machine', ({ create }) =>
     expect(await log.size()).toBe(2)
   })
 
+  test('every file that failed in a group is written and cut again after the report', async () => {
+    const directory = temporaryDirectory()
+    const { disk } = create()
+    const files = ['one', 'two', 'three'].map((name) => disk.file(join(directory, name)))
+    const group = (position: number) =>
+      disk.submit(files.map((file) => ({ file, position, parts: [Buffer.from('xy')], sync: 'none' })))
+    await group(0)
+    await expect(group(Number.MAX_SAFE_INTEGER - 1)).rejects.toMatchObject({ code: 'diskFull' })
+    for (const file of files) await file.truncate(1)
+    await group(1)
+    for (const file of files) expect(await file.size()).toBe(3)
+  })
+
   test('a sync that fails is diskFailed, for every later sync too, until the file is closed', async () => {
     const directory = temporaryDirectory()
     const path = join(directory, 'log')
