@@ -171,6 +171,7 @@ export class Broker {
   get load(): BrokerLoad {
     return {
       connections: this.#server.connectionCount,
+      requestsInFlight: this.#server.requestsInFlight,
       requestBytes: this.#server.pool.usedBytes,
       waitingFetches: this.#services.purgatory.size,
       waitingForDisk: this.#services.diskGate.waiting,
@@ -190,6 +191,8 @@ export class Broker {
 /** Gauges of a broker. */
 export interface BrokerLoad {
   readonly connections: number
+  /** Requests that have no answer yet. */
+  readonly requestsInFlight: number
   /** Request bytes in memory. */
   readonly requestBytes: number
   readonly waitingFetches: number

@@ -54,6 +54,13 @@ export class Server {
     return this.#connections.size
   }
 
+  /** Requests of all connections that have no answer yet. */
+  get requestsInFlight(): number {
+    let count = 0
+    for (const connection of this.#connections) count += connection.inFlight
+    return count
+  }
+
   /**
    * Listens; resolves with the address, its port the real one. `ready` is awaited before the first connection
    * is read from. Rejects with `addressInUse` or `permissionDenied`.

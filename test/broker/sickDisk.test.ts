@@ -122,6 +122,25 @@ test('produce requests that wait for the disk are appended in their order once i
   }
 })
 
+test('a batch that is sent again while its first write hangs is acknowledged with it, not before', async () => {
+  const { disk, client, broker } = await world()
+  const { producerId } = await client.request(apiKeys.initProducerId, 4, { transactionalId: null })
+  const batch = (): Uint8Array => batchOf(['once'], { producerId, producerEpoch: 0, baseSequence: 0 })
+  const impatient = await RawClient.connect(broker)
+  const again = await RawClient.connect(broker)
+  disk.mode = 'hangs'
+  const first = produce(client, 'orders', batch())
+  expect(await produce(impatient, 'orders', batch(), { timeoutMs: 50 })).toMatchObject({
+    errorCode: error('requestTimedOut'),
+  })
+  const second = produce(again, 'orders', batch())
+  while (broker.load.requestsInFlight < 2) await new Promise((resolve) => setImmediate(resolve))
+  disk.recover()
+  expect(await first).toMatchObject({ errorCode: 0, baseOffset: 0 })
+  expect(await second).toMatchObject({ errorCode: 0, baseOffset: 0 })
+  expect(await produce(client, 'orders', batchOf(['next']))).toMatchObject({ errorCode: 0, baseOffset: 1 })
+})
+
 test('a full disk refuses appends with KAFKA_STORAGE_ERROR, serves reads, and goes on without a restart', async () => {
   const { disk, client } = await world()
   expect(await produce(client, 'orders', batchOf(['before']))).toMatchObject({ errorCode: 0, baseOffset: 0 })

@@ -163,17 +163,11 @@ class ProduceRound {
     let lengthBytes = 0
     for (const { bytes } of this.#appends) lengthBytes += bytes.length
     if (diskGate.hasRoom(lengthBytes)) return this.#append()
-    // Later requests of this connection may not overtake this one.
-    this.#context.exchange.hold()
+    // Later requests stand in line behind this one, so those of this connection keep their order.
     return new Promise((resolve) => {
       diskGate.wait(lengthBytes, this.#timeoutMs(), (hasRoom) => {
-        if (hasRoom) {
-          resolve(this.#append())
-          this.#context.exchange.proceed()
-        } else {
-          this.#failUndecided('the disk took nothing for as long as the request may take')
-          resolve(this.#answer())
-        }
+        if (!hasRoom) this.#failUndecided('the disk took nothing for as long as the request may take')
+        resolve(hasRoom ? this.#append() : this.#answer())
       })
     })
   }
