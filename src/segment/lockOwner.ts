@@ -1,11 +1,27 @@
+import { EngineError } from '../model/errors.ts'
+import type { DiskLock } from '../runtime/disk.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import { readTextIfThere } from './checkpointFile.ts'
+
+const lockFile = '.lock'
+
+/** Makes a data directory if it is not there, and locks it. Throws `directoryLocked` and `permissionDenied`. */
+export async function lockDirectory(runtime: Runtime, directory: string): Promise<DiskLock> {
+  try {
+    await runtime.disk.makeDirectory(directory)
+    return await runtime.disk.lock(`${directory}/${lockFile}`, await describeOwner(runtime))
+  } catch (cause) {
+    if (!(cause instanceof EngineError) || cause.code !== 'permissionDenied') throw cause
+    const message = `${directory} is not writable; let this user write there, or name another directory`
+    throw new EngineError('permissionDenied', message, { cause })
+  }
+}
 
 /**
  * One line that tells a person who holds the lock of a data directory: process id, host name, the machine's
  * boot and when it was taken. In containers everyone is process 1; the host name tells them apart.
  */
-export async function describeOwner(runtime: Runtime): Promise<string> {
+async function describeOwner(runtime: Runtime): Promise<string> {
   const read = async (path: string): Promise<string | null> => {
     try {
       return (await readTextIfThere(runtime.disk, path))?.trim() ?? null

@@ -298,8 +298,7 @@ export class Log {
     try {
       if (options.clean && this.#state.offline === null) this.#closedState = await closeClean(this.#state)
     } finally {
-      await this.#state.sealer.idle()
-      await this.#state.epochsWritten
+      await this.#state.idle()
       await this.#state.segments.close()
     }
     this.#state.flush.failWaiters(new EngineError('closed', 'the log has been closed'), 0)

@@ -20,12 +20,11 @@ import {
 } from './directoryNames.ts'
 import { partitionMetadataFile } from './fileNames.ts'
 import { inParallel } from './inParallel.ts'
-import { describeOwner } from './lockOwner.ts'
+import { lockDirectory } from './lockOwner.ts'
 import { Log, type LogConfig } from './log.ts'
 import { type MetaProperties, openMetaProperties } from './metaProperties.ts'
 import { IndexCache } from './segmentIndexes.ts'
 
-const lockFile = '.lock'
 const cleanShutdownFile = '.kafka_cleanshutdown'
 /** Logs that are opened, closed or checkpointed at the same time. */
 const parallel = 16
@@ -388,17 +387,6 @@ export class LogDirectory {
 
   #checkOpen(): void {
     if (this.#closed) throw new EngineError('closed', 'the data directory has been closed')
-  }
-}
-
-async function lockDirectory(runtime: Runtime, directory: string): Promise<DiskLock> {
-  try {
-    await runtime.disk.makeDirectory(directory)
-    return await runtime.disk.lock(`${directory}/${lockFile}`, await describeOwner(runtime))
-  } catch (cause) {
-    if (!(cause instanceof EngineError) || cause.code !== 'permissionDenied') throw cause
-    const message = `${directory} is not writable; let this user write there, or name another directory`
-    throw new EngineError('permissionDenied', message, { cause })
   }
 }
 

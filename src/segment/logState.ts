@@ -37,8 +37,7 @@ export class LogState {
   undoneTo = -1
   /** The epochs differ from the checkpoint file. */
   epochsChanged: boolean
-  /** Resolves when no write of that file is under way. */
-  epochsWritten: Promise<void> = Promise.resolve()
+  #epochsWritten: Promise<void> = Promise.resolve()
   /** The index files of the active segment are complete. */
   indexFilesCurrent: boolean
 
@@ -83,12 +82,18 @@ export class LogState {
     try {
       const path = `${this.directory}/${leaderEpochFile}`
       const written = this.runtime.disk.replaceFile(path, Buffer.from(this.epochs.encode()))
-      this.epochsWritten = written.catch(() => {})
+      this.#epochsWritten = written.catch(() => {})
       await written
     } catch (error) {
       this.epochsChanged = true
       throw error
     }
+  }
+
+  /** Resolves when no derived file is being written. */
+  async idle(): Promise<void> {
+    await this.sealer.idle()
+    await this.#epochsWritten
   }
 
   /** Moves `logStartOffset` forward; not durable yet. */
