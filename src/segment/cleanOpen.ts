@@ -83,7 +83,7 @@ export async function openClean(
     const entries = await readSnapshot(runtime, directory, snapshot)
     if (entries === null) return null
     producers = entries
-  } else if (recoveryPoint > 0 && listing.snapshotOffsets.length > 0) {
+  } else if (recoveryPoint > 0 && (snapshot !== undefined || input.closedState?.hasProducers)) {
     return null
   }
   producers.expire(runtime.clock.wallMs(), input.producerIdExpirationMs)

@@ -201,7 +201,8 @@ export class LogDirectory {
       await this.checkpoint()
       const text = Buffer.from(encodeClosedLogs(closed))
       await this.#runtime.disk.replaceFile(`${this.directory}/${closedLogsFile}`, text)
-      if (closed.size === this.#logs.size) {
+      // Logs that could not be opened may still be as a crash left them.
+      if (closed.size === this.#logs.size && this.#kept.recoveryPoints.size === 0) {
         const marker = Buffer.from('{"version":0,"brokerEpoch":-1}')
         await this.#runtime.disk.replaceFile(`${this.directory}/${cleanShutdownFile}`, marker)
       }

@@ -48,6 +48,19 @@ describe('a data directory', () => {
     await (await open(directory)).close()
   })
 
+  test('is not marked as cleanly shut down as long as one of its logs cannot be opened', async () => {
+    const directory = temporaryDirectory()
+    const first = await open(directory)
+    const log = await first.createLog('orders', 0, randomUuid(runtime.random), testConfig)
+    await append(log, batchOf(['a']))
+    await first.close()
+    rmSync(`${directory}/orders-0/partition.metadata`)
+    rmSync(`${directory}/.cordwood_cleanshutdown`)
+    await (await open(directory)).close()
+    expect(existsSync(`${directory}/.kafka_cleanshutdown`)).toBe(false)
+    expect(readFileSync(`${directory}/recovery-point-offset-checkpoint`, 'utf8')).toBe('0\n1\norders 0 1\n')
+  })
+
   test('is refused by another cluster and by another node', async () => {
     const directory = temporaryDirectory()
     await (await open(directory)).close()

@@ -330,3 +330,16 @@ test('a clean shutdown is believed only when the segments are as it noted them',
   expect(valuesOf(await readAll(healed))).toEqual(values)
   await healed.close({ clean: false })
 })
+
+test('producers are taken from the batches when the snapshot of a clean shutdown is gone', async () => {
+  const directory = temporaryDirectory()
+  const log = await openLog(directory)
+  const batch = (): Uint8Array => batchOf(['once'], { producerId: 7, producerEpoch: 0, baseSequence: 0 })
+  await append(log, batch())
+  await log.close({ clean: true })
+  rmSync(`${directory}/${filesIn(directory, '.snapshot')[0]}`)
+  const { closedState } = log
+  const again = await openLog(directory, { recoveryPoint: 1, cleanShutdown: true, closedState })
+  expect(await append(again, batch())).toMatchObject({ baseOffset: 0, duplicate: true })
+  await again.close({ clean: false })
+})
