@@ -91,6 +91,7 @@ async function runSession({ round, policy, system, only, directory, scale, recor
     for (const { name, steps, partitions = 1 } of cases) {
       const topic = `bench-${name.replaceAll('/', '-')}-${round}`
       await admin.createTopics({ topics: [{ topic, numPartitions: partitions }], timeout: 60_000 })
+      if (partitions > 1) await settled(server.pid)
       for (const [step, load] of Object.entries(steps)) {
         try {
           const figures = await measured(server.pid, () => load({ bootstrap: server.bootstrap, topic }))
@@ -112,6 +113,15 @@ async function runSession({ round, policy, system, only, directory, scale, recor
     await server.stop()
   }
   return failed
+}
+
+/** Waits until a server has done what making many partitions left it to do: under a tenth of a core for a second. */
+async function settled(pid) {
+  for (let second = 0; second < 30; second++) {
+    const before = cpuSeconds(pid)
+    await sleep(1000)
+    if (cpuSeconds(pid) - before < 0.1) return
+  }
 }
 
 /** Runs a load and adds the server's CPU seconds per GiB and the share of the machine that neither client nor server used. */
