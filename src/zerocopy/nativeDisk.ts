@@ -6,7 +6,7 @@ import { directories } from '../runtime/node/directories.ts'
 import { FileReader } from '../runtime/node/fileReader.ts'
 import { lockDirectory } from '../runtime/node/lock.ts'
 import type { NodeDiskOptions } from '../runtime/node/nodeDisk.ts'
-import { diskError } from '../runtime/node/systemErrors.ts'
+import { diskError, syncError } from '../runtime/node/systemErrors.ts'
 import { WriteBudget } from '../runtime/node/writeBudget.ts'
 import { Stage, WriteFlag } from './addon.ts'
 import { type EngineLink, systemError } from './engineLink.ts'
@@ -237,15 +237,18 @@ export class NativeDisk implements Disk {
 
   /** The addon names one file that failed; another file of the group may have failed as well. */
   #failure(errno: number, file: number, stage: number, files: readonly KnownFile[]): EngineError {
-    if (stage !== Stage.synced) for (const { id } of files) this.#link.engine.forgive(id)
-    const verb = stage === Stage.synced ? 'sync' : 'write'
-    return this.rangeFailure(errno, file, verb)
+    if (stage === Stage.synced) return syncError(systemError(errno), `cannot sync ${this.#pathOf(file)}`)
+    for (const { id } of files) this.#link.engine.forgive(id)
+    return this.rangeFailure(errno, file, 'write')
   }
 
   /** The error for a system error on the file with this number. */
   rangeFailure(errno: number, file: number, verb: string): EngineError {
-    const path = this.#byId.get(file)?.path ?? 'a file that has been closed'
-    return diskError(systemError(errno), `cannot ${verb} ${path}`)
+    return diskError(systemError(errno), `cannot ${verb} ${this.#pathOf(file)}`)
+  }
+
+  #pathOf(file: number): string {
+    return this.#byId.get(file)?.path ?? 'a file that has been closed'
   }
 
   /** Closes everything at or below `path`. */

@@ -1,5 +1,5 @@
 import { close, constants, fdatasync, open, readFileSync } from 'node:fs'
-import { diskError, systemCode } from './systemErrors.ts'
+import { syncError, systemCode } from './systemErrors.ts'
 
 /** A file as it is known to the table: open, or closed for the moment. */
 export interface Descriptor {
@@ -163,7 +163,7 @@ export class DescriptorTable {
     entry.dirty = false
     await new Promise<void>((resolve) => {
       fdatasync(entry.fd, (error) => {
-        if (error) entry.syncFailure ??= diskError(error, `cannot sync ${entry.path}`)
+        if (error) entry.syncFailure ??= syncError(error, `cannot sync ${entry.path}`)
         resolve()
       })
     })

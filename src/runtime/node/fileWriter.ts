@@ -3,7 +3,7 @@ import { dirname } from 'node:path'
 import { EngineError } from '../../model/errors.ts'
 import type { DiskSync } from '../disk.ts'
 import type { Descriptor, DescriptorTable } from './descriptors.ts'
-import { diskError } from './systemErrors.ts'
+import { diskError, syncError } from './systemErrors.ts'
 
 /** The most buffers that one call to the system takes. */
 const maxVectors = 1024
@@ -144,7 +144,7 @@ export class FileWriter {
           }
         }
       } catch (cause) {
-        error = diskError(cause, `cannot sync ${this.path}`)
+        error = syncError(cause, `cannot sync ${this.path}`)
         file.syncFailure = error
       }
       for (const operation of served) operation.done(error)

@@ -34,6 +34,12 @@ export function diskError(cause: unknown, attempt: string): EngineError {
   })
 }
 
+/** An error of a sync: `diskFailed` also when there was no room, for what was written before may be gone. */
+export function syncError(cause: unknown, attempt: string): EngineError {
+  const error = diskError(cause, attempt)
+  return error.code === 'diskFull' ? new EngineError('diskFailed', error.message, { cause }) : error
+}
+
 /** An error of a socket as an `EngineError` that names what was attempted. */
 export function networkError(cause: unknown, attempt: string): EngineError {
   if (cause instanceof EngineError) return cause
