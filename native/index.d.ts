@@ -45,6 +45,9 @@ export declare class Engine {
   closeFiles(): void
 }
 
+/** Which version of this border the addon was built with, so that JavaScript of another one does not use it. */
+export declare function border(): number
+
 /** Compresses with "snappy", "lz4" or "zstd". */
 export declare function compress(codec: string, bytes: Uint8Array): Buffer
 

@@ -37,6 +37,15 @@ const SYNC: u32 = 1;
 const SYNC_NAME: u32 = 2;
 const MUST_EXIST: u32 = 4;
 
+/// What `border` returns: one more whenever a function here, or the meaning of a number, changes.
+const BORDER: u32 = 1;
+
+/// Which version of this border the addon was built with, so that JavaScript of another one does not use it.
+#[napi]
+pub fn border() -> u32 {
+    BORDER
+}
+
 /// Files and connections with the threads that serve them.
 #[napi]
 pub struct Engine {

@@ -24,6 +24,9 @@ export const Stage = {
 /** Flags of a write. The numbers are those of `native/src/lib.rs`. */
 export const WriteFlag = { sync: 1, syncName: 2, mustExist: 4 } as const
 
+/** The border that this code calls; the number of `BORDER` in `native/src/lib.rs`. */
+const border = 1
+
 let loaded: LoadedAddon | null = null
 
 /**
@@ -46,7 +49,9 @@ function load(): LoadedAddon {
   for (const folder of ['../../native', '../native']) {
     for (const libc of ['gnu', 'musl']) {
       try {
-        return { addon: require(`${folder}/cordwood.linux-${process.arch}-${libc}.node`) as Addon, why: null }
+        const addon = require(`${folder}/cordwood.linux-${process.arch}-${libc}.node`) as Addon
+        if (addon.border?.() === border) return { addon, why: null }
+        why = 'the addon was built for another version of cordwood: run "npm run build"'
       } catch (error) {
         const { code, message } = error as NodeJS.ErrnoException
         if (code !== 'MODULE_NOT_FOUND') why = message

@@ -236,6 +236,17 @@ export function diskContract(create: CreateRuntime): void {
     expect(await content(file)).toBe('new')
   })
 
+  test('makeDirectory makes parents, takes what is there, and ends where nothing can be made', async () => {
+    const { disk, at } = world()
+    await disk.makeDirectory(at('a/b/c'))
+    await disk.makeDirectory(at('a/b/c'))
+    expect(await disk.stat(at('a/b/c'))).toMatchObject({ kind: 'directory' })
+    await disk.replaceFile(at('file'), Buffer.from('x'))
+    await expect(disk.makeDirectory(at('file/below'))).rejects.toMatchObject({ code: 'notFound' })
+    // /proc answers "not found" to whoever makes a directory in it.
+    await expect(disk.makeDirectory('/proc/nope/deeper')).rejects.toMatchObject({ code: 'notFound' })
+  })
+
   test('a directory lists its entries by name with their kinds', async () => {
     const { disk, directory, at } = world()
     await disk.makeDirectory(at('b/inner'))

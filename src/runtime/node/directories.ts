@@ -12,7 +12,7 @@ const replacements = new Map<string, Promise<void>>()
 export const directories = {
   async makeDirectory(path: string): Promise<void> {
     try {
-      await mkdir(path, { recursive: true })
+      await makeWithParents(path)
     } catch (cause) {
       throw diskError(cause, `cannot make the directory ${path}`)
     }
@@ -124,5 +124,21 @@ async function replaceFile(path: string, bytes: Uint8Array): Promise<void> {
   } catch (cause) {
     await rm(temporary, { force: true }).catch(() => {})
     throw diskError(cause, `cannot replace ${path}`)
+  }
+}
+
+/** Node's own recursive form never returns where a parent refuses with "not found", as /proc does. */
+async function makeWithParents(path: string): Promise<void> {
+  try {
+    await mkdir(path)
+  } catch (error) {
+    const code = systemCode(error)
+    if (code === 'EEXIST' && (await stat(path)).isDirectory()) return
+    if (code !== 'ENOENT' || dirname(path) === path) throw error
+    await makeWithParents(dirname(path))
+    await mkdir(path).catch((cause: unknown) => {
+      // Somebody else may have made it meanwhile.
+      if (systemCode(cause) !== 'EEXIST') throw cause
+    })
   }
 }
