@@ -55,7 +55,14 @@ export async function runVsKafka(args) {
     for (const policy of ['none', 'batch']) {
       // Whoever goes second finds the machine as the first left it, so they take turns at that too.
       const order = round % 2 === 1 ? ['cordwood', 'kafka'] : ['kafka', 'cordwood']
-      for (const system of order) failed += await runSession({ ...session, round, policy, system })
+      for (const system of order) {
+        try {
+          failed += await runSession({ ...session, round, policy, system })
+        } catch (error) {
+          failed++
+          console.error(`round ${round} ${system} (${policy}) was cut short: ${error.stack}`)
+        }
+      }
       // A run that is cut short leaves what it has.
       const merged = merge(before, { machine: machine(directory), runs: [...runs] })
       writeFileSync(file, `${JSON.stringify(merged, null, 1)}\n`)
@@ -90,8 +97,9 @@ async function runSession({ round, policy, system, only, directory, scale, recor
     if (cases.length > 0) await warmUp({ bootstrap: server.bootstrap, topic: 'bench-warm-up' }, scale)
     for (const { name, steps, partitions = 1 } of cases) {
       const topic = `bench-${name.replaceAll('/', '-')}-${round}`
-      await admin.createTopics({ topics: [{ topic, numPartitions: partitions }], timeout: 60_000 })
-      if (partitions > 1) await settled(server.pid)
+      const topics = [{ topic, numPartitions: partitions }]
+      await admin.createTopics({ topics, timeout: 60_000, waitForLeaders: false })
+      await settled(server.pid, partitions)
       for (const [step, load] of Object.entries(steps)) {
         try {
           const figures = await measured(server.pid, () => load({ bootstrap: server.bootstrap, topic }))
@@ -106,6 +114,7 @@ async function runSession({ round, policy, system, only, directory, scale, recor
         }
       }
       await admin.deleteTopics({ topics: [topic], timeout: 60_000 })
+      await settled(server.pid, partitions)
     }
     if (only.test(`${policy}/memory-after-load`)) note(`${policy}/memory-after-load`, memoryMib(server.pid))
   } finally {
@@ -115,8 +124,9 @@ async function runSession({ round, policy, system, only, directory, scale, recor
   return failed
 }
 
-/** Waits until a server has done what making many partitions left it to do: under a tenth of a core for a second. */
-async function settled(pid) {
+/** Waits until a server has done what making or removing partitions left it to do: under a tenth of a core for a second. */
+async function settled(pid, partitions) {
+  if (partitions === 1) return await sleep(200)
   for (let second = 0; second < 30; second++) {
     const before = cpuSeconds(pid)
     await sleep(1000)
