@@ -90,7 +90,10 @@ export async function loadIndexes(disk: Disk, segment: Segment): Promise<Segment
   if (offsets === null || times === null) return null
   const offsetIndex = OffsetIndex.decode(offsets, segment.sizeBytes)
   const timeIndex = TimeIndex.decode(times)
-  return offsetIndex === null || timeIndex === null ? null : { offsetIndex, timeIndex }
+  if (offsetIndex === null || timeIndex === null) return null
+  // A power cut may leave a file of no bytes. Only without any timestamp is a time index rightly empty.
+  if (timeIndex.count === 0 && segment.sizeBytes > 0) return null
+  return { offsetIndex, timeIndex }
 }
 
 async function readIfThere(disk: Disk, path: string): Promise<Uint8Array | null> {

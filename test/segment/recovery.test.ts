@@ -343,3 +343,15 @@ test('producers are taken from the batches when the snapshot of a clean shutdown
   expect(await append(again, batch())).toMatchObject({ baseOffset: 0, duplicate: true })
   await again.close({ clean: false })
 })
+
+test('a time index of no bytes is made again', async () => {
+  const directory = temporaryDirectory()
+  const log = await openLog(directory, { config })
+  for (let time = 0; time < 20; time++) await append(log, batchOf(['x'], { timestampMs: 1000 + time }))
+  await log.close({ clean: true })
+  for (const file of filesIn(directory, '.timeindex')) writeFileSync(`${directory}/${file}`, '')
+  const { closedState } = log
+  const again = await openLog(directory, { config, recoveryPoint: 20, cleanShutdown: true, closedState })
+  expect(await again.offsetForTimestamp(1001)).toMatchObject({ offset: 1 })
+  await again.close({ clean: false })
+})
