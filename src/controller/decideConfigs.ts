@@ -14,7 +14,7 @@ import { decideEach, duplicates } from './outcomes.ts'
 import { ConfigResourceType } from './replay.ts'
 import { type Configs, checkTopicConfig, topicConfigValue } from './topicConfigs.ts'
 import { topicConfigTable } from './topicConfigTable.ts'
-import { checkTopicName, metadataTopicName } from './topicNames.ts'
+import { checkTopicName, isInternalTopic, metadataTopicName } from './topicNames.ts'
 
 type Of<T extends Command['type']> = Extract<Command, { readonly type: T }>
 
@@ -77,7 +77,10 @@ function decideEachResource<R extends Resource>(
   })
 }
 
-/** The topic that a resource names; other resources have nothing that can be altered yet. */
+/**
+ * The topic that a resource names; other resources have nothing that can be altered yet. The configs of internal
+ * topics are the broker's own: with another retention committed offsets would be deleted.
+ */
 function topicOf(image: MetadataImage, { resourceType, resourceName }: Resource): TopicImage {
   if (resourceType === ConfigResourceType.topic) {
     checkTopicName(resourceName)
@@ -86,6 +89,9 @@ function topicOf(image: MetadataImage, { resourceType, resourceName }: Resource)
         'topicAuthorizationFailed',
         `The configs of '${resourceName}' are the controller's own`,
       )
+    }
+    if (isInternalTopic(resourceName)) {
+      throw new EngineError('policyViolation', `The configs of '${resourceName}' are the broker's own`)
     }
     const topic = image.topics.get(resourceName)
     if (topic !== undefined) return topic

@@ -1,5 +1,5 @@
 import { EngineError } from '../model/errors.ts'
-import type { Uuid } from '../model/uuid.ts'
+import { type Uuid, zeroUuid } from '../model/uuid.ts'
 import type { MetadataRecordInput } from '../protocol/metadataRecords/metadataRecord.ts'
 import type {
   Command,
@@ -58,18 +58,25 @@ export function decideCreateTopics(
 }
 
 /**
- * Topics to be deleted, by name or id. Errors: `unknownTopicOrPartition`, `unknownTopicId`, `invalidRequest`,
- * and those of a reserved name.
+ * Topics to be deleted, by name or id, not both: they might be two topics. Errors: `unknownTopicOrPartition`,
+ * `unknownTopicId`, `invalidRequest`, and those of a reserved name.
  */
 export function decideDeleteTopics(
   image: MetadataImage,
   command: Of<'deleteTopics'>,
 ): Decision<CommandResults['deleteTopics']> {
-  const found = command.topics.map(({ name, topicId }) =>
-    name === null ? image.topicsById.get(topicId) : image.topics.get(name),
-  )
+  const found = command.topics.map(({ name, topicId }) => {
+    if (name === null) return image.topicsById.get(topicId)
+    return topicId === zeroUuid ? image.topics.get(name) : undefined
+  })
   const twice = duplicates(found.flatMap((topic) => (topic === undefined ? [] : [topic.id])))
   return decideEach(command.topics, ({ name, topicId }, index) => {
+    if (name !== null && topicId !== zeroUuid) {
+      throw new EngineError('invalidRequest', 'You may not specify both topic name and topic id.')
+    }
+    if (name === null && topicId === zeroUuid) {
+      throw new EngineError('invalidRequest', 'Neither topic name nor id were specified.')
+    }
     if (name !== null && command.requester === 'client') checkNotReserved(name)
     const topic = found[index]
     if (topic === undefined) {

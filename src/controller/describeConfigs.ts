@@ -26,7 +26,7 @@ export interface ConfigEntry {
   readonly documentation: string | null
 }
 
-/** Which resource, and which of its configs; null for all. */
+/** Which resource, and which of its configs; null and, as in Kafka, the empty list for all. */
 export interface ConfigQuery {
   readonly resourceType: number
   readonly resourceName: string
@@ -43,7 +43,8 @@ export function describeConfigs(
   { resourceType, resourceName, configurationKeys }: ConfigQuery,
   { broker, nodeId }: { readonly broker: Configs; readonly nodeId: number },
 ): readonly ConfigEntry[] {
-  const wanted = configurationKeys === null ? null : new Set(configurationKeys)
+  const wanted =
+    configurationKeys === null || configurationKeys.length === 0 ? null : new Set(configurationKeys)
   const isWanted = (name: string): boolean => wanted === null || wanted.has(name)
   if (resourceType === ConfigResourceType.topic) {
     checkTopicName(resourceName)

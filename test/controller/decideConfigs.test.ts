@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { type ConfigChange, ConfigOperation } from '../../src/controller/commands.ts'
-import { codeOr, errorOf, World } from './support.ts'
+import { codeOr, errorOf, testId, World } from './support.ts'
 
 const topic = (resourceName: string) => ({ resourceType: 2, resourceName })
 
@@ -123,4 +123,23 @@ describe('changing single configs', () => {
     expect(change(world, right, wrong)).toBe(code)
     expect(configsOf(world)).toEqual({ 'segment.ms': '5', 'retention.ms': '7' })
   })
+})
+
+test("the configs of internal topics are nobody else's to change", () => {
+  const world = new World()
+  const configs = [{ name: 'retention.ms', value: '-1' }]
+  const name = '__consumer_offsets'
+  world.run({
+    type: 'createTopics',
+    topics: [{ name, configs }],
+    topicIds: [testId(1)],
+    requester: 'broker',
+  })
+  const set = { name: 'retention.ms', configOperation: ConfigOperation.set, value: '1' }
+  const outcomes = [
+    ...world.run({ type: 'alterConfigs', resources: [{ ...topic(name), configs: [] }] }),
+    ...world.run({ type: 'incrementalAlterConfigs', resources: [{ ...topic(name), configs: [set] }] }),
+  ]
+  expect(outcomes.map(codeOr('done'))).toEqual(['policyViolation', 'policyViolation'])
+  expect(world.image.topics.get(name)!.configs.get('retention.ms')).toBe('-1')
 })

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { CreatedTopic } from '../../src/controller/commands.ts'
+import { zeroUuid } from '../../src/model/uuid.ts'
 import { codeOr, errorOf, testId, World } from './support.ts'
 
 describe('creating topics', () => {
@@ -177,7 +178,7 @@ describe('creating topics', () => {
     expect(world.create({ name: 'a_b' })).toEqual(['invalidTopicException'])
     const [outcome] = world.run({
       type: 'deleteTopics',
-      topics: [{ name: 'a.b', topicId: testId(0) }],
+      topics: [{ name: 'a.b', topicId: zeroUuid }],
       requester: 'client',
     })
     expect(outcome).toMatchObject({ name: 'a.b' })
@@ -215,9 +216,9 @@ describe('deleting topics', () => {
     const { result, delta } = world.change({
       type: 'deleteTopics',
       topics: [
-        { name: 'a', topicId: testId(0) },
+        { name: 'a', topicId: zeroUuid },
         { name: null, topicId: b.id },
-        { name: 'nobody', topicId: testId(0) },
+        { name: 'nobody', topicId: zeroUuid },
         { name: null, topicId: testId(77) },
       ],
       requester: 'client',
@@ -250,9 +251,9 @@ describe('deleting topics', () => {
     const outcomes = world.run({
       type: 'deleteTopics',
       topics: [
-        { name: 'a', topicId: testId(0) },
+        { name: 'a', topicId: zeroUuid },
         { name: null, topicId: id },
-        { name: '__consumer_offsets', topicId: testId(0) },
+        { name: '__consumer_offsets', topicId: zeroUuid },
       ],
       requester: 'client',
     })
@@ -268,6 +269,25 @@ describe('deleting topics', () => {
     })
     expect(byId.map(codeOr('deleted'))).toEqual(['invalidTopicException'])
     expect(world.image.topics.size).toBe(2)
+  })
+
+  test('refuses what has both a name and an id, or neither: nothing says which one is meant', () => {
+    const world = new World()
+    world.create({ name: 'a' }, { name: 'b' })
+    const idOf = (name: string) => world.image.topics.get(name)!.id
+    const { result, records } = world.change({
+      type: 'deleteTopics',
+      topics: [
+        { name: 'a', topicId: testId(77) },
+        { name: 'a', topicId: idOf('a') },
+        { name: null, topicId: zeroUuid },
+        { name: 'b', topicId: zeroUuid },
+      ],
+      requester: 'client',
+    })
+    const refused = 'invalidRequest'
+    expect(result.map(codeOr('deleted'))).toEqual([refused, refused, refused, 'deleted'])
+    expect(records).toHaveLength(1)
   })
 })
 

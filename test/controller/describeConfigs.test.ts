@@ -45,6 +45,11 @@ describe('the configs of a topic', () => {
     })
   })
 
+  test('are all of them when the list of those asked for is empty', () => {
+    const query = { ...topicQuery, configurationKeys: [] }
+    expect(describeConfigs(worldWithTopic().image, query, node)).toHaveLength(topicConfigTable.size)
+  })
+
   test('are only those that were asked for, unknown names left out', () => {
     const query = { ...topicQuery, configurationKeys: ['segment.ms', 'nothing'] }
     expect(describeConfigs(worldWithTopic().image, query, node).map(({ name }) => name)).toEqual([
