@@ -23,6 +23,7 @@ export class Partition {
   /** Replicas that must have a record before `acks=all` is answered. */
   minInsyncReplicas: number
   #isGone = false
+  #lastFetch = 0
   #losses = 0
   #lastLoss: EngineError | null = null
   readonly #watchers: WatchedPartition[] = []
@@ -104,6 +105,13 @@ export class Partition {
     if (this.isFlushed(endOffset) || this.#isGone || this.log.offline) return false
     this.#flushWaiters.push({ endOffset, settle })
     return true
+  }
+
+  /** Notes that fetch `id` (a number of its own, above 0) asks for this partition; whether it has done so before. */
+  isFetchedAgain(id: number): boolean {
+    if (this.#lastFetch === id) return true
+    this.#lastFetch = id
+    return false
   }
 
   /** Tells `watched` of every advance until `unwatch`. */

@@ -20,6 +20,15 @@ export class RateLimitedLog {
 
   /** Warns, unless a line of this `kind` was written less than 10 seconds ago. */
   warn(kind: string, message: string, fields?: LogFields): void {
+    this.#write('warn', kind, message, fields)
+  }
+
+  /** Like `warn`, for a bug that a stranger may have found. */
+  error(kind: string, message: string, fields?: LogFields): void {
+    this.#write('error', kind, message, fields)
+  }
+
+  #write(level: 'warn' | 'error', kind: string, message: string, fields?: LogFields): void {
     const nowMs = this.#clock.monotonicMs()
     const seen = this.#kinds.get(kind)
     if (seen && nowMs - seen.sinceMs < windowMs) {
@@ -29,6 +38,6 @@ export class RateLimitedLog {
     if (!seen && this.#kinds.size >= maxKinds) this.#kinds.clear()
     this.#kinds.set(kind, { sinceMs: nowMs, suppressed: 0 })
     const suppressed = seen?.suppressed ?? 0
-    this.#logger.warn(message, suppressed > 0 ? { ...fields, suppressed } : fields)
+    this.#logger[level](message, suppressed > 0 ? { ...fields, suppressed } : fields)
   }
 }

@@ -54,9 +54,11 @@ export interface WireError {
  * The number and text for a client: an `EngineError` says both itself. Anything else is a bug, which is logged
  * with its stack and answered as `unknownServerError`.
  */
-export function wireError(services: Pick<Services, 'logger'>, error: unknown): WireError {
+export function wireError(services: Pick<Services, 'log'>, error: unknown): WireError {
   if (error instanceof EngineError) return { errorCode: error.kafka, errorMessage: error.message }
   const text = error instanceof Error ? (error.stack ?? error.message) : String(error)
-  services.logger.error('a request failed in a way that it should not', { error: text })
+  // What it says may come from the client; where it was thrown cannot.
+  const place = /\n +at (.*)/.exec(text)?.[1] ?? ''
+  services.log.error(`bug:${place}`, 'a request failed in a way that it should not', { error: text })
   return { errorCode: -1, errorMessage: 'The broker failed; its log says how.' }
 }

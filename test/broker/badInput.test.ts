@@ -193,3 +193,17 @@ test('a directory of another cluster or node is refused', async () => {
   )
   expect((await startError({ ...settings, 'node.id': '9' })).code).toBe('directoryForeign')
 })
+
+test.each([10, 11])(
+  'metadata version %i has no topics without a name: the connection is closed',
+  async (version) => {
+    const { broker, logger } = await runBroker()
+    const client = await RawClient.connect(broker)
+    const topics = [{ name: null, topicId: 'BBBBBBBBBBBBBBBBBBBBBQ' }]
+    client.send(apiKeys.metadata, version, { topics })
+    expect(await client.untilClosed()).toHaveLength(0)
+    expect(logger.lines.filter((line) => !line.startsWith('info'))).toEqual([
+      expect.stringMatching(/^warn .*without a name/),
+    ])
+  },
+)

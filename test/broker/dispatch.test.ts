@@ -7,7 +7,7 @@ import type { Services } from '../../src/broker/services.ts'
 import { EngineError } from '../../src/model/errors.ts'
 import { apiKeys } from '../../src/protocol/apiKeys.ts'
 import { decodeResponse } from '../../src/protocol/headers.ts'
-import { LineLogger } from './support/fakes.ts'
+import { LineLogger, ManualClock } from './support/fakes.ts'
 import { requestFrame } from './support/runningBroker.ts'
 
 type Heartbeat = (typeof apiKeys)['heartbeat']
@@ -20,7 +20,7 @@ function world(handlers: {
 }) {
   const logger = new LineLogger()
   const { heartbeat = () => ({}), deleteTopics = () => ({}), overlaps = false } = handlers
-  const dispatcher = new Dispatcher({ logger } as unknown as Services, [
+  const dispatcher = new Dispatcher({ log: logger.limited(new ManualClock()) } as unknown as Services, [
     route(apiKeys.heartbeat, heartbeat, { overlaps }),
     route(apiKeys.deleteTopics, deleteTopics),
   ])
@@ -116,3 +116,13 @@ test('a promise holds the requests behind it back unless the API overlaps', asyn
 function fail(error: Error): never {
   throw error
 }
+
+test('a bug that is met again and again is logged once in a while', () => {
+  const { send, logger } = world({
+    heartbeat: () => {
+      throw new TypeError('oops')
+    },
+  })
+  for (let nth = 0; nth < 100; nth++) expect(errorCode(send(heartbeat))).toBe(-1)
+  expect(logger.lines).toHaveLength(1)
+})

@@ -19,11 +19,13 @@ interface Ask {
   readonly maxBytes?: number
   readonly partitionMaxBytes?: number
   readonly currentLeaderEpoch?: number
+  readonly lastFetchedEpoch?: number
   readonly sessionId?: number
 }
 
 function fetchBody(topic: string, ask: Ask) {
-  const { partitions = [0], fetchOffset = 0, currentLeaderEpoch = -1, partitionMaxBytes = 1 << 20 } = ask
+  const { partitions = [0], fetchOffset = 0, currentLeaderEpoch = -1, lastFetchedEpoch = -1 } = ask
+  const { partitionMaxBytes = 1 << 20 } = ask
   return {
     maxWaitMs: ask.maxWaitMs ?? 0,
     minBytes: ask.minBytes ?? 1,
@@ -36,6 +38,7 @@ function fetchBody(topic: string, ask: Ask) {
           partition,
           fetchOffset,
           currentLeaderEpoch,
+          lastFetchedEpoch,
           partitionMaxBytes,
         })),
       },
@@ -189,3 +192,14 @@ test('every version of Fetch returns the same bytes', async () => {
 async function waits(broker: { load: { waitingFetches: number } }, count: number): Promise<void> {
   while (broker.load.waitingFetches !== count) await new Promise((resolve) => setImmediate(resolve))
 }
+
+test('a fetch that read an epoch unknown to the log is told at once that its offset is out of range', async () => {
+  const { client } = await world()
+  await produce(client, 'orders', batchOf(['a']))
+  const [partition] = await fetch(client, 'orders', {
+    fetchOffset: 1,
+    lastFetchedEpoch: 1000,
+    maxWaitMs: 60_000,
+  })
+  expect(partition).toMatchObject({ errorCode: error('offsetOutOfRange') })
+})

@@ -31,7 +31,7 @@ test('closing answers the fetches and members that wait, and keeps what was ackn
     protocolType: 'consumer',
     protocols: [{ name: 'range', metadata: Buffer.from('m') }],
   })
-  while (broker.load.waitingFetches === 0 || broker.load.requestBytes === 0) {
+  while (broker.load.waitingFetches === 0 || broker.load.requestsInFlight < 2) {
     await new Promise((resolve) => setImmediate(resolve))
   }
   const closing = close()
@@ -56,4 +56,23 @@ test('the library starts a broker with settings of its own', async () => {
   expect(clusterId).toBe(broker.clusterId)
   client.socket.destroy()
   await broker.close()
+})
+
+test('members that wait for a rebalance keep none of the memory of requests', async () => {
+  const { broker } = await runBroker({ settings: { 'group.initial.rebalance.delay.ms': '600000' } })
+  const client = await RawClient.connect(broker)
+  await client.request(apiKeys.findCoordinator, 2, { key: 'g' })
+  const join = (metadataBytes: number) => ({
+    groupId: 'g',
+    sessionTimeoutMs: 60_000,
+    rebalanceTimeoutMs: 600_000,
+    memberId: '',
+    protocolType: 'consumer',
+    protocols: [{ name: 'range', metadata: Buffer.alloc(metadataBytes) }],
+  })
+  const refused = await client.request(apiKeys.joinGroup, 2, join(5_000_000))
+  expect(refused.errorCode).toBe(KafkaError.messageTooLarge.kafka)
+  client.send(apiKeys.joinGroup, 2, join(1_000_000))
+  while (broker.load.requestsInFlight < 1) await new Promise((resolve) => setImmediate(resolve))
+  expect(broker.load.requestBytes).toBe(0)
 })

@@ -150,3 +150,11 @@ function transactional(): Uint8Array {
 function zstd(): Uint8Array {
   return batchOf(['a'], { compression: { id: 4, compress: (bytes) => bytes } })
 }
+
+test('nobody but the broker writes to the topic of committed offsets', async () => {
+  const { broker } = await runBroker()
+  const client = await RawClient.connect(broker)
+  await client.request(apiKeys.findCoordinator, 4, { keyType: 0, coordinatorKeys: ['g'] })
+  const refused = await produce(client, '__consumer_offsets', batchOf(['forged']))
+  expect(refused).toMatchObject({ errorCode: error('invalidTopicException'), baseOffset: -1 })
+})

@@ -6,17 +6,27 @@ import { type Services, wireError } from '../services.ts'
 
 type Apis = typeof apiKeys
 
-/** DescribeConfigs of topics and of this broker. */
+/** The most that one answer describes: all configs of some 3,000 topics. */
+const maxDescribed = 100_000
+
+/**
+ * DescribeConfigs of topics and of this broker. A resource that is named twice is described once, for all keys
+ * asked for: a name of a few bytes stands for kilobytes of answer. What is too much is refused with 42.
+ */
 export const handleDescribeConfigs: Handler<Apis['describeConfigs']> = (services, _context, request) => {
   const { includeSynonyms, includeDocumentation } = request
-  const results = request.resources.map((resource) => {
+  let described = 0
+  const results = eachOnce(request.resources).map((resource) => {
     const { resourceType, resourceName } = resource
     try {
+      if (described >= maxDescribed)
+        throw new EngineError('invalidRequest', 'Ask for fewer resources at once.')
       const configs = services.controller.describeConfigs(resource).map((entry) => ({
         ...entry,
         synonyms: includeSynonyms ? entry.synonyms : [],
         documentation: includeDocumentation ? entry.documentation : null,
       }))
+      described += configs.length
       return { errorMessage: null, resourceType, resourceName, configs }
     } catch (error) {
       return { ...wireError(services, error), resourceType, resourceName, configs: [] }
@@ -48,6 +58,26 @@ export const handleIncrementalAlterConfigs: Handler<Apis['incrementalAlterConfig
 interface Resource {
   readonly resourceType: number
   readonly resourceName: string
+}
+
+/** Each resource once, with the keys of all its entries; null and none stand for all keys. */
+function eachOnce<R extends Resource & { readonly configurationKeys: readonly string[] | null }>(
+  resources: readonly R[],
+): (R & { readonly configurationKeys: readonly string[] | null })[] {
+  const keys = new Map<string, { readonly first: R; keys: string[] | null }>()
+  for (const resource of resources) {
+    const { resourceType, resourceName, configurationKeys } = resource
+    const wanted = configurationKeys?.length ? configurationKeys : null
+    const known = keys.get(`${resourceType} ${resourceName}`)
+    if (!known) {
+      keys.set(`${resourceType} ${resourceName}`, { first: resource, keys: wanted && [...wanted] })
+    } else if (wanted === null) {
+      known.keys = null
+    } else {
+      for (const key of wanted) known.keys?.push(key)
+    }
+  }
+  return [...keys.values()].map(({ first, keys }) => ({ ...first, configurationKeys: keys }))
 }
 
 function answers(

@@ -34,7 +34,7 @@ export function handleFetch(
   return fetch.run()
 }
 
-/** Where the next fetch begins to look, so that with a small limit every partition gets its turn. */
+/** Counts fetches: where each begins to look, so that with a small limit every partition gets its turn. */
 let turn = 0
 
 class Fetch {
@@ -52,16 +52,19 @@ class Fetch {
     this.#services = services
     this.#context = context
     this.#request = request
-    const responses = request.topics.map(({ topic, partitions }) => ({
-      topic,
-      partitions: partitions.map((position) => {
+    turn += 1
+    const responses = request.topics.map(({ topic, partitions }) => {
+      const items: FetchItem[] = []
+      for (const position of partitions) {
+        // Each partition once: a few bytes more of request must not mean its records again.
+        if (services.partitions.find(topic, position.partition)?.isFetchedAgain(turn)) continue
         const item = new FetchItem(services, topic, position)
         this.#items.push(item)
-        return item
-      }),
-    }))
+        items.push(item)
+      }
+      return { topic, partitions: items }
+    })
     this.#response = { responses }
-    turn = (turn + 1) % 0x4000_0000
     this.#firstItem = turn % Math.max(1, this.#items.length)
   }
 

@@ -127,6 +127,9 @@ export class FetchItem {
     partition.fence(currentLeaderEpoch)
     if (lastFetchedEpoch >= 0) {
       const end = partition.endOfEpoch(lastFetchedEpoch)
+      if (end.endOffset < 0) {
+        throw new EngineError('offsetOutOfRange', `nothing is known of leader epoch ${lastFetchedEpoch}`)
+      }
       if (end.epoch < lastFetchedEpoch || end.endOffset < fetchOffset) {
         this.divergingEpoch = { epoch: end.epoch, endOffset: end.endOffset }
         return

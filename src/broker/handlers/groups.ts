@@ -1,4 +1,5 @@
 import type { RequestContext as CoordinatorContext } from '../../coordinator/messages.ts'
+import { EngineError } from '../../model/errors.ts'
 import { KafkaError } from '../../model/kafkaErrors.ts'
 import type { apiKeys } from '../../protocol/apiKeys.ts'
 import type { Infer } from '../../protocol/schema.ts'
@@ -16,13 +17,28 @@ function contextOf({ apiVersion, clientId, exchange }: RequestContext): Coordina
   return { apiVersion, clientId: clientId ?? '', clientHost: exchange.remoteHost }
 }
 
-/** JoinGroup. */
-export const handleJoinGroup: Handler<Apis['joinGroup']> = ({ coordinator }, context, request) =>
-  coordinator.joinGroup(request, contextOf(context))
+/** What one member may say of itself, which is kept as long as it is a member. */
+const maxMemberBytes = 4 * 1024 * 1024
 
-/** SyncGroup. */
-export const handleSyncGroup: Handler<Apis['syncGroup']> = ({ coordinator }, _context, request) =>
-  coordinator.syncGroup(request)
+/** JoinGroup. May wait for as long as a rebalance takes. */
+export const handleJoinGroup: Handler<Apis['joinGroup']> = ({ coordinator }, context, request) => {
+  let memberBytes = 0
+  for (const { name, metadata } of request.protocols) memberBytes += name.length + metadata.length
+  if (memberBytes > maxMemberBytes) {
+    throw new EngineError('messageTooLarge', `a member has more than ${maxMemberBytes} bytes of metadata`)
+  }
+  const answer = coordinator.joinGroup(request, contextOf(context))
+  // The coordinator has copied what it keeps.
+  context.exchange.releaseRequest()
+  return answer
+}
+
+/** SyncGroup. May wait for the leader. */
+export const handleSyncGroup: Handler<Apis['syncGroup']> = ({ coordinator }, context, request) => {
+  const answer = coordinator.syncGroup(request)
+  context.exchange.releaseRequest()
+  return answer
+}
 
 /** Heartbeat. */
 export const handleHeartbeat: Handler<Apis['heartbeat']> = ({ coordinator }, _context, request) =>
@@ -47,14 +63,16 @@ export const handleOffsetCommit: Handler<Apis['offsetCommit']> = async (services
     }))
     .filter(({ partitions }) => partitions.length > 0)
   const response = await coordinator.commitOffsets({ ...request, topics }, contextOf(context))
-  const byName = new Map(response.topics.map(({ name, partitions }) => [name, partitions]))
+  // The answers come in the order of what was asked; a topic may stand in several entries.
+  const answers = response.topics.flatMap(({ partitions }) => partitions).values()
+  const committed = new Set(topics.flatMap(({ partitions }) => partitions))
   const errorCode = KafkaError.unknownTopicOrPartition.kafka
   return {
     topics: request.topics.map(({ name, partitions }) => ({
       name,
-      partitions: partitions.map(({ partitionIndex }) => {
-        const committed = byName.get(name)?.find((each) => each.partitionIndex === partitionIndex)
-        return committed ?? { partitionIndex, errorCode }
+      partitions: partitions.map((asked) => {
+        const answer = committed.has(asked) ? answers.next().value : undefined
+        return answer ?? { partitionIndex: asked.partitionIndex, errorCode }
       }),
     })),
   }

@@ -11,9 +11,13 @@ type MetadataApi = (typeof apiKeys)['metadata']
 type MetadataRequest = Infer<MetadataApi['request']>
 type TopicAnswer = NonNullable<NonNullable<Answer<MetadataApi>>['topics']>[number]
 
+/** From here on a topic may have an id for a name. */
+const firstVersionById = 12
+
 /**
  * Metadata: this broker, and the topics asked for. A topic that is not there is answered with
- * `unknownTopicOrPartition` and, if it may be, created meanwhile: clients ask again.
+ * `unknownTopicOrPartition` and, if it may be, created meanwhile: clients ask again. A topic that is asked for
+ * twice is described once, since a name of a few bytes may stand for thousands of partitions.
  */
 export function handleMetadata(
   services: Services,
@@ -21,6 +25,10 @@ export function handleMetadata(
   request: MetadataRequest,
 ): Answer<MetadataApi> {
   const { controller, node } = services
+  if (context.apiVersion < firstVersionById && request.topics?.some(({ name }) => name === null)) {
+    context.exchange.fail('malformed', `a topic without a name, in version ${context.apiVersion} of Metadata`)
+    return null
+  }
   return {
     brokers: [{ nodeId: node.nodeId, host: node.host, port: node.port }],
     clusterId: controller.image.clusterId,
@@ -38,7 +46,7 @@ function topicsOf(services: Services, context: RequestContext, request: Metadata
   }
   const toCreate: string[] = []
   const mayCreate = request.allowAutoTopicCreation && services.config.flag('auto.create.topics.enable')
-  const answers = topics.map(({ name, topicId }): TopicAnswer => {
+  const answerTo = (name: string | null, topicId: Uuid): TopicAnswer => {
     if (name === null) {
       const known = image.topicsById.get(topicId)
       return known ? describe(services, known) : unknown(KafkaError.unknownTopicId.kafka, null, topicId)
@@ -52,7 +60,15 @@ function topicsOf(services: Services, context: RequestContext, request: Metadata
     }
     if (mayCreate && !isInternalTopic(name)) toCreate.push(name)
     return unknown(KafkaError.unknownTopicOrPartition.kafka, name, zeroUuid)
-  })
+  }
+  const seen = new Set<string>()
+  const answers: TopicAnswer[] = []
+  for (const { name, topicId } of topics) {
+    const key = name === null ? `id ${topicId}` : `name ${name}`
+    if (seen.has(key)) continue
+    seen.add(key)
+    answers.push(answerTo(name, topicId))
+  }
   if (toCreate.length > 0) services.topicCreator.createInBackground(toCreate)
   return answers
 }

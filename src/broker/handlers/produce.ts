@@ -1,3 +1,4 @@
+import { isInternalTopic } from '../../controller/topicNames.ts'
 import { EngineError } from '../../model/errors.ts'
 import type { apiKeys } from '../../protocol/apiKeys.ts'
 import type { Infer } from '../../protocol/schema.ts'
@@ -116,6 +117,9 @@ function check(
   const { acks, transactionalId } = request
   if (acks !== 0 && acks !== 1 && acks !== -1) {
     throw new EngineError('invalidRequiredAcks', `acks must be 0, 1 or -1 (all), not ${acks}`)
+  }
+  if (isInternalTopic(partition.topic)) {
+    throw new EngineError('invalidTopicException', `records of ${partition.topic} are the broker's own`)
   }
   if (transactionalId !== null) {
     throw new EngineError('transactionalIdAuthorizationFailed', 'this broker has no transactions yet')
