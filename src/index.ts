@@ -4,12 +4,16 @@ import { brokerConfig } from './broker/brokerConfig.ts'
 import { type Logger, silentLogger } from './model/logger.ts'
 import type { Address } from './runtime/network.ts'
 import type { Runtime } from './runtime/runtime.ts'
+import { decompressWithin } from './zerocopy/codecs.ts'
 import { createRuntime } from './zerocopy/nativeRuntime.ts'
 
 export type { BrokerLoad } from './broker/broker.ts'
 export { CorruptionError, EngineError, type EngineErrorName } from './model/errors.ts'
 export type { LogFields, Logger } from './model/logger.ts'
 export type { Address } from './runtime/network.ts'
+
+/** The largest body that a lookup by time decompresses, in the thread that serves everybody. */
+const maxLookupBytes = 32 * 1024 * 1024
 
 /** How to run a broker inside this process. */
 export interface StartBrokerOptions {
@@ -44,7 +48,7 @@ export async function startBroker(options: StartBrokerOptions = {}): Promise<Run
     if (runtime === undefined) await world.disk.close()
   }
   try {
-    const broker = await Broker.start(world, config, logger)
+    const broker = await Broker.start(world, config, logger, { decompress: decompressWithin(maxLookupBytes) })
     return {
       address: broker.address,
       clusterId: broker.clusterId,

@@ -18,6 +18,7 @@ import { Background } from './background.ts'
 import type { BrokerConfig } from './brokerConfig.ts'
 import { DiskGate } from './diskGate.ts'
 import { Dispatcher } from './dispatch.ts'
+import { Limiter } from './limiter.ts'
 import { Partitions } from './partitions.ts'
 import { Purgatory } from './purgatory.ts'
 import { RateLimitedLog } from './rateLimitedLog.ts'
@@ -30,6 +31,17 @@ import { offsetsTopicName, TopicCreator } from './topicCreator.ts'
 const closeGraceMs = 5_000
 const metadataLogName = `${metadataTopicName}-0`
 const plaintext = 0
+/** Lookups by time that run at once, over all connections. */
+const maxLookups = 8
+
+/** What a broker may be given beyond its settings. */
+export interface BrokerOptions {
+  /**
+   * Decompresses the body of a batch whose attributes name `codec`, within a bound of its own. Only for lookups by
+   * time, which without it are exact to the batch only.
+   */
+  readonly decompress?: (codec: number, body: Uint8Array) => Uint8Array
+}
 
 /** A running broker: one node that keeps its own metadata and leads every partition. */
 export class Broker {
@@ -53,12 +65,18 @@ export class Broker {
    * Rejects with an `EngineError` whose message is one line that says what to do: `directoryLocked`,
    * `directoryForeign`, `addressInUse`, `permissionDenied`, `diskFull`, `corruptLog`, …
    */
-  static async start(runtime: Runtime, config: BrokerConfig, logger: Logger): Promise<Broker> {
+  static async start(
+    runtime: Runtime,
+    config: BrokerConfig,
+    logger: Logger,
+    options: BrokerOptions = {},
+  ): Promise<Broker> {
     for (const warning of config.warnings) logger.warn(warning)
     const directory = await LogDirectory.open(runtime, {
       directory: config.directory,
       logger,
       nodeId: config.nodeId,
+      ...(options.decompress === undefined ? {} : { decompress: options.decompress }),
       ...(config.clusterId === null ? {} : { clusterId: config.clusterId }),
       configFor: (topic) =>
         topic === metadataTopicName ? metadataLogConfig : toLogConfig(new Map(), config.statics),
@@ -127,6 +145,7 @@ export class Broker {
       partitions,
       purgatory: new Purgatory(runtime.clock),
       diskGate: new DiskGate(runtime.disk, runtime.clock),
+      lookups: new Limiter(maxLookups),
       topicCreator: new TopicCreator(controller, config, logger),
       node,
     }

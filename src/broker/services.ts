@@ -8,6 +8,7 @@ import type { LogDirectory } from '../segment/logDirectory.ts'
 import type { BrokerConfig } from './brokerConfig.ts'
 import type { DiskGate } from './diskGate.ts'
 import type { Exchange } from './exchange.ts'
+import type { Limiter } from './limiter.ts'
 import type { Partitions } from './partitions.ts'
 import type { Purgatory } from './purgatory.ts'
 import type { RateLimitedLog } from './rateLimitedLog.ts'
@@ -33,6 +34,8 @@ export interface Services {
   readonly partitions: Partitions
   readonly purgatory: Purgatory
   readonly diskGate: DiskGate
+  /** For lookups by time: each holds a whole batch in memory. */
+  readonly lookups: Limiter
   readonly topicCreator: TopicCreator
   readonly node: AdvertisedNode
 }

@@ -7,6 +7,7 @@ import { toLogConfig } from '../controller/topicConfigs.ts'
 import { EngineError } from '../model/errors.ts'
 import { flushPolicies } from '../model/flushPolicy.ts'
 import type { Address } from '../runtime/network.ts'
+import { decompressWithin } from '../zerocopy/codecs.ts'
 import { createRuntime } from '../zerocopy/nativeRuntime.ts'
 import { UsageError } from './failure.ts'
 import { collectPair, formatAddress, parseAddress } from './options.ts'
@@ -24,6 +25,9 @@ interface ServeOptions {
   readonly logLevel: LogLevel
   readonly logFormat: LogFormat
 }
+
+/** The largest body that a lookup by time decompresses, in the thread that serves everybody. */
+const maxLookupBytes = 32 * 1024 * 1024
 
 const flushPolicyName = 'cordwood.flush.policy'
 
@@ -82,7 +86,7 @@ async function serve(options: ServeOptions, terminal: Terminal): Promise<void> {
   })
   let broker: Broker
   try {
-    broker = await Broker.start(runtime, config, logger)
+    broker = await Broker.start(runtime, config, logger, { decompress: decompressWithin(maxLookupBytes) })
   } catch (error) {
     await runtime.disk.close()
     throw withAdvice(error, config)

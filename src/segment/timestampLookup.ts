@@ -1,3 +1,4 @@
+import { EngineError } from '../model/errors.ts'
 import { walkHeaders } from './batchScan.ts'
 import type { BatchHeader } from './recordBatch.ts'
 import { readRecords } from './records.ts'
@@ -105,19 +106,20 @@ async function searchBatch(
 ): Promise<TimestampOffset | null> {
   const leaderEpoch = header.partitionLeaderEpoch
   const { decompress } = view
-  if (header.isLogAppendTime) {
-    const offset = Math.max(header.baseOffset, view.logStartOffset)
-    return { offset, timestampMs: header.maxTimestampMs, leaderEpoch }
-  }
-  if (header.codec !== 0 && decompress === undefined) {
-    const offset = Math.max(header.baseOffset, view.logStartOffset)
-    return { offset, timestampMs: header.maxTimestampMs, leaderEpoch }
-  }
+  const firstOffset = Math.max(header.baseOffset, view.logStartOffset)
+  const whole = { offset: firstOffset, timestampMs: header.maxTimestampMs, leaderEpoch }
+  if (header.isLogAppendTime || (header.codec !== 0 && decompress === undefined)) return whole
   const bytes = new Uint8Array(header.sizeBytes)
   await segment.file.read(bytes, end - header.sizeBytes)
-  for (const record of readRecords(bytes, decompress)) {
-    if (record.offset < view.logStartOffset || !matches(record.timestampMs)) continue
-    return { offset: record.offset, timestampMs: record.timestampMs, leaderEpoch }
+  try {
+    for (const record of readRecords(bytes, decompress)) {
+      if (record.offset < view.logStartOffset || !matches(record.timestampMs)) continue
+      return { offset: record.offset, timestampMs: record.timestampMs, leaderEpoch }
+    }
+  } catch (error) {
+    // What is inside was never looked at, so it may be too large, or not what it says: the batch's start stands for it.
+    if (header.codec !== 0 && error instanceof EngineError) return whole
+    throw error
   }
   return null
 }

@@ -39,6 +39,21 @@ export function decompress(codec: CodecName, bytes: Uint8Array, maxBytes: number
   }
 }
 
+/** Codecs by their number in a batch's attributes. */
+const codecsById: readonly (CodecName | null)[] = [null, 'gzip', 'snappy', 'lz4', 'zstd']
+
+/**
+ * A function that decompresses the body of a batch, given the codec's number in the batch's attributes. Throws as
+ * `decompress` does, `messageTooLarge` above `maxBytes`, and `unsupportedCompressionType` for numbers without a codec.
+ */
+export function decompressWithin(maxBytes: number): (codec: number, body: Uint8Array) => Uint8Array {
+  return (codec, body) => {
+    const name = codecsById[codec]
+    if (name) return decompress(name, body, maxBytes)
+    throw new EngineError('unsupportedCompressionType', `there is no codec ${codec}`)
+  }
+}
+
 function codecsOf(codec: CodecName): Pick<Addon, 'compress' | 'decompress'> {
   const { addon, why } = loadAddon()
   if (addon !== null) return addon

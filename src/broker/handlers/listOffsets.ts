@@ -22,21 +22,34 @@ interface Found {
 
 const nothing: Found = { offset: -1, timestampMs: -1, leaderEpoch: -1 }
 
-/** ListOffsets: the start, the end, the record with the largest timestamp, or the first one of a time or later. */
+/**
+ * ListOffsets: the start, the end, the record with the largest timestamp, or the first one of a time or later. A
+ * partition that is named twice is refused, as in Kafka.
+ */
 export async function handleListOffsets(
   services: Services,
   context: RequestContext,
   request: ListOffsetsRequest,
 ): Promise<Answer<ListOffsetsApi>> {
+  const twice = repeated(request)
   const topics = await Promise.all(
     request.topics.map(async ({ name, partitions }) => ({
       name,
       partitions: await Promise.all(
         partitions.map(async ({ partitionIndex, currentLeaderEpoch, timestamp }) => {
           try {
+            if (twice.has(`${partitionIndex} ${name}`)) {
+              throw new EngineError('invalidRequest', `partition ${partitionIndex} of ${name} is named twice`)
+            }
             const partition = services.partitions.require(name, partitionIndex)
             partition.fence(currentLeaderEpoch)
-            const found = await find(partition, timestamp, request.isolationLevel, context.apiVersion)
+            const found = await find(
+              services,
+              partition,
+              timestamp,
+              request.isolationLevel,
+              context.apiVersion,
+            )
             return {
               partitionIndex,
               timestamp: found.timestampMs,
@@ -53,7 +66,22 @@ export async function handleListOffsets(
   return { topics }
 }
 
+/** Partitions that the request names more than once. */
+function repeated({ topics }: ListOffsetsRequest): ReadonlySet<string> {
+  const seen = new Set<string>()
+  const twice = new Set<string>()
+  for (const { name, partitions } of topics) {
+    for (const { partitionIndex } of partitions) {
+      const key = `${partitionIndex} ${name}`
+      if (seen.has(key)) twice.add(key)
+      seen.add(key)
+    }
+  }
+  return twice
+}
+
 async function find(
+  services: Services,
   partition: Partition,
   timestampMs: number,
   isolationLevel: number,
@@ -72,11 +100,11 @@ async function find(
   }
   if (timestampMs === Ask.maxTimestamp) {
     if (apiVersion < firstVersionWithMaxTimestamp) throw unsupported(timestampMs)
-    const latest = await log.maxTimestamp()
+    const latest = await services.lookups.run(() => log.maxTimestamp())
     return latest && latest.offset < endOffset ? latest : nothing
   }
   if (timestampMs < 0) throw unsupported(timestampMs)
-  const found = await log.offsetForTimestamp(timestampMs)
+  const found = await services.lookups.run(() => log.offsetForTimestamp(timestampMs))
   return found && found.offset < endOffset ? found : nothing
 }
 

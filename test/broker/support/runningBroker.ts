@@ -1,6 +1,6 @@
 import { connect, type Socket } from 'node:net'
 import { onTestFinished } from 'vitest'
-import { Broker } from '../../../src/broker/broker.ts'
+import { Broker, type BrokerOptions } from '../../../src/broker/broker.ts'
 import { brokerConfig } from '../../../src/broker/brokerConfig.ts'
 import type { Logger } from '../../../src/model/logger.ts'
 import { type AnyApi, apiKeys } from '../../../src/protocol/apiKeys.ts'
@@ -12,7 +12,7 @@ import { temporaryDirectory } from '../../support/temporaryDirectory.ts'
 import { LineLogger } from './fakes.ts'
 
 /** What a test may choose. */
-export interface RunOptions {
+export interface RunOptions extends BrokerOptions {
   readonly directory?: string
   readonly settings?: Readonly<Record<string, string>>
   readonly logger?: Logger
@@ -42,7 +42,7 @@ export async function runBroker(options: RunOptions = {}): Promise<{
     },
     { hostName: 'localhost' },
   )
-  const broker = await Broker.start(runtime, config, options.logger ?? logger)
+  const broker = await Broker.start(runtime, config, options.logger ?? logger, options)
   let closing: Promise<void> | null = null
   const close = (): Promise<void> => {
     closing ??= broker.close().then(() => runtime.disk.close())
