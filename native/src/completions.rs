@@ -2,10 +2,8 @@
 
 use std::sync::Mutex;
 
-use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
-
-/// Wakes JavaScript. Never keeps the process alive.
-pub type Wake = ThreadsafeFunction<(), (), (), napi::Status, false, true>;
+/// Wakes JavaScript, from any thread.
+pub type Wake = Box<dyn Fn() + Send + Sync>;
 
 /// What a completion tells. The numbers are shared with `src/zerocopy/addon.ts`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -74,7 +72,7 @@ impl Completions {
             !std::mem::replace(&mut pending.signalled, true)
         };
         if wake {
-            self.wake.call((), ThreadsafeFunctionCallMode::NonBlocking);
+            (self.wake)();
         }
     }
 

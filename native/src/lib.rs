@@ -22,6 +22,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use napi::bindgen_prelude::{Array, Buffer, Error, Float64Array, Function, Result, Status};
+use napi::threadsafe_function::ThreadsafeFunctionCallMode;
 use napi_derive::napi;
 
 use crate::codecs::{Codec, CodecError};
@@ -62,8 +63,11 @@ impl Engine {
     /// have.
     #[napi(constructor)]
     pub fn new(wake: Function<'_, (), ()>, sync_threads: u32, max_open_files: Option<u32>) -> Result<Self> {
+        // Weak: it never keeps the process alive.
         let wake = wake.build_threadsafe_function::<()>().weak::<true>().build()?;
-        let completions = Arc::new(Completions::new(wake));
+        let completions = Arc::new(Completions::new(Box::new(move || {
+            wake.call((), ThreadsafeFunctionCallMode::NonBlocking);
+        })));
         let limit = max_open_files.map_or(descriptor_limit() / 4, |limit| limit as usize);
         let files = Arc::new(FileTable::new(limit));
         let writer = Writer::new(files.clone(), completions.clone(), sync_threads as usize);

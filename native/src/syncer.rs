@@ -49,16 +49,17 @@ struct Shared {
 pub struct Syncer {
     shared: Arc<Shared>,
     max_threads: usize,
+    stack_bytes: usize,
 }
 
 impl Syncer {
     pub fn new(files: Arc<FileTable>, completions: Arc<Completions>, max_threads: usize) -> Self {
         let shared = Shared { state: Mutex::default(), wake: Condvar::new(), files, completions };
-        Syncer { shared: Arc::new(shared), max_threads: max_threads.max(1) }
+        Syncer { shared: Arc::new(shared), max_threads: max_threads.max(1), stack_bytes: 128 << 10 }
     }
 
     /// Syncs `file` after this call, for `waiter` and all others that ask before the sync begins. `name` also
-    /// makes the file's creation durable.
+    /// makes the file's creation durable. Syncs in the calling thread if the system gives no other.
     pub fn request(&self, id: FileId, file: &Arc<OpenFile>, name: bool, waiter: &Arc<SyncWaiter>) {
         let mut state = self.shared.lock();
         if let Some(turn) = state.turns.get_mut(&id) {
@@ -75,10 +76,13 @@ impl Syncer {
             let shared = self.shared.clone();
             let spawned = std::thread::Builder::new()
                 .name("cordwood-sync".into())
-                .stack_size(128 << 10)
+                .stack_size(self.stack_bytes)
                 .spawn(move || shared.run());
-            if let Ok(thread) = spawned {
-                state.threads.push(thread);
+            match spawned {
+                Ok(thread) => state.threads.push(thread),
+                // Nobody would ever come for the turn.
+                Err(_) if state.threads.is_empty() => drop(self.shared.drain(state)),
+                Err(_) => {}
             }
         }
     }
@@ -105,15 +109,19 @@ impl Shared {
     fn run(&self) {
         let mut state = self.lock();
         loop {
-            let Some(id) = state.ready.pop_front() else {
-                if state.stopped {
-                    return;
-                }
-                state.idle_threads += 1;
-                state = self.wake.wait(state).unwrap_or_else(|poisoned| poisoned.into_inner());
-                state.idle_threads -= 1;
-                continue;
-            };
+            state = self.drain(state);
+            if state.stopped {
+                return;
+            }
+            state.idle_threads += 1;
+            state = self.wake.wait(state).unwrap_or_else(|poisoned| poisoned.into_inner());
+            state.idle_threads -= 1;
+        }
+    }
+
+    /// Serves turns until none is queued.
+    fn drain<'a>(&'a self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        while let Some(id) = state.ready.pop_front() {
             let Some(turn) = state.turns.get_mut(&id) else { continue };
             let served = std::mem::take(&mut turn.waiting);
             let name = std::mem::take(&mut turn.name);
@@ -127,6 +135,7 @@ impl Shared {
                 state.ready.push_back(id);
             }
         }
+        state
     }
 
     fn serve(&self, id: FileId, file: &OpenFile, name: bool, served: &[Arc<SyncWaiter>]) {
@@ -148,5 +157,29 @@ impl Shared {
             }
         }
         self.completions.push(&done);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn syncs_in_the_calling_thread_when_the_system_gives_no_other() {
+        let path = std::env::temp_dir().join(format!("cordwood-syncer-{}", std::process::id()));
+        let files = Arc::new(FileTable::new(8));
+        let id = files.register(path.to_string_lossy().into_owned());
+        let file = files.open(id, true).unwrap();
+        let completions = Arc::new(Completions::new(Box::new(|| {})));
+        let mut syncer = Syncer::new(files, completions.clone(), 4);
+        // More than there are addresses.
+        syncer.stack_bytes = 1 << 50;
+        for ticket in [7.0, 8.0] {
+            syncer.request(id, &file, true, &SyncWaiter::new(ticket, 1));
+            let done = completions.take();
+            assert_eq!(done[..2], [ticket, 0.0]);
+        }
+        syncer.stop();
+        std::fs::remove_file(path).unwrap();
     }
 }
