@@ -50,9 +50,8 @@ export function casesOf(policy, scale) {
     const filled = { size: 1024, records: many(of.java[1024]) }
     const steps = { produce: (target) => kgoProduce({ ...target, ...dealt }) }
     if (policy === 'none') steps.consume = (target) => kgoConsume({ ...target, ...dealt })
+    steps['java-produce'] = (target) => javaProduce({ ...target, ...filled, props: ['acks=1'] })
     cases.push({ name: `${policy}/partitions/${partitions}`, partitions, steps })
-    const java = { produce: (target) => javaProduce({ ...target, ...filled, props: ['acks=1'] }) }
-    cases.push({ name: `${policy}/java-partitions/${partitions}`, partitions, steps: java })
   }
   return cases
 }

@@ -113,6 +113,7 @@ async function runSession({ round, policy, system, only, directory, scale, recor
           break
         }
       }
+      if (name === cases.at(-1).name) break // Everything goes with the server.
       await admin.deleteTopics({ topics: [topic], timeout: 60_000 })
       await settled(server.pid, partitions)
     }
