@@ -2,6 +2,8 @@
 export const smallestPooledBytes = 4096
 /** Free buffers above this size are given back at once: they are rare, and holding them would be dear. */
 const largestKeptBytes = 4 * 1024 * 1024
+/** Requests up to this size have a part of the memory to themselves. */
+const largestSmallBytes = 64 * 1024
 
 /** Bytes of one request, on loan. The memory is used again after `release`. */
 export interface RequestBytes {
@@ -22,28 +24,30 @@ export interface PoolWaiter {
 /**
  * The memory of all requests in flight, bounded by `capacityBytes` (`queued.max.request.bytes`) whatever the
  * clients do. Buffers come in size classes, four to a doubling, and are used again, because touching fresh
- * memory costs more than the copy into it. Whoever finds the pool empty waits in line: first come, first
- * served, so that a large request is not starved by small ones. A request larger than the whole pool gets its
- * memory once nothing else is out.
+ * memory costs more than the copy into it. A quarter is for small requests alone, which so never stand behind a
+ * large one. Whoever finds its part empty waits in that part's line: first come, first served. A request larger
+ * than its whole part gets its memory once nothing else of the part is out.
  */
 export class RequestPool {
   readonly capacityBytes: number
   readonly #maxFreeBytes: number
   readonly #free = new Map<number, Uint8Array[]>()
-  readonly #waiting: PoolWaiter[] = []
-  #usedBytes = 0
+  readonly #small: Part
+  readonly #large: Part
   #freeBytes = 0
-  #serving = false
 
   /** `maxFreeBytes` bounds the memory kept for later while it is not in use. */
   constructor(capacityBytes: number, maxFreeBytes = 16 * 1024 * 1024) {
     this.capacityBytes = capacityBytes
     this.#maxFreeBytes = maxFreeBytes
+    const smallBytes = Math.floor(capacityBytes / 4)
+    this.#small = { capacityBytes: smallBytes, usedBytes: 0, waiting: [], isServing: false }
+    this.#large = { capacityBytes: capacityBytes - smallBytes, usedBytes: 0, waiting: [], isServing: false }
   }
 
   /** Bytes on loan. */
   get usedBytes(): number {
-    return this.#usedBytes
+    return this.#small.usedBytes + this.#large.usedBytes
   }
 
   /** Bytes kept for the next requests. */
@@ -53,30 +57,43 @@ export class RequestPool {
 
   /** Requests that wait for memory. */
   get waiting(): number {
-    return this.#waiting.length
+    return this.#small.waiting.length + this.#large.waiting.length
   }
 
   /**
-   * Memory for a request of `lengthBytes` that counts `weight` times as much, or null when the pool is empty or
-   * others are in line already.
+   * Memory for a request of `lengthBytes` that counts `weight` times as much, or null when its part of the pool is
+   * empty or others are in line already.
    */
   take(lengthBytes: number, weight = 1): RequestBytes | null {
-    if (this.#waiting.length > 0 || !this.#fits(lengthBytes, weight)) return null
-    return this.#lend(lengthBytes, weight)
+    const part = this.#partFor(lengthBytes)
+    if (part.waiting.length > 0 || !fits(part, lengthBytes, weight)) return null
+    return this.#lend(part, lengthBytes, weight)
+  }
+
+  /**
+   * Whether there is so much that a request may get all its memory when it has only been announced: half of its
+   * part is kept for requests that do arrive.
+   */
+  isPlentyFor(lengthBytes: number, weight: number): boolean {
+    const part = this.#partFor(lengthBytes)
+    if (part === this.#small) return true
+    return part.usedBytes + classBytes(lengthBytes) * weight <= part.capacityBytes / 2
   }
 
   /** Stands in line. */
   wait(waiter: PoolWaiter): void {
-    this.#waiting.push(waiter)
-    this.#serve()
+    const part = this.#partFor(waiter.lengthBytes)
+    part.waiting.push(waiter)
+    this.#serve(part)
   }
 
   /** Leaves the line; no effect if the memory has been granted. */
   cancel(waiter: PoolWaiter): void {
-    const at = this.#waiting.indexOf(waiter)
+    const part = this.#partFor(waiter.lengthBytes)
+    const at = part.waiting.indexOf(waiter)
     if (at < 0) return
-    this.#waiting.splice(at, 1)
-    this.#serve()
+    part.waiting.splice(at, 1)
+    this.#serve(part)
   }
 
   /** Lets go of the buffers that are kept for later, for when the load has gone. */
@@ -85,54 +102,67 @@ export class RequestPool {
     this.#freeBytes = 0
   }
 
-  #fits(lengthBytes: number, weight: number): boolean {
-    return this.#usedBytes === 0 || this.#usedBytes + classBytes(lengthBytes) * weight <= this.capacityBytes
+  #partFor(lengthBytes: number): Part {
+    return lengthBytes <= largestSmallBytes ? this.#small : this.#large
   }
 
-  #lend(lengthBytes: number, weight: number): RequestBytes {
+  #lend(part: Part, lengthBytes: number, weight: number): RequestBytes {
     const sizeBytes = classBytes(lengthBytes)
-    this.#usedBytes += sizeBytes * weight
+    part.usedBytes += sizeBytes * weight
     if (sizeBytes <= smallestPooledBytes) {
-      return new Loan(this, Buffer.allocUnsafe(lengthBytes), null, sizeBytes, weight)
+      return new Loan(this, Buffer.allocUnsafe(lengthBytes), null, part, sizeBytes, weight)
     }
     const kept = this.#free.get(sizeBytes)?.pop()
     if (kept) this.#freeBytes -= sizeBytes
     const whole = kept ?? Buffer.allocUnsafeSlow(sizeBytes)
-    return new Loan(this, whole.subarray(0, lengthBytes), whole, sizeBytes, weight)
+    return new Loan(this, whole.subarray(0, lengthBytes), whole, part, sizeBytes, weight)
   }
 
   /** Called by a loan that ends. */
-  takeBack(whole: Uint8Array | null, sizeBytes: number, weight: number): void {
-    this.#usedBytes -= sizeBytes * weight
+  takeBack(whole: Uint8Array | null, part: Part, sizeBytes: number, weight: number): void {
+    part.usedBytes -= sizeBytes * weight
     if (whole && sizeBytes <= largestKeptBytes && this.#freeBytes + sizeBytes <= this.#maxFreeBytes) {
       const list = this.#free.get(sizeBytes)
       if (list) list.push(whole)
       else this.#free.set(sizeBytes, [whole])
       this.#freeBytes += sizeBytes
     }
-    if (this.#waiting.length > 0) this.#serve()
+    if (part.waiting.length > 0) this.#serve(part)
   }
 
-  #serve(): void {
+  #serve(part: Part): void {
     // A waiter may use and release its memory at once, which comes back here: the outer loop goes on then.
-    if (this.#serving) return
-    this.#serving = true
+    if (part.isServing) return
+    part.isServing = true
     try {
-      for (let next = this.#waiting[0]; next !== undefined; next = this.#waiting[0]) {
+      for (let next = part.waiting[0]; next !== undefined; next = part.waiting[0]) {
         const { lengthBytes, weight } = next
-        if (!this.#fits(lengthBytes, weight)) break
-        this.#waiting.shift()
-        next.granted(this.#lend(lengthBytes, weight))
+        if (!fits(part, lengthBytes, weight)) break
+        part.waiting.shift()
+        next.granted(this.#lend(part, lengthBytes, weight))
       }
     } finally {
-      this.#serving = false
+      part.isServing = false
     }
   }
+}
+
+/** A part of the pool, with a line of its own. */
+interface Part {
+  readonly capacityBytes: number
+  usedBytes: number
+  readonly waiting: PoolWaiter[]
+  isServing: boolean
+}
+
+function fits(part: Part, lengthBytes: number, weight: number): boolean {
+  return part.usedBytes === 0 || part.usedBytes + classBytes(lengthBytes) * weight <= part.capacityBytes
 }
 
 class Loan implements RequestBytes {
   bytes: Uint8Array
   readonly #pool: RequestPool
+  readonly #part: Part
   readonly #sizeBytes: number
   readonly #weight: number
   #whole: Uint8Array | null
@@ -142,9 +172,11 @@ class Loan implements RequestBytes {
     pool: RequestPool,
     bytes: Uint8Array,
     whole: Uint8Array | null,
+    part: Part,
     sizeBytes: number,
     weight: number,
   ) {
+    this.#part = part
     this.#weight = weight
     this.bytes = bytes
     this.#pool = pool
@@ -159,7 +191,7 @@ class Loan implements RequestBytes {
     // The loan may be remembered for longer than its memory; whoever looks again finds nothing.
     this.bytes = nothing
     this.#whole = null
-    this.#pool.takeBack(whole, this.#sizeBytes, this.#weight)
+    this.#pool.takeBack(whole, this.#part, this.#sizeBytes, this.#weight)
   }
 }
 

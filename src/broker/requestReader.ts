@@ -3,6 +3,11 @@ import { type PoolWaiter, type RequestBytes, type RequestPool, smallestPooledByt
 
 /** What a decoded request takes, in times of its bytes: a partition of a Fetch is 30 bytes and then an object or two. */
 const decodedWeight = 8
+/**
+ * What a large request has to show before it gets all its memory, when there is not plenty. Small requests have memory
+ * of their own, so whoever holds a first part waits for none that another holds for a first part.
+ */
+const firstPartBytes = 16 * 1024
 
 /** Whoever reads a stream of requests. */
 export interface RequestReaderOwner {
@@ -20,10 +25,11 @@ export interface RequestReaderOwner {
 /**
  * Cuts a stream into requests: an int32 size, then as many bytes, copied into memory of the pool, since a chunk is
  * only valid during the call. Of a large request the API key is read before memory is asked for: a batch stays the
- * bytes that it is, anything else becomes objects, which count for more.
+ * bytes that it is, anything else becomes objects, which count for more. A large one gets its memory at once only
+ * while there is plenty; else it has to show a first part, so that announcing alone costs others nothing.
  */
 export class RequestReader implements PoolWaiter {
-  /** Of the request that waits for memory. */
+  /** Of the memory that is asked for. */
   lengthBytes = 0
   weight = 1
   readonly #pool: RequestPool
@@ -35,6 +41,9 @@ export class RequestReader implements PoolWaiter {
   #isFirst = true
   #request: RequestBytes | null = null
   #requestBytes = 0
+  /** Of the whole request, of which `#request` may hold the first part alone. */
+  #wholeBytes = 0
+  #wholeWeight = 1
 
   constructor(pool: RequestPool, maxRequestBytes: number, owner: RequestReaderOwner) {
     this.#pool = pool
@@ -65,7 +74,8 @@ export class RequestReader implements PoolWaiter {
   }
 
   granted(request: RequestBytes): void {
-    this.#open(request)
+    if (this.#request) this.#move(request)
+    else this.#open(request)
     this.#owner.fed()
   }
 
@@ -89,17 +99,37 @@ export class RequestReader implements PoolWaiter {
 
   #begin(lengthBytes: number): void {
     const isProduce = this.#field[4] === 0 && this.#field[5] === 0
-    this.lengthBytes = lengthBytes
-    this.weight = this.#fieldBytes === 4 || isProduce ? 1 : decodedWeight
     this.#isFirst = false
-    const request = this.#pool.take(lengthBytes, this.weight)
-    if (request === null) {
+    this.#wholeBytes = lengthBytes
+    this.#wholeWeight = this.#fieldBytes === 4 || isProduce ? 1 : decodedWeight
+    if (this.#pool.isPlentyFor(lengthBytes, this.#wholeWeight)) {
+      this.#ask(lengthBytes, this.#wholeWeight)
+    } else {
+      this.#ask(firstPartBytes, 1)
+    }
+    if (lengthBytes === 0 && this.#request) this.#complete()
+  }
+
+  #ask(lengthBytes: number, weight: number): void {
+    this.lengthBytes = lengthBytes
+    this.weight = weight
+    const memory = this.#pool.take(lengthBytes, weight)
+    if (memory === null) {
       this.#owner.starved()
       this.#pool.wait(this)
-      return
+    } else if (this.#request) {
+      this.#move(memory)
+    } else {
+      this.#open(memory)
     }
-    this.#open(request)
-    if (lengthBytes === 0) this.#complete()
+  }
+
+  /** Goes on in larger memory. */
+  #move(memory: RequestBytes): void {
+    const first = this.#request!
+    memory.bytes.set(first.bytes.subarray(0, this.#requestBytes))
+    this.#request = memory
+    first.release()
   }
 
   #open(request: RequestBytes): void {
@@ -116,7 +146,8 @@ export class RequestReader implements PoolWaiter {
     const isWhole = from === 0 && count === chunk.length
     target.set(isWhole ? chunk : chunk.subarray(from, from + count), this.#requestBytes)
     this.#requestBytes += count
-    if (this.#requestBytes === target.length) this.#complete()
+    if (this.#requestBytes === this.#wholeBytes) this.#complete()
+    else if (this.#requestBytes === target.length) this.#ask(this.#wholeBytes, this.#wholeWeight)
     return from + count
   }
 

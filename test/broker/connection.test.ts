@@ -205,7 +205,8 @@ test('a size that does not arrive in 10 s closes the connection', () => {
 test('a client that does not fill the memory it has got is closed while others wait for it, and only then', () => {
   const pool = new RequestPool(200_000)
   const slow = world({ pool })
-  slow.socket.receive(frame('s'.repeat(100_000)).subarray(0, 500))
+  slow.socket.receive(frame('s'.repeat(100_000)).subarray(0, 5000))
+  slow.socket.receive(Buffer.alloc(70_000, 's'))
   const drip = (): void => {
     for (let second = 0; second < 20; second++) {
       slow.clock.advance(1000)
@@ -216,12 +217,60 @@ test('a client that does not fill the memory it has got is closed while others w
   drip()
   expect(slow.socket.isDestroyed).toBe(false)
   const waiting = world({ pool })
-  const text = '\0\0'.padEnd(190_000, 'w')
+  const text = '\0\0'.padEnd(140_000, 'w')
   waiting.socket.receive(frame(text))
   expect(waiting.requests).toEqual([])
-  drip()
+  for (let minute = 0; minute < 60; minute++) drip()
   expect(slow.socket.isDestroyed).toBe(true)
   expect(waiting.requests).toEqual([text])
+})
+
+test('a request that is only announced holds up nobody, small or large, and goes on when its bytes come', () => {
+  const pool = new RequestPool(1024 * 1024)
+  const text = '\0\x03'.padEnd(900_000, 'a')
+  const announcing = [0, 1, 2].map(() => world({ pool }))
+  for (const { socket } of announcing) socket.receive(frame(text).subarray(0, 6))
+  expect(pool.waiting).toBe(0)
+  const large = world({ pool })
+  large.socket.receive(frame('\0\0'.padEnd(600_000, 'b')))
+  expect(large.requests).toHaveLength(1)
+
+  // One of them fills its first part and gets all memory but that for small requests; the next has to wait.
+  announcing[0]!.socket.receive(frame(text).subarray(6, 100_000))
+  announcing[1]!.socket.receive(frame(text).subarray(6, 100_000))
+  expect(pool.waiting).toBe(1)
+  const small = world({ pool })
+  small.socket.receive(frame('\0\x03'.padEnd(10_000, 'c')))
+  expect(small.requests).toHaveLength(1)
+  announcing[0]!.socket.receive(frame(text).subarray(100_000))
+  expect(announcing[0]!.requests).toEqual([text])
+  announcing[1]!.socket.receive(frame(text).subarray(100_000))
+  expect(announcing[1]!.requests).toEqual([text])
+  announcing[2]!.socket.destroy()
+  expect(pool.usedBytes).toBe(0)
+})
+
+test('large requests come out whole however the stream is cut while memory is short', () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.integer({ min: 60_000, max: 200_000 }), { minLength: 1, maxLength: 4 }),
+      fc.array(fc.integer({ min: 1, max: 90_000 }), { minLength: 1, maxLength: 20 }),
+      (sizes, cuts) => {
+        const { socket, requests, pool } = world({ pool: new RequestPool(200_000) })
+        const texts = sizes.map((size, nth) => `\0\x03${'abcdefg'.repeat(size / 7)}${nth}`)
+        const stream = Buffer.concat(texts.map(frame))
+        for (let at = 0, cut = 0; at < stream.length; cut++) {
+          const count = cuts[cut % cuts.length]!
+          socket.receive(stream.subarray(at, at + count))
+          at += count
+        }
+        expect(requests.map((text) => text.length)).toEqual(texts.map((text) => text.length))
+        expect(requests.every((text, nth) => text === texts[nth])).toBe(true)
+        expect(pool.usedBytes).toBe(0)
+      },
+    ),
+    { numRuns: 50 },
+  )
 })
 
 test('large requests other than Produce count for more memory than they have bytes', () => {

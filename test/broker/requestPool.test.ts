@@ -39,23 +39,47 @@ test('a loan that was given back shows nothing and counts once', () => {
   expect(pool.take(100 * kib)!.bytes).not.toBe(pool.take(100 * kib)!.bytes)
 })
 
-test('an empty pool grants in the order of waiting, a large request before a later small one', () => {
+test('an empty pool grants in the order of waiting, a large request before a later less large one', () => {
   const pool = new RequestPool(4 * mib)
   const out = pool.take(3 * mib)!
-  const large = new Waiter(2 * mib)
-  const small = new Waiter(kib)
-  pool.wait(large)
-  pool.wait(small)
-  expect(pool.take(kib)).toBe(null)
-  expect([large.loan, small.loan]).toEqual([null, null])
+  const first = new Waiter(2 * mib)
+  const second = new Waiter(100 * kib)
+  pool.wait(first)
+  pool.wait(second)
+  expect(pool.take(100 * kib)).toBe(null)
+  expect([first.loan, second.loan]).toEqual([null, null])
   out.release()
-  expect(large.loan?.bytes.length).toBe(2 * mib)
-  expect(small.loan?.bytes.length).toBe(kib)
+  expect(first.loan?.bytes.length).toBe(2 * mib)
+  expect(second.loan?.bytes.length).toBe(100 * kib)
+})
+
+test('small requests do not stand behind large ones, and have a line of their own', () => {
+  const pool = new RequestPool(mib)
+  const out = pool.take(2 * mib)!
+  pool.wait(new Waiter(2 * mib))
+  const small = Array.from({ length: 4 }, () => pool.take(64 * kib)!)
+  expect(pool.take(64 * kib)).toBe(null)
+  const waiter = new Waiter(kib)
+  pool.wait(waiter)
+  expect(waiter.loan).toBe(null)
+  small[0]!.release()
+  expect(waiter.loan?.bytes.length).toBe(kib)
+  out.release()
+})
+
+test('half of the memory for large requests is kept for those that do arrive', () => {
+  const pool = new RequestPool(4 * mib)
+  expect(pool.isPlentyFor(mib, 1)).toBe(true)
+  expect(pool.isPlentyFor(mib, 2)).toBe(false)
+  const out = pool.take(mib)!
+  expect(pool.isPlentyFor(mib, 1)).toBe(false)
+  expect(pool.isPlentyFor(kib, 1)).toBe(true)
+  out.release()
 })
 
 test('a request larger than the pool is granted once nothing else is out', () => {
   const pool = new RequestPool(mib)
-  const out = pool.take(kib)!
+  const out = pool.take(100 * kib)!
   const huge = new Waiter(5 * mib)
   pool.wait(huge)
   expect(huge.loan).toBe(null)
@@ -67,11 +91,11 @@ test('whoever leaves the line no longer holds up those behind', () => {
   const pool = new RequestPool(2 * mib)
   const out = pool.take(mib)!
   const large = new Waiter(2 * mib)
-  const small = new Waiter(kib)
+  const small = new Waiter(100 * kib)
   pool.wait(large)
   pool.wait(small)
   pool.cancel(large)
-  expect(small.loan?.bytes.length).toBe(kib)
+  expect(small.loan?.bytes.length).toBe(100 * kib)
   expect(large.loan).toBe(null)
   out.release()
 })
