@@ -121,11 +121,14 @@ async function scanLog(
   const logStartOffset = Math.max(input.logStartOffset, segments[0]!.baseOffset)
   const base = { segments, logStartOffset, logEndOffset: nextOffset, producers }
   const found = { ...base, leaderEpochs: epochs, leaderEpochsChanged: true, indexFilesCurrent: false }
-  if (nextOffset <= input.logStartOffset && durableOffset <= input.logStartOffset) {
+  // Under `batch` only synced records are deleted: damage below the start offset is no torn end, and there may be
+  // acknowledged records beyond it.
+  const isBelowStart = torn !== null && nextOffset < input.logStartOffset && config.flush !== 'none'
+  if (nextOffset <= input.logStartOffset && durableOffset <= input.logStartOffset && !isBelowStart) {
     // All that is left was deleted; what followed it never became durable.
     return startOver(runtime, input, listing, segments, epochs)
   }
-  if (nextOffset < durableOffset) {
+  if (nextOffset < durableOffset || isBelowStart) {
     // What was durable is not there: report, change nothing.
     const corruption =
       torn === null
@@ -136,6 +139,7 @@ async function scanLog(
       error: corruption.message,
       damagedOffset: nextOffset,
       recoveryPoint: durableOffset,
+      logStartOffset,
     })
     return { ...found, corruption }
   }

@@ -124,15 +124,22 @@ export async function buildIndexes(
   return { offsetIndex: shadow.offsetIndex!, timeIndex: shadow.timeIndex! }
 }
 
-/** Writes both index files whole. */
+/** Writes both index files whole, or leaves neither. */
 export async function writeIndexes(
   disk: Disk,
   segment: Segment,
   indexes: SegmentIndexes,
   sync: DiskSync,
 ): Promise<void> {
-  await writeWholeFile(disk, indexPath(segment, 'index'), indexes.offsetIndex.encode(), sync)
-  await writeWholeFile(disk, indexPath(segment, 'timeindex'), indexes.timeIndex.encode(), sync)
+  const paths = [indexPath(segment, 'index'), indexPath(segment, 'timeindex')] as const
+  try {
+    await writeWholeFile(disk, paths[0], indexes.offsetIndex.encode(), sync)
+    await writeWholeFile(disk, paths[1], indexes.timeIndex.encode(), sync)
+  } catch (error) {
+    // An older index, or half of the new one, is an index too: it would hide the records that it does not know.
+    for (const path of paths) await disk.remove(path).catch(() => {})
+    throw error
+  }
 }
 
 /** Writes a derivable file in place: `bytes` and nothing after them. A crash may leave any mixture. */

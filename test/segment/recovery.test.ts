@@ -10,12 +10,13 @@ import {
 } from 'node:fs'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { CorruptionError } from '../../src/model/errors.ts'
+import { CorruptionError, EngineError } from '../../src/model/errors.ts'
 import type { Logger } from '../../src/model/logger.ts'
+import type { Disk, DiskWrite } from '../../src/runtime/disk.ts'
 import type { Log, LogConfig } from '../../src/segment/log.ts'
 import type { StoredRecord } from '../../src/segment/records.ts'
 import { temporaryDirectory } from '../support/temporaryDirectory.ts'
-import { append, batchOf, filesIn, openLog, readAll, testConfig, valuesOf } from './support.ts'
+import { append, batchOf, filesIn, openLog, readAll, runtime, testConfig, valuesOf } from './support.ts'
 
 const config: LogConfig = { ...testConfig, segmentBytes: 500, indexIntervalBytes: 100 }
 
@@ -285,6 +286,67 @@ test('whatever happens to derived files, every record is read, and no read fails
     { numRuns: 150 },
   )
 }, 60_000)
+
+test('damage among deleted records takes nothing of what follows them under batch', async () => {
+  const { directory, ends } = await build(3)
+  const path = `${directory}/${ends[0]!.file}`
+  const whole = readFileSync(path)
+  whole[ends[1]!.position + 70]! ^= 1
+  writeFileSync(path, whole)
+  const batch: LogConfig = { ...config, flush: 'batch' }
+  // DeleteRecords stores the start offset at once, the recovery point comes later.
+  const log = await openLog(directory, { config: batch, logStartOffset: 2, recoveryPoint: 0 })
+  expect(log.offline).toBeInstanceOf(CorruptionError)
+  await log.close({ clean: false })
+  expect(readFileSync(path).equals(whole)).toBe(true)
+})
+
+test('no older index stays when a full disk takes no new one', async () => {
+  const directory = temporaryDirectory()
+  let log = await openLog(directory, { config })
+  await append(log, batchOf(['x'], { timestampMs: 1000 }))
+  await log.close({ clean: true })
+  const older = [...filesIn(directory, '.index'), ...filesIn(directory, '.timeindex')].map((name) => ({
+    path: `${directory}/${name}`,
+    bytes: readFileSync(`${directory}/${name}`),
+  }))
+  log = await openLog(directory, {
+    config,
+    recoveryPoint: 1,
+    cleanShutdown: true,
+    closedState: log.closedState,
+  })
+  for (let time = 1; time < 20; time++) await append(log, batchOf(['x'], { timestampMs: 1000 + time }))
+  await log.close({ clean: false })
+  for (const { path, bytes } of older) writeFileSync(path, bytes)
+  const again = await openLog(directory, { config }, { ...runtime, disk: fullForIndexes() })
+  expect(await again.offsetForTimestamp(1001)).toMatchObject({ offset: 1 })
+  await again.close({ clean: false })
+})
+
+/** A disk that has room for everything but indexes. */
+function fullForIndexes(): Disk {
+  const submit = async (group: readonly DiskWrite[]): Promise<void> => {
+    if (group.some(({ file }) => file.path.endsWith('index'))) throw new EngineError('diskFull', 'no room')
+    await runtime.disk.submit(group)
+  }
+  return new Proxy(runtime.disk, {
+    get: (target, name) => {
+      const value: unknown = name === 'submit' ? submit : Reflect.get(target, name, target)
+      return typeof value === 'function' ? value.bind(target) : value
+    },
+  })
+}
+
+test('clean shutdowns leave one snapshot, however many there were', async () => {
+  const directory = temporaryDirectory()
+  for (let sequence = 0; sequence < 3; sequence++) {
+    const log = await openLog(directory, { recoveryPoint: sequence, cleanShutdown: true })
+    await append(log, batchOf(['x'], { producerId: 7, producerEpoch: 0, baseSequence: sequence }))
+    await log.close({ clean: true })
+  }
+  expect(filesIn(directory, '.snapshot')).toEqual(['00000000000000000003.snapshot'])
+})
 
 describe('files of interrupted work', () => {
   test('are removed, or taken up when they are the only copy', async () => {
