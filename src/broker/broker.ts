@@ -78,8 +78,11 @@ export class Broker {
       nodeId: config.nodeId,
       ...(options.decompress === undefined ? {} : { decompress: options.decompress }),
       ...(config.clusterId === null ? {} : { clusterId: config.clusterId }),
+      // What a log may lose its topic decides, once it is known whose it is; a log without a topic loses nothing.
       configFor: (topic) =>
-        topic === metadataTopicName ? metadataLogConfig : toLogConfig(new Map(), config.statics),
+        topic === metadataTopicName
+          ? metadataLogConfig
+          : { ...toLogConfig(new Map(), config.statics), retentionMs: -1, retentionBytes: -1 },
     })
     try {
       return await Broker.#startOn(runtime, config, logger, directory)
@@ -122,7 +125,7 @@ export class Broker {
         controller.image.topics.get(offsetsTopicName)?.partitions.length ??
         config.number('offsets.topic.num.partitions'),
     })
-    await partitions.load()
+    await partitions.load(controller.takeDeletedTopics())
     controller.onChange((delta) => partitions.apply(delta))
     await coordinator.start()
     coordinator.forgetMissingTopics((topic) => controller.image.topics.has(topic))

@@ -3,6 +3,7 @@ import { type Configs, minInsyncReplicas, toLogConfig } from '../controller/topi
 import { metadataTopicName } from '../controller/topicNames.ts'
 import { EngineError, toEngineError } from '../model/errors.ts'
 import type { Logger } from '../model/logger.ts'
+import type { Uuid } from '../model/uuid.ts'
 import type { Log } from '../segment/log.ts'
 import type { LogDirectory } from '../segment/logDirectory.ts'
 import { Partition } from './partition.ts'
@@ -23,23 +24,24 @@ export interface PartitionsOptions {
 
 /**
  * The partitions that this broker serves. Follows the metadata image: what is in it has a log and can be found
- * here; what is not cannot, and its log goes. Logs of topics that the image has never heard of are kept and
- * reported, never deleted.
+ * here; what is not cannot. Only the logs of topics that the metadata log says were deleted are removed. Any other
+ * log, as there is after a loss of metadata, is kept and reported; when a topic needs its name it gets another.
  */
 export class Partitions {
   readonly #options: PartitionsOptions
   readonly #byTopic = new Map<string, (Partition | undefined)[]>()
   /** Partitions of the image whose log could not be created. */
   readonly #missing = new Map<string, { readonly topic: TopicImage; readonly index: number }>()
+  #turn: Promise<void> = Promise.resolve()
 
   constructor(options: PartitionsOptions) {
     this.#options = options
   }
 
-  /** Brings the directory in line with the image, at the start. */
-  async load(): Promise<void> {
+  /** Brings the directory in line with the image, at the start. `deletedTopics` has the ids of all that were deleted. */
+  async load(deletedTopics: ReadonlySet<Uuid>): Promise<void> {
     const { image, directory, logger } = this.#options
-    this.#reportStrays()
+    await this.#sortOut(deletedTopics)
     const work: (() => Promise<void>)[] = []
     const created: string[] = []
     for (const topic of image.topics.values()) {
@@ -59,7 +61,11 @@ export class Partitions {
   }
 
   /** Follows one change of the image. */
-  async apply(delta: MetadataDelta): Promise<void> {
+  apply(delta: MetadataDelta): Promise<void> {
+    return this.#inTurn(() => this.#apply(delta))
+  }
+
+  async #apply(delta: MetadataDelta): Promise<void> {
     for (const topic of delta.configsChanged) this.#configure(topic)
     if (delta.topicsDeleted.length > 0) await this.#remove(delta.topicsDeleted)
     const work: (() => Promise<void>)[] = []
@@ -74,7 +80,12 @@ export class Partitions {
 
   /** Tries again to create what could not be created. */
   async retryMissing(): Promise<void> {
-    for (const { topic, index } of [...this.#missing.values()]) await this.#open(topic, index)
+    for (const [name, missing] of [...this.#missing]) {
+      await this.#inTurn(async () => {
+        // While it stood in line the topic may have been deleted.
+        if (this.#missing.get(name) === missing) await this.#open(missing.topic, missing.index)
+      })
+    }
   }
 
   /** Whether the topic has this partition, with a log or without. */
@@ -87,12 +98,18 @@ export class Partitions {
     return this.#byTopic.get(topic)?.[index] ?? null
   }
 
-  /** The partition. Throws `unknownTopicOrPartition`, or `kafkaStorageError` when it has no log. */
+  /**
+   * The partition. Throws `unknownTopicOrPartition`, `notLeaderOrFollower` while its log is being made, or
+   * `kafkaStorageError` when that has failed.
+   */
   require(topic: string, index: number): Partition {
     const partition = this.#byTopic.get(topic)?.[index]
     if (partition) return partition
     if (this.#missing.has(`${topic}-${index}`)) {
       throw new EngineError('kafkaStorageError', `the log of ${topic}-${index} could not be created`)
+    }
+    if (this.has(topic, index)) {
+      throw new EngineError('notLeaderOrFollower', `the log of ${topic}-${index} is not there yet`)
     }
     throw new EngineError('unknownTopicOrPartition', `there is no partition ${index} of topic ${topic}`)
   }
@@ -111,11 +128,12 @@ export class Partitions {
     try {
       let log = directory.logs.get(name)
       if (log && log.topicId !== topic.id) {
-        logger.info('removing the log of an earlier topic of the same name', {
+        const to = await directory.setAside(topic.name, index)
+        logger.warn('a log that belongs to no topic has made room for a topic of the same name', {
           log: name,
           topicId: log.topicId,
+          keptAs: to ?? '',
         })
-        await directory.deleteLog(topic.name, index)
         log = undefined
       }
       if (log) log.updateConfig(config)
@@ -150,7 +168,6 @@ export class Partitions {
   }
 
   async #remove(topics: readonly TopicImage[]): Promise<void> {
-    const { directory, logger } = this.#options
     const work: (() => Promise<void>)[] = []
     for (const topic of topics) {
       const partitions = this.#byTopic.get(topic.name) ?? []
@@ -160,30 +177,47 @@ export class Partitions {
         const partition = partitions[index]
         if (!partition) continue
         partition.close()
-        work.push(async () => {
-          try {
-            await directory.deleteLog(topic.name, index)
-          } catch (cause) {
-            const error = toEngineError(cause, 'diskFailed', 'the log could not be deleted')
-            logger.error('the log of a deleted topic stays', {
-              log: `${topic.name}-${index}`,
-              error: error.message,
-            })
-          }
-        })
+        work.push(() => this.#delete(topic.name, index))
       }
     }
     this.#options.topicsDeleted(topics.map(({ name }) => name))
     await inParallel(work)
   }
 
-  #reportStrays(): void {
+  /** Finishes interrupted deletions; reports the logs that nobody knows. */
+  async #sortOut(deletedTopics: ReadonlySet<Uuid>): Promise<void> {
     const { directory, image, logger } = this.#options
+    const deletions: (() => Promise<void>)[] = []
     for (const [name, log] of directory.logs) {
-      const topic = name.slice(0, name.lastIndexOf('-'))
-      if (topic === metadataTopicName || image.topics.has(topic)) continue
-      logger.warn('a log belongs to no topic; it is kept and not served', { log: name, topicId: log.topicId })
+      const at = name.lastIndexOf('-')
+      const topic = name.slice(0, at)
+      const { topicId } = log
+      if (topic === metadataTopicName || image.topics.get(topic)?.id === topicId) continue
+      if (deletedTopics.has(topicId)) {
+        logger.info('removing the log of a topic that was deleted', { log: name, topicId })
+        deletions.push(() => this.#delete(topic, Number(name.slice(at + 1))))
+      } else if (!image.topics.has(topic)) {
+        logger.warn('a log belongs to no topic; it is kept and not served', { log: name, topicId })
+      }
     }
+    await inParallel(deletions)
+  }
+
+  async #delete(topic: string, index: number): Promise<void> {
+    const { directory, logger } = this.#options
+    try {
+      await directory.deleteLog(topic, index)
+    } catch (cause) {
+      const error = toEngineError(cause, 'diskFailed', 'the log could not be deleted')
+      logger.error('the log of a deleted topic stays', { log: `${topic}-${index}`, error: error.message })
+    }
+  }
+
+  /** One change after the other, so that no log is made twice, or made for a topic that is being deleted. */
+  #inTurn(body: () => Promise<void>): Promise<void> {
+    const ended = this.#turn.then(body)
+    this.#turn = ended.catch(() => {})
+    return ended
   }
 }
 

@@ -71,6 +71,8 @@ export class Controller {
   /** Ends when the last command given has. */
   #tail: Promise<unknown> = Promise.resolve()
   #failed: EngineError | null = null
+  /** Ids of topics whose deletion was replayed. */
+  #deletedTopics = new Set<Uuid>()
 
   private constructor(runtime: Runtime, log: Log, options: ControllerOptions) {
     this.#metadataLog = new MetadataLog(runtime, log, options.batchLimits)
@@ -98,6 +100,16 @@ export class Controller {
   /** The metadata as of the last change; a live view. */
   get image(): MetadataImage {
     return this.#image
+  }
+
+  /**
+   * The ids of all topics that had been deleted when the log was opened: what is left of these may be removed. A
+   * second call returns none, so that they are not kept for ever.
+   */
+  takeDeletedTopics(): ReadonlySet<Uuid> {
+    const taken = this.#deletedTopics
+    this.#deletedTopics = new Set()
+    return taken
   }
 
   /** Static broker configs, which give topic configs their defaults. */
@@ -176,7 +188,9 @@ export class Controller {
   }
 
   async #replay(): Promise<void> {
-    await this.#metadataLog.replay((records, nextOffset) => this.#apply(records, nextOffset))
+    await this.#metadataLog.replay((records, nextOffset) => {
+      for (const { id } of this.#apply(records, nextOffset)?.topicsDeleted ?? []) this.#deletedTopics.add(id)
+    })
     this.#image.nextOffset = this.#metadataLog.nextOffset
   }
 

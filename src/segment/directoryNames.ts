@@ -17,9 +17,12 @@ export function logDirectoryName(topic: string, partition: number): string {
   return name
 }
 
-/** Name that a deleted log's directory gets until it is gone; no log of any topic can have it. */
-export function deletedDirectoryName(name: string, uniqueId: string): string {
-  const suffix = `.${uniqueId}-delete`
+/**
+ * Name that the directory of a log gets which is to be deleted, or to be kept without being anybody's log; no log
+ * of any topic can have it.
+ */
+export function retiredDirectoryName(name: string, uniqueId: string, why: 'delete' | 'stray'): string {
+  const suffix = `.${uniqueId}-${why}`
   return name.slice(0, longestName - suffix.length) + suffix
 }
 

@@ -3,20 +3,15 @@ import type { Logger } from '../model/logger.ts'
 import type { Uuid } from '../model/uuid.ts'
 import type { DiskLock } from '../runtime/disk.ts'
 import type { Runtime } from '../runtime/runtime.ts'
-import {
-  decodeCheckpoint,
-  encodeCheckpoint,
-  logStartOffsetFile,
-  readTextIfThere,
-  recoveryPointFile,
-} from './checkpointFile.ts'
-import { type ClosedLog, closedLogsFile, decodeClosedLogs, encodeClosedLogs } from './closedLog.ts'
+import { encodeCheckpoint, logStartOffsetFile, readTextIfThere, recoveryPointFile } from './checkpointFile.ts'
+import { type Checkpoints, cleanShutdownFile, readCheckpoints } from './checkpoints.ts'
+import { type ClosedLog, closedLogsFile, encodeClosedLogs } from './closedLog.ts'
 import {
   decodePartitionMetadata,
-  deletedDirectoryName,
   directoryKind,
   encodePartitionMetadata,
   logDirectoryName,
+  retiredDirectoryName,
 } from './directoryNames.ts'
 import { partitionMetadataFile } from './fileNames.ts'
 import { inParallel } from './inParallel.ts'
@@ -24,8 +19,8 @@ import { lockDirectory } from './lockOwner.ts'
 import { Log, type LogConfig } from './log.ts'
 import { type MetaProperties, openMetaProperties } from './metaProperties.ts'
 import { IndexCache } from './segmentIndexes.ts'
+import { SharedSync } from './sharedSync.ts'
 
-const cleanShutdownFile = '.kafka_cleanshutdown'
 /** Logs that are opened, closed or checkpointed at the same time. */
 const parallel = 16
 /** Kafka's default of `producer.id.expiration.ms`: a day. */
@@ -44,14 +39,6 @@ export interface LogDirectoryOptions {
   readonly producerIdExpirationMs?: number
   /** For timestamps inside compressed batches. */
   readonly decompress?: (codec: number, body: Uint8Array) => Uint8Array
-}
-
-/** What a log had when it was last looked at. */
-interface Checkpoints {
-  readonly recoveryPoints: ReadonlyMap<string, number>
-  readonly startOffsets: ReadonlyMap<string, number>
-  readonly cleanShutdown: boolean
-  readonly closedLogs: ReadonlyMap<string, ClosedLog>
 }
 
 /**
@@ -73,6 +60,7 @@ export class LogDirectory {
   /** What the checkpoint files say now. */
   #storedPoints: ReadonlyMap<string, number> = new Map()
   #storedStarts: ReadonlyMap<string, number> = new Map()
+  readonly #names: SharedSync
   #writing: Promise<void> = Promise.resolve()
   #queuedStarts: Promise<void> | null = null
   #closed = false
@@ -83,6 +71,7 @@ export class LogDirectory {
     this.#logger = options.logger
     this.#lock = lock
     this.directory = options.directory
+    this.#names = new SharedSync(runtime.disk, options.directory)
     this.clusterId = meta.clusterId
     this.directoryId = meta.directoryId
   }
@@ -130,7 +119,7 @@ export class LogDirectory {
     await disk.makeDirectory(path)
     const metadata = Buffer.from(encodePartitionMetadata(topicId))
     await disk.replaceFile(`${path}/${partitionMetadataFile}`, metadata)
-    await disk.syncDirectory(this.directory)
+    await this.#names.sync()
     const log = await this.#openLog(name, topicId, config, {
       recoveryPoint: 0,
       logStartOffset: 0,
@@ -143,20 +132,35 @@ export class LogDirectory {
 
   /** Removes a log: at once from `logs`, by name durably when this resolves, its files after `fileDeleteDelayMs`. */
   async deleteLog(topic: string, partition: number): Promise<void> {
-    this.#checkOpen()
-    const name = logDirectoryName(topic, partition)
-    const log = this.#logs.get(name)
+    const log = this.#logs.get(logDirectoryName(topic, partition))
     if (log === undefined) return
+    const deleted = await this.#rename(log, 'delete')
+    this.#runtime.clock.setTimer(log.config.fileDeleteDelayMs, () => {
+      if (!this.#closed) void this.#removeDeleted(deleted)
+    })
+  }
+
+  /**
+   * Gives up the name of a log that belongs to no topic, so that another can have it: at once from `logs`, durably
+   * when this resolves. Its files stay, in the directory that this returns, and no later start looks at them.
+   */
+  async setAside(topic: string, partition: number): Promise<string | null> {
+    const log = this.#logs.get(logDirectoryName(topic, partition))
+    return log === undefined ? null : this.#rename(log, 'stray')
+  }
+
+  /** Closes a log and takes its name; returns its directory under the new one. */
+  async #rename(log: Log, why: 'delete' | 'stray'): Promise<string> {
+    this.#checkOpen()
+    const name = log.directory.slice(this.directory.length + 1)
     this.#logs.delete(name)
     await log.close({ clean: false })
     const id = Buffer.alloc(16)
     this.#runtime.random.fill(id)
-    const deleted = `${this.directory}/${deletedDirectoryName(name, id.toString('hex'))}`
-    await this.#runtime.disk.rename(`${this.directory}/${name}`, deleted)
-    await this.#runtime.disk.syncDirectory(this.directory)
-    this.#runtime.clock.setTimer(log.config.fileDeleteDelayMs, () => {
-      if (!this.#closed) void this.#removeDeleted(deleted)
-    })
+    const renamed = `${this.directory}/${retiredDirectoryName(name, id.toString('hex'), why)}`
+    await this.#runtime.disk.rename(log.directory, renamed)
+    await this.#names.sync()
+    return renamed
   }
 
   /** Stores recovery points and start offsets, after what they depend on. */
@@ -213,7 +217,7 @@ export class LogDirectory {
 
   async #load(): Promise<void> {
     const { disk } = this.#runtime
-    const checkpoints = await this.#readCheckpoints()
+    const checkpoints = await readCheckpoints(disk, this.directory, this.#logger)
     this.#storedPoints = checkpoints.recoveryPoints
     this.#storedStarts = checkpoints.startOffsets
     const names: string[] = []
@@ -292,35 +296,6 @@ export class LogDirectory {
       persistRecoveryPoint: () => this.checkpoint(),
       ...(decompress === undefined ? {} : { decompress }),
     })
-  }
-
-  /** Reads the checkpoints and takes away the marker of a clean shutdown, durably, before anything is written. */
-  async #readCheckpoints(): Promise<Checkpoints> {
-    const { disk } = this.#runtime
-    const read = async (file: string): Promise<Map<string, number> | null> => {
-      const text = await readTextIfThere(disk, `${this.directory}/${file}`)
-      if (text === null) return new Map()
-      const offsets = decodeCheckpoint(text)
-      if (offsets === null)
-        this.#logger.warn('a checkpoint file is damaged; every log is checked in full', { file })
-      return offsets
-    }
-    const recoveryPoints = await read(recoveryPointFile)
-    const startOffsets = await read(logStartOffsetFile)
-    const marker = `${this.directory}/${cleanShutdownFile}`
-    const hasMarker = (await disk.stat(marker)) !== null
-    const closed = await readTextIfThere(disk, `${this.directory}/${closedLogsFile}`)
-    if (hasMarker || closed !== null) {
-      await disk.remove(marker)
-      await disk.remove(`${this.directory}/${closedLogsFile}`)
-      await disk.syncDirectory(this.directory)
-    }
-    return {
-      recoveryPoints: recoveryPoints ?? new Map(),
-      startOffsets: startOffsets ?? new Map(),
-      cleanShutdown: hasMarker && recoveryPoints !== null && startOffsets !== null,
-      closedLogs: closed === null ? new Map() : decodeClosedLogs(closed),
-    }
   }
 
   /** Stores the start offsets of all logs; callers that come before it has begun share one store. */

@@ -123,6 +123,24 @@ describe('a data directory', () => {
     await first.close()
   })
 
+  test('sets a log aside: the name is free, the files stay, and no start looks at them', async () => {
+    const directory = temporaryDirectory()
+    const first = await open(directory)
+    const old = await first.createLog('orders', 0, randomUuid(runtime.random), testConfig)
+    await append(old, batchOf(['a']))
+    const records = readFileSync(`${directory}/orders-0/00000000000000000000.log`)
+    const stray = await first.setAside('orders', 0)
+    expect(stray).toMatch(/orders-0\.[0-9a-f]{32}-stray$/)
+    expect(await first.setAside('orders', 0)).toBeNull()
+    const log = await first.createLog('orders', 0, randomUuid(runtime.random), testConfig)
+    expect(log.logEndOffset).toBe(0)
+    await first.close()
+    const second = await open(directory)
+    expect([...second.logs.keys()]).toEqual(['orders-0'])
+    await second.close()
+    expect(readFileSync(`${stray}/00000000000000000000.log`)).toEqual(records)
+  })
+
   test('removes deleted logs at the next start and keeps what it does not know', async () => {
     const directory = temporaryDirectory()
     const first = await open(directory)

@@ -83,11 +83,14 @@ function describe(services: Services, topic: TopicImage): TopicAnswer {
     topicId: topic.id,
     isInternal: isInternalTopic(topic.name),
     partitions: topic.partitions.map(({ partition, leader, leaderEpoch, replicas, isr }) => {
-      const isOffline = services.partitions.find(topic.name, partition)?.log.offline != null
+      const served = services.partitions.find(topic.name, partition)
+      // Nobody can be sent to a leader whose log is still to be made.
+      const hasLeader = served !== null && leader >= 0
+      const isOffline = served?.log.offline != null
       return {
-        errorCode: leader < 0 ? KafkaError.leaderNotAvailable.kafka : 0,
+        errorCode: hasLeader ? 0 : KafkaError.leaderNotAvailable.kafka,
         partitionIndex: partition,
-        leaderId: leader,
+        leaderId: hasLeader ? leader : -1,
         leaderEpoch,
         replicaNodes: replicas,
         isrNodes: isr,

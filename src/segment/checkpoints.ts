@@ -1,0 +1,47 @@
+import type { Logger } from '../model/logger.ts'
+import type { Disk } from '../runtime/disk.ts'
+import { decodeCheckpoint, logStartOffsetFile, readTextIfThere, recoveryPointFile } from './checkpointFile.ts'
+import { type ClosedLog, closedLogsFile, decodeClosedLogs } from './closedLog.ts'
+
+/** There only between a clean shutdown and the next start. */
+export const cleanShutdownFile = '.kafka_cleanshutdown'
+
+/** What the logs of a data directory had when they were last looked at, by `topic-partition`. */
+export interface Checkpoints {
+  readonly recoveryPoints: ReadonlyMap<string, number>
+  readonly startOffsets: ReadonlyMap<string, number>
+  readonly cleanShutdown: boolean
+  readonly closedLogs: ReadonlyMap<string, ClosedLog>
+}
+
+/**
+ * Reads the checkpoints of `directory` and takes away the marker of a clean shutdown, durably, before anything is
+ * written.
+ */
+export async function readCheckpoints(disk: Disk, directory: string, logger: Logger): Promise<Checkpoints> {
+  const read = async (file: string): Promise<Map<string, number> | null> => {
+    const text = await readTextIfThere(disk, `${directory}/${file}`)
+    if (text === null) return new Map()
+    const offsets = decodeCheckpoint(text)
+    if (offsets === null) {
+      logger.warn('a checkpoint file is damaged; every log is checked in full', { file })
+    }
+    return offsets
+  }
+  const recoveryPoints = await read(recoveryPointFile)
+  const startOffsets = await read(logStartOffsetFile)
+  const marker = `${directory}/${cleanShutdownFile}`
+  const hasMarker = (await disk.stat(marker)) !== null
+  const closed = await readTextIfThere(disk, `${directory}/${closedLogsFile}`)
+  if (hasMarker || closed !== null) {
+    await disk.remove(marker)
+    await disk.remove(`${directory}/${closedLogsFile}`)
+    await disk.syncDirectory(directory)
+  }
+  return {
+    recoveryPoints: recoveryPoints ?? new Map(),
+    startOffsets: startOffsets ?? new Map(),
+    cleanShutdown: hasMarker && recoveryPoints !== null && startOffsets !== null,
+    closedLogs: closed === null ? new Map() : decodeClosedLogs(closed),
+  }
+}
