@@ -22,6 +22,12 @@ export type Handler<A extends AnyApi> = (
   request: Infer<A['request']>,
 ) => Answer<A> | Promise<Answer<A>>
 
+/** When a request has taken too long, and what is answered then in place of what its handler will say. */
+export interface Deadline<A extends AnyApi> {
+  afterMs(request: Infer<A['request']>): number
+  answer(request: Infer<A['request']>, context: RequestContext): Answer<A>
+}
+
 /** An API and who carries it out. */
 export interface Route<A extends AnyApi = AnyApi> {
   readonly api: A
@@ -31,15 +37,18 @@ export interface Route<A extends AnyApi = AnyApi> {
    * holds it back, so that a client finds the effect of what it asked for before.
    */
   readonly overlaps: boolean
+  /** Null for handlers that see to it themselves, or do not wait for the disk. */
+  readonly deadline: Deadline<A> | null
 }
 
 /** One entry of the dispatch table. */
 export function route<A extends AnyApi>(
   api: A,
   handle: Handler<A>,
-  options: { overlaps?: boolean } = {},
+  options: { overlaps?: boolean; deadline?: Deadline<NoInfer<A>> } = {},
 ): Route {
-  return { api, handle, overlaps: options.overlaps ?? false } as unknown as Route
+  const { overlaps = false, deadline = null } = options
+  return { api, handle, overlaps, deadline } as unknown as Route
 }
 
 /** Finds the handler of each request and sends what it answers. */
@@ -90,10 +99,25 @@ export class Dispatcher {
       return
     }
     if (!found.overlaps) exchange.hold()
+    const { deadline } = found
+    if (deadline)
+      answer = this.#within(answer, deadline.afterMs(request), () => deadline.answer(request, context))
     answer.then(
       (late) => this.#respond(exchange, found.api, header, late),
       (error) => this.#failed(exchange, found.api, header, error),
     )
+  }
+
+  /** The answer, or after so long the one that says that it takes too long. */
+  #within(
+    answer: Promise<Answer<AnyApi>>,
+    afterMs: number,
+    late: () => Answer<AnyApi>,
+  ): Promise<Answer<AnyApi>> {
+    return new Promise((resolve, reject) => {
+      const timer = this.#services.runtime.clock.setTimer(afterMs, () => resolve(late()))
+      answer.then(resolve, reject).finally(() => timer.cancel())
+    })
   }
 
   #respond(exchange: Exchange, api: AnyApi, header: RequestHeader, answer: Answer<AnyApi>): void {

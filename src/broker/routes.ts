@@ -1,4 +1,13 @@
 import { apiKeys } from '../protocol/apiKeys.ts'
+import {
+  alterConfigsDeadline,
+  createPartitionsDeadline,
+  createTopicsDeadline,
+  deleteRecordsDeadline,
+  deleteTopicsDeadline,
+  findCoordinatorDeadline,
+  initProducerIdDeadline,
+} from './deadlines.ts'
 import { type Route, route } from './dispatch.ts'
 import { handleApiVersions } from './handlers/apiVersions.ts'
 import { handleDescribeCluster, handleDescribeLogDirs } from './handlers/cluster.ts'
@@ -37,7 +46,7 @@ export const routes: readonly Route[] = [
   route(apiKeys.metadata, handleMetadata),
   route(apiKeys.offsetCommit, handleOffsetCommit),
   route(apiKeys.offsetFetch, handleOffsetFetch),
-  route(apiKeys.findCoordinator, handleFindCoordinator),
+  route(apiKeys.findCoordinator, handleFindCoordinator, { deadline: findCoordinatorDeadline }),
   route(apiKeys.joinGroup, handleJoinGroup),
   route(apiKeys.heartbeat, handleHeartbeat),
   route(apiKeys.leaveGroup, handleLeaveGroup),
@@ -45,17 +54,17 @@ export const routes: readonly Route[] = [
   route(apiKeys.describeGroups, handleDescribeGroups),
   route(apiKeys.listGroups, handleListGroups),
   route(apiKeys.apiVersions, handleApiVersions),
-  route(apiKeys.createTopics, handleCreateTopics),
-  route(apiKeys.deleteTopics, handleDeleteTopics),
-  route(apiKeys.deleteRecords, handleDeleteRecords),
-  route(apiKeys.initProducerId, handleInitProducerId),
+  route(apiKeys.createTopics, handleCreateTopics, { deadline: createTopicsDeadline }),
+  route(apiKeys.deleteTopics, handleDeleteTopics, { deadline: deleteTopicsDeadline }),
+  route(apiKeys.deleteRecords, handleDeleteRecords, { deadline: deleteRecordsDeadline }),
+  route(apiKeys.initProducerId, handleInitProducerId, { deadline: initProducerIdDeadline }),
   route(apiKeys.offsetForLeaderEpoch, handleOffsetForLeaderEpoch),
   route(apiKeys.describeConfigs, handleDescribeConfigs),
-  route(apiKeys.alterConfigs, handleAlterConfigs),
+  route(apiKeys.alterConfigs, handleAlterConfigs, { deadline: alterConfigsDeadline }),
   route(apiKeys.describeLogDirs, handleDescribeLogDirs),
-  route(apiKeys.createPartitions, handleCreatePartitions),
+  route(apiKeys.createPartitions, handleCreatePartitions, { deadline: createPartitionsDeadline }),
   route(apiKeys.deleteGroups, handleDeleteGroups),
-  route(apiKeys.incrementalAlterConfigs, handleIncrementalAlterConfigs),
+  route(apiKeys.incrementalAlterConfigs, handleIncrementalAlterConfigs, { deadline: alterConfigsDeadline }),
   route(apiKeys.offsetDelete, handleOffsetDelete),
   route(apiKeys.describeCluster, handleDescribeCluster),
 ]

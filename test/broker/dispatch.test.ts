@@ -5,7 +5,8 @@ import { RequestPool } from '../../src/broker/requestPool.ts'
 import { routes } from '../../src/broker/routes.ts'
 import type { Services } from '../../src/broker/services.ts'
 import { EngineError } from '../../src/model/errors.ts'
-import { apiKeys } from '../../src/protocol/apiKeys.ts'
+import { KafkaError } from '../../src/model/kafkaErrors.ts'
+import { type AnyApi, apiKeys } from '../../src/protocol/apiKeys.ts'
 import { decodeResponse } from '../../src/protocol/headers.ts'
 import { LineLogger, ManualClock } from './support/fakes.ts'
 import { requestFrame } from './support/runningBroker.ts'
@@ -20,7 +21,8 @@ function world(handlers: {
 }) {
   const logger = new LineLogger()
   const { heartbeat = () => ({}), deleteTopics = () => ({}), overlaps = false } = handlers
-  const dispatcher = new Dispatcher({ log: logger.limited(new ManualClock()) } as unknown as Services, [
+  const clock = new ManualClock()
+  const dispatcher = new Dispatcher({ log: logger.limited(clock) } as unknown as Services, [
     route(apiKeys.heartbeat, heartbeat, { overlaps }),
     route(apiKeys.deleteTopics, deleteTopics),
   ])
@@ -125,4 +127,98 @@ test('a bug that is met again and again is logged once in a while', () => {
   })
   for (let nth = 0; nth < 100; nth++) expect(errorCode(send(heartbeat))).toBe(-1)
   expect(logger.lines).toHaveLength(1)
+})
+
+const timedOut = KafkaError.requestTimedOut.kafka
+const topics = [{ name: 't' }]
+const resources = [{ resourceType: 2, resourceName: 't', configs: [] }]
+
+test.each<[string, AnyApi, number, object, object]>([
+  ['createTopics', apiKeys.createTopics, 5, { topics }, { topics: [{ name: 't', errorCode: timedOut }] }],
+  [
+    'deleteTopics by name',
+    apiKeys.deleteTopics,
+    4,
+    { topicNames: ['t'] },
+    { responses: [{ name: 't', errorCode: timedOut }] },
+  ],
+  ['deleteTopics', apiKeys.deleteTopics, 6, { topics }, { responses: [{ name: 't', errorCode: timedOut }] }],
+  [
+    'createPartitions',
+    apiKeys.createPartitions,
+    3,
+    { topics },
+    { results: [{ name: 't', errorCode: timedOut }] },
+  ],
+  [
+    'deleteRecords',
+    apiKeys.deleteRecords,
+    2,
+    { topics: [{ name: 't', partitions: [{ partitionIndex: 3, offset: 1 }] }] },
+    { topics: [{ name: 't', partitions: [{ partitionIndex: 3, errorCode: timedOut }] }] },
+  ],
+  ['alterConfigs', apiKeys.alterConfigs, 2, { resources }, { responses: [{ errorCode: timedOut }] }],
+  [
+    'incrementalAlterConfigs',
+    apiKeys.incrementalAlterConfigs,
+    1,
+    { resources },
+    { responses: [{ errorCode: timedOut }] },
+  ],
+  ['findCoordinator for one', apiKeys.findCoordinator, 2, { key: 'g' }, { errorCode: 15, nodeId: -1 }],
+  [
+    'findCoordinator',
+    apiKeys.findCoordinator,
+    4,
+    { coordinatorKeys: ['g'] },
+    { coordinators: [{ key: 'g', errorCode: 15 }] },
+  ],
+  ['initProducerId', apiKeys.initProducerId, 4, { transactionalId: null }, { errorCode: 14, producerId: -1 }],
+])(
+  'a request that takes too long is answered, and what comes of it later is not: %s',
+  async (_name, api, version, body, expected) => {
+    const clock = new ManualClock()
+    const log = new LineLogger().limited(clock)
+    let end = (): void => {}
+    const real = routes.find((each) => each.api === api)!
+    const handle = () => new Promise<null>((resolve) => (end = () => resolve(null)))
+    const dispatcher = new Dispatcher({ log, runtime: { clock } } as unknown as Services, [
+      { ...real, handle },
+    ])
+    const timeoutMs = 'timeoutMs' in api.request.fields ? { timeoutMs: 5000 } : {}
+    const frame = requestFrame(api, version, { ...body, ...timeoutMs }, 7)
+    const loan = new RequestPool(1 << 20).take(frame.length - 4)!
+    loan.bytes.set(frame.subarray(4))
+    const owner = { remoteHost: 'here', settled() {}, held() {}, proceeded() {}, fail() {} }
+    const exchange = new Exchange(owner, loan)
+    dispatcher.dispatch(exchange)
+    clock.advance('timeoutMs' in timeoutMs ? 4999 : 29_999)
+    await later()
+    expect(exchange.isSettled).toBe(false)
+    clock.advance(1)
+    await later()
+    const answer = Buffer.concat(exchange.parts as readonly Uint8Array[]).subarray(4)
+    expect(decodeResponse(api, version, answer)).toMatchObject(expected)
+    end()
+    await later()
+    expect(clock.timerCount).toBe(0)
+  },
+)
+
+test('an answer in time stops the clock', async () => {
+  const clock = new ManualClock()
+  const create = routes.find(({ api }) => api === apiKeys.createTopics)!
+  const handle = () => Promise.resolve({ topics: [] })
+  const services = { log: new LineLogger().limited(clock), runtime: { clock } } as unknown as Services
+  const frame = requestFrame(apiKeys.createTopics, 5, { topics }, 7)
+  const loan = new RequestPool(1 << 20).take(frame.length - 4)!
+  loan.bytes.set(frame.subarray(4))
+  const exchange = new Exchange(
+    { remoteHost: 'here', settled() {}, held() {}, proceeded() {}, fail() {} },
+    loan,
+  )
+  new Dispatcher(services, [{ ...create, handle }]).dispatch(exchange)
+  expect(clock.timerCount).toBe(1)
+  await later()
+  expect([exchange.isSettled, clock.timerCount]).toEqual([true, 0])
 })
