@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 
 use crate::completions::{Completion, Completions, Stage};
@@ -12,13 +12,30 @@ use crate::files::{Errno, FileId, FileTable, OpenFile};
 pub struct SyncWaiter {
     ticket: f64,
     missing: AtomicUsize,
-    failure: OnceLock<(Errno, FileId)>,
+    failure: Mutex<Option<Failure>>,
 }
+
+/// Why a sync failed, and of which file. `Stage::Opened` when it was not tried.
+type Failure = (Errno, FileId, Stage);
 
 impl SyncWaiter {
     /// Completes after `files` syncs.
     pub fn new(ticket: f64, files: usize) -> Arc<Self> {
-        Arc::new(SyncWaiter { ticket, missing: AtomicUsize::new(files), failure: OnceLock::new() })
+        Arc::new(SyncWaiter { ticket, missing: AtomicUsize::new(files), failure: Mutex::default() })
+    }
+
+    /// Keeps the first failure, but rather one of a sync than one that lost nothing.
+    fn fail(&self, errno: Errno, file: FileId, stage: Stage) {
+        let mut failure = self.failure.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if !matches!(*failure, Some((_, _, Stage::Synced))) {
+            *failure = Some((errno, file, stage));
+        }
+    }
+
+    /// The failure, or success of `file`.
+    fn outcome(&self, file: FileId) -> Failure {
+        let failure = self.failure.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        failure.unwrap_or((0, file, Stage::Synced))
     }
 }
 
@@ -140,23 +157,34 @@ impl Shared {
 
     fn serve(&self, id: FileId, file: &OpenFile, name: bool, served: &[Arc<SyncWaiter>]) {
         let outcome = match self.files.sync_failure(id) {
-            Some(errno) => Err(errno),
-            None => file.sync_data().and_then(|()| if name { self.files.sync_name(id) } else { Ok(()) }),
+            Some(errno) => Err((errno, Stage::Synced)),
+            None => {
+                let synced = file.sync_data().map_err(|errno| (errno, Stage::Synced));
+                synced.and_then(|()| if name { self.sync_name(id) } else { Ok(()) })
+            }
         };
-        if let Err(errno) = outcome {
+        if let Err((errno, Stage::Synced)) = outcome {
             self.files.set_sync_failure(id, errno);
         }
         let mut done = Vec::with_capacity(served.len());
         for waiter in served {
-            if let Err(errno) = outcome {
-                let _ = waiter.failure.set((errno, id));
+            if let Err((errno, stage)) = outcome {
+                waiter.fail(errno, id, stage);
             }
             if waiter.missing.fetch_sub(1, Ordering::AcqRel) == 1 {
-                let (errno, file) = waiter.failure.get().copied().unwrap_or((0, id));
-                done.push(Completion { ticket: waiter.ticket, errno, file, stage: Stage::Synced });
+                let (errno, file, stage) = waiter.outcome(id);
+                done.push(Completion { ticket: waiter.ticket, errno, file, stage });
             }
         }
         self.completions.push(&done);
+    }
+
+    /// Without a descriptor for the directory nothing was tried and nothing is lost: not a failed sync.
+    fn sync_name(&self, id: FileId) -> Result<(), (Errno, Stage)> {
+        self.files.sync_name(id).map_err(|errno| match errno {
+            libc::EMFILE | libc::ENFILE => (errno, Stage::Opened),
+            _ => (errno, Stage::Synced),
+        })
     }
 }
 

@@ -117,7 +117,8 @@ export const brokerConfigTable = {
     default: String(maxInt),
     min: 0,
     max: maxInt,
-    documentation: 'Connections open at the same time; more are closed at once.',
+    documentation:
+      'Connections open at the same time; more are closed at once. Unless set, as many as leave enough descriptors for files.',
   },
   'offsets.topic.num.partitions': {
     type: 'int',

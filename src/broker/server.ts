@@ -8,6 +8,8 @@ import type { RateLimitedLog } from './rateLimitedLog.ts'
 import { RequestPool } from './requestPool.ts'
 
 const sweepMs = 1000
+/** Connections open at the same time, where nothing is configured and the network cannot tell. */
+const defaultMaxConnections = 10_000
 /** Free request buffers are given back after so long without a request. */
 const trimAfterMs = 10_000
 
@@ -28,6 +30,7 @@ export class Server {
   readonly #options: ServerOptions
   readonly #connections = new Set<ClientConnection>()
   readonly #limits: ConnectionLimits
+  readonly #maxConnections: number
   #listener: Listener | null = null
   #sweep: Timer | null = null
   #whenEmpty: (() => void) | null = null
@@ -35,8 +38,11 @@ export class Server {
   #usedMs = 0
 
   constructor(options: ServerOptions) {
-    const { config } = options
+    const { config, network } = options
     this.#options = options
+    this.#maxConnections = config.statics.has('max.connections')
+      ? config.number('max.connections')
+      : (network.maxConnections ?? defaultMaxConnections)
     this.pool = new RequestPool(config.number('queued.max.request.bytes'))
     this.#limits = {
       maxRequestBytes: config.number('socket.request.max.bytes'),
@@ -95,14 +101,15 @@ export class Server {
   }
 
   #accept(socket: Connection): void {
-    const { config, log, clock, dispatch } = this.#options
+    const { log, clock, dispatch } = this.#options
     if (this.#isClosed) {
       socket.destroy()
       return
     }
-    if (this.#connections.size >= config.number('max.connections')) {
+    if (this.#connections.size >= this.#maxConnections) {
       log.warn('maxConnections', 'refused a connection: there are max.connections already', {
         remote: socket.remote.host,
+        maxConnections: this.#maxConnections,
       })
       socket.destroy()
       return

@@ -8,7 +8,7 @@ export const EngineErrorCode = {
   ...KafkaError,
   /** Bytes on disk are not what was written; `CorruptionError` says where. */
   corruptLog: { kafka: KafkaError.kafkaStorageError.kafka, retriable: false },
-  /** The disk has no room; nothing of the write was acknowledged. */
+  /** The disk has no room, or the process no descriptor for the file; nothing of the write was acknowledged. */
   diskFull: { kafka: KafkaError.kafkaStorageError.kafka, retriable: true },
   /** A read, write or sync failed; the log it belongs to is offline. */
   diskFailed: { kafka: KafkaError.kafkaStorageError.kafka, retriable: true },

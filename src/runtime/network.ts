@@ -6,6 +6,8 @@ export interface Network {
   listen(address: Address, accept: (connection: Connection) => void): Promise<Listener>
   /** Connects; rejects with `networkException` after `timeoutMs`. */
   connect(address: Address, timeoutMs: number): Promise<Connection>
+  /** How many connections there can be without taking the disk's descriptors; null or absent when nobody can tell. */
+  readonly maxConnections?: number | null
 }
 
 /** Where to listen or connect. Port 0 listens on a free one. */

@@ -19,7 +19,7 @@ export async function undoAppends(state: LogState, lost: readonly PendingWrite[]
   if (startMark.sizeBytes === 0) startSegment.isNew = true
   // A producer that tries again and again is told each time; the operator once per offset.
   if (state.undoneTo !== startOffset) {
-    state.options.logger.warn('appends were undone because the disk has no room for them', {
+    state.options.logger.warn('appends were undone because there is no room for them', {
       directory: state.directory,
       logEndOffset: startOffset,
       error: error!.message,
@@ -32,7 +32,11 @@ export async function undoAppends(state: LogState, lost: readonly PendingWrite[]
   }
   for (const { file } of dropped) await state.runtime.disk.remove(file.path)
   // A file that was to be made may not be there.
-  if (startMark.sizeBytes === 0) await state.runtime.disk.remove(startSegment.file.path)
-  else await startSegment.file.truncate(startMark.sizeBytes)
+  const { path } = startSegment.file
+  if (startMark.sizeBytes === 0) await state.runtime.disk.remove(path)
+  // A file that nothing was written to may be one that could not be opened, and cannot now.
+  else if ((await state.runtime.disk.stat(path))?.sizeBytes !== startMark.sizeBytes) {
+    await startSegment.file.truncate(startMark.sizeBytes)
+  }
   state.refusal = null
 }

@@ -1,7 +1,7 @@
 import { assert } from '../model/assert.ts'
 import { EngineError } from '../model/errors.ts'
 import type { Disk, DiskFile, DiskLock, DiskSync, DiskWrite } from '../runtime/disk.ts'
-import { DescriptorTable } from '../runtime/node/descriptors.ts'
+import { DescriptorTable, descriptorsForFiles } from '../runtime/node/descriptors.ts'
 import { directories } from '../runtime/node/directories.ts'
 import { FileReader } from '../runtime/node/fileReader.ts'
 import { lockDirectory } from '../runtime/node/lock.ts'
@@ -52,8 +52,9 @@ export class NativeDisk implements Disk {
 
   constructor(link: EngineLink, options: NodeDiskOptions = {}) {
     this.#link = link
-    // By default the addon takes a quarter of what the process may have, so this leaves it the other.
-    this.#descriptors = new DescriptorTable(options.maxOpenFiles ?? 256)
+    // By default the addon takes a quarter of what the process may have, half of what is for files.
+    const own = Math.min(256, descriptorsForFiles() >> 1)
+    this.#descriptors = new DescriptorTable(options.maxOpenFiles ?? own)
     this.#reader = new FileReader(this.#descriptors)
     this.#budget = new WriteBudget(options.maxQueuedBytes ?? 64 << 20)
   }

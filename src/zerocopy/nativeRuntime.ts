@@ -44,7 +44,8 @@ function createNativeRuntime(addon: Addon, options: NodeDiskOptions): NamedRunti
     clock: nodeClock,
     random: nodeRandom,
     disk,
-    network: new NodeNetwork((socket, events) => createSender(link, disk, socket, events)),
+    // Two descriptors: the socket's and the sender's duplicate.
+    network: new NodeNetwork((socket, events) => createSender(link, disk, socket, events), 2),
     checksum: {
       crc32c: (bytes, seed = 0) =>
         bytes.length < nativeChecksumBytes ? crc32c(bytes, seed) : addon.crc32c(bytes, seed),

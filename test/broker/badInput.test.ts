@@ -6,6 +6,7 @@ import { KafkaError } from '../../src/model/kafkaErrors.ts'
 import { silentLogger } from '../../src/model/logger.ts'
 import { apiKeys } from '../../src/protocol/apiKeys.ts'
 import { decodeResponse } from '../../src/protocol/headers.ts'
+import type { Network } from '../../src/runtime/network.ts'
 import { crc32c } from '../../src/runtime/node/crc32c.ts'
 import { createNodeRuntime } from '../../src/runtime/node/nodeRuntime.ts'
 import { updateChecksum } from '../../src/segment/recordBatch.ts'
@@ -139,6 +140,20 @@ test('connections beyond max.connections are closed, and accepted again when the
   first.socket.destroy()
   while (broker.load.connections > 1) await new Promise((resolve) => setImmediate(resolve))
   await expectAlive(broker)
+})
+
+test('without max.connections no more are accepted than the network says there can be', async () => {
+  const runtime = createNodeRuntime()
+  const { network } = runtime
+  const listen: Network['listen'] = (address, accept) => network.listen(address, accept)
+  const connect: Network['connect'] = (address, timeoutMs) => network.connect(address, timeoutMs)
+  const { broker } = await runBroker({
+    runtime: { ...runtime, network: { listen, connect, maxConnections: 1 } },
+  })
+  const first = await RawClient.connect(broker)
+  await first.request(apiKeys.apiVersions, 0, {})
+  await (await RawClient.connect(broker)).untilClosed()
+  await first.request(apiKeys.apiVersions, 0, {})
 })
 
 test('requests of one connection that are sent at once are all answered, in order', async () => {

@@ -15,9 +15,11 @@ import { implementations } from './implementations.ts'
 
 /** A child process of its own: `lockOwner.ts`. */
 const lockOwner = new URL('./lockOwner.ts', import.meta.url)
+/** Another: `descriptorHog.ts`. */
+const descriptorHog = new URL('./descriptorHog.ts', import.meta.url)
 
 /** What only a real file system can show. */
-describe.each(implementations)('the $name disk on this machine', ({ create }) => {
+describe.each(implementations)('the $name disk on this machine', ({ name, create }) => {
   test('a full disk is diskFull, says ENOSPC, and later writes go on', async () => {
     const directory = temporaryDirectory()
     symlinkSync('/dev/full', join(directory, 'full'))
@@ -82,6 +84,12 @@ describe.each(implementations)('the $name disk on this machine', ({ create }) =>
     await file.close()
     await write()
     expect(await file.size()).toBe(1)
+  })
+
+  test('a file that there is no descriptor for is diskFull, and is written once there is one', async () => {
+    const child = await startProgram(descriptorHog, [temporaryDirectory(), name], 64)
+    const refused = 'diskFull EMFILE'
+    expect(await nextMessage(child)).toEqual(['written', refused, refused, 'written', 'written'])
   })
 
   test('a file that is a directory is refused with an error', async () => {

@@ -17,6 +17,8 @@ export class HoldingDisk {
   readonly held: HeldGroup[] = []
   /** Set: `submit` throws `queueFull`. */
   queueIsFull = false
+  /** Set: there is no descriptor for a file that is to be cut. */
+  hasNoDescriptor = false
   /** While set, `sync` of a file waits for it. */
   syncGate: Promise<void> | null = null
   readonly runtime: Runtime
@@ -46,7 +48,10 @@ export class HoldingDisk {
       path,
       read: (target, position) => file.read(target, position),
       size: () => file.size(),
-      truncate: (sizeBytes) => file.truncate(sizeBytes),
+      truncate: async (sizeBytes) => {
+        if (this.hasNoDescriptor) throw new EngineError('diskFull', 'too many open files')
+        await file.truncate(sizeBytes)
+      },
       sync: async () => {
         await this.syncGate
         await file.sync()

@@ -153,6 +153,20 @@ describe('a full disk', () => {
     expect(valuesOf(await readAll(log))).toEqual(['after'])
   })
 
+  test('is undone without a descriptor where the file could not be opened to write', async () => {
+    const { disk, log } = await world()
+    append(disk, log, batchOf(['kept']))
+    await disk.held[0]!.release()
+    disk.hasNoDescriptor = true
+    append(disk, log, batchOf(['lost']))
+    await disk.held[1]!.fail('diskFull')
+    await log.truncate(1)
+    expect(log.offline).toBe(null)
+    append(disk, log, batchOf(['after']))
+    await disk.held[2]!.release()
+    expect(valuesOf(await readAll(log))).toEqual(['kept', 'after'])
+  })
+
   test('a full queue takes back what was refused, at once', async () => {
     const { disk, log } = await world()
     append(disk, log, batchOf(['a'], idempotent(0)))

@@ -1,19 +1,29 @@
-import { type ChildProcess, fork } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { symlinkSync } from 'node:fs'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { rolldown } from 'rolldown'
 import { onTestFinished } from 'vitest'
 import { temporaryDirectory } from './temporaryDirectory.ts'
 
 /**
- * Bundles a TypeScript file and runs it in a process of its own, which ends with the test at the latest. The
- * program talks through `process.send`.
+ * Bundles a TypeScript file and runs it in a process of its own, which ends with the test at the latest and may
+ * have at most `maxDescriptors`. The program talks through `process.send`.
  */
-export async function startProgram(entry: URL, parameters: readonly string[]): Promise<ChildProcess> {
+export async function startProgram(
+  entry: URL,
+  parameters: readonly string[],
+  maxDescriptors = 1024,
+): Promise<ChildProcess> {
   const directory = temporaryDirectory()
   const bundle = await rolldown({ input: entry.pathname, platform: 'node', logLevel: 'silent' })
-  await bundle.write({ dir: directory, format: 'esm', entryFileNames: 'program.mjs' })
+  await bundle.write({ dir: join(directory, 'dist'), format: 'esm', entryFileNames: 'program.mjs' })
   await bundle.close()
-  const child = fork(join(directory, 'program.mjs'), parameters, {
+  // The addon is looked for beside the folder of the bundle, as in the package.
+  symlinkSync(fileURLToPath(new URL('../../native', import.meta.url)), join(directory, 'native'))
+  const command = `ulimit -n ${maxDescriptors}; exec "$0" "$@"`
+  const program = join(directory, 'dist', 'program.mjs')
+  const child = spawn('sh', ['-c', command, process.execPath, program, ...parameters], {
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   })
   onTestFinished(() => {

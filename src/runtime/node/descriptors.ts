@@ -16,15 +16,30 @@ export interface Descriptor {
   idleWaiters: (() => void)[] | null
 }
 
-/** Half of the descriptors that this process may have. */
-function defaultLimit(): number {
+/** How many descriptors this process may have, at most 2^20; null when the system does not tell. */
+export function descriptorLimit(): number | null {
   try {
     const row = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'latin1'))
-    if (row) return Math.max(16, Math.min(Number(row[1]), 1 << 20) >> 1)
+    if (row) return Math.min(Number(row[1]), 1 << 20)
   } catch {
-    // Not Linux: the usual default of 1024 applies.
+    // Not Linux.
   }
-  return 512
+  return null
+}
+
+/** How many descriptors files may take while they are idle: half of them, of the usual 1024 if they are not known. */
+export function descriptorsForFiles(): number {
+  return Math.max(16, (descriptorLimit() ?? 1024) >> 1)
+}
+
+/** Descriptors that are neither files of logs nor connections: standard streams, event loops, directories, libraries. */
+const reserved = 64
+
+/** How many connections of `each` descriptors there are descriptors for, beside files; null when nobody can tell. */
+export function descriptorsForConnections(each: number): number | null {
+  const limit = descriptorLimit()
+  if (limit === null) return null
+  return Math.max(1, Math.floor((limit - descriptorsForFiles() - reserved) / each))
 }
 
 /**
@@ -36,7 +51,7 @@ export class DescriptorTable {
   readonly #limit: number
   #open = 0
 
-  constructor(limit: number = defaultLimit()) {
+  constructor(limit: number = descriptorsForFiles()) {
     this.#limit = limit
   }
 

@@ -3,7 +3,7 @@ import { dirname } from 'node:path'
 import { EngineError } from '../../model/errors.ts'
 import type { DiskSync } from '../disk.ts'
 import type { Descriptor, DescriptorTable } from './descriptors.ts'
-import { diskError, syncError } from './systemErrors.ts'
+import { diskError, isOutOfDescriptors, syncError } from './systemErrors.ts'
 
 /** The most buffers that one call to the system takes. */
 const maxVectors = 1024
@@ -144,8 +144,11 @@ export class FileWriter {
           }
         }
       } catch (cause) {
-        error = syncError(cause, `cannot sync ${this.path}`)
-        file.syncFailure = error
+        const attempt = `cannot sync ${this.path}`
+        // Without a descriptor for its directory the name was not synced; that it was not tried loses nothing.
+        const isUntried = isOutOfDescriptors(cause)
+        error = isUntried ? diskError(cause, attempt) : syncError(cause, attempt)
+        if (!isUntried) file.syncFailure = error
       }
       for (const operation of served) operation.done(error)
     }

@@ -2,6 +2,7 @@ import { connect, createServer, type Socket } from 'node:net'
 import { EngineError } from '../../model/errors.ts'
 import type { Address, Connection, Listener, Network } from '../network.ts'
 import { adoptHandle, NodeConnection, sharedReading } from './connection.ts'
+import { descriptorsForConnections } from './descriptors.ts'
 import { type Sender, type SenderEvents, SocketSender } from './sender.ts'
 import { networkError } from './systemErrors.ts'
 
@@ -10,13 +11,17 @@ const backlog = 1024
 
 /** `Network` over `node:net`. How bytes leave is the business of the sender it is made with. */
 export class NodeNetwork implements Network {
+  readonly maxConnections: number | null
   readonly #createSender: (socket: Socket, events: SenderEvents) => Sender
 
+  /** A connection takes `descriptors` descriptors, those of its sender included. */
   constructor(
     createSender: (socket: Socket, events: SenderEvents) => Sender = (socket, events) =>
       new SocketSender(socket, events),
+    descriptors = 1,
   ) {
     this.#createSender = createSender
+    this.maxConnections = descriptorsForConnections(descriptors)
   }
 
   listen(address: Address, accept: (connection: Connection) => void): Promise<Listener> {

@@ -5,6 +5,9 @@ const diskCodes: Readonly<Record<string, EngineErrorName>> = {
   ENOSPC: 'diskFull',
   EDQUOT: 'diskFull',
   EFBIG: 'diskFull',
+  // Only ever of opening: like a full disk it passes, and the bytes have gone nowhere.
+  EMFILE: 'diskFull',
+  ENFILE: 'diskFull',
   ENOENT: 'notFound',
   ENOTDIR: 'notFound',
   EACCES: 'permissionDenied',
@@ -32,6 +35,12 @@ export function diskError(cause: unknown, attempt: string): EngineError {
   return new EngineError((code && diskCodes[code]) || 'diskFailed', `${attempt}: ${reason(cause, code)}`, {
     cause,
   })
+}
+
+/** Whether a file could not be opened for want of descriptors. */
+export function isOutOfDescriptors(cause: unknown): boolean {
+  const code = systemCode(cause)
+  return code === 'EMFILE' || code === 'ENFILE'
 }
 
 /** An error of a sync: `diskFailed` also when there was no room, for what was written before may be gone. */
@@ -64,7 +73,8 @@ const sentences: Readonly<Record<string, string>> = {
   EPERM: 'not permitted',
   EROFS: 'the file system is read-only',
   EIO: 'input or output error of the disk',
-  EMFILE: 'too many open files',
+  EMFILE: 'this process has too many open files',
+  ENFILE: 'the system has too many open files',
   EADDRINUSE: 'another program uses this address',
   ECONNREFUSED: 'nobody listens there',
   ECONNRESET: 'the other side closed the connection',
