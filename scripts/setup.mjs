@@ -84,7 +84,11 @@ async function compile() {
       [tsc, '-p', path('tsconfig.json'), '--outDir', next],
       'the TypeScript compiler found errors; they are above',
     ),
-    run(process.execPath, [rolldown, '-c', path('rolldown.config.js'), '-d', next], 'the sources could not be bundled'),
+    run(
+      process.execPath,
+      [rolldown, '-c', path('rolldown.config.js'), '-d', next],
+      'the sources could not be bundled',
+    ),
   ])
   chmodSync(join(next, 'cli', 'main.js'), 0o755)
   writeStamp(join(next, '.cordwood-stamp'), wanted)

@@ -206,10 +206,10 @@ describe('the rule for traces of a machine', () => {
   // Put together here, so that this file has none itself.
   const slash = '/'
   test.each([
-    `see ${slash}work/main/src`,
+    `see ${slash}work/checkout/src`,
     `cache = "${slash}root/.npm"`,
     `${slash}home/somebody/cordwood`,
-    `"resolved": "https:${slash}${slash}registry.npmjs.org/a.tgz"`,
+    `"resolved": "https:${slash}${slash}registry.example/a.tgz"`,
     `index = "http:${slash}${slash}mirror.example:8080/simple"`,
   ])('refuses: %s', (text) => {
     expect(machineTraces([file('a.json', `{}\n${text}`)])).toEqual([expect.stringContaining('a.json:2')])
