@@ -22,17 +22,28 @@ export interface WatchedPartition {
 export class Purgatory {
   readonly clock: Clock
   readonly #maxWatched: number
+  readonly #maxHeld: number
   #size = 0
   #watched = 0
+  #held = 0
 
-  /** `maxWatched` bounds the partitions that all waiting fetches wait for together, and so their memory. */
-  constructor(clock: Clock, maxWatched = 200_000) {
+  /**
+   * `maxWatched` bounds the partitions that waiting fetches are told of, and so what an advance costs; `maxHeld`
+   * those that all waiting fetches have asked for, and so their memory.
+   */
+  constructor(clock: Clock, maxWatched = 200_000, maxHeld = 1_000_000) {
     this.clock = clock
     this.#maxWatched = maxWatched
+    this.#maxHeld = maxHeld
   }
 
   /** Whether a fetch of that many partitions may wait; otherwise it is answered with what there is. */
   hasRoom(partitions: number): boolean {
+    return this.#held === 0 || this.#held + partitions <= this.#maxHeld
+  }
+
+  /** Whether it may be told of their advances meanwhile; otherwise it waits for its time to be up. */
+  mayWatch(partitions: number): boolean {
     return this.#watched === 0 || this.#watched + partitions <= this.#maxWatched
   }
 
@@ -41,16 +52,18 @@ export class Purgatory {
     return this.#size
   }
 
-  /** Called when a fetch begins to wait for that many partitions. */
-  entered(partitions: number): void {
+  /** Called when a fetch begins to wait: how many partitions it watches, and how many it has asked for. */
+  entered(watched: number, held: number): void {
     this.#size += 1
-    this.#watched += partitions
+    this.#watched += watched
+    this.#held += held
   }
 
   /** Called when it ends. */
-  left(partitions: number): void {
+  left(watched: number, held: number): void {
     this.#size -= 1
-    this.#watched -= partitions
+    this.#watched -= watched
+    this.#held -= held
   }
 }
 
@@ -62,6 +75,7 @@ export class FetchWait {
   #watched: readonly WatchedPartition[] = []
   #timer: Timer | null = null
   #bytes = 0
+  #held = 0
   #isDue = false
   #isDone = false
 
@@ -72,11 +86,12 @@ export class FetchWait {
     this.#complete = complete
   }
 
-  /** Begins to wait; `bytes` are there already. */
-  start(watched: readonly WatchedPartition[], bytes: number, maxWaitMs: number): void {
+  /** Begins to wait; `bytes` are there already, `held` partitions were asked for. */
+  start(watched: readonly WatchedPartition[], bytes: number, maxWaitMs: number, held = watched.length): void {
+    this.#held = held
     this.#watched = watched
     this.#bytes = bytes
-    this.#purgatory.entered(watched.length)
+    this.#purgatory.entered(watched.length, held)
     for (const each of watched) each.partition.watch(each)
     this.#timer = this.#purgatory.clock.setTimer(maxWaitMs, () => this.#finish())
   }
@@ -103,7 +118,7 @@ export class FetchWait {
     this.#isDone = true
     this.#timer?.cancel()
     for (const each of this.#watched) each.partition.unwatch(each)
-    this.#purgatory.left(this.#watched.length)
+    this.#purgatory.left(this.#watched.length, this.#held)
     this.#watched = []
   }
 

@@ -101,6 +101,7 @@ const primitives = {
   int16: (reader: Reader) => reader.int16(),
   int32: (reader: Reader) => reader.int32(),
   int64: (reader: Reader) => reader.int64(),
+  clampedInt64: (reader: Reader) => reader.clampedInt64(),
   uint16: (reader: Reader) => reader.uint16(),
   uint32: (reader: Reader) => reader.uint32(),
   float64: (reader: Reader) => reader.float64(),
@@ -182,6 +183,7 @@ const fixedBytes = {
   int32: 4,
   uint32: 4,
   int64: 8,
+  clampedInt64: 8,
   float64: 8,
   uuid: 16,
 }

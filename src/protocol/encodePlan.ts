@@ -116,6 +116,7 @@ const primitives = {
   int16: (writer: Writer, value: unknown) => writer.int16(value as number),
   int32: (writer: Writer, value: unknown) => writer.int32(value as number),
   int64: (writer: Writer, value: unknown) => writer.int64(value as number),
+  clampedInt64: (writer: Writer, value: unknown) => writer.int64(value as number),
   uint16: (writer: Writer, value: unknown) => writer.uint16(value as number),
   uint32: (writer: Writer, value: unknown) => writer.uint32(value as number),
   float64: (writer: Writer, value: unknown) => writer.float64(value as number),

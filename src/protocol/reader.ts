@@ -74,6 +74,14 @@ export class Reader {
     return high * highUnit + low
   }
 
+  /** A 64-bit number; one beyond ±2^53 becomes the largest or smallest that is not. */
+  clampedInt64(): number {
+    const high = this.int32()
+    const low = this.int32() >>> 0
+    if (high >= highLimit) return Number.MAX_SAFE_INTEGER
+    return high < -highLimit ? Number.MIN_SAFE_INTEGER : high * highUnit + low
+  }
+
   float64(): number {
     const at = this.take(8)
     return new DataView(this.bytes.buffer, this.bytes.byteOffset + at, 8).getFloat64(0)

@@ -19,6 +19,7 @@ export type FieldKind =
   | 'int16'
   | 'int32'
   | 'int64'
+  | 'clampedInt64'
   | 'uint16'
   | 'uint32'
   | 'float64'
@@ -184,6 +185,8 @@ export const int16: Build<number> = scalar('int16', 0)
 export const int32: Build<number> = scalar('int32', 0)
 /** A whole number within ±2^53; the wire's int64 beyond that is refused. */
 export const int64: Build<number> = scalar('int64', 0)
+/** An `int64` for which anything beyond ±2^53 means the same as the largest number: decoding gives that one. */
+export const clampedInt64: Build<number> = scalar('clampedInt64', 0)
 /** A number from 0 to 65,535. */
 export const uint16: Build<number> = scalar('uint16', 0)
 /** A number from 0 to 2^32 - 1. */

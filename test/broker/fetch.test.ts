@@ -203,3 +203,18 @@ test('a fetch that read an epoch unknown to the log is told at once that its off
   })
   expect(partition).toMatchObject({ errorCode: error('offsetOutOfRange') })
 })
+
+test.each([
+  [9, [error('unsupportedCompressionType'), 0]],
+  [10, [0, 0]],
+])('version %i of fetch and batches of zstd', async (version, expected) => {
+  const { client } = await world(2)
+  const zstd = { id: 4, compress: (bytes: Uint8Array) => bytes }
+  await produce(client, 'orders', batchOf(['a'], { compression: zstd }))
+  await produce(client, 'orders', batchOf(['b']), { index: 1 })
+  const body = fetchBody('orders', { partitions: [0, 1] })
+  const { responses } = await client.request(apiKeys.fetch, version, body)
+  const { partitions } = responses[0]!
+  expect(partitions.map(({ errorCode }) => errorCode)).toEqual(expected)
+  expect(partitions.map(({ records }) => records!.length > 0)).toEqual([version >= 10, true])
+})

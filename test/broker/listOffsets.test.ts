@@ -7,7 +7,7 @@ import { crc32c } from '../../src/runtime/node/crc32c.ts'
 import { encodeBatch } from '../../src/segment/records.ts'
 import { decompressWithin } from '../../src/zerocopy/codecs.ts'
 import { createTopic, produce } from './support/produce.ts'
-import { RawClient, type RunOptions, runBroker } from './support/runningBroker.ts'
+import { RawClient, type RunOptions, requestFrame, runBroker } from './support/runningBroker.ts'
 
 const gzip = { id: 1, compress: (bytes: Uint8Array): Uint8Array => gzipSync(bytes) }
 
@@ -91,4 +91,21 @@ test('a limiter runs so many at once, the others in order, also after a failure'
   const last = work(4)
   ends[4]!(false)
   expect(await last).toBe(4)
+})
+
+test.each([
+  ['7fffffffffffffff', -1, 0],
+  ['8000000000000000', -1, KafkaError.unsupportedVersion.kafka],
+])('the time %s, beyond what numbers can say, is a time like any other', async (hex, offset, errorCode) => {
+  const { client } = await world({})
+  await produce(client, 'orders', batchAt([0, 1000]))
+  const mark = 0x0102030405060
+  const topics = [{ name: 'orders', partitions: [{ partitionIndex: 0, timestamp: mark }] }]
+  const bytes = Buffer.from(requestFrame(apiKeys.listOffsets, 7, { topics }))
+  const number = Buffer.alloc(8)
+  number.writeBigInt64BE(BigInt(mark))
+  bytes.write(hex, bytes.indexOf(number), 'hex')
+  client.write(bytes)
+  const answer = await client.response(apiKeys.listOffsets, 7)
+  expect(answer.topics[0]!.partitions[0]).toMatchObject({ errorCode, offset })
 })

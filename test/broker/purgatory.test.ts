@@ -35,9 +35,9 @@ function watch(partition: Partition, wait: FetchWait): WatchedPartition {
   return { partition, wait, availableBytes, knownBytes: 0, slot: -1 }
 }
 
-function world(count: number, minBytes: number, maxWatched?: number) {
+function world(count: number, minBytes: number, maxWatched?: number, maxHeld?: number) {
   const clock = new ManualClock()
-  const purgatory = new Purgatory(clock, maxWatched)
+  const purgatory = new Purgatory(clock, maxWatched, maxHeld)
   const all = partitions(count)
   let completed = 0
   const wait = new FetchWait(purgatory, minBytes, () => {
@@ -111,12 +111,21 @@ test.each<[string, (world: ReturnType<typeof partitions>[number]) => void]>([
   expect(isEmpty()).toBe(true)
 })
 
-test('fetches that wait for too many partitions together are not taken', () => {
-  const { purgatory, wait } = world(3, 1, 5)
-  expect(purgatory.hasRoom(2)).toBe(true)
-  expect(purgatory.hasRoom(3)).toBe(false)
+test('fetches of too many partitions together wait for their time alone, and of far too many not at all', () => {
+  const { purgatory, wait, clock } = world(3, 1, 5, 8)
+  expect([purgatory.mayWatch(2), purgatory.mayWatch(3)]).toEqual([true, false])
+  let completed = 0
+  const asleep = new FetchWait(purgatory, 1, () => {
+    completed += 1
+  })
+  asleep.start([], 0, 500, 3)
+  expect([purgatory.mayWatch(2), purgatory.hasRoom(2), purgatory.hasRoom(3)]).toEqual([true, true, false])
+  clock.advance(499)
+  expect(completed).toBe(0)
+  clock.advance(1)
+  expect(completed).toBe(1)
   wait.cancel()
-  expect(purgatory.hasRoom(100)).toBe(true)
+  expect([purgatory.mayWatch(100), purgatory.hasRoom(100)]).toEqual([true, true])
 })
 
 test('whoever waits for a flush is told once, in any order of offsets', () => {

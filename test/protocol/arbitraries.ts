@@ -5,15 +5,18 @@ import { type Field, type Fields, inRange, type Message } from '../../src/protoc
 
 const bytes = fc.uint8Array({ maxLength: 40 })
 
+const int64 = fc.oneof(
+  fc.maxSafeInteger(),
+  fc.integer(),
+  fc.constantFrom(0, -1, -(2 ** 53), 2 ** 53 - 1, 2 ** 32, -(2 ** 32)),
+)
+
 const scalars = {
   int8: fc.integer({ min: -128, max: 127 }),
   int16: fc.integer({ min: -0x8000, max: 0x7fff }),
   int32: fc.integer({ min: -0x8000_0000, max: 0x7fff_ffff }),
-  int64: fc.oneof(
-    fc.maxSafeInteger(),
-    fc.integer(),
-    fc.constantFrom(0, -1, -(2 ** 53), 2 ** 53 - 1, 2 ** 32, -(2 ** 32)),
-  ),
+  int64,
+  clampedInt64: int64,
   uint16: fc.integer({ min: 0, max: 0xffff }),
   uint32: fc.integer({ min: 0, max: 0xffff_ffff }),
   float64: fc.double(),

@@ -11,6 +11,8 @@ type FetchRequest = Infer<FetchApi['request']>
 type FetchAnswer = Answer<FetchApi>
 
 const firstVersionWithError = 7
+/** Source: KIP-110. */
+const firstVersionWithZstd = 10
 
 /**
  * Fetch: where the batches lie, not the batches themselves. Waits for `minBytes` up to `maxWaitMs` without
@@ -76,12 +78,23 @@ class Fetch {
   #afterRead(): FetchAnswer | Promise<FetchAnswer> {
     const { maxWaitMs, minBytes } = this.#request
     const isEnough = this.#bytes >= minBytes || this.#isUrgent || this.#items.length === 0
-    if (isEnough || maxWaitMs <= 0 || this.#context.exchange.isClosed) return this.#response
-    if (!this.#services.purgatory.hasRoom(this.#items.length)) return this.#response
+    if (isEnough || maxWaitMs <= 0 || this.#context.exchange.isClosed) return this.#answer()
+    if (!this.#services.purgatory.hasRoom(this.#items.length)) return this.#answer()
     return new Promise((resolve, reject) => this.#wait(resolve, reject))
   }
 
-  #wait(resolve: (answer: FetchAnswer) => void, reject: (error: unknown) => void): void {
+  /** What was read; for old clients without what they cannot understand. */
+  #answer(): FetchAnswer | Promise<FetchAnswer> {
+    if (this.#context.apiVersion >= firstVersionWithZstd) return this.#response
+    const checks: Promise<void>[] = []
+    for (const item of this.#items) if (item.records.lengthBytes > 0) checks.push(item.refuseZstd())
+    return checks.length === 0 ? this.#response : Promise.all(checks).then(() => this.#response)
+  }
+
+  #wait(
+    resolve: (answer: FetchAnswer | Promise<FetchAnswer>) => void,
+    reject: (error: unknown) => void,
+  ): void {
     const { maxWaitMs, minBytes } = this.#request
     const { exchange } = this.#context
     const wait = new FetchWait(this.#services.purgatory, minBytes, () => {
@@ -91,17 +104,19 @@ class Fetch {
         return
       }
       const read = this.#read()
-      if (read === null) resolve(this.#response)
-      else read.then(() => resolve(this.#response), reject)
+      if (read === null) resolve(this.#answer())
+      else read.then(() => resolve(this.#answer()), reject)
     })
     const watched: WatchedPartition[] = []
     let isStale = false
-    for (const item of this.#items) {
+    // Where many wait for much already, this one is only looked at again when its time is up.
+    const items = this.#services.purgatory.mayWatch(this.#items.length) ? this.#items : []
+    for (const item of items) {
       if (item.partition === null) continue
       watched.push(item.watchedBy(wait))
       isStale ||= item.isStale
     }
-    wait.start(watched, this.#bytes, maxWaitMs)
+    wait.start(watched, this.#bytes, maxWaitMs, this.#items.length)
     exchange.onClose(() => wait.wake())
     // Records that came while an index was being loaded would otherwise only be seen with the next ones.
     if (isStale) wait.wake()

@@ -14,6 +14,11 @@ export interface FetchPosition {
   readonly partitionMaxBytes: number
 }
 
+/** Where a batch has its attributes, and the codec in them. */
+const attributesAt = 21
+const codecMask = 7
+const zstd = 4
+
 const noParts: readonly SendPart[] = []
 const none: RecordsRanges = { lengthBytes: 0, parts: noParts }
 const notDiverging = { epoch: -1, endOffset: -1 }
@@ -85,6 +90,20 @@ export class FetchItem {
       )
     } catch (error) {
       return this.#fail(error)
+    }
+  }
+
+  /** Takes back what was read when it begins with a batch that clients before Fetch 10 cannot decompress. */
+  async refuseZstd(): Promise<void> {
+    const first = this.records.parts[0]
+    if (first === undefined || first instanceof Uint8Array) return
+    try {
+      const attributes = new Uint8Array(2)
+      await this.#services.runtime.disk.file(first.file.path).read(attributes, first.position + attributesAt)
+      if ((attributes[1]! & codecMask) !== zstd) return
+      throw new EngineError('unsupportedCompressionType', 'zstd needs a fetch request of version 10 or later')
+    } catch (error) {
+      this.#fail(error)
     }
   }
 

@@ -1,4 +1,4 @@
-import { array, int8, int16, int32, int64, message, string } from '../schema.ts'
+import { array, clampedInt64, int8, int16, int32, int64, message, string } from '../schema.ts'
 
 /**
  * Asks for the offset of a time stamp in each partition; -1 is the end, -2 the start, -3 the largest time
@@ -15,7 +15,7 @@ export const listOffsetsRequest = message(
       partitions: array('0+', {
         partitionIndex: int32('0+'),
         currentLeaderEpoch: int32('4+', { default: -1, ignorable: true }), // KIP-320.
-        timestamp: int64('0+'),
+        timestamp: clampedInt64('0+'), // 2^63 - 1 asks for what is after everything.
       }),
     }),
     timeoutMs: int32('10+', { ignorable: true }), // KIP-1075.
