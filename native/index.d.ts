@@ -56,3 +56,9 @@ export declare function crc32c(bytes: Uint8Array, seed: number): number
 
 /** Decompresses; an error whose message starts with "too large" when the result has more than `maxBytes`. */
 export declare function decompress(codec: string, bytes: Uint8Array, maxBytes: number): Buffer
+
+/**
+ * Has the next reads of a file come from the disk, except for what is not written to it yet. Best effort: false
+ * when it cannot be done.
+ */
+export declare function dropCached(path: string): boolean

@@ -240,6 +240,16 @@ pub fn descriptor_limit() -> usize {
     if answered { limit.rlim_cur.min(1 << 20) as usize } else { 1024 }
 }
 
+/// Lets go of what the page cache holds of a file and need not keep: all that the kernel takes to be on the disk.
+pub fn drop_cached(path: &Path) -> Result<(), Errno> {
+    let fd = open_fd(path, libc::O_RDONLY)?;
+    // SAFETY: the descriptor is open as long as `fd` lives.
+    match unsafe { libc::posix_fadvise(fd.as_raw_fd(), 0, 0, libc::POSIX_FADV_DONTNEED) } {
+        0 => Ok(()),
+        errno => Err(errno),
+    }
+}
+
 fn open_file(path: &Path, create: bool) -> Result<OpenFile, Errno> {
     let flags = libc::O_RDWR | if create { libc::O_CREAT } else { 0 };
     let (fd, writable) = match open_fd(path, flags) {

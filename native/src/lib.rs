@@ -1,4 +1,4 @@
-//! What JavaScript can call: one class for files and connections, three functions for bytes. Numbers and bytes
+//! What JavaScript can call: one class for files and connections, a few functions for bytes. Numbers and bytes
 //! only; nothing here knows of Kafka or of logs.
 
 #![deny(unsafe_op_in_unsafe_fn, clippy::undocumented_unsafe_blocks)]
@@ -19,6 +19,7 @@ mod writer;
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
+use std::path::Path;
 use std::sync::Arc;
 
 use napi::bindgen_prelude::{Array, Buffer, Error, Float64Array, Function, Result, Status};
@@ -39,7 +40,7 @@ const SYNC_NAME: u32 = 2;
 const MUST_EXIST: u32 = 4;
 
 /// What `border` returns: one more whenever a function here, or the meaning of a number, changes.
-const BORDER: u32 = 1;
+const BORDER: u32 = 2;
 
 /// Which version of this border the addon was built with, so that JavaScript of another one does not use it.
 #[napi]
@@ -214,6 +215,13 @@ impl Drop for Engine {
         self.sender.stop();
         self.writer.stop();
     }
+}
+
+/// Has the next reads of a file come from the disk, except for what is not written to it yet. Best effort: false
+/// when it cannot be done.
+#[napi]
+pub fn drop_cached(path: String) -> bool {
+    files::drop_cached(Path::new(&path)).is_ok()
 }
 
 /// CRC-32C of `bytes`, continuing from `seed`.

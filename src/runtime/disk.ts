@@ -76,6 +76,12 @@ export interface DiskFile extends FileHandle {
   truncate(sizeBytes: number): Promise<void>
   /** fdatasync, covering every group submitted before. */
   sync(): Promise<void>
+  /**
+   * Has later reads come from the disk and not from the page cache, which after a failed sync may hold what the
+   * disk never got. Best effort: what is not written yet stays cached. Absent where the system offers no way: then
+   * only a restart of the machine tells what is stored.
+   */
+  dropCached?(): Promise<void>
   /** Lets go of the descriptor once running reads, writes and sends have ended. A later call opens it again. */
   close(): Promise<void>
 }

@@ -91,6 +91,7 @@ async function scanLog(
   }
   // Epochs above the recovery point come from the batches themselves.
   epochs.truncateFromEnd(Math.max(recoveryPoint, 1))
+  const suspect = segments.findLastIndex(({ baseOffset }) => baseOffset <= durableOffset)
   let nextOffset = segments[first]!.baseOffset
   const wallMs = runtime.clock.wallMs()
   let torn: { index: number; damage: Damage } | null = null
@@ -104,6 +105,8 @@ async function scanLog(
     // Made anew: an attempt to open the log without a scan may have read indexes into the old one.
     const segment = new Segment(baseOffset, file, createdMs, 0, false)
     segments[index] = segment
+    // What a failed sync left in the page cache would look stored, and be acknowledged.
+    if (index >= suspect) await file.dropCached?.()
     const range = { file, position: 0, end: sizeBytes, offset: nextOffset }
     const end = await verifyBatches(range, runtime.checksum, (header) => {
       segment.add(header.lastOffset, header.maxTimestampMs, header.sizeBytes, config.indexIntervalBytes)

@@ -10,6 +10,7 @@ export type Done = (errno: number, file: number, stage: number) => void
 
 /** One engine of the addon with what JavaScript remembers of it: who waits for which completion. */
 export class EngineLink {
+  readonly addon: Addon
   readonly engine: Engine
   readonly #tickets = new Map<number, Done>()
   readonly #connections = new Map<number, Done>()
@@ -24,6 +25,7 @@ export class EngineLink {
 
   /** `maxOpenFiles` null leaves the choice to the addon. */
   constructor(addon: Addon, maxOpenFiles: number | null) {
+    this.addon = addon
     this.engine = new addon.Engine(() => this.#complete(), syncThreads, maxOpenFiles)
     // The addon never keeps the process alive; this does while somebody waits for the disk.
     this.#keepAlive = setInterval(() => {}, 2 ** 31 - 1)

@@ -191,6 +191,12 @@ export class NativeDisk implements Disk {
     })
   }
 
+  /** `DiskFile.dropCached`. */
+  async dropCached(path: string): Promise<void> {
+    this.#checkOpen()
+    this.#link.addon.dropCached(path)
+  }
+
   /** `DiskFile.close`. */
   async closeFile(path: string): Promise<void> {
     const known = this.#byPath.get(path)
@@ -291,6 +297,10 @@ export class NativeFile implements DiskFile {
 
   sync(): Promise<void> {
     return this.disk.change(this, null)
+  }
+
+  dropCached(): Promise<void> {
+    return this.disk.dropCached(this.path)
   }
 
   close(): Promise<void> {

@@ -26,6 +26,16 @@ export function diskContract(create: CreateRuntime): void {
     expect(await content(second)).toBe('\0\0xyz')
   })
 
+  test('a file whose cached bytes are dropped reads as before, what is not synced included', async () => {
+    const { disk, at } = world()
+    const file = disk.file(at('log'))
+    await disk.submit([{ file, position: 0, parts: [text('stored')], sync: 'data' }])
+    await disk.submit([{ file, position: 6, parts: [text(', dirty')], sync: 'none' }])
+    await file.dropCached?.()
+    expect(await content(file)).toBe('stored, dirty')
+    await disk.file(at('none')).dropCached?.()
+  })
+
   test('groups on one file are carried out in the order of calls', async () => {
     const { disk, at } = world()
     const file = disk.file(at('log'))

@@ -12,7 +12,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { CorruptionError, EngineError } from '../../src/model/errors.ts'
 import type { Logger } from '../../src/model/logger.ts'
-import type { Disk, DiskWrite } from '../../src/runtime/disk.ts'
+import type { Disk, DiskFile, DiskWrite } from '../../src/runtime/disk.ts'
 import type { Log, LogConfig } from '../../src/segment/log.ts'
 import type { StoredRecord } from '../../src/segment/records.ts'
 import { temporaryDirectory } from '../support/temporaryDirectory.ts'
@@ -337,6 +337,45 @@ function fullForIndexes(): Disk {
     },
   })
 }
+
+test('what may not be stored is read from the disk and not from the page cache', async () => {
+  const { directory, ends } = await build(12)
+  for (const name of filesIn(directory, '.snapshot')) rmSync(`${directory}/${name}`)
+  const events: string[] = []
+  const file = (path: string): DiskFile => {
+    const name = path.slice(directory.length + 1)
+    const read: DiskFile['read'] = (target, position) => {
+      events.push(`read ${name}`)
+      return inner.read(target, position)
+    }
+    const inner = runtime.disk.file(path)
+    const dropCached = async (): Promise<void> => void events.push(`drop ${name}`)
+    return {
+      path,
+      read,
+      dropCached,
+      size: () => inner.size(),
+      truncate: (size) => inner.truncate(size),
+      sync: () => inner.sync(),
+      close: () => inner.close(),
+    }
+  }
+  const disk = new Proxy(runtime.disk, {
+    get: (target, name) => {
+      const value: unknown = name === 'file' ? file : Reflect.get(target, name, target)
+      return typeof value === 'function' ? value.bind(target) : value
+    },
+  })
+  const log = await openLog(directory, { config, recoveryPoint: 6 }, { ...runtime, disk })
+  await log.close({ clean: false })
+  const names = [...new Set(ends.map((end) => end.file))]
+  const suspect = names.slice(names.indexOf(ends[6]!.file))
+  expect(suspect.length).toBeGreaterThan(1)
+  expect(events.filter((event) => event.startsWith('drop'))).toEqual(suspect.map((name) => `drop ${name}`))
+  for (const name of suspect) {
+    expect(events.indexOf(`drop ${name}`)).toBeLessThan(events.indexOf(`read ${name}`))
+  }
+})
 
 test('clean shutdowns leave one snapshot, however many there were', async () => {
   const directory = temporaryDirectory()
