@@ -34,8 +34,9 @@ async function setup() {
     throw new SetupError(`Node ${oldestNode.join('.')} or later is needed, this is ${process.versions.node}`)
   }
   await installPackages()
-  const results = await Promise.allSettled([compile(), buildAddon()])
-  for (const result of results) if (result.status === 'rejected') throw result.reason
+  // The addon's build writes the types that the compiler reads.
+  await buildAddon()
+  await compile()
 }
 
 async function installPackages() {

@@ -2,7 +2,7 @@ import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { java, type javaTools, kcat, kcatFormat, kgoCat, parseSeen } from './support/clients.ts'
+import { java, type javaTools, kcat, kcatRead, kgoCat } from './support/clients.ts'
 import { createTopic, withAdmin } from './support/kafkajs.ts'
 import { until } from './support/run.ts'
 import { isCordwood, ownsServer, type Server, startServer } from './support/server.ts'
@@ -123,17 +123,8 @@ describe('offsets', () => {
     const stdout = await tool('deleteRecords', '--offset-json-file', file)
     rmSync(dirname(file), { recursive: true })
     expect(stdout).toMatch(/partition: \S+-0\s+low_watermark: 3/)
-    const read = await kcat(server.bootstrap, [
-      '-q',
-      '-C',
-      '-t',
-      topic,
-      '-o',
-      'beginning',
-      '-e',
-      ...kcatFormat,
-    ])
-    expect(parseSeen(read.stdout)).toEqual([{ partition: 0, offset: 3, key: '', value: 'd' }])
+    const read = await kcatRead(server.bootstrap, topic)
+    expect(read).toEqual([{ partition: 0, offset: 3, key: '', value: 'd' }])
   })
 
   // Kafka itself writes it down once a minute only.
@@ -161,8 +152,8 @@ test('retention by size deletes whole segments, oldest first', async () => {
     expect(Number(offsets!.high)).toBe(6000)
     return Number(offsets!.low) > 0 && Number(offsets!.low)
   })
-  const read = await kcat(server.bootstrap, ['-q', '-C', '-t', topic, '-o', 'beginning', '-e', ...kcatFormat])
-  const offsets = parseSeen(read.stdout).map(({ offset }) => offset)
+  const read = await kcatRead(server.bootstrap, topic)
+  const offsets = read.map(({ offset }) => offset)
   expect(offsets.at(-1)).toBe(5999)
   expect(offsets[0]).toBeGreaterThanOrEqual(low)
   if (ownsServer) {

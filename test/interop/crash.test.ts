@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { kcat, kcatFormat, kgoCat, parseSeen, type Seen } from './support/clients.ts'
+import { kcatRead, kgoCat, type Seen } from './support/clients.ts'
 import { flights, keyedLines } from './support/data.ts'
 import { dumpTopic } from './support/dumpLog.ts'
 import { createTopic, kafkajs } from './support/kafkajs.ts'
@@ -17,17 +17,8 @@ describe.runIf(ownsServer)('a server that is killed with SIGKILL while clients w
   afterAll(() => server?.stop())
 
   const readBack = async (topic: string): Promise<Map<string, Seen>> => {
-    const { stdout } = await kcat(server.bootstrap, [
-      '-q',
-      '-C',
-      '-t',
-      topic,
-      '-o',
-      'beginning',
-      '-e',
-      ...kcatFormat,
-    ])
-    return new Map(parseSeen(stdout).map((record) => [`${record.partition}/${record.offset}`, record]))
+    const seen = await kcatRead(server.bootstrap, topic)
+    return new Map(seen.map((record) => [`${record.partition}/${record.offset}`, record]))
   }
 
   test('keeps every record that it acknowledged to kafkajs, where it said', async () => {

@@ -1,5 +1,14 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { java, javaConsume, kcat, kcatFormat, kgoCat, parseSeen, type Seen } from './support/clients.ts'
+import {
+  java,
+  javaConsume,
+  kcat,
+  kcatFormat,
+  kcatRead,
+  kgoCat,
+  parseSeen,
+  type Seen,
+} from './support/clients.ts'
 import { flights, keyedLines } from './support/data.ts'
 import { dumpTopic } from './support/dumpLog.ts'
 import { expectIdentical, expectSameRecords, inOffsetOrder } from './support/expectations.ts'
@@ -24,19 +33,7 @@ describe('200,000 flights keyed by distance, in segments of 1 MiB', () => {
   const stored = new Map<string, Seen[]>()
   const names = Object.keys(topics) as (keyof typeof topics)[]
 
-  const read = async (topic: string): Promise<Seen[]> => {
-    const { stdout } = await kcat(server.bootstrap, [
-      '-q',
-      '-C',
-      '-t',
-      topic,
-      '-o',
-      'beginning',
-      '-e',
-      ...kcatFormat,
-    ])
-    return parseSeen(stdout)
-  }
+  const read = (topic: string): Promise<Seen[]> => kcatRead(server.bootstrap, topic)
 
   test.each(names)('%s, idempotent by default, writes them and kcat reads them back', async (name) => {
     const topic = topics[name]

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { java, kcat, kcatFormat, kgoCat, parseSeen, python } from './support/clients.ts'
+import { java, kcat, kcatRead, kgoCat, python } from './support/clients.ts'
 import { birdstrikes, keyedLines } from './support/data.ts'
 import { expectSameRecords } from './support/expectations.ts'
 import { createTopic, kafkajs } from './support/kafkajs.ts'
@@ -80,17 +80,7 @@ test.each(Object.keys(producers))(
     await createTopic(server.bootstrap, topic, partitions)
     await producers[name]!(topic)
 
-    const { stdout } = await kcat(server.bootstrap, [
-      '-q',
-      '-C',
-      '-t',
-      topic,
-      '-o',
-      'beginning',
-      '-e',
-      ...kcatFormat,
-    ])
-    const seen = parseSeen(stdout)
+    const seen = await kcatRead(server.bootstrap, topic)
     expectSameRecords(seen, records)
     const partitionOf = murmur2.includes(name) ? javaPartition : librdkafkaPartition
     for (const { key, partition } of seen)

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { javaConsume, kcat, kcatFormat, kgoCat, parseSeen, type Seen } from './support/clients.ts'
+import { javaConsume, kcat, kcatRead, kgoCat, parseSeen, type Seen } from './support/clients.ts'
 import { birdstrikes, keyedLines } from './support/data.ts'
 import { dumpTopic } from './support/dumpLog.ts'
 import { expectIdentical, expectSameRecords, inOffsetOrder } from './support/expectations.ts'
@@ -23,19 +23,7 @@ describe('10,000 bird strikes keyed by airline operator, produced by kcat', () =
   })
   afterAll(() => server?.stop())
 
-  const kcatConsume = async (topic: string): Promise<Seen[]> => {
-    const { stdout } = await kcat(server.bootstrap, [
-      '-q',
-      '-C',
-      '-t',
-      topic,
-      '-o',
-      'beginning',
-      '-e',
-      ...kcatFormat,
-    ])
-    return parseSeen(stdout)
-  }
+  const kcatConsume = (topic: string): Promise<Seen[]> => kcatRead(server.bootstrap, topic)
 
   test.each(codecs)(
     'with %s: kcat, Java and franz-go read them back byte for byte, in order per key',

@@ -25,6 +25,12 @@ export function kcat(bootstrap: string, args: readonly string[], options?: RunOp
 /** kcat's arguments that print a record as one line for `parseSeen`. */
 export const kcatFormat = ['-f', '%p\t%o\t%k\t%s\n'] as const
 
+/** All records of a topic as kcat reads them. */
+export async function kcatRead(bootstrap: string, topic: string): Promise<Seen[]> {
+  const all = ['-q', '-C', '-t', topic, '-o', 'beginning', '-e', ...kcatFormat]
+  return parseSeen((await kcat(bootstrap, all)).stdout)
+}
+
 const javaFlags = [
   // Short-lived tools: most of their time would go into compiling themselves.
   '-XX:TieredStopAtLevel=1',
