@@ -38,13 +38,13 @@ function digits(value) {
   return value.toPrecision(3).replace(/\.?0+$/, (zeros) => (zeros.includes('.') ? '' : zeros))
 }
 
-const shown = (of) => (of === null ? '–' : `${digits(of.median)} (${digits(of.p10)}–${digits(of.p90)})`)
+export const shown = (of) => (of === null ? '–' : `${digits(of.median)} (${digits(of.p10)}–${digits(of.p90)})`)
 
 /**
  * One line of a table: cordwood's figure beside Kafka's. `atLeast` and `atMost` bound the ratio of the medians, `limit`
  * cordwood's own figure. A goal is met or missed only when the spreads do not overlap the bound.
  */
-function compare(runs, { label, name, metric, atLeast, atMost, limit }) {
+export function compare(runs, { label, name, metric, atLeast, atMost, limit }) {
   const ours = spread(runs, name, 'cordwood', metric)
   const theirs = spread(runs, name, 'kafka', metric)
   if (ours === null && theirs === null) return null

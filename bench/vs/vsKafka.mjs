@@ -19,6 +19,7 @@ import { Kafka, logLevel } from 'kafkajs'
 import { caseNames, casesOf, warmUp } from './cases.mjs'
 import { parseOptions } from './options.mjs'
 import { childrenCpuSeconds, cpuSeconds, machineCpuSeconds, memoryMib } from './processes.mjs'
+import { writeReadme } from './readme.mjs'
 import { writeReport } from './report.mjs'
 import { root, startServer } from './servers.mjs'
 
@@ -32,12 +33,12 @@ export async function runVsKafka(args) {
     console.log(caseNames().join('\n'))
     return 0
   }
-  const out = options.out ?? join(root, 'bench/results')
+  const out = options.out ?? results
   const file = join(out, 'vs-kafka.json')
   mkdirSync(out, { recursive: true })
   const before = existsSync(file) && !options.fresh ? JSON.parse(readFileSync(file, 'utf8')) : { runs: [] }
   if (options.report) {
-    console.log(writeReport(before, out))
+    report(before, options)
     return 0
   }
 
@@ -68,8 +69,16 @@ export async function runVsKafka(args) {
       writeFileSync(file, `${JSON.stringify(merged, null, 1)}\n`)
     }
   }
-  console.log(writeReport(JSON.parse(readFileSync(file, 'utf8')), out))
+  report(JSON.parse(readFileSync(file, 'utf8')), options)
   return failed === 0 ? 0 : 1
+}
+
+/** Where the figures go when nothing else is said, beside which README.md shows the main ones. */
+const results = join(root, 'bench/results')
+
+function report(figures, { out = results }) {
+  console.log(writeReport(figures, out))
+  if (out === results) writeReadme(figures, join(root, 'README.md'))
 }
 
 /** One start of one server with the cases of one policy. Returns how many cases failed. */
