@@ -17,8 +17,9 @@ const COPIED_BYTES: u64 = 128 << 10;
 const SENDFILE_BYTES: u64 = 1 << 20;
 /// How much one connection may move before others have their turn.
 const TURN_BYTES: u64 = 4 << 20;
-/// How much the calling thread moves: beyond it the other thread goes on beside it.
-const INLINE_BYTES: u64 = 512 << 10;
+/// How much the calling thread moves: beyond it the other thread goes on beside it. More than the MiB that a consumer
+/// asks of a partition by default: each change of threads costs more than sending what is left.
+const INLINE_BYTES: u64 = 5 << 18;
 
 /// One part of a message.
 pub enum Part<'a> {
