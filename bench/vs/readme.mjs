@@ -20,7 +20,11 @@ const rows = [
   ['not synced: produce 1 KiB, franz-go, MiB/s', 'none/kgo/1024B/produce', throughput],
   ['not synced: produce 1 KiB, Java, MiB/s', 'none/java/1024B/produce', throughput],
   ['not synced: produce 10 KiB, Java, MiB/s', 'none/java/10240B/produce', throughput],
-  ['not synced, 1,000 partitions: produce 1 KiB, franz-go, MiB/s', 'none/partitions/1000/produce', throughput],
+  [
+    'not synced, 1,000 partitions: produce 1 KiB, franz-go, MiB/s',
+    'none/partitions/1000/produce',
+    throughput,
+  ],
   ['consume 1 KiB, franz-go, MiB/s', 'none/kgo/1024B/consume', throughput],
   ['consume 1 KiB, Java, MiB/s', 'none/java/1024B/consume', throughput],
   ['CPU of the broker, produce 1 KiB, Java, s/GiB', 'none/java/1024B/produce', cpu],

@@ -38,7 +38,7 @@ function digits(value) {
   return value.toPrecision(3).replace(/\.?0+$/, (zeros) => (zeros.includes('.') ? '' : zeros))
 }
 
-export const shown = (of) => (of === null ? '–' : `${digits(of.median)} (${digits(of.p10)}–${digits(of.p90)})`)
+const shown = (of) => (of === null ? '–' : `${digits(of.median)} (${digits(of.p10)}–${digits(of.p90)})`)
 
 /**
  * One line of a table: cordwood's figure beside Kafka's. `atLeast` and `atMost` bound the ratio of the medians, `limit`
