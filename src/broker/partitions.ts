@@ -4,6 +4,7 @@ import { metadataTopicName } from '../controller/topicNames.ts'
 import { EngineError, toEngineError } from '../model/errors.ts'
 import type { Logger } from '../model/logger.ts'
 import type { Uuid } from '../model/uuid.ts'
+import { inParallel } from '../segment/inParallel.ts'
 import type { Log } from '../segment/log.ts'
 import type { LogDirectory } from '../segment/logDirectory.ts'
 import { Partition } from './partition.ts'
@@ -51,7 +52,7 @@ export class Partitions {
         work.push(() => this.#open(topic, partition))
       }
     }
-    await inParallel(work)
+    await inParallel(work, parallel, (each) => each())
     if (created.length === 0) return
     // Either the broker died between deciding and doing, or somebody has removed directories.
     logger.warn('partitions had no log; they begin empty', {
@@ -75,7 +76,7 @@ export class Partitions {
     for (const { topic, partitions } of delta.partitionsAdded) {
       for (const partition of partitions) work.push(() => this.#open(topic, partition))
     }
-    await inParallel(work)
+    await inParallel(work, parallel, (each) => each())
   }
 
   /** Tries again to create what could not be created. */
@@ -181,7 +182,7 @@ export class Partitions {
       }
     }
     this.#options.topicsDeleted(topics.map(({ name }) => name))
-    await inParallel(work)
+    await inParallel(work, parallel, (each) => each())
   }
 
   /** Finishes interrupted deletions; reports the logs that nobody knows. */
@@ -200,7 +201,7 @@ export class Partitions {
         logger.warn('a log belongs to no topic; it is kept and not served', { log: name, topicId })
       }
     }
-    await inParallel(deletions)
+    await inParallel(deletions, parallel, (each) => each())
   }
 
   async #delete(topic: string, index: number): Promise<void> {
@@ -219,12 +220,4 @@ export class Partitions {
     this.#turn = ended.catch(() => {})
     return ended
   }
-}
-
-async function inParallel(work: readonly (() => Promise<void>)[]): Promise<void> {
-  let next = 0
-  const worker = async (): Promise<void> => {
-    while (next < work.length) await work[next++]!()
-  }
-  await Promise.all(Array.from({ length: Math.min(parallel, work.length) }, worker))
 }

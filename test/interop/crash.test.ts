@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { kcatRead, kgoCat, type Seen } from './support/clients.ts'
 import { flights, keyedLines } from './support/data.ts'
 import { dumpTopic } from './support/dumpLog.ts'
-import { createTopic, kafkajs } from './support/kafkajs.ts'
+import { createTopic, kafkajs, withAdmin } from './support/kafkajs.ts'
 import { until } from './support/run.ts'
 import { ownsServer, type Server, startServer } from './support/server.ts'
 
@@ -77,7 +77,10 @@ describe.runIf(ownsServer)('a server that is killed with SIGKILL while clients w
       },
     )
     for (let round = 0; round < 2; round++) {
-      await new Promise((resolve) => setTimeout(resolve, 2500))
+      await until('the server to have stored enough for the next kill', async () => {
+        const ends = await withAdmin(server.bootstrap, (admin) => admin.fetchTopicOffsets(topic))
+        return ends.reduce((sum, { high }) => sum + Number(high), 0) >= (round + 1) * 35_000
+      })
       await server.kill()
       await server.restart()
     }
