@@ -45,6 +45,7 @@ export async function loadOffsets(
       at += batch.length
       const header = new BatchHeader(batch, 0)
       const records = readBatch(runtime, batch, header, log.logStartOffset, report)
+      if (records !== null && !continues(header, nextOffset, log.logStartOffset)) throw lost(nextOffset)
       for (const record of records ?? []) apply(groups, record)
       // Of a damaged batch nothing can be believed; only at the end of a read there is nothing better.
       if (records !== null || at === bytes.length) nextOffset = header.lastOffset + 1
@@ -57,6 +58,11 @@ export async function loadOffsets(
     if (group.metadata === null && group.offsets.size === 0) groups.delete(groupId)
   }
   return { groups, sizeBytes }
+}
+
+/** Whether a batch belongs at `offset`. No checksum covers its base offset. Compaction leaves gaps, never overlaps. */
+function continues(header: BatchHeader, offset: number, logStartOffset: number): boolean {
+  return header.lastOffset >= offset && header.baseOffset >= (offset === logStartOffset ? 0 : offset)
 }
 
 function batchAt(bytes: Uint8Array, at: number, offset: number): Uint8Array {

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest'
 import type { OffsetFetchRequest } from '../../src/coordinator/messages.ts'
 import { encodeOffsetsRecord } from '../../src/coordinator/recordFormat.ts'
 import { EngineError } from '../../src/model/errors.ts'
+import { BatchHeader } from '../../src/segment/recordBatch.ts'
 import { CoordinatorWorld } from './support/coordinatorWorld.ts'
 import { settle } from './support/fakeClock.ts'
 import { MemoryLog } from './support/memoryLog.ts'
@@ -487,6 +488,20 @@ describe('the log', () => {
     )
   })
 
+  test('a batch whose base offset is damaged does not vanish without a word', async () => {
+    const world = await CoordinatorWorld.start()
+    await world.stable('members')
+    await world.commit(1, { partition: 1 })
+    const lastBatch = world.log.file.bytes.length - lastBatchBytes(world.log.file.bytes)
+    world.log.file.bytes = Buffer.from(world.log.file.bytes)
+    world.log.file.bytes[lastBatch]! ^= 0x80
+    world.reports.length = 0
+    world.create()
+    await world.coordinator.start()
+    expect(world.reports).not.toEqual([])
+    expect(codeOf(await world.now(world.commit(9)))).toBe(15)
+  })
+
   test('a log that cannot be read is not served (15); the others are', async () => {
     const world = await CoordinatorWorld.start({}, 2)
     const names = ['a', 'b'].sort(
@@ -531,3 +546,13 @@ describe('the log', () => {
     expect(world.coordinator.partitionFor('hello')).toBe(99_162_322 % 50)
   })
 })
+
+/** How long the last batch of `bytes` is. */
+function lastBatchBytes(bytes: Uint8Array): number {
+  let at = 0
+  for (;;) {
+    const { sizeBytes } = new BatchHeader(bytes, at)
+    if (at + sizeBytes === bytes.length) return sizeBytes
+    at += sizeBytes
+  }
+}
