@@ -9,10 +9,10 @@ import type { LogConfig } from './logConfig.ts'
 import type { RecoveredLog } from './logFiles.ts'
 import { readLog, timestampView } from './logReader.ts'
 import { recoverLog } from './logRecovery.ts'
-import { undoAppends } from './logRepair.ts'
+import { isRoomError, undoAppends } from './logRepair.ts'
 import { LogState } from './logState.ts'
 import { cutLog } from './logTruncation.ts'
-import type { AppendResult, LogOptions, ReadResult } from './logTypes.ts'
+import type { AppendResult, LogOptions, ReadResult, SealedSegment } from './logTypes.ts'
 import type { ProducerState } from './producerState.ts'
 import { type BatchHeader, setBaseOffset, setLogAppendTime, setPartitionLeaderEpoch } from './recordBatch.ts'
 import { expiredSegments } from './retention.ts'
@@ -103,6 +103,10 @@ export class Log {
 
   get segmentCount(): number {
     return this.#state.segments.all.length
+  }
+
+  get sealedSegments(): readonly SealedSegment[] {
+    return this.#state.sealedSegments()
   }
 
   /** Bytes of all batches, those on their way to the disk included. */
@@ -393,8 +397,4 @@ export class Log {
     for (const segment of removed) this.#state.sealer.forget(segment)
     return removed.length
   }
-}
-
-function isRoomError(error: EngineError): boolean {
-  return error.code === 'diskFull' || error.code === 'queueFull'
 }

@@ -3,6 +3,7 @@ import type { Logger } from '../model/logger.ts'
 import type { Uuid } from '../model/uuid.ts'
 import type { DiskLock } from '../runtime/disk.ts'
 import type { Runtime } from '../runtime/runtime.ts'
+import { BadRanges } from './badRanges.ts'
 import { encodeCheckpoint, logStartOffsetFile, readTextIfThere, recoveryPointFile } from './checkpointFile.ts'
 import { type Checkpoints, cleanShutdownFile, readCheckpoints } from './checkpoints.ts'
 import { type ClosedLog, closedLogsFile, encodeClosedLogs } from './closedLog.ts'
@@ -55,6 +56,8 @@ export class LogDirectory {
   readonly #lock: DiskLock
   readonly #logs = new Map<string, Log>()
   readonly #cache = new IndexCache()
+  /** Stored bytes that are known to be damaged, and are not served. */
+  readonly badRanges = new BadRanges()
   /** Recovery points and start offsets of logs that were found but could not be opened. */
   readonly #kept = { recoveryPoints: new Map<string, number>(), startOffsets: new Map<string, number>() }
   /** What the checkpoint files say now. */
@@ -292,6 +295,7 @@ export class LogDirectory {
       closedState: from.closed,
       producerIdExpirationMs: this.#options.producerIdExpirationMs ?? defaultProducerIdExpirationMs,
       indexCache: this.#cache,
+      badRanges: this.badRanges,
       persistStartOffset: () => this.#persistStarts(),
       persistRecoveryPoint: () => this.checkpoint(),
       ...(decompress === undefined ? {} : { decompress }),

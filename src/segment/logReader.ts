@@ -29,7 +29,7 @@ export function readLog(
       let stop = recentEnd(state, end, readableBytes)
       const limit = position + Math.max(maxBytes, firstBytes)
       if (limit < stop) stop = recent.boundaryFor(limit)
-      return rangeOf(segment, position, stop, recent.baseOffset(first))
+      return rangeOf(state, segment, position, stop, recent.baseOffset(first))
     }
   }
   return readFile(state, index, offset, maxBytes, end, minOneBatch)
@@ -66,7 +66,7 @@ async function readFile(
     if (offset < state.logStartOffset) state.outOfRange(offset)
     throw error
   }
-  return range === null ? null : rangeOf(segment, range.position, range.end, range.firstOffset)
+  return range === null ? null : rangeOf(state, segment, range.position, range.end, range.firstOffset)
 }
 
 /** The part of a log that lookups by time see. */
@@ -83,7 +83,14 @@ export function timestampView(state: LogState): TimestampView {
   }
 }
 
-function rangeOf(segment: Segment, position: number, end: number, firstOffset: number): ReadResult {
-  const lengthBytes = end - position
+/** Good batches only: what lies before known damage. Throws `CorruptionError` when that is nothing. */
+function rangeOf(
+  state: LogState,
+  segment: Segment,
+  position: number,
+  end: number,
+  firstOffset: number,
+): ReadResult {
+  const lengthBytes = state.badRanges.readableEnd(segment.file.path, position, end) - position
   return { ranges: [{ file: segment.file, position, lengthBytes }], lengthBytes, firstOffset }
 }

@@ -1,3 +1,4 @@
+import type { EngineError } from '../model/errors.ts'
 import type { LogState } from './logState.ts'
 import type { PendingWrite } from './pendingWrite.ts'
 
@@ -39,4 +40,9 @@ export async function undoAppends(state: LogState, lost: readonly PendingWrite[]
     await startSegment.file.truncate(startMark.sizeBytes)
   }
   state.refusal = null
+}
+
+/** Whether there was only no room: nothing is broken, and the same may succeed later. */
+export function isRoomError(error: EngineError): boolean {
+  return error.code === 'diskFull' || error.code === 'queueFull'
 }

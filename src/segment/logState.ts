@@ -1,11 +1,12 @@
 import { EngineError } from '../model/errors.ts'
 import type { Runtime } from '../runtime/runtime.ts'
+import { BadRanges } from './badRanges.ts'
 import { leaderEpochFile } from './fileNames.ts'
 import { type FlushEvents, FlushTracker } from './flushTracker.ts'
 import type { LeaderEpochs } from './leaderEpochs.ts'
 import type { LogConfig } from './logConfig.ts'
 import type { RecoveredLog } from './logFiles.ts'
-import type { LogOptions } from './logTypes.ts'
+import type { LogOptions, SealedSegment } from './logTypes.ts'
 import type { ProducerState } from './producerState.ts'
 import { RecentBatches } from './recentBatches.ts'
 import { Sealer } from './sealer.ts'
@@ -24,6 +25,8 @@ export class LogState {
   readonly epochs: LeaderEpochs
   /** Where the latest batches of the active segment begin. */
   readonly recent = new RecentBatches()
+  /** Damage that is known, and not served. */
+  readonly badRanges: BadRanges
   config: LogConfig
   /** First readable offset, inclusive. */
   logStartOffset: number
@@ -49,6 +52,7 @@ export class LogState {
     this.options = options
     this.directory = directory
     this.config = options.config
+    this.badRanges = options.badRanges ?? new BadRanges()
     const list = new SegmentList(runtime, { directory, logger, cache, indexIntervalBytes }, found.segments)
     this.segments = list
     this.sealer = new Sealer(runtime, directory, cache, (segment) => list.indexes(segment))
@@ -74,6 +78,16 @@ export class LogState {
   /** Where segment `index` ends, exclusive. */
   endOffsetOf(index: number): number {
     return this.segments.all[index + 1]?.baseOffset ?? this.logEndOffset
+  }
+
+  /** Segments that get no more batches and whose bytes are all durable. */
+  sealedSegments(): SealedSegment[] {
+    const { all } = this.segments
+    const durable = Math.min(this.flush.durableOffset, this.sealer.oldestOffset ?? Number.MAX_SAFE_INTEGER)
+    return all.slice(0, -1).flatMap(({ file, baseOffset, sizeBytes }, index) => {
+      const endOffset = this.endOffsetOf(index)
+      return endOffset <= durable ? [{ file, baseOffset, endOffset, sizeBytes }] : []
+    })
   }
 
   /** Writes the checkpoint of leader epochs, durably. */

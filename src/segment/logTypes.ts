@@ -1,6 +1,8 @@
 import type { FileRange } from '../model/fileRange.ts'
 import type { Logger } from '../model/logger.ts'
 import type { Uuid } from '../model/uuid.ts'
+import type { DiskFile } from '../runtime/disk.ts'
+import type { BadRanges } from './badRanges.ts'
 import type { ClosedLog } from './closedLog.ts'
 import type { LogConfig } from './logConfig.ts'
 import type { IndexCache } from './segmentIndexes.ts'
@@ -22,6 +24,8 @@ export interface LogOptions {
   readonly producerIdExpirationMs: number
   /** Shared by the logs of a directory; one of its own by default. */
   readonly indexCache?: IndexCache
+  /** Damage that is known, shared by the logs of a directory; one's own by default. */
+  readonly badRanges?: BadRanges
   /** For timestamps inside compressed batches; without it the batch's first record stands for them. */
   readonly decompress?: (codec: number, body: Uint8Array) => Uint8Array
   /** Makes `logStartOffset` durable. */
@@ -39,6 +43,15 @@ export interface AppendResult {
   readonly logAppendTimeMs: number
   /** The batch was there already, at these offsets; it may not be flushed yet. */
   readonly duplicate: boolean
+}
+
+/** A segment that gets no more batches and is synced. */
+export interface SealedSegment {
+  readonly file: DiskFile
+  readonly baseOffset: number
+  /** Exclusive. */
+  readonly endOffset: number
+  readonly sizeBytes: number
 }
 
 /** Whole batches of one segment. */

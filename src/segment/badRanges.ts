@@ -1,0 +1,86 @@
+import { CorruptionError } from '../model/errors.ts'
+import type { Damage } from './batchScan.ts'
+
+/** A stretch of a segment file that is not what was written. It begins where a batch must begin. */
+export interface BadRange extends Damage {
+  readonly file: string
+  /** Exclusive end, in bytes from the start of the file: the next good batch, or the end of the file. */
+  readonly end: number
+  /** First offset that cannot be read. */
+  readonly baseOffset: number
+  /** First offset after it that can be, as far as anybody can tell. */
+  readonly nextOffset: number
+}
+
+/**
+ * What is known to be damaged in the files of a data directory, and is never served again. Filled by whoever checks
+ * stored bytes (scrubber, cold reads), asked by every read.
+ */
+export class BadRanges {
+  /** Called once for each range that was not known. */
+  onFound: ((range: BadRange) => void) | null = null
+  readonly #byFile = new Map<string, BadRange[]>()
+
+  /** Whether nothing is known to be damaged, as it should be. */
+  get isEmpty(): boolean {
+    return this.#byFile.size === 0
+  }
+
+  /** All of them, by file in the order they were found, ascending in each. */
+  all(): BadRange[] {
+    return [...this.#byFile.values()].flat()
+  }
+
+  /** Takes a range, joined with those that it overlaps. False when nothing of it is new: then nobody is told. */
+  add(range: BadRange): boolean {
+    const known = this.#byFile.get(range.file) ?? []
+    if (known.some(({ position, end }) => position <= range.position && end >= range.end)) return false
+    const touching = known.filter(({ position, end }) => position < range.end && end > range.position)
+    const joined = touching.reduce(join, range)
+    const others = known.filter((each) => !touching.includes(each))
+    this.#byFile.set(
+      range.file,
+      [...others, joined].sort((left, right) => left.position - right.position),
+    )
+    this.onFound?.(range)
+    return true
+  }
+
+  /** The first damage between `position` and `end` (exclusive) of a file; null for none. */
+  firstIn(file: string, position: number, end: number): BadRange | null {
+    const known = this.#byFile.get(file)
+    return known?.find((range) => range.position < end && range.end > position) ?? null
+  }
+
+  /**
+   * Where a read that begins with a good batch at `position` has to stop before damage: `end` if there is none.
+   * Throws `CorruptionError` when the read begins inside damage.
+   */
+  readableEnd(file: string, position: number, end: number): number {
+    if (this.#byFile.size === 0) return end
+    const bad = this.firstIn(file, position, end)
+    if (bad === null) return end
+    if (bad.position <= position) throw corruptionOf(bad)
+    return bad.position
+  }
+
+  /** The file was replaced or is gone. */
+  forget(file: string): void {
+    this.#byFile.delete(file)
+  }
+}
+
+/** The error that a reader of `range` gets. */
+export function corruptionOf({ file, position, expected, found }: BadRange): CorruptionError {
+  return new CorruptionError({ file, position, expected, found })
+}
+
+function join(left: BadRange, right: BadRange): BadRange {
+  const first = left.position <= right.position ? left : right
+  return {
+    ...first,
+    end: Math.max(left.end, right.end),
+    baseOffset: Math.min(left.baseOffset, right.baseOffset),
+    nextOffset: Math.max(left.nextOffset, right.nextOffset),
+  }
+}
