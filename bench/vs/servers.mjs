@@ -40,25 +40,34 @@ async function answers(port, isAlive) {
 
 /**
  * Starts a server with an empty data directory below `directory`.
- * `policy` is `none` (Kafka's defaults) or `batch` (Kafka: log.flush.interval.messages=1).
+ * `policy` is `none` (Kafka's defaults) or one that syncs before the answer (Kafka: log.flush.interval.messages=1).
+ * `flags` are more of cordwood's.
  */
-export async function startServer(system, policy, directory) {
+export async function startServer(system, policy, directory, flags = []) {
   const data = mkdtempSync(join(directory, `bench-${system}-`))
   const remove = () => rmSync(data, { recursive: true, force: true })
   try {
     return system === 'kafka'
       ? await startKafka(policy, data, remove)
-      : await startCordwood(policy, data, remove)
+      : await startCordwood(policy, data, remove, flags)
   } catch (error) {
     remove()
     throw error
   }
 }
 
-async function startCordwood(policy, data, remove) {
+async function startCordwood(policy, data, remove, more) {
   const port = ports.cordwood
   const main = join(root, 'dist/cli/main.js')
-  const flags = ['--listen', `127.0.0.1:${port}`, '--directory', join(data, 'data'), '--flush', policy]
+  const flags = [
+    '--listen',
+    `127.0.0.1:${port}`,
+    '--directory',
+    join(data, 'data'),
+    '--flush',
+    policy,
+    ...more,
+  ]
   const started = performance.now()
   const child = spawn(process.execPath, [main, 'serve', ...flags], { stdio: ['ignore', 'ignore', 'inherit'] })
   const gone = once(child, 'exit')
@@ -84,7 +93,7 @@ async function startKafka(policy, data, remove) {
   const script = (name) => join(root, 'bench/peers/kafka', name)
   const places = { KAFKA_DATA: join(data, 'data'), KAFKA_RUN: join(data, 'run'), KAFKA_PORT: `${port}` }
   const env = { ...process.env, PEERS_DIR: peers, FIRST_PRODUCE: '0', ...places }
-  const flags = policy === 'batch' ? ['--conf', 'log.flush.interval.messages=1'] : []
+  const flags = policy !== 'none' ? ['--conf', 'log.flush.interval.messages=1'] : []
   const started = performance.now()
   const child = spawn(script('start.sh'), flags, { env, stdio: ['ignore', 'pipe', 'inherit'] })
   const out = []
