@@ -1,7 +1,7 @@
 import { EngineError } from '../model/errors.ts'
 import type { Checksum } from '../runtime/checksum.ts'
-import { writeInt16, writeInt32, writeInt64 } from './integers.ts'
-import { BatchHeader, batchHeaderBytes, batchPrefixBytes, updateChecksum } from './recordBatch.ts'
+import { BatchWriter } from './batchWriter.ts'
+import { BatchHeader, batchHeaderBytes } from './recordBatch.ts'
 
 /** A header of a record: a name and a value that may be null. */
 export interface RecordHeader {
@@ -52,42 +52,22 @@ export interface NewBatch {
 
 /** The bytes of one record batch (magic 2), checksum included. */
 export function encodeBatch(batch: NewBatch, checksum: Checksum): Uint8Array {
-  const { records, compression } = batch
-  const first = records[0]
-  if (first === undefined) throw new EngineError('invalidRecord', 'a batch needs at least one record')
-  const baseTimestampMs = first.timestampMs
-  let maxTimestampMs = baseTimestampMs
-  const writer = new RecordWriter()
-  if (compression === undefined) writer.skip(batchHeaderBytes)
-  for (let index = 0; index < records.length; index++) {
-    const record = records[index]!
-    if (record.timestampMs > maxTimestampMs) maxTimestampMs = record.timestampMs
-    writer.record(record, index, record.timestampMs - baseTimestampMs)
+  const writer = new BatchWriter(1024)
+  writer.begin()
+  for (const { key, value, timestampMs, headers } of batch.records) {
+    writer.record(key, value, timestampMs, headers)
   }
-  let bytes = writer.bytes()
-  if (compression !== undefined) {
-    const body = compression.compress(bytes)
-    bytes = new Uint8Array(batchHeaderBytes + body.length)
-    bytes.set(body, batchHeaderBytes)
+  const { compression } = batch
+  const flags = (batch.isTransactional === true ? 0x10 : 0) | (batch.isControl === true ? 0x20 : 0)
+  const tags = {
+    baseOffset: batch.baseOffset ?? 0,
+    leaderEpoch: batch.leaderEpoch ?? -1,
+    producerId: batch.producerId ?? -1,
+    producerEpoch: batch.producerEpoch ?? -1,
+    baseSequence: batch.baseSequence ?? -1,
+    attributes: (compression?.id ?? 0) | flags,
   }
-  const attributes =
-    (compression?.id ?? 0) |
-    (batch.isTransactional === true ? 0x10 : 0) |
-    (batch.isControl === true ? 0x20 : 0)
-  writeInt64(bytes, 0, batch.baseOffset ?? 0)
-  writeInt32(bytes, 8, bytes.length - batchPrefixBytes)
-  writeInt32(bytes, 12, batch.leaderEpoch ?? -1)
-  bytes[16] = 2
-  writeInt16(bytes, 21, attributes)
-  writeInt32(bytes, 23, records.length - 1)
-  writeInt64(bytes, 27, baseTimestampMs)
-  writeInt64(bytes, 35, maxTimestampMs)
-  writeInt64(bytes, 43, batch.producerId ?? -1)
-  writeInt16(bytes, 51, batch.producerEpoch ?? -1)
-  writeInt32(bytes, 53, batch.baseSequence ?? -1)
-  writeInt32(bytes, 57, records.length)
-  updateChecksum(bytes, checksum)
-  return bytes
+  return writer.end(tags, checksum, compression && ((bytes) => compression.compress(bytes)))
 }
 
 /**
@@ -112,88 +92,6 @@ export function* readRecords(
   }
   const reader = new RecordReader(body)
   for (let index = 0; index < header.recordsCount; index++) yield reader.record(header)
-}
-
-/** Appends records to bytes that grow. */
-class RecordWriter {
-  #target = Buffer.allocUnsafe(1024)
-  #length = 0
-
-  skip(count: number): void {
-    this.#reserve(count)
-    this.#target.fill(0, this.#length, this.#length + count)
-    this.#length += count
-  }
-
-  bytes(): Uint8Array {
-    return new Uint8Array(this.#target.subarray(0, this.#length))
-  }
-
-  record(record: NewRecord, offsetDelta: number, timestampDelta: number): void {
-    const headers = record.headers ?? []
-    let bodyBytes =
-      1 +
-      varlongBytes(timestampDelta) +
-      varlongBytes(offsetDelta) +
-      sizedBytes(record.key) +
-      sizedBytes(record.value) +
-      varlongBytes(headers.length)
-    for (const header of headers) {
-      const keyBytes = Buffer.byteLength(header.key)
-      bodyBytes += varlongBytes(keyBytes) + keyBytes + sizedBytes(header.value)
-    }
-    this.#reserve(bodyBytes + 5)
-    this.#varlong(bodyBytes)
-    this.#target[this.#length++] = 0
-    this.#varlong(timestampDelta)
-    this.#varlong(offsetDelta)
-    this.#sized(record.key)
-    this.#sized(record.value)
-    this.#varlong(headers.length)
-    for (const header of headers) {
-      this.#sized(Buffer.from(header.key))
-      this.#sized(header.value)
-    }
-  }
-
-  #sized(bytes: Uint8Array | null): void {
-    this.#varlong(bytes === null ? -1 : bytes.length)
-    if (bytes === null) return
-    this.#target.set(bytes, this.#length)
-    this.#length += bytes.length
-  }
-
-  #varlong(value: number): void {
-    let zigzag = value >= 0 ? value * 2 : -value * 2 - 1
-    while (zigzag >= 0x80) {
-      this.#target[this.#length++] = (zigzag % 128) | 0x80
-      zigzag = Math.floor(zigzag / 128)
-    }
-    this.#target[this.#length++] = zigzag
-  }
-
-  #reserve(count: number): void {
-    const needed = this.#length + count
-    if (needed <= this.#target.length) return
-    const grown = Buffer.allocUnsafe(Math.max(needed, this.#target.length * 2))
-    this.#target.copy(grown, 0, 0, this.#length)
-    this.#target = grown
-  }
-}
-
-/** Bytes that a zigzag varint of `value` takes. */
-function varlongBytes(value: number): number {
-  let zigzag = value >= 0 ? value * 2 : -value * 2 - 1
-  let count = 1
-  while (zigzag >= 0x80) {
-    zigzag = Math.floor(zigzag / 128)
-    count++
-  }
-  return count
-}
-
-function sizedBytes(bytes: Uint8Array | null): number {
-  return bytes === null ? 1 : varlongBytes(bytes.length) + bytes.length
 }
 
 /** Reads records one after the other. */
