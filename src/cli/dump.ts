@@ -1,8 +1,7 @@
 import { readdirSync, statSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import type { Command } from 'commander'
-import type { Checksum } from '../runtime/checksum.ts'
-import { crc32c } from '../runtime/node/crc32c.ts'
+import { nodeChecksum } from '../runtime/node/nodeChecksum.ts'
 import { dumpOffsetIndex, dumpSnapshot, dumpText, dumpTimeIndex, dumpTxnIndex } from './dumpFiles.ts'
 import { dumpLog } from './dumpLog.ts'
 import { DumpReport } from './dumpReport.ts'
@@ -39,7 +38,6 @@ export function defineDump(command: Command, terminal: Terminal): void {
 
 const known =
   'dump reads .log, .index, .timeindex, .txnindex and .snapshot files, checkpoints, partition.metadata and meta.properties'
-const checksum: Checksum = { crc32c }
 
 async function dump(paths: readonly string[], options: DumpOptions, terminal: Terminal): Promise<void> {
   const report = new DumpReport(terminal, {
@@ -73,7 +71,7 @@ async function dump(paths: readonly string[], options: DumpOptions, terminal: Te
 async function dumpFile(path: string, kind: Kind, report: DumpReport, records: boolean): Promise<void> {
   switch (kind) {
     case 'log':
-      return dumpLog(path, report, checksum, records)
+      return dumpLog(path, report, nodeChecksum, records)
     case 'index':
       return dumpOffsetIndex(path, report)
     case 'timeindex':
@@ -81,7 +79,7 @@ async function dumpFile(path: string, kind: Kind, report: DumpReport, records: b
     case 'txnindex':
       return dumpTxnIndex(path, report)
     case 'snapshot':
-      return dumpSnapshot(path, report, checksum)
+      return dumpSnapshot(path, report, nodeChecksum)
     case 'text':
       return dumpText(path, report)
   }

@@ -1,6 +1,5 @@
 import { EngineError } from '../model/errors.ts'
 import { nodeClock } from '../runtime/node/clock.ts'
-import { crc32c } from '../runtime/node/crc32c.ts'
 import type { NodeDiskOptions } from '../runtime/node/nodeDisk.ts'
 import { NodeNetwork } from '../runtime/node/nodeNetwork.ts'
 import { createNodeRuntime } from '../runtime/node/nodeRuntime.ts'
@@ -8,6 +7,7 @@ import { nodeRandom } from '../runtime/node/random.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import { type Addon, loadAddon } from './addon.ts'
 import { EngineLink } from './engineLink.ts'
+import { createNativeChecksum } from './nativeChecksum.ts'
 import { NativeDisk } from './nativeDisk.ts'
 import { createSender } from './nativeSender.ts'
 
@@ -21,9 +21,6 @@ export interface RuntimeOptions extends NodeDiskOptions {
 
 /** A runtime, and which implementation it is. */
 export type NamedRuntime = Runtime & { readonly kind: 'native' | 'portable' }
-
-/** Below this many bytes a call into the addon takes longer than JavaScript needs. */
-const nativeChecksumBytes = 256
 
 /** The runtime for this machine. Close its `disk` when done. Throws `notFound` if the addon is insisted on and missing. */
 export function createRuntime(options: RuntimeOptions = {}): NamedRuntime {
@@ -46,9 +43,6 @@ function createNativeRuntime(addon: Addon, options: NodeDiskOptions): NamedRunti
     disk,
     // Two descriptors: the socket's and the sender's duplicate.
     network: new NodeNetwork((socket, events) => createSender(link, disk, socket, events), 2),
-    checksum: {
-      crc32c: (bytes, seed = 0) =>
-        bytes.length < nativeChecksumBytes ? crc32c(bytes, seed) : addon.crc32c(bytes, seed),
-    },
+    checksum: createNativeChecksum(addon),
   }
 }

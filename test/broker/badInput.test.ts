@@ -7,7 +7,7 @@ import { silentLogger } from '../../src/model/logger.ts'
 import { apiKeys } from '../../src/protocol/apiKeys.ts'
 import { decodeResponse } from '../../src/protocol/headers.ts'
 import type { Network } from '../../src/runtime/network.ts'
-import { crc32c } from '../../src/runtime/node/crc32c.ts'
+import { nodeChecksum } from '../../src/runtime/node/nodeChecksum.ts'
 import { createNodeRuntime } from '../../src/runtime/node/nodeRuntime.ts'
 import { updateChecksum } from '../../src/segment/recordBatch.ts'
 import { frame } from './support/fakes.ts'
@@ -125,7 +125,7 @@ test('a batch whose records are fewer than it says is refused, checksum or not',
   const lying = batchOf(['a', 'b', 'c'])
   lying[60] = 9 // recordsCount
   lying[26] = 8 // lastOffsetDelta
-  updateChecksum(lying, { crc32c })
+  updateChecksum(lying, nodeChecksum)
   expect(await produce(client, 'orders', lying)).toMatchObject({ errorCode: error('invalidRecord') })
 })
 

@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { type AnyApi, apiByKey, apiKeys } from '../../src/protocol/apiKeys.ts'
 import { decodeRequestBody, decodeRequestHeader } from '../../src/protocol/headers.ts'
-import { crc32c } from '../../src/runtime/node/crc32c.ts'
+import { nodeChecksum } from '../../src/runtime/node/nodeChecksum.ts'
 import { BatchHeader, updateChecksum } from '../../src/segment/recordBatch.ts'
 import { frame } from './support/fakes.ts'
 import { batchOf, createTopic, produce } from './support/produce.ts'
@@ -181,7 +181,7 @@ test('changed batches with a right checksum are refused or stored so that every 
     fc.asyncProperty(fc.array(change, { minLength: 1, maxLength: 5 }), async (changes) => {
       const records = batchOf(['first', 'second', 'third'])
       for (const { at, value } of changes) records[12 + (at % (records.length - 12))] = value
-      updateChecksum(records, { crc32c })
+      updateChecksum(records, nodeChecksum)
       const { errorCode, baseOffset } = await produce(client, 'target', records)
       if (errorCode === 0) {
         expect(baseOffset).toBe(endOffset)

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { Limiter } from '../../src/broker/limiter.ts'
 import { KafkaError } from '../../src/model/kafkaErrors.ts'
 import { apiKeys } from '../../src/protocol/apiKeys.ts'
-import { crc32c } from '../../src/runtime/node/crc32c.ts'
+import { nodeChecksum } from '../../src/runtime/node/nodeChecksum.ts'
 import { encodeBatch } from '../../src/segment/records.ts'
 import { decompressWithin } from '../../src/zerocopy/codecs.ts'
 import { createTopic, produce } from './support/produce.ts'
@@ -14,7 +14,7 @@ const gzip = { id: 1, compress: (bytes: Uint8Array): Uint8Array => gzipSync(byte
 /** A batch with one record per timestamp. */
 function batchAt(timestamps: readonly number[], compression = gzip): Uint8Array {
   const records = timestamps.map((timestampMs) => ({ key: null, value: Buffer.alloc(100), timestampMs }))
-  return encodeBatch({ records, compression }, { crc32c })
+  return encodeBatch({ records, compression }, nodeChecksum)
 }
 
 async function world(options: RunOptions) {

@@ -1,6 +1,6 @@
 import type { Runtime } from '../runtime.ts'
 import { nodeClock } from './clock.ts'
-import { crc32c } from './crc32c.ts'
+import { nodeChecksum } from './nodeChecksum.ts'
 import { NodeDisk, type NodeDiskOptions } from './nodeDisk.ts'
 import { NodeNetwork } from './nodeNetwork.ts'
 import { nodeRandom } from './random.ts'
@@ -12,6 +12,6 @@ export function createNodeRuntime(options: NodeDiskOptions = {}): Runtime {
     random: nodeRandom,
     disk: new NodeDisk(options),
     network: new NodeNetwork(),
-    checksum: { crc32c },
+    checksum: nodeChecksum,
   }
 }

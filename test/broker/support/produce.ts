@@ -1,6 +1,6 @@
 import { apiKeys } from '../../../src/protocol/apiKeys.ts'
 import type { Infer } from '../../../src/protocol/schema.ts'
-import { crc32c } from '../../../src/runtime/node/crc32c.ts'
+import { nodeChecksum } from '../../../src/runtime/node/nodeChecksum.ts'
 import { encodeBatch, type NewBatch } from '../../../src/segment/records.ts'
 import type { RawClient } from './runningBroker.ts'
 
@@ -8,7 +8,7 @@ import type { RawClient } from './runningBroker.ts'
 export function batchOf(values: readonly string[], more: Partial<NewBatch> = {}): Uint8Array {
   const timestampMs = Date.now()
   const records = values.map((value) => ({ key: null, value: Buffer.from(value), timestampMs }))
-  return encodeBatch({ records, ...more }, { crc32c })
+  return encodeBatch({ records, ...more }, nodeChecksum)
 }
 
 type ProduceResponse = Infer<(typeof apiKeys)['produce']['response']>

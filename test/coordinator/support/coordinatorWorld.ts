@@ -7,7 +7,7 @@ import type {
   SyncGroupResponse,
 } from '../../../src/coordinator/messages.ts'
 import type { Logger } from '../../../src/model/logger.ts'
-import { crc32c } from '../../../src/runtime/node/crc32c.ts'
+import { nodeChecksum } from '../../../src/runtime/node/nodeChecksum.ts'
 import type { Runtime } from '../../../src/runtime/runtime.ts'
 import { checkBatch } from '../../../src/segment/recordBatch.ts'
 import { encodeBatch } from '../../../src/segment/records.ts'
@@ -36,7 +36,7 @@ export class CoordinatorWorld {
       random: { fill: (target: Uint8Array) => this.#fill(target), below: () => 0 },
       disk: this.disk.asDisk(),
       network: undefined as never,
-      checksum: { crc32c },
+      checksum: nodeChecksum,
     }
   }
 
