@@ -12,4 +12,6 @@ export interface Clock {
 export interface Timer {
   /** After this the timer does not fire. Harmless when it has fired already. */
   cancel(): void
+  /** Lets the process end before it fires, where that makes a difference. */
+  detach?(): void
 }

@@ -76,7 +76,7 @@ export class BatchWriter {
     this.#count = 0
   }
 
-  /** Adds a record. Throws `malformed` for a time that is no whole number. */
+  /** Adds a record. Throws `malformed` for a time that is no whole number, and for what is no blob. */
   record(key: Blob, value: Blob, timestampMs: number, headers: readonly HeaderInput[] = noHeaders): void {
     if (!Number.isSafeInteger(timestampMs)) {
       throw new EngineError('malformed', `${timestampMs} is no time in whole milliseconds`)
@@ -190,10 +190,15 @@ export class BatchWriter {
   }
 }
 
-/** Bytes of a blob, -1 for null. */
+/** Bytes of a blob, -1 for null. Throws `malformed` for anything that the types do not allow. */
 function blobBytes(blob: Blob): number {
   if (blob === null) return -1
-  return typeof blob === 'string' ? Buffer.byteLength(blob) : blob.length
+  if (typeof blob === 'string') return Buffer.byteLength(blob)
+  if (blob instanceof Uint8Array) return blob.length
+  throw new EngineError(
+    'malformed',
+    `a key, value or header is text, a Uint8Array or null, not ${typeof blob}`,
+  )
 }
 
 /** Bytes that a length and as many bytes take. */

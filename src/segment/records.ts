@@ -50,6 +50,20 @@ export interface NewBatch {
   readonly compression?: BatchCompression
 }
 
+/** What the body of a batch was before compression, given the codec's id. */
+export type Decompress = (codec: number, body: Uint8Array) => Uint8Array
+
+/** Makes what a reader of records wants of one; the bytes are views into the batch, or into what it decompresses to. */
+export type MakeRecord<T> = (
+  offset: number,
+  timestampMs: number,
+  key: Uint8Array | null,
+  value: Uint8Array | null,
+  headers: readonly RecordHeader[],
+) => T
+
+const noHeaders: readonly RecordHeader[] = []
+
 /** The bytes of one record batch (magic 2), checksum included. */
 export function encodeBatch(batch: NewBatch, checksum: Checksum): Uint8Array {
   const writer = new BatchWriter(1024)
@@ -75,23 +89,34 @@ export function encodeBatch(batch: NewBatch, checksum: Checksum): Uint8Array {
  * `decompress`, which is given the codec's id; without it this throws `unsupportedCompressionType`.
  * Throws `invalidRecord` for records that lie about their lengths.
  */
-export function* readRecords(
-  bytes: Uint8Array,
-  decompress?: (codec: number, body: Uint8Array) => Uint8Array,
-): Generator<StoredRecord> {
+export function* readRecords(bytes: Uint8Array, decompress?: Decompress): Generator<StoredRecord> {
   const header = new BatchHeader(bytes, 0)
-  let body = bytes.subarray(batchHeaderBytes, header.sizeBytes)
-  if (header.codec !== 0) {
-    if (decompress === undefined) {
-      throw new EngineError(
-        'unsupportedCompressionType',
-        'a compressed batch, and nothing to decompress it with',
-      )
-    }
-    body = decompress(header.codec, body)
-  }
-  const reader = new RecordReader(body)
-  for (let index = 0; index < header.recordsCount; index++) yield reader.record(header)
+  const reader = new RecordReader(bodyOf(bytes, header, decompress))
+  for (let index = 0; index < header.recordsCount; index++) yield reader.record(header, asObject)
+}
+
+/** As `readRecords`, all at once and each as `make` has it. */
+export function decodeRecords<T>(bytes: Uint8Array, make: MakeRecord<T>, decompress?: Decompress): T[] {
+  const header = new BatchHeader(bytes, 0)
+  const reader = new RecordReader(bodyOf(bytes, header, decompress))
+  const records: T[] = []
+  for (let index = 0; index < header.recordsCount; index++) records.push(reader.record(header, make))
+  return records
+}
+
+const asObject: MakeRecord<StoredRecord> = (offset, timestampMs, key, value, headers) => ({
+  offset,
+  timestampMs,
+  key,
+  value,
+  headers,
+})
+
+function bodyOf(bytes: Uint8Array, header: BatchHeader, decompress: Decompress | undefined): Uint8Array {
+  const body = bytes.subarray(batchHeaderBytes, header.sizeBytes)
+  if (header.codec === 0) return body
+  if (decompress !== undefined) return decompress(header.codec, body)
+  throw new EngineError('unsupportedCompressionType', 'a compressed batch, and nothing to decompress it with')
 }
 
 /** Reads records one after the other. */
@@ -103,7 +128,7 @@ class RecordReader {
     this.#bytes = bytes
   }
 
-  record(header: BatchHeader): StoredRecord {
+  record<T>(header: BatchHeader, make: MakeRecord<T>): T {
     const lengthBytes = this.#varlong()
     const end = this.#at + lengthBytes
     if (lengthBytes < 0 || end > this.#bytes.length) lies()
@@ -114,16 +139,21 @@ class RecordReader {
     const value = this.#sized()
     const count = this.#varlong()
     if (count < 0 || count > end - this.#at) lies()
+    const headers = count === 0 ? noHeaders : this.#headers(count)
+    if (this.#at !== end) lies()
+    const timestampMs = header.isLogAppendTime
+      ? header.maxTimestampMs
+      : header.baseTimestampMs + timestampDelta
+    return make(offset, timestampMs, key, value, headers)
+  }
+
+  #headers(count: number): RecordHeader[] {
     const headers: RecordHeader[] = []
     for (let index = 0; index < count; index++) {
       const name = this.#sized() ?? lies()
       headers.push({ key: Buffer.from(name).toString(), value: this.#sized() })
     }
-    if (this.#at !== end) lies()
-    const timestampMs = header.isLogAppendTime
-      ? header.maxTimestampMs
-      : header.baseTimestampMs + timestampDelta
-    return { offset, timestampMs, key, value, headers }
+    return headers
   }
 
   #sized(): Uint8Array | null {

@@ -29,7 +29,9 @@ export const arrows: Readonly<Record<string, readonly string[] | null>> = {
   controller: ['replica', ...belowReplica],
   coordinator: ['replica', ...belowReplica],
   broker: belowBroker,
-  testing: ['broker', ...belowBroker],
+  engine: belowReplica,
+  // The simulator takes what is pure of the portable implementation: checksums, names of errors.
+  testing: ['runtime/node', 'broker', ...belowBroker],
   cli: null,
   index: null,
 }
