@@ -64,9 +64,11 @@ export class BadRanges {
     return bad.position
   }
 
-  /** The file was replaced or is gone. */
-  forget(file: string): void {
-    this.#byFile.delete(file)
+  /** What the file held from `position` on was replaced, cut or removed. */
+  forget(file: string, position = 0): void {
+    const kept = this.#byFile.get(file)?.filter((range) => range.position < position) ?? []
+    if (kept.length > 0) this.#byFile.set(file, kept)
+    else this.#byFile.delete(file)
   }
 }
 

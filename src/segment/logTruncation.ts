@@ -21,7 +21,11 @@ export async function cutLog(state: LogState, offset: number): Promise<void> {
   if (state.epochs.truncateFromEnd(cut.endOffset)) state.epochsChanged = true
   await removeSnapshotsAbove(state.runtime.disk, state.directory, cut.endOffset)
   await state.options.persistRecoveryPoint?.()
-  for (const { file } of dropped.toReversed()) await state.runtime.disk.remove(file.path)
+  for (const { file } of dropped.toReversed()) {
+    await state.runtime.disk.remove(file.path)
+    state.badRanges.forget(file.path)
+  }
+  state.badRanges.forget(cut.segment.file.path, cut.segment.sizeBytes)
   if (!cut.segment.isNew) {
     await cut.segment.file.truncate(cut.segment.sizeBytes)
     await cut.segment.file.sync()
@@ -41,6 +45,7 @@ interface CutSegment {
 async function cutSegment(segment: Segment, offset: number, indexIntervalBytes: number): Promise<CutSegment> {
   const { baseOffset, file, createdMs, isNew } = segment
   const kept = new Segment(baseOffset, file, createdMs, 0, isNew)
+  kept.isNameSynced = segment.isNameSynced
   let endOffset = baseOffset
   await walkHeaders(file, 0, segment.sizeBytes, (header) => {
     if (header.lastOffset >= offset) return false
