@@ -24,6 +24,11 @@ export declare class Engine {
   truncate(ticket: number, file: number, size: number): void
   /** Writes to `file` that are queued from now on are carried out again after one has failed. */
   forgive(file: number): void
+  /**
+   * Makes everything durable that was written before the call to the file system of `path`. A failure tells
+   * nothing of single files; syncing each does.
+   */
+  syncFileSystem(ticket: number, path: string): void
   /** Starts what has been queued. To be called once after any number of `submit`, `truncate` and `forgive`. */
   wakeWriter(): void
   /** Takes over sending on a socket, through a duplicate of its descriptor; returns the connection's number. */
@@ -45,8 +50,31 @@ export declare class Engine {
   closeFiles(): void
 }
 
+/** One measurement of what durable appends cost without any engine. */
+export declare class FloorRun {
+  /**
+   * Starts to measure in `directory`, which is made and removed again; calls `done` when there is a result.
+   * `mode` is "none", "journal" or "eachFile"; `numbers` are: files, appends of a group, bytes of an append,
+   * seconds, bytes of the journal, groups a second (0: as many as it goes).
+   */
+  constructor(done: () => void, directory: string, mode: string, numbers: Float64Array)
+  /** Ends the measurement early; `done` is called as usual. */
+  cancel(): void
+  /**
+   * After `done`: an errno, and unless that says otherwise groups, seconds, recycles of the journal, and the
+   * median, 99th percentile and maximum of a group in microseconds.
+   */
+  result(): Float64Array
+}
+
 /** Which version of this border the addon was built with, so that JavaScript of another one does not use it. */
 export declare function border(): number
+
+/**
+ * Walks record batches, the first of which begins at `minOffset` or later. Fills `result` with: bytes of good
+ * batches, the offset after them, their number, which fault ended the walk (0 for none), what was expected and found.
+ */
+export declare function checkBatches(bytes: Uint8Array, minOffset: number, result: Float64Array): void
 
 /** Compresses with "snappy", "lz4" or "zstd". */
 export declare function compress(codec: string, bytes: Uint8Array): Buffer
@@ -62,3 +90,9 @@ export declare function decompress(codec: string, bytes: Uint8Array, maxBytes: n
  * when it cannot be done.
  */
 export declare function dropCached(path: string): boolean
+
+/**
+ * Stamps every 4 KiB block in place: CRC-32C of all that follows it, `generation`, number of the block, `sequence`.
+ * Throws unless `blocks` holds whole blocks.
+ */
+export declare function sealBlocks(blocks: Uint8Array, generation: number, sequence: number): void

@@ -250,6 +250,40 @@ pub fn drop_cached(path: &Path) -> Result<(), Errno> {
     }
 }
 
+/// Descriptors for `syncfs`, by device. They stay open: the kernel tells an error of writing back to those that were
+/// open when it happened.
+#[derive(Default)]
+pub struct FileSystems {
+    by_device: Mutex<HashMap<libc::dev_t, Arc<OwnedFd>>>,
+}
+
+impl FileSystems {
+    /// Makes everything durable that was written to the file system of `path` before the call.
+    pub fn sync(&self, path: &Path) -> Result<(), Errno> {
+        let opened = open_fd(path, libc::O_RDONLY)?;
+        // SAFETY: all zeros is a valid `stat`, which the call fills.
+        let mut found: libc::stat = unsafe { std::mem::zeroed() };
+        // SAFETY: the descriptor is open, `found` is a valid place for the answer.
+        if unsafe { libc::fstat(opened.as_raw_fd(), &mut found) } != 0 {
+            return Err(last_errno());
+        }
+        let fd = {
+            let mut known = self.by_device.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            known.entry(found.st_dev).or_insert_with(|| Arc::new(opened)).clone()
+        };
+        loop {
+            // SAFETY: the descriptor is open as long as `fd` lives.
+            if unsafe { libc::syncfs(fd.as_raw_fd()) } == 0 {
+                return Ok(());
+            }
+            let errno = last_errno();
+            if errno != libc::EINTR {
+                return Err(errno);
+            }
+        }
+    }
+}
+
 fn open_file(path: &Path, create: bool) -> Result<OpenFile, Errno> {
     let flags = libc::O_RDWR | if create { libc::O_CREAT } else { 0 };
     let (fd, writable) = match open_fd(path, flags) {

@@ -6,11 +6,15 @@
 #[cfg(not(target_os = "linux"))]
 compile_error!("The addon is for Linux. Elsewhere cordwood runs on its portable implementation.");
 
+mod aside;
+mod batches;
 mod buffers;
 mod checksum;
 mod codecs;
 mod completions;
 mod files;
+mod floor;
+mod floor_run;
 mod plan;
 mod sender;
 mod syncer;
@@ -22,13 +26,17 @@ use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 
-use napi::bindgen_prelude::{Array, Buffer, Error, Float64Array, Function, Result, Status};
+use napi::bindgen_prelude::{
+    Array, Buffer, Error, Float64Array, Float64ArraySlice, Function, Result, Status, Uint8ArraySlice,
+};
 use napi::threadsafe_function::ThreadsafeFunctionCallMode;
 use napi_derive::napi;
 
+use crate::aside::Aside;
+use crate::batches::BatchWalk;
 use crate::codecs::{Codec, CodecError};
-use crate::completions::Completions;
-use crate::files::{FileTable, descriptor_limit};
+use crate::completions::{Completion, Completions, Stage};
+use crate::files::{FileSystems, FileTable, descriptor_limit};
 use crate::plan::{Group, Operation, Write};
 use crate::sender::Sender;
 use crate::transfer::Part;
@@ -40,7 +48,7 @@ const SYNC_NAME: u32 = 2;
 const MUST_EXIST: u32 = 4;
 
 /// What `border` returns: one more whenever a function here, or the meaning of a number, changes.
-const BORDER: u32 = 2;
+const BORDER: u32 = 3;
 
 /// Which version of this border the addon was built with, so that JavaScript of another one does not use it.
 #[napi]
@@ -55,6 +63,8 @@ pub struct Engine {
     completions: Arc<Completions>,
     writer: Writer,
     sender: Sender,
+    file_systems: Arc<FileSystems>,
+    aside: Aside,
 }
 
 #[napi]
@@ -73,7 +83,8 @@ impl Engine {
         let files = Arc::new(FileTable::new(limit));
         let writer = Writer::new(files.clone(), completions.clone(), sync_threads as usize);
         let sender = Sender::new(files.clone(), completions.clone()).map_err(system_error)?;
-        Ok(Engine { files, completions, writer, sender })
+        let file_systems = Arc::default();
+        Ok(Engine { files, completions, writer, sender, file_systems, aside: Aside::default() })
     }
 
     /// Four numbers an event: ticket or connection, errno, file, stage.
@@ -138,6 +149,21 @@ impl Engine {
     pub fn forgive(&self, file: u32) {
         // Once the files have been closed there is nothing to forgive.
         let _ = self.push(Operation::Forgive { file });
+    }
+
+    /// Makes everything durable that was written before the call to the file system of `path`. A failure tells
+    /// nothing of single files; syncing each does.
+    #[napi]
+    pub fn sync_file_system(&self, ticket: f64, path: String) {
+        let (systems, completions) = (self.file_systems.clone(), self.completions.clone());
+        let started = self.aside.run(move || {
+            let errno = systems.sync(Path::new(&path)).err().unwrap_or(0);
+            completions.push(&[Completion { ticket, errno, file: 0, stage: Stage::Synced }]);
+        });
+        if !started {
+            let errno = libc::EAGAIN;
+            self.completions.push(&[Completion { ticket, errno, file: 0, stage: Stage::Opened }]);
+        }
     }
 
     /// Starts what has been queued. To be called once after any number of `submit`, `truncate` and `forgive`.
@@ -207,11 +233,13 @@ impl Engine {
     #[napi]
     pub fn close_files(&self) {
         self.writer.stop();
+        self.aside.stop();
     }
 }
 
 impl Drop for Engine {
     fn drop(&mut self) {
+        self.aside.stop();
         self.sender.stop();
         self.writer.stop();
     }
@@ -228,6 +256,35 @@ pub fn drop_cached(path: String) -> bool {
 #[napi(js_name = "crc32c")]
 pub fn crc32c(bytes: &[u8], seed: u32) -> u32 {
     checksum::crc32c(bytes, seed)
+}
+
+/// Walks record batches, the first of which begins at `minOffset` or later. Fills `result` with: bytes of good
+/// batches, the offset after them, their number, which fault ended the walk (0 for none), what was expected and found.
+#[napi]
+pub fn check_batches(bytes: &[u8], min_offset: f64, mut result: Float64ArraySlice<'_>) {
+    let mut walk = BatchWalk::new(min_offset as i64);
+    let fault = walk.feed(bytes).err();
+    let (kind, expected, found) =
+        fault.map_or((0.0, 0.0, 0.0), |fault| (f64::from(fault.kind as u8), fault.expected, fault.found));
+    let values =
+        [walk.valid_bytes as f64, walk.next_offset as f64, walk.batches as f64, kind, expected, found];
+    // SAFETY: JavaScript waits for this call, and `bytes` is another array.
+    for (place, value) in unsafe { result.as_mut() }.iter_mut().zip(values) {
+        *place = value;
+    }
+}
+
+/// Stamps every 4 KiB block in place: CRC-32C of all that follows it, `generation`, number of the block, `sequence`.
+/// Throws unless `blocks` holds whole blocks.
+#[napi]
+pub fn seal_blocks(mut blocks: Uint8ArraySlice<'_>, generation: u32, sequence: f64) -> Result<()> {
+    // SAFETY: JavaScript waits for this call.
+    let blocks = unsafe { blocks.as_mut() };
+    if !blocks.len().is_multiple_of(checksum::BLOCK_BYTES) {
+        return Err(bad_argument());
+    }
+    checksum::seal_blocks(blocks, generation, sequence as u64);
+    Ok(())
 }
 
 /// Compresses with "snappy", "lz4" or "zstd".

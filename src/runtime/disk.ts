@@ -40,6 +40,17 @@ export interface Disk {
   remove(path: string): Promise<void>
   /** Makes creations, renames and removals inside `path` durable. */
   syncDirectory(path: string): Promise<void>
+  /**
+   * Makes everything durable that was written, created, renamed or removed on the file system of `path` before the
+   * call. Absent where the system offers no way that tells of errors.
+   */
+  syncFileSystem?(path: string): Promise<void>
+  /**
+   * Makes everything durable that was written to the file system of `path` before the call, of whatever file: cheaper
+   * than many syncs of files. After a failure nothing is known of any file until its own `sync`, which then fails for
+   * those that are concerned. Absent where the system offers no way.
+   */
+  syncFileSystem?(path: string): Promise<void>
   /** A whole small file; throws `unsupportedFormat` when it is larger than `maxBytes` (default 64 MiB). */
   readFile(path: string, maxBytes?: number): Promise<Uint8Array>
   /** Replaces a whole file durably: a temporary file, its sync, a rename, the directory's sync. */

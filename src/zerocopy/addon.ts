@@ -25,7 +25,7 @@ export const Stage = {
 export const WriteFlag = { sync: 1, syncName: 2, mustExist: 4 } as const
 
 /** The border that this code calls; the number of `BORDER` in `native/src/lib.rs`. */
-const border = 2
+const border = 3
 
 let loaded: LoadedAddon | null = null
 

@@ -1,5 +1,6 @@
 import { gunzipSync, gzipSync } from 'node:zlib'
 import { EngineError } from '../model/errors.ts'
+import type { Codecs } from '../runtime/compute.ts'
 import { type Addon, loadAddon } from './addon.ts'
 
 /** Kafka's compression codecs. */
@@ -47,11 +48,19 @@ const codecsById: readonly (CodecName | null)[] = [null, 'gzip', 'snappy', 'lz4'
  * `decompress` does, `messageTooLarge` above `maxBytes`, and `unsupportedCompressionType` for numbers without a codec.
  */
 export function decompressWithin(maxBytes: number): (codec: number, body: Uint8Array) => Uint8Array {
-  return (codec, body) => {
-    const name = codecsById[codec]
-    if (name) return decompress(name, body, maxBytes)
-    throw new EngineError('unsupportedCompressionType', `there is no codec ${codec}`)
-  }
+  return (codec, body) => batchCodecs.decompress(codec, body, maxBytes)
+}
+
+/** `Codecs` of the seam: gzip always, the others where the addon is. */
+export const batchCodecs: Codecs = {
+  compress: (codec, body) => compress(codecName(codec), body),
+  decompress: (codec, body, maxBytes) => decompress(codecName(codec), body, maxBytes),
+}
+
+function codecName(codec: number): CodecName {
+  const name = codecsById[codec]
+  if (name) return name
+  throw new EngineError('unsupportedCompressionType', `there is no codec ${codec}`)
 }
 
 function codecsOf(codec: CodecName): Pick<Addon, 'compress' | 'decompress'> {

@@ -135,6 +135,17 @@ export class NativeDisk implements Disk {
     await this.#forget(path)
   }
 
+  syncFileSystem(path: string): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#checkOpen()
+      const ticket = this.#link.ticket((errno) => {
+        if (errno === 0) resolve()
+        else reject(syncError(systemError(errno), `cannot sync the file system of ${path}`))
+      })
+      this.#link.engine.syncFileSystem(ticket, path)
+    })
+  }
+
   lock(path: string, owner: string): Promise<DiskLock> {
     return lockDirectory(path, owner)
   }

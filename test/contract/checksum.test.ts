@@ -1,6 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { type BatchFault, describeFault } from '../../src/model/batchFault.ts'
+import { blockStampBytes, sealedBlockBytes } from '../../src/runtime/checksum.ts'
 import { crc32c } from '../../src/runtime/node/crc32c.ts'
+import { nodeChecksum } from '../../src/runtime/node/nodeChecksum.ts'
 import { implementations } from './implementations.ts'
 
 describe.each(implementations)('the $name checksum', ({ create }) => {
@@ -42,7 +45,116 @@ describe.each(implementations)('the $name checksum', ({ create }) => {
       ),
     )
   })
+
+  test('good batches are walked to the end, gaps between their offsets included', () => {
+    const { checksum } = create()
+    fc.assert(
+      fc.property(batchList, fc.nat(120), ({ bytes, sizes, ends }, cut) => {
+        const whole = checksum.checkBatches(bytes)
+        const nextOffset = ends.at(-1) ?? 0
+        expect(whole).toEqual({ validBytes: bytes.length, nextOffset, batches: sizes.length, fault: null })
+        // Cut off inside the last batch: no fault, only less of it.
+        const last = sizes.at(-1)
+        if (last === undefined) return
+        const part = checksum.checkBatches(bytes.subarray(0, bytes.length - 1 - (cut % last)))
+        expect(part.fault).toBeNull()
+        expect(part.validBytes).toBe(bytes.length - last)
+      }),
+    )
+  })
+
+  test('any changed bit that a batch is checked by ends the walk at that batch', () => {
+    const { checksum } = create()
+    fc.assert(
+      fc.property(batchList, fc.nat(), fc.nat(7), ({ bytes, sizes }, where, bit) => {
+        if (bytes.length === 0) return
+        const at = where % bytes.length
+        bytes[at]! ^= 1 << bit
+        let start = 0
+        let number = 0
+        while (start + sizes[number]! <= at) start += sizes[number++]!
+        const found = checksum.checkBatches(bytes)
+        expect(found).toEqual(nodeChecksum.checkBatches(bytes))
+        // Nothing but its neighbours vouches for these: base offset, length, leader epoch.
+        if (at - start < 16) return
+        expect(found).toMatchObject({ validBytes: start, batches: number })
+        expect(found.fault?.kind).toBe(at - start === 16 ? 'magic' : 'checksum')
+      }),
+    )
+  })
+
+  test('an offset that goes back, a length that cannot be and an offset beyond 2^53 are faults', () => {
+    const { checksum } = create()
+    const [first, second] = [batch(100, 3, 400), batch(102, 1, 400)]
+    const both = Buffer.concat([first, second])
+    const back = { kind: 'offset', expected: 103, found: 102 }
+    expect(checksum.checkBatches(both)).toMatchObject({
+      validBytes: first.length,
+      nextOffset: 103,
+      fault: back,
+    })
+    expect(checksum.checkBatches(first, 101).fault).toEqual({ kind: 'offset', expected: 101, found: 100 })
+    expect(checksum.checkBatches(batch(2 ** 53, 1, 400)).fault?.kind).toBe('offset')
+    first.writeInt32BE(48, 8)
+    expect(checksum.checkBatches(first).fault).toEqual({ kind: 'length', expected: 61, found: 60 })
+    expect(describeFault(back as BatchFault)).toEqual({
+      expected: 'an offset from 103 on',
+      found: 'offset 102',
+    })
+  })
+
+  test('a seal is checksum, generation, number and sequence of every block', () => {
+    const { checksum } = create()
+    const sequences = fc.oneof(fc.nat(), fc.maxSafeNat())
+    fc.assert(
+      fc.property(
+        fc.nat(3),
+        fc.integer({ min: 0, max: 2 ** 32 - 1 }),
+        sequences,
+        (count, generation, sequence) => {
+          const blocks = Buffer.alloc(count * sealedBlockBytes, 0xa5)
+          checksum.sealBlocks(blocks, generation, sequence)
+          for (let index = 0; index < count; index++) {
+            const block = blocks.subarray(index * sealedBlockBytes, (index + 1) * sealedBlockBytes)
+            expect(block.readUInt32BE(0)).toBe(crc32c(block.subarray(4)))
+            expect([block.readUInt32BE(4), block.readUInt32BE(8)]).toEqual([generation, index])
+            expect(block.readBigUInt64BE(12)).toBe(BigInt(sequence))
+            expect(block.subarray(blockStampBytes).every((byte) => byte === 0xa5)).toBe(true)
+          }
+        },
+      ),
+      { numRuns: 30 },
+    )
+  })
 })
+
+/** One batch of `bodyBytes` after its header, with a checksum that fits. */
+function batch(baseOffset: number, records: number, bodyBytes: number): Buffer {
+  const bytes = Buffer.alloc(61 + bodyBytes, 0x5a)
+  bytes.writeBigInt64BE(BigInt(baseOffset), 0)
+  bytes.writeInt32BE(bytes.length - 12, 8)
+  bytes[16] = 2
+  bytes.writeInt32BE(records - 1, 23)
+  bytes.writeUInt32BE(crc32c(bytes.subarray(21)), 17)
+  return bytes
+}
+
+/** Batches one after the other with gaps, the sizes of each and the offsets after each. */
+const batchList = fc
+  .array(fc.record({ gap: fc.nat(3), records: fc.integer({ min: 1, max: 5 }), body: fc.nat(500) }), {
+    maxLength: 6,
+  })
+  .map((list) => {
+    let offset = 0
+    const ends: number[] = []
+    const batches = list.map(({ gap, records, body }) => {
+      const made = batch(offset + gap, records, body)
+      offset += gap + records
+      ends.push(offset)
+      return made
+    })
+    return { bytes: Buffer.concat(batches), sizes: batches.map(({ length }) => length), ends }
+  })
 
 function bitByBit(bytes: Uint8Array, seed: number): number {
   let crc = ~seed

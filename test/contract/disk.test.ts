@@ -1,7 +1,8 @@
 import { describe } from 'vitest'
 import { diskContract } from './diskContract.ts'
 import { implementations } from './implementations.ts'
+import { simulated } from './simulated.ts'
 
-describe.each(implementations)('the $name disk', ({ create }) => {
+describe.each([...implementations, simulated])('the $name disk', ({ create }) => {
   diskContract(create)
 })

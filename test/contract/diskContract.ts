@@ -4,13 +4,13 @@ import { expect, test } from 'vitest'
 import { InvariantError } from '../../src/model/assert.ts'
 import type { Disk, DiskFile, DiskSync } from '../../src/runtime/disk.ts'
 import { temporaryDirectory } from '../support/temporaryDirectory.ts'
-import type { CreateRuntime } from './implementations.ts'
+import type { CreateDisk } from './implementations.ts'
 
 /** What every `Disk` has to do, said through the seam alone. */
-export function diskContract(create: CreateRuntime): void {
-  const world = (options: Parameters<CreateRuntime>[0] = {}) => {
+export function diskContract(create: CreateDisk): void {
+  const world = (options: Parameters<CreateDisk>[0] = {}) => {
     const directory = temporaryDirectory()
-    const { disk } = create(options)
+    const { disk } = create(options, directory)
     return { disk, directory, at: (name: string) => join(directory, name) }
   }
 
@@ -34,6 +34,15 @@ export function diskContract(create: CreateRuntime): void {
     await file.dropCached?.()
     expect(await content(file)).toBe('stored, dirty')
     await disk.file(at('none')).dropCached?.()
+  })
+
+  test('a file system that is synced keeps what was written', async () => {
+    const { disk, directory, at } = world()
+    if (disk.syncFileSystem === undefined) return
+    const file = disk.file(at('log'))
+    await disk.submit([{ file, position: 0, parts: [text('kept')], sync: 'none' }])
+    await Promise.all([disk.syncFileSystem(directory), disk.syncFileSystem(at('log'))])
+    expect(await content(file)).toBe('kept')
   })
 
   test('groups on one file are carried out in the order of calls', async () => {

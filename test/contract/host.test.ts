@@ -92,6 +92,14 @@ describe.each(implementations)('the $name disk on this machine', ({ name, create
     expect(await nextMessage(child)).toEqual(['written', refused, refused, 'written', 'written'])
   })
 
+  test('a file system that is not there cannot be synced', async () => {
+    const { disk } = create()
+    const path = join(temporaryDirectory(), 'none')
+    const synced = disk.syncFileSystem?.(path)
+    if (synced !== undefined) await expect(synced).rejects.toMatchObject({ code: 'notFound' })
+    else expect(name).toBe('portable')
+  })
+
   test('a file that is a directory is refused with an error', async () => {
     const directory = temporaryDirectory()
     mkdirSync(join(directory, 'log'))

@@ -1,9 +1,13 @@
 import { readdirSync } from 'node:fs'
 import { onTestFinished } from 'vitest'
+import type { Disk } from '../../src/runtime/disk.ts'
 import { createRuntime, type NamedRuntime, type RuntimeOptions } from '../../src/zerocopy/nativeRuntime.ts'
 
 /** Makes a runtime that is closed when the running test ends. */
 export type CreateRuntime = (options?: RuntimeOptions) => NamedRuntime
+
+/** Makes a disk that is closed when the running test ends, and on which `directory` is there. */
+export type CreateDisk = (options?: RuntimeOptions, directory?: string) => { readonly disk: Disk }
 
 /** One implementation of the seam, under the name that tests show. */
 export interface Implementation {
