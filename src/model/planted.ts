@@ -1,0 +1,69 @@
+/**
+ * Mistakes that the crash explorer has to find, each behind a switch beside the rule that it breaks. A green run
+ * proves little unless the same run turns red for every one of them.
+ */
+export const plantedBugs = [
+  /** An append is acknowledged although nobody has asked for a sync. */
+  'ackBeforeSync',
+  /** An append is acknowledged although the name of its new file is not durable. */
+  'ackBeforeName',
+  /** A sync that failed is tried once more, and that one's success counts. */
+  'retryFailedSync',
+  /** What a failed sync left in the page cache is taken for stored at the next start. */
+  'trustCacheAfterFailedSync',
+  /** A rewritten segment takes its name before its bytes are synced. */
+  'renameBeforeSync',
+  /** A new log is reported as made before the name of its directory is durable. */
+  'missingDirectorySync',
+  /** A batch with a bad checksum below the recovery point ends the log there. */
+  'cutAtBadChecksum',
+  /** The torn end of a log is left in the file, and what follows is appended behind it. */
+  'keepTornEnd',
+  /** The recovery point is stored before the segments below it are synced. */
+  'recoveryPointBeforeSync',
+  /** A truncation cuts the files before the recovery point that it goes below is stored. */
+  'truncateBeforeRecoveryPoint',
+  /** A truncation is not in the journal before its bytes are overwritten. */
+  'truncateNotJournaled',
+  /** The producer snapshot at the end of a segment is written before the segment is synced. */
+  'snapshotBeforeSegmentSync',
+  /** An index is used although it does not fit its segment. */
+  'trustDamagedIndex',
+  /** Records are removed before the new start offset is durable. */
+  'startOffsetNotStored',
+  /** A file of the journal is used again before the segments that it covers are synced. */
+  'recycleTooEarly',
+  /** A frame of the journal claims that itself is durable. */
+  'flushedSequenceTooHigh',
+  /** Replay leaves out what the page cache seems to hold already. */
+  'replayTrustsCache',
+  /** Both copies of the node checkpoint are written at once. */
+  'checkpointCopiesBothWritten',
+  /** Frames of an earlier generation of a recycled journal file are replayed. */
+  'staleGenerationReplayed',
+  /** The first damaged frame ends the journal, even if a later one proves that it was durable. */
+  'journalCutAtRot',
+  /** What is appended under the journal policy is acknowledged once the frame is in the page cache. */
+  'journalAckBeforeSync',
+  /** A log that was deleted in the journal comes back. */
+  'deletionNotJournaled',
+  /** Raising a relaxed policy to a durable one does not wait for what came before. */
+  'raisePolicyWithoutSync',
+  /** The marker of a clean shutdown survives the start. */
+  'keepCleanMarker',
+] as const
+
+/** One of `plantedBugs`. */
+export type PlantedBug = (typeof plantedBugs)[number]
+
+let active: PlantedBug | null = null
+
+/** Whether the mistake is turned on: never, but in the runs that have to find it. */
+export function planted(bug: PlantedBug): boolean {
+  return active === bug
+}
+
+/** Turns one mistake on, or all off with null. For the crash explorer and tests alone. */
+export function plant(bug: PlantedBug | null): void {
+  active = bug
+}
