@@ -44,8 +44,10 @@ export async function startBroker(options: StartBrokerOptions = {}): Promise<Run
   const { settings = {}, logger = silentLogger, runtime } = options
   const config = brokerConfig(settings, { hostName: hostname() })
   const world = runtime ?? createRuntime({ onFallback: (why) => logger.warn(why) })
-  const closeDisk = async (): Promise<void> => {
-    if (runtime === undefined) await world.disk.close()
+  const closeWorld = async (): Promise<void> => {
+    if (runtime !== undefined) return
+    await world.compute.close()
+    await world.disk.close()
   }
   try {
     const broker = await Broker.start(world, config, logger, { decompress: decompressWithin(maxLookupBytes) })
@@ -55,10 +57,10 @@ export async function startBroker(options: StartBrokerOptions = {}): Promise<Run
       get load() {
         return broker.load
       },
-      close: () => broker.close().finally(closeDisk),
+      close: () => broker.close().finally(closeWorld),
     }
   } catch (error) {
-    await closeDisk()
+    await closeWorld()
     throw error
   }
 }

@@ -5,7 +5,7 @@ import { Broker } from '../broker/broker.ts'
 import { type BrokerConfig, brokerConfig } from '../broker/brokerConfig.ts'
 import { toLogConfig } from '../controller/topicConfigs.ts'
 import { EngineError } from '../model/errors.ts'
-import { flushPolicies } from '../model/flushPolicy.ts'
+import { describeFlush, flushPolicyNames } from '../model/flushPolicy.ts'
 import type { Address } from '../runtime/network.ts'
 import { decompressWithin } from '../zerocopy/codecs.ts'
 import { createRuntime } from '../zerocopy/nativeRuntime.ts'
@@ -40,9 +40,9 @@ Examples:
   $ cordwood serve --config server.properties --flush none
 
 Settings have Kafka's names and defaults; flags win over --set, --set over --config. A setting that is not known
-or not yet supported is refused by name. The flush policy says when a record counts as stored: "batch" once it is
-on the disk (survives a power cut), "none" once the system has it (survives the death of the process); a topic
-may have its own (cordwood.flush.policy).
+or not yet supported is refused by name. The flush policy says when a record counts as stored: under "journal",
+"batch" and "append" once it is on the disk (survives a power cut), under "none", "interval", "bytes" and "records"
+once the system has it (survives the death of the process); a topic may have its own (cordwood.flush.policy).
 
 Ctrl-C closes the broker in order; a second one ends it at once. Either way nothing acknowledged is lost.`
 
@@ -66,8 +66,8 @@ export function defineServe(command: Command, terminal: Terminal): void {
     .option('--config <file>', 'settings, as in Kafka’s server.properties')
     .option('--set <name=value>', 'one setting; repeatable', collectPair)
     .addOption(
-      new Option('--flush <policy>', 'when a record counts as stored (default: batch)').choices(
-        flushPolicies,
+      new Option('--flush <policy>', 'when a record counts as stored (default: journal)').choices(
+        flushPolicyNames,
       ),
     )
     .addOption(
@@ -88,6 +88,7 @@ async function serve(options: ServeOptions, terminal: Terminal): Promise<void> {
   try {
     broker = await Broker.start(runtime, config, logger, { decompress: decompressWithin(maxLookupBytes) })
   } catch (error) {
+    await runtime.compute.close()
     await runtime.disk.close()
     throw withAdvice(error, config)
   }
@@ -95,7 +96,7 @@ async function serve(options: ServeOptions, terminal: Terminal): Promise<void> {
   const address = formatAddress(broker.address)
   const flush = toLogConfig(new Map(), config.statics).flush
   await terminal.write(
-    `cordwood is ready on ${address} after ${readyMs} ms: directory ${config.directory}, flush ${flush}, ${runtime.kind}\n`,
+    `cordwood is ready on ${address} after ${readyMs} ms: directory ${config.directory}, flush ${describeFlush(flush)}, ${runtime.kind}\n`,
   )
   if (terminal.outputIsTerminal) {
     await terminal.write(
@@ -106,6 +107,7 @@ async function serve(options: ServeOptions, terminal: Terminal): Promise<void> {
   await aborted(stop)
   logger.info('stopping', { signal: String(stop.reason) })
   await broker.close()
+  await runtime.compute.close()
   await runtime.disk.close()
   logger.info('stopped')
 }

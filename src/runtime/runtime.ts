@@ -1,5 +1,6 @@
 import type { Checksum } from './checksum.ts'
 import type { Clock } from './clock.ts'
+import type { Compute } from './compute.ts'
 import type { Disk } from './disk.ts'
 import type { Network } from './network.ts'
 import type { Random } from './random.ts'
@@ -14,4 +15,5 @@ export interface Runtime {
   readonly disk: Disk
   readonly network: Network
   readonly checksum: Checksum
+  readonly compute: Compute
 }

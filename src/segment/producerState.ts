@@ -116,6 +116,17 @@ export class ProducerState {
     for (const entry of other.entries()) this.#entries.set(entry.producerId, entry)
   }
 
+  /** Takes over what was found in batches that follow those known here. */
+  merge(later: Iterable<ProducerEntry>): void {
+    for (const entry of later) {
+      const before = this.#entries.get(entry.producerId)
+      const isSame = before !== undefined && before.epoch === entry.epoch
+      const batches = isSame ? [...before.batches, ...entry.batches].slice(-rememberedBatches) : entry.batches
+      const coordinatorEpoch = Math.max(entry.coordinatorEpoch, before?.coordinatorEpoch ?? -1)
+      this.#entries.set(entry.producerId, { ...entry, batches, coordinatorEpoch })
+    }
+  }
+
   /** Forgets producers that have not written since `wallMs - expirationMs`. */
   expire(wallMs: number, expirationMs: number): void {
     for (const [producerId, entry] of this.#entries) {

@@ -1,5 +1,6 @@
 import { EngineError } from '../model/errors.ts'
 import { nodeClock } from '../runtime/node/clock.ts'
+import { NodeCompute } from '../runtime/node/compute.ts'
 import type { NodeDiskOptions } from '../runtime/node/nodeDisk.ts'
 import { NodeNetwork } from '../runtime/node/nodeNetwork.ts'
 import { createNodeRuntime } from '../runtime/node/nodeRuntime.ts'
@@ -22,7 +23,7 @@ export interface RuntimeOptions extends NodeDiskOptions {
 /** A runtime, and which implementation it is. */
 export type NamedRuntime = Runtime & { readonly kind: 'native' | 'portable' }
 
-/** The runtime for this machine. Close its `disk` when done. Throws `notFound` if the addon is insisted on and missing. */
+/** The runtime for this machine. Close its `compute` and its `disk` when done. Throws `notFound` if the addon is insisted on and missing. */
 export function createRuntime(options: RuntimeOptions = {}): NamedRuntime {
   if (options.native !== false) {
     const { addon, why } = loadAddon()
@@ -44,5 +45,6 @@ function createNativeRuntime(addon: Addon, options: NodeDiskOptions): NamedRunti
     // Two descriptors: the socket's and the sender's duplicate.
     network: new NodeNetwork((socket, events) => createSender(link, disk, socket, events), 2),
     checksum: createNativeChecksum(addon),
+    compute: new NodeCompute(),
   }
 }

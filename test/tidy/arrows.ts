@@ -34,11 +34,13 @@ export const arrows: Readonly<Record<string, readonly string[] | null>> = {
   testing: ['runtime/node', 'broker', ...belowBroker],
   cli: null,
   index: null,
+  worker: null,
 }
 
 /** The packages that a folder may import. */
 const packages: Readonly<Record<string, readonly string[]>> = {
   cli: ['commander'],
+  'runtime/node': ['piscina'],
 }
 
 /** The folder that a path below `src` belongs to: a key of `arrows` where there is one. */

@@ -4,7 +4,7 @@ import type { SourceFile } from './sources.ts'
 import { blank, lineAt } from './sourceText.ts'
 
 /** The folders that touch the world; everything else is handed a `Runtime`. */
-const seam = ['runtime/node', 'zerocopy', 'cli', 'index']
+const seam = ['runtime/node', 'zerocopy', 'cli', 'index', 'worker']
 
 /** A global name that is no property, member or key. */
 const globalName = (names: string): RegExp =>

@@ -1,11 +1,12 @@
 import type { Runtime } from '../runtime.ts'
 import { nodeClock } from './clock.ts'
+import { NodeCompute } from './compute.ts'
 import { nodeChecksum } from './nodeChecksum.ts'
 import { NodeDisk, type NodeDiskOptions } from './nodeDisk.ts'
 import { NodeNetwork } from './nodeNetwork.ts'
 import { nodeRandom } from './random.ts'
 
-/** A runtime that needs nothing but Node. Close its `disk` when done. */
+/** A runtime that needs nothing but Node. Close its `compute` and its `disk` when done. */
 export function createNodeRuntime(options: NodeDiskOptions = {}): Runtime {
   return {
     clock: nodeClock,
@@ -13,5 +14,6 @@ export function createNodeRuntime(options: NodeDiskOptions = {}): Runtime {
     disk: new NodeDisk(options),
     network: new NodeNetwork(),
     checksum: nodeChecksum,
+    compute: new NodeCompute({ native: false }),
   }
 }

@@ -37,6 +37,7 @@ export class CoordinatorWorld {
       disk: this.disk.asDisk(),
       network: undefined as never,
       checksum: nodeChecksum,
+      compute: undefined as never,
     }
   }
 

@@ -1,0 +1,114 @@
+import { existsSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import { fileURLToPath } from 'node:url'
+import type { Piscina } from 'piscina'
+import { EngineError } from '../../model/errors.ts'
+import type { Compute, Task } from '../compute.ts'
+import { errorOf, type TaskCall, type TaskOutcome } from './taskThread.ts'
+
+/** Options of `NodeCompute`. */
+export interface NodeComputeOptions {
+  /** Threads at most; one less than there are cores by default, at least one. */
+  readonly maxThreads?: number
+  /** How long a thread without work stays, ms; 10 s by default. */
+  readonly idleMs?: number
+  /** False keeps the addon out of the workers. */
+  readonly native?: boolean
+}
+
+/** What a worker is told when it starts. */
+export interface WorkerData {
+  readonly native: boolean
+}
+
+/**
+ * `Compute` over a pool of worker threads. The pool's package is loaded, and threads are started, when the first task
+ * comes; threads without work end after a while and never keep the process alive.
+ */
+export class NodeCompute implements Compute {
+  readonly #options: NodeComputeOptions
+  readonly #running = new Map<Promise<unknown>, Int32Array>()
+  #pool: Promise<Piscina> | null = null
+  #closed = false
+
+  constructor(options: NodeComputeOptions = {}) {
+    this.#options = options
+  }
+
+  async run<Input, Output>(
+    task: Task<Input, Output>,
+    input: Input,
+    options: { readonly signal?: AbortSignal } = {},
+  ): Promise<Output> {
+    if (this.#closed) throw closedError()
+    const { signal } = options
+    signal?.throwIfAborted()
+    const stop = new Int32Array(new SharedArrayBuffer(4))
+    const abort = (): void => void Atomics.store(stop, 0, 1)
+    signal?.addEventListener('abort', abort, { once: true })
+    const call: TaskCall = { task: task.name, input, stop }
+    const running = this.#call(call)
+    this.#running.set(running, stop)
+    try {
+      const outcome = await running
+      signal?.throwIfAborted()
+      if (outcome.ok) return outcome.output as Output
+      throw this.#closed ? closedError() : errorOf(outcome.error)
+    } finally {
+      this.#running.delete(running)
+      signal?.removeEventListener('abort', abort)
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    for (const stop of this.#running.values()) Atomics.store(stop, 0, 1)
+    await Promise.allSettled([...this.#running.keys()])
+    const pool = await this.#pool?.catch(() => null)
+    await pool?.destroy()
+  }
+
+  async #call(call: TaskCall): Promise<TaskOutcome> {
+    this.#pool ??= this.#start()
+    const pool = await this.#pool
+    try {
+      return (await pool.run(call)) as TaskOutcome
+    } catch (cause) {
+      // A task's own errors are outcomes: this is a thread that could not start, or died.
+      throw new EngineError('unknownServerError', `a worker thread failed: ${(cause as Error).message}`, {
+        cause,
+      })
+    }
+  }
+
+  async #start(): Promise<Piscina> {
+    const { maxThreads, idleMs, native = true } = this.#options
+    const filename = workerFile()
+    const { Piscina } = await import('piscina')
+    const workerData: WorkerData = { native }
+    return new Piscina({
+      filename,
+      name: 'runTask',
+      workerData,
+      minThreads: 0,
+      maxThreads: maxThreads ?? Math.max(1, availableParallelism() - 1),
+      idleTimeout: idleMs ?? 10_000,
+      // A thread that waits in Atomics.wait could not finish what a task left to its event loop, closing files for one.
+      atomics: 'disabled',
+      recordTiming: false,
+    })
+  }
+}
+
+/** Where the workers' entry is: beside the sources, or in the bundle that is shipped. */
+function workerFile(): string {
+  for (const candidate of ['../../worker.ts', '../worker.js', './worker.js']) {
+    const path = fileURLToPath(new URL(candidate, import.meta.url))
+    if (existsSync(path)) return path
+  }
+  throw new EngineError('notFound', 'the file that worker threads run is missing: run "npm run build"')
+}
+
+function closedError(): EngineError {
+  return new EngineError('closed', 'no task is taken any more')
+}
