@@ -19,7 +19,7 @@ export const metadataLogConfig: LogConfig = {
   retentionBytes: -1,
   maxMessageBytes: 8 * 1024 * 1024,
   timestampAfterMaxMs: Number.MAX_SAFE_INTEGER,
-  flush: 'batch',
+  flush: 'journal',
 }
 
 /** The epoch of the only voter. Source: KIP-595: the first election gives 1. */

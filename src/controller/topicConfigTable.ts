@@ -1,4 +1,4 @@
-import { flushPolicies } from '../model/flushPolicy.ts'
+import { flushPolicyNames } from '../model/flushPolicy.ts'
 import { type ConfigRule, longMaxText } from './configValues.ts'
 
 /** One broker-level name of a topic config, most specific first; its value times `factor` is the topic's. */
@@ -70,15 +70,23 @@ const definitions: Readonly<Record<string, TopicConfigDefinition>> = {
     honoured: false,
     documentation: 'The level of zstd when compression.type is zstd.',
   },
+  'cordwood.flush.bytes': {
+    type: 'long',
+    default: '1048576',
+    min: 1n,
+    synonyms: same('cordwood.flush.bytes'),
+    honoured: true,
+    documentation:
+      'The bound of cordwood.flush.policy=bytes: so many bytes at most are acknowledged and not synced.',
+  },
   'cordwood.flush.policy': {
     type: 'string',
-    default: 'batch',
-    words: ['none', 'interval', 'bytes', 'records', 'journal', 'batch', 'append'],
-    honouredValues: flushPolicies,
+    default: 'journal',
+    words: flushPolicyNames,
     synonyms: same('cordwood.flush.policy'),
     honoured: true,
     documentation:
-      'When an append is acknowledged: "none" once it is in the page cache, "batch" once an fdatasync of its segment has returned.',
+      'When an append is acknowledged, and what that survives. A power cut: "journal" (after an fdatasync of the journal that all logs share), "batch" (of its own segment, shared by what waits), "append" (of its own). The death of the process, being in the page cache: "none"; "interval", "bytes" and "records" are synced behind, within flush.ms (1000 unless set), cordwood.flush.bytes and flush.messages (10000 unless set).',
   },
   'delete.retention.ms': {
     type: 'long',
@@ -100,20 +108,19 @@ const definitions: Readonly<Record<string, TopicConfigDefinition>> = {
     type: 'long',
     default: longMaxText,
     min: 1n,
-    honouredValues: ['1'],
     synonyms: same('log.flush.interval.messages'),
     honoured: true,
     documentation:
-      'Sync the log after this many records: 1 means that every acknowledged record has been synced; the default leaves it to cordwood.flush.policy.',
+      'Under a relaxed cordwood.flush.policy: at most this many records are acknowledged and not synced; 1 means the policy "journal". A durable policy is not weakened by it.',
   },
   'flush.ms': {
     type: 'long',
     default: longMaxText,
     ...none,
     synonyms: [ms('log.flush.interval.ms'), ms('log.flush.scheduler.interval.ms')],
-    honoured: false,
+    honoured: true,
     documentation:
-      'Sync the log at least this often, in milliseconds; the default leaves it to cordwood.flush.policy.',
+      'Under a relaxed cordwood.flush.policy: sync the log within so many milliseconds of an append. A durable policy is not weakened by it.',
   },
   'follower.replication.throttled.replicas': {
     type: 'list',

@@ -1,11 +1,15 @@
 import { EngineError } from '../model/errors.ts'
-import { type FlushPolicy, flushPolicies } from '../model/flushPolicy.ts'
+import type { FlushPolicy } from '../model/flushPolicy.ts'
 import type { LogConfig } from '../segment/logConfig.ts'
 import { clampedNumber, sameValue, whatIsWrong } from './configValues.ts'
 import { type TopicConfigDefinition, topicConfigTable } from './topicConfigTable.ts'
 
 /** Configs by name, as text: a topic's overrides by topic name, or a broker's static configs by broker name. */
 export type Configs = ReadonlyMap<string, string>
+
+/** The bounds of the policies `interval` and `records` where flush.ms and flush.messages say nothing. */
+const defaultIntervalMs = 1000
+const defaultRecords = 10_000
 
 /** No configs at all. */
 export const noConfigs: Configs = new Map()
@@ -132,13 +136,26 @@ export function minInsyncReplicas(overrides: Configs, broker: Configs = noConfig
 }
 
 /**
- * `flush.messages=1` promises a sync before every acknowledgement, so it is never weakened by a policy. Nor is a
- * policy that a later release has stored and this one does not know.
+ * Kafka's `flush.messages` and `flush.ms` only ever strengthen: a durable policy stays what it is, under a relaxed
+ * one they are further bounds. `flush.messages=1` promises a sync before every acknowledgement. A policy that a
+ * later release has stored and this one does not know counts as durable.
  */
 function flushPolicy(overrides: Configs, broker: Configs): FlushPolicy {
-  if (clampedNumber(topicConfigValue('flush.messages', overrides, broker)) === 1) return 'batch'
-  const wanted = topicConfigValue('cordwood.flush.policy', overrides, broker)
-  return flushPolicies.find((policy) => policy === wanted) ?? 'batch'
+  const number = (name: string): number => clampedNumber(topicConfigValue(name, overrides, broker))
+  const policy = topicConfigValue('cordwood.flush.policy', overrides, broker)
+  if (policy === 'batch' || policy === 'append') return policy
+  if (policy !== 'none' && policy !== 'interval' && policy !== 'bytes' && policy !== 'records')
+    return 'journal'
+  const isSet = (value: number): boolean => value < Number.MAX_SAFE_INTEGER
+  const messages = number('flush.messages')
+  const intervalMs = Math.max(1, number('flush.ms'))
+  if (messages === 1) return 'journal'
+  const bounds = {
+    ...(isSet(intervalMs) ? { intervalMs } : policy === 'interval' ? { intervalMs: defaultIntervalMs } : {}),
+    ...(policy === 'bytes' ? { bytes: number('cordwood.flush.bytes') } : {}),
+    ...(isSet(messages) ? { records: messages } : policy === 'records' ? { records: defaultRecords } : {}),
+  }
+  return Object.keys(bounds).length === 0 ? 'none' : bounds
 }
 
 function isHonoured(definition: TopicConfigDefinition, text: string): boolean {

@@ -28,7 +28,7 @@ export class FlushTracker {
   /** `flushedOffset` lies here. */
   flushedSegment: Segment
   flushedPosition: number
-  /** Exclusive end of what is synced; behind `flushedOffset` under `none`. */
+  /** Exclusive end of what survives the loss of power; behind `flushedOffset` under relaxed policies. */
   durableOffset: number
   readonly #events: FlushEvents
   readonly #pending: PendingWrite[] = []
@@ -56,11 +56,11 @@ export class FlushTracker {
   }
 
   /** What the log has in `group`, begun at its present end if this is its first append there. */
-  pendingFor(group: WriteGroup, endOffset: number, active: Segment, isDurable: boolean): PendingWrite {
+  pendingFor(group: WriteGroup, endOffset: number, active: Segment): PendingWrite {
     const last = this.#pending[this.#pending.length - 1]
     if (last !== undefined && last.group === group) return last
     assert(!group.isSubmitted, 'an append to a group that was submitted')
-    const pending = new PendingWrite(group, endOffset, active, isDurable, this.#settled)
+    const pending = new PendingWrite(group, endOffset, active, this.#settled)
     this.#pending.push(pending)
     group.listen(pending)
     return pending
@@ -84,6 +84,11 @@ export class FlushTracker {
     const flushed = this.flushedSegment
     if (segment === flushed) return this.flushedPosition
     return segment.baseOffset < flushed.baseOffset ? segment.sizeBytes : 0
+  }
+
+  /** Resolves when the groups that are pending now have ended, whatever becomes of them. */
+  written(): Promise<unknown> {
+    return Promise.all(this.#pending.map(({ group }) => group.ended))
   }
 
   /** Resolves once everything below `endOffset` is flushed; rejects when that fails. */

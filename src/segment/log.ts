@@ -1,4 +1,5 @@
 import { EngineError, toEngineError } from '../model/errors.ts'
+import { isDurable } from '../model/flushPolicy.ts'
 import type { Uuid } from '../model/uuid.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import { checkEpoch, checkSize, checkTimestamps } from './appendChecks.ts'
@@ -11,11 +12,12 @@ import { readLog, timestampView } from './logReader.ts'
 import { recoverLog } from './logRecovery.ts'
 import { isRoomError, undoAppends } from './logRepair.ts'
 import { LogState } from './logState.ts'
+import { LogSync } from './logSync.ts'
 import { cutLog } from './logTruncation.ts'
 import type { AppendResult, LogOptions, ReadResult, SealedSegment } from './logTypes.ts'
 import type { ProducerState } from './producerState.ts'
 import { type BatchHeader, setBaseOffset, setLogAppendTime, setPartitionLeaderEpoch } from './recordBatch.ts'
-import { expiredSegments } from './retention.ts'
+import { expiredNow } from './retention.ts'
 import { latestTimestamp, offsetForTimestamp, type TimestampOffset } from './timestampLookup.ts'
 import type { WriteGroup } from './writeGroup.ts'
 
@@ -35,6 +37,7 @@ export class Log {
   /** Called when appends from `endOffset` on are lost: the disk was full and they were undone, or it failed. */
   onFailure: ((error: EngineError, endOffset: number) => void) | null = null
   readonly #state: LogState
+  readonly #sync: LogSync
   #repair: Promise<void> = Promise.resolve()
   #closedState: ClosedLog | null = null
   #closed = false
@@ -45,6 +48,9 @@ export class Log {
     this.#state = new LogState(runtime, options, found, {
       advanced: () => this.#advanced(),
       failed: (index) => this.#onFailed(index),
+    })
+    this.#sync = new LogSync(this.#state, (error) => {
+      this.#goOffline(toEngineError(error, 'diskFailed', 'a sync failed'))
     })
   }
 
@@ -70,7 +76,7 @@ export class Log {
     return this.#state.logEndOffset
   }
 
-  /** Exclusive end of what the policy has made true: in the page cache (`none`) or synced (`batch`). Never goes back. */
+  /** Exclusive end of what the policy has made true: in the page cache, or durable. Never goes back. */
   get flushedOffset(): number {
     return this.#state.flush.flushedOffset
   }
@@ -133,7 +139,9 @@ export class Log {
       const known = this.#state.producers.check(batch)
       if (known !== null) {
         const { baseOffset, lastOffset, timestampMs } = known
-        return { baseOffset, lastOffset, logAppendTimeMs: isTimed ? timestampMs : -1, duplicate: true }
+        const logAppendTimeMs = isTimed ? timestampMs : -1
+        const survives = isDurable(config.flush) ? 'powerLoss' : 'processKill'
+        return { baseOffset, lastOffset, logAppendTimeMs, duplicate: true, survives }
       }
     }
     const baseOffset = this.#state.logEndOffset
@@ -142,14 +150,12 @@ export class Log {
     setBaseOffset(bytes, baseOffset)
     setPartitionLeaderEpoch(bytes, leaderEpoch)
     if (isTimed) setLogAppendTime(bytes, wallMs, this.#state.runtime.checksum)
-    const isDurable = config.flush !== 'none'
-    const pending = this.#state.flush.pendingFor(group, baseOffset, this.#state.segments.active, isDurable)
+    const pending = this.#state.flush.pendingFor(group, baseOffset, this.#state.segments.active)
     if (this.#state.segments.active.mustRoll(lastOffset, bytes.length, maxTimestampMs, wallMs, config))
       this.#roll(baseOffset)
     const segment = this.#state.segments.active
     const position = segment.add(lastOffset, maxTimestampMs, bytes.length, config.indexIntervalBytes)
-    const sync = !isDurable ? 'none' : segment.isNew ? 'dataAndName' : 'data'
-    group.add(segment.file, position, bytes, sync)
+    const survives = this.#sync.add(pending, segment, position, bytes, batch.lastOffsetDelta + 1)
     this.#state.indexFilesCurrent = false
     segment.isNew = false
     this.#state.recent.add(baseOffset, position)
@@ -162,7 +168,7 @@ export class Log {
     pending.endOffset = lastOffset + 1
     pending.endSegment = segment
     pending.endPosition = segment.sizeBytes
-    return { baseOffset, lastOffset, logAppendTimeMs: isTimed ? wallMs : -1, duplicate: false }
+    return { baseOffset, lastOffset, logAppendTimeMs: isTimed ? wallMs : -1, duplicate: false, survives }
   }
 
   /**
@@ -192,6 +198,13 @@ export class Log {
     return this.#state.flush.wait(endOffset)
   }
 
+  /** Makes all that was appended survive the loss of power, whatever the policy. Rejects as `whenFlushed` does. */
+  async flush(): Promise<void> {
+    const endOffset = this.logEndOffset
+    await this.whenFlushed(endOffset)
+    await this.#sync.sync(endOffset)
+  }
+
   /**
    * The first record whose timestamp is at least `timestampMs`, among what is flushed; null when there is none.
    * Without `decompress` the first record of a compressed batch stands for the one inside it.
@@ -212,11 +225,11 @@ export class Log {
     return this.#state.epochs.endOffsetFor(epoch, this.#state.logEndOffset)
   }
 
-  /** Replaces the configuration. From `none` to `batch` counts once everything earlier is synced. */
+  /** Replaces the configuration. A durable policy after a relaxed one counts once everything earlier is synced. */
   updateConfig(config: LogConfig): void {
     const before = this.#state.config.flush
     this.#state.config = config
-    if (before === 'none' && config.flush !== 'none') this.#raisePolicy()
+    this.#sync.policyChanged(before, config.flush)
   }
 
   /**
@@ -242,20 +255,9 @@ export class Log {
     if (this.#state.offline !== null || this.#closed) return 0
     const wallMs = this.#state.runtime.clock.wallMs()
     this.#state.producers.expire(wallMs, this.#state.options.producerIdExpirationMs)
-    const { logEndOffset } = this.#state
-    const segments = [...this.#state.segments.all]
-    const expired = await expiredSegments(
-      this.#state.segments.all,
-      this.#state.config,
-      wallMs,
-      (segment) => this.#state.segments.largestTimestamp(segment),
-      (index) => this.#state.endOffsetOf(index) <= this.flushedOffset,
-    )
-    // Timestamps may have been read meanwhile: what was appended or cut since then is looked at next time.
-    const isSame = this.#state.logEndOffset === logEndOffset || expired < segments.length
-    const newest = segments[expired - 1]
-    if (expired === 0 || !isSame || newest !== this.#state.segments.all[expired - 1]) return 0
-    if (this.#state.offline !== null || this.#state.refusal !== null || this.#closed) return 0
+    const expired = await expiredNow(this.#state, wallMs)
+    if (expired === 0 || this.#state.offline !== null || this.#state.refusal !== null || this.#closed)
+      return 0
     if (expired === this.#state.segments.all.length) this.#roll(this.#state.logEndOffset)
     this.#state.setStartOffset(this.#state.segments.all[expired]!.baseOffset)
     await this.#state.options.persistStartOffset?.()
@@ -299,6 +301,7 @@ export class Log {
     if (this.#closed) return
     this.#closed = true
     await this.#whenSettled()
+    this.#sync.stop()
     try {
       if (options.clean && this.#state.offline === null) this.#closedState = await closeClean(this.#state)
     } finally {
@@ -357,7 +360,9 @@ export class Log {
     const error = lost[0]!.error!
     this.#state.refusal = error
     if (lost.some(({ state }) => state === 'pending')) return
-    const repair = undoAppends(this.#state, this.#state.flush.takeFrom(index))
+    const undone = this.#state.flush.takeFrom(index)
+    const repair = undoAppends(this.#state, undone)
+    this.#sync.distrust(undone[0]!.startSegment)
     this.#repair = repair.catch((cause) => {
       this.#goOffline(toEngineError(cause, 'diskFailed', 'the torn end of a log could not be cut'))
     })
@@ -374,13 +379,6 @@ export class Log {
     })
     this.#state.flush.stop(error)
     this.onFailure?.(error, this.flushedOffset)
-  }
-
-  #raisePolicy(): void {
-    if (this.#state.flush.durableOffset === this.#state.logEndOffset) return
-    const synced = this.#state.syncWritten()
-    synced.catch((cause) => this.#goOffline(toEngineError(cause, 'diskFailed', 'a sync failed')))
-    this.#state.flush.holdUntil(synced, this.#state.logEndOffset)
   }
 
   async #whenSettled(): Promise<void> {

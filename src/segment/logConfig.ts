@@ -26,7 +26,7 @@ export interface LogConfig {
   readonly flush: FlushPolicy
 }
 
-/** Kafka's defaults, and `batch` as the flush policy. Source: Kafka documentation, "Topic Configs". */
+/** Kafka's defaults, and `journal` as the flush policy. Source: Kafka documentation, "Topic Configs". */
 export const defaultLogConfig: LogConfig = {
   segmentBytes: 1_073_741_824,
   segmentMs: 604_800_000,
@@ -39,5 +39,5 @@ export const defaultLogConfig: LogConfig = {
   timestampBeforeMaxMs: Number.MAX_SAFE_INTEGER,
   timestampAfterMaxMs: 3_600_000,
   fileDeleteDelayMs: 60_000,
-  flush: 'batch',
+  flush: 'journal',
 }

@@ -3,6 +3,7 @@ import type { Logger } from '../model/logger.ts'
 import type { Uuid } from '../model/uuid.ts'
 import type { DiskLock } from '../runtime/disk.ts'
 import type { Runtime } from '../runtime/runtime.ts'
+import { BackgroundSync } from './backgroundSync.ts'
 import { BadRanges } from './badRanges.ts'
 import { encodeCheckpoint, logStartOffsetFile, readTextIfThere, recoveryPointFile } from './checkpointFile.ts'
 import { type Checkpoints, cleanShutdownFile, readCheckpoints } from './checkpoints.ts'
@@ -56,6 +57,7 @@ export class LogDirectory {
   readonly #lock: DiskLock
   readonly #logs = new Map<string, Log>()
   readonly #cache = new IndexCache()
+  readonly #background: BackgroundSync
   /** Stored bytes that are known to be damaged, and are not served. */
   readonly badRanges = new BadRanges()
   /** Recovery points and start offsets of logs that were found but could not be opened. */
@@ -75,6 +77,7 @@ export class LogDirectory {
     this.#lock = lock
     this.directory = options.directory
     this.#names = new SharedSync(runtime.disk, options.directory)
+    this.#background = new BackgroundSync(runtime, options.directory)
     this.clusterId = meta.clusterId
     this.directoryId = meta.directoryId
   }
@@ -295,6 +298,7 @@ export class LogDirectory {
       closedState: from.closed,
       producerIdExpirationMs: this.#options.producerIdExpirationMs ?? defaultProducerIdExpirationMs,
       indexCache: this.#cache,
+      backgroundSync: this.#background,
       badRanges: this.badRanges,
       persistStartOffset: () => this.#persistStarts(),
       persistRecoveryPoint: () => this.checkpoint(),

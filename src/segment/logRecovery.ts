@@ -1,4 +1,5 @@
 import { CorruptionError } from '../model/errors.ts'
+import { isDurable } from '../model/flushPolicy.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import { type Damage, verifyBatches } from './batchScan.ts'
 import { openClean, resumeLog } from './cleanOpen.ts'
@@ -126,7 +127,7 @@ async function scanLog(
   const found = { ...base, leaderEpochs: epochs, leaderEpochsChanged: true, indexFilesCurrent: false }
   // Under `batch` only synced records are deleted: damage below the start offset is no torn end, and there may be
   // acknowledged records beyond it.
-  const isBelowStart = torn !== null && nextOffset < input.logStartOffset && config.flush !== 'none'
+  const isBelowStart = torn !== null && nextOffset < input.logStartOffset && isDurable(config.flush)
   if (nextOffset <= input.logStartOffset && durableOffset <= input.logStartOffset && !isBelowStart) {
     // All that is left was deleted; what followed it never became durable.
     return startOver(runtime, input, listing, segments, epochs)

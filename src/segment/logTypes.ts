@@ -1,7 +1,9 @@
 import type { FileRange } from '../model/fileRange.ts'
+import type { Survives } from '../model/flushPolicy.ts'
 import type { Logger } from '../model/logger.ts'
 import type { Uuid } from '../model/uuid.ts'
 import type { DiskFile } from '../runtime/disk.ts'
+import type { BackgroundSync } from './backgroundSync.ts'
 import type { BadRanges } from './badRanges.ts'
 import type { ClosedLog } from './closedLog.ts'
 import type { LogConfig } from './logConfig.ts'
@@ -26,6 +28,8 @@ export interface LogOptions {
   readonly indexCache?: IndexCache
   /** Damage that is known, shared by the logs of a directory; one's own by default. */
   readonly badRanges?: BadRanges
+  /** Syncs behind acknowledgements; shared by the logs of a directory, one of its own by default. */
+  readonly backgroundSync?: BackgroundSync
   /** For timestamps inside compressed batches; without it the batch's first record stands for them. */
   readonly decompress?: (codec: number, body: Uint8Array) => Uint8Array
   /** Makes `logStartOffset` durable. */
@@ -43,6 +47,8 @@ export interface AppendResult {
   readonly logAppendTimeMs: number
   /** The batch was there already, at these offsets; it may not be flushed yet. */
   readonly duplicate: boolean
+  /** What the acknowledgement, which `flushedOffset` gives, will promise: by the policy at the time of the append. */
+  readonly survives: Survives
 }
 
 /** A segment that gets no more batches and is synced. */

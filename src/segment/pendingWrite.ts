@@ -10,8 +10,8 @@ export class PendingWrite implements WriteListener {
   readonly startOffset: number
   readonly startSegment: Segment
   readonly startMark: SegmentMark
-  /** Whether the group asked for a sync: the policy at the time of the append. */
-  readonly isDurable: boolean
+  /** Whether everything up to `endOffset` survives the loss of power once this is counted. */
+  isDurable = false
   /** Exclusive. */
   endOffset: number
   /** Where `endOffset` lies. */
@@ -22,18 +22,11 @@ export class PendingWrite implements WriteListener {
   readonly #settled: () => void
   readonly #producersBefore: { readonly producerId: number; readonly before: ProducerEntry | null }[] = []
 
-  constructor(
-    group: WriteGroup,
-    startOffset: number,
-    startSegment: Segment,
-    isDurable: boolean,
-    settled: () => void,
-  ) {
+  constructor(group: WriteGroup, startOffset: number, startSegment: Segment, settled: () => void) {
     this.group = group
     this.startOffset = startOffset
     this.startSegment = startSegment
     this.startMark = startSegment.mark()
-    this.isDurable = isDurable
     this.endOffset = startOffset
     this.endSegment = startSegment
     this.endPosition = startSegment.sizeBytes

@@ -1,4 +1,5 @@
 import type { LogConfig } from './logConfig.ts'
+import type { LogState } from './logState.ts'
 import type { Segment } from './segment.ts'
 
 /**
@@ -28,4 +29,20 @@ export async function expiredSegments(
     if (wallMs - (timestampMs >= 0 ? timestampMs : segment.createdMs) <= config.retentionMs) return index
   }
   return known.length
+}
+
+/** `expiredSegments` of an open log, 0 when the log has changed so much meanwhile that the answer may be wrong. */
+export async function expiredNow(state: LogState, wallMs: number): Promise<number> {
+  const { logEndOffset } = state
+  const segments = [...state.segments.all]
+  const expired = await expiredSegments(
+    state.segments.all,
+    state.config,
+    wallMs,
+    (segment) => state.segments.largestTimestamp(segment),
+    (index) => state.endOffsetOf(index) <= state.flush.flushedOffset,
+  )
+  // Timestamps may have been read meanwhile: what was appended or cut since then is looked at next time.
+  const isSame = state.logEndOffset === logEndOffset || expired < segments.length
+  return isSame && segments[expired - 1] === state.segments.all[expired - 1] ? expired : 0
 }

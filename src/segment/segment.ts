@@ -41,8 +41,10 @@ export class Segment {
   bytesSinceIndexEntry = 0
   /** Bytes that were there when the segment was taken up again after a clean shutdown. */
   resumedBytes = 0
-  /** Whether the file's name may still be lost with the power: nothing was written to it yet. */
+  /** Nothing was written to the file yet: there is none. */
   isNew: boolean
+  /** Whether a sync of the file's name has been asked for: without it the file may be lost with the power. */
+  isNameSynced: boolean
 
   constructor(baseOffset: number, file: DiskFile, createdMs: number, sizeBytes: number, isNew: boolean) {
     this.baseOffset = baseOffset
@@ -50,6 +52,7 @@ export class Segment {
     this.createdMs = createdMs
     this.sizeBytes = sizeBytes
     this.isNew = isNew
+    this.isNameSynced = !isNew
   }
 
   /**

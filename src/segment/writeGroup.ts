@@ -1,5 +1,6 @@
 import { type EngineError, toEngineError } from '../model/errors.ts'
 import type { Disk, DiskFile, DiskSync, DiskWrite } from '../runtime/disk.ts'
+import type { SoloWrites } from './soloWrites.ts'
 
 /** Told once how the group that it took part in ended. */
 export interface WriteListener {
@@ -18,12 +19,19 @@ interface GrowingWrite extends DiskWrite {
 
 const syncStrength = { none: 0, data: 1, dataAndName: 2 } as const
 
-/** The writes of one request, however many partitions it touches: one `Disk.submit`. */
+interface SoloWrite {
+  readonly queue: SoloWrites
+  readonly write: DiskWrite
+}
+
+/** The writes of one request, however many partitions it touches: one `Disk.submit`, but for the policy `append`. */
 export class WriteGroup {
   readonly #disk: Disk
   readonly #writes: GrowingWrite[] = []
   readonly #listeners: WriteListener[] = []
+  #solo: SoloWrite[] | null = null
   #submitted = false
+  #ended: Promise<void> = Promise.resolve()
 
   constructor(disk: Disk) {
     this.#disk = disk
@@ -31,12 +39,17 @@ export class WriteGroup {
 
   /** Whether there is nothing to write: no partition took part, or all of them had seen their batches before. */
   get isEmpty(): boolean {
-    return this.#writes.length === 0
+    return this.#writes.length === 0 && this.#solo === null
   }
 
   /** Whether `submit` was called: nothing more can be added. */
   get isSubmitted(): boolean {
     return this.#submitted
+  }
+
+  /** Resolves when the group has been written or has failed. */
+  get ended(): Promise<void> {
+    return this.#ended.catch(() => {})
   }
 
   /** Adds bytes of one file. They must stay as they are until `submit` is called, and may change after it. */
@@ -51,6 +64,22 @@ export class WriteGroup {
     this.#writes.push({ file, position, parts: [bytes], sync, endPosition: position + bytes.length })
   }
 
+  /** Adds bytes that are written and synced by themselves, in the order of `queue`. */
+  addAlone(queue: SoloWrites, file: DiskFile, position: number, bytes: Uint8Array, sync: DiskSync): void {
+    this.#solo ??= []
+    this.#solo.push({ queue, write: { file, position, parts: [bytes], sync } })
+  }
+
+  /** Has `file`, of `sizeBytes` with what the group adds to it, synced with the group. */
+  addSync(file: DiskFile, sizeBytes: number, sync: 'data' | 'dataAndName'): void {
+    const known = this.#writes.findLast((write) => write.file === file)
+    if (known === undefined) {
+      this.#writes.push({ file, position: sizeBytes, parts: [], sync, endPosition: sizeBytes })
+    } else if (syncStrength[sync] > syncStrength[known.sync]) {
+      known.sync = sync
+    }
+  }
+
   /** Adds somebody to be told; each listener once per group. */
   listen(listener: WriteListener): void {
     this.#listeners.push(listener)
@@ -60,16 +89,35 @@ export class WriteGroup {
    * Hands everything to the disk in one call, tells the listeners, then resolves; rejects with the disk's
    * `EngineError`. The bytes are copied before this returns. Called at most once, in the same turn as `add`.
    */
-  async submit(): Promise<void> {
+  submit(): Promise<void> {
     this.#submitted = true
-    if (this.#writes.length === 0) return
+    this.#ended = this.#submit()
+    return this.#ended
+  }
+
+  async #submit(): Promise<void> {
+    if (this.isEmpty) return
     try {
-      await this.#disk.submit(this.#writes)
+      await this.#write()
     } catch (cause) {
       const error = toEngineError(cause, 'diskFailed', 'a write failed')
       for (const listener of this.#listeners) listener.failed(error)
       throw error
     }
     for (const listener of this.#listeners) listener.written()
+  }
+
+  #write(): Promise<unknown> {
+    if (this.#solo === null) return this.#disk.submit(this.#writes)
+    const written = this.#solo.map(({ queue, write }) => queue.write(write))
+    if (this.#writes.length > 0) written.push(this.#disk.submit(this.#writes))
+    return settleAll(written)
+  }
+}
+
+/** Resolves when all of `promises` have; rejects with the first error once all have ended. */
+async function settleAll(promises: readonly Promise<void>[]): Promise<void> {
+  for (const result of await Promise.allSettled(promises)) {
+    if (result.status === 'rejected') throw result.reason
   }
 }

@@ -32,7 +32,7 @@ describe('a new cluster', () => {
 
   test('keeps its log whatever retention its caller had in mind', async () => {
     const { log } = await openController(testRuntime(), metadataDirectory())
-    expect(log.config).toMatchObject({ retentionMs: -1, retentionBytes: -1, flush: 'batch' })
+    expect(log.config).toMatchObject({ retentionMs: -1, retentionBytes: -1, flush: 'journal' })
   })
 
   test('is refused defaults that no topic could have', async () => {

@@ -28,7 +28,12 @@ describe('a value that a client sets', () => {
     ['message.timestamp.type', 'LogAppendTime'],
     ['flush.messages', '1'],
     ['flush.messages', longMaxText],
+    ['flush.messages', '1000'],
+    ['flush.ms', '1000'],
+    ['flush.ms', '9223372036854775806'],
     ['cordwood.flush.policy', 'none'],
+    ['cordwood.flush.policy', 'append'],
+    ['cordwood.flush.bytes', '65536'],
     ['min.insync.replicas', '2'],
     ['cleanup.policy', ' delete '],
     ['preallocate', 'FALSE'],
@@ -52,6 +57,9 @@ describe('a value that a client sets', () => {
     ['min.cleanable.dirty.ratio', '1.5', 'no more than 1'],
     ['cleanup.policy', 'delete,burn', 'String must be one of'],
     ['cordwood.flush.policy', 'sometimes', 'String must be one of'],
+    ['cordwood.flush.bytes', '0', 'Value must be at least 1'],
+    ['flush.messages', '0', 'Value must be at least 1'],
+    ['flush.ms', '-1', 'Value must be at least 0'],
   ])('is refused because it is illegal: %s=%s', (name, value, text) => {
     expect(() => checkTopicConfig(name, value)).toThrow(invalid(text))
   })
@@ -61,11 +69,6 @@ describe('a value that a client sets', () => {
     ['cleanup.policy', 'compact,delete', 'only delete is'],
     ['cleanup.policy', '', 'only delete is'],
     ['compression.type', 'gzip', 'only producer is'],
-    ['flush.messages', '1000', `only 1, ${longMaxText} are`],
-    ['flush.messages', '9223372036854775806', `only 1, ${longMaxText} are`],
-    ['flush.ms', '1000', `only ${longMaxText} is`],
-    ['flush.ms', '9223372036854775806', `only ${longMaxText} is`],
-    ['cordwood.flush.policy', 'journal', 'only none, batch are'],
     ['segment.jitter.ms', '5', 'only 0 is'],
     ['remote.storage.enable', 'true', 'only false is'],
     ['leader.replication.throttled.replicas', '*', 'only the empty default is'],
@@ -112,9 +115,43 @@ describe('the config of a log', () => {
     const none = new Map([['cordwood.flush.policy', 'none']])
     expect(toLogConfig(none).flush).toBe('none')
     expect(toLogConfig(noConfigs, none).flush).toBe('none')
-    expect(toLogConfig(new Map([['flush.messages', '1']]), none).flush).toBe('batch')
-    expect(toLogConfig(none, new Map([['log.flush.interval.messages', '1']])).flush).toBe('batch')
-    expect(toLogConfig(new Map([['cordwood.flush.policy', 'journal']])).flush).toBe('batch')
+    expect(toLogConfig(new Map([['flush.messages', '1']]), none).flush).toBe('journal')
+    expect(toLogConfig(none, new Map([['log.flush.interval.messages', '1']])).flush).toBe('journal')
+  })
+
+  test.each(['journal', 'batch', 'append'])(
+    "is not weakened by Kafka's flush settings under %s",
+    (policy) => {
+      const overrides = new Map([
+        ['cordwood.flush.policy', policy],
+        ['flush.messages', '100000'],
+        ['flush.ms', '60000'],
+      ])
+      expect(toLogConfig(overrides).flush).toBe(policy)
+      expect(toLogConfig(new Map(), new Map([['log.flush.interval.ms', '1000']])).flush).toBe('journal')
+    },
+  )
+
+  test.each([
+    [{ 'cordwood.flush.policy': 'interval' }, { intervalMs: 1000 }],
+    [{ 'cordwood.flush.policy': 'interval', 'flush.ms': '50' }, { intervalMs: 50 }],
+    [{ 'cordwood.flush.policy': 'interval', 'flush.ms': '0' }, { intervalMs: 1 }],
+    [{ 'cordwood.flush.policy': 'bytes' }, { bytes: 1_048_576 }],
+    [
+      { 'cordwood.flush.policy': 'bytes', 'cordwood.flush.bytes': '9', 'flush.ms': '7' },
+      { bytes: 9, intervalMs: 7 },
+    ],
+    [{ 'cordwood.flush.policy': 'records' }, { records: 10_000 }],
+    [{ 'cordwood.flush.policy': 'records', 'flush.messages': '20' }, { records: 20 }],
+    [
+      { 'cordwood.flush.policy': 'none', 'flush.messages': '20', 'flush.ms': '30' },
+      { records: 20, intervalMs: 30 },
+    ],
+    [{ 'cordwood.flush.policy': 'none' }, 'none'],
+    [{ 'cordwood.flush.policy': 'interval', 'flush.messages': '1' }, 'journal'],
+    [{ 'cordwood.flush.policy': 'of a later release' }, 'journal'],
+  ])('has these bounds for %j', (overrides, flush) => {
+    expect(toLogConfig(new Map(Object.entries(overrides))).flush).toEqual(flush)
   })
 })
 

@@ -48,6 +48,11 @@ export class ManualClock implements Clock {
     }
   }
 
+  /** Timers that have not fired. */
+  get timerCount(): number {
+    return this.#timers.length
+  }
+
   /** Moves time on and fires what is due. */
   advance(byMs: number): void {
     this.nowMs += byMs
