@@ -7,7 +7,7 @@ import { FileReader } from '../runtime/node/fileReader.ts'
 import { lockDirectory } from '../runtime/node/lock.ts'
 import type { NodeDiskOptions } from '../runtime/node/nodeDisk.ts'
 import { diskError, syncError } from '../runtime/node/systemErrors.ts'
-import { WriteBudget } from '../runtime/node/writeBudget.ts'
+import { WriteBudget } from '../runtime/writeBudget.ts'
 import { Stage, WriteFlag } from './addon.ts'
 import { type EngineLink, systemError } from './engineLink.ts'
 

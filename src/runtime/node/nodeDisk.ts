@@ -6,7 +6,7 @@ import { directories } from './directories.ts'
 import { FileReader } from './fileReader.ts'
 import { FileWriter } from './fileWriter.ts'
 import { lockDirectory } from './lock.ts'
-import { WriteBudget } from './writeBudget.ts'
+import { WriteBudget } from '../writeBudget.ts'
 
 /** Options of `NodeDisk`. */
 export interface NodeDiskOptions {

@@ -1,4 +1,4 @@
-import { EngineError } from '../../model/errors.ts'
+import { EngineError } from '../model/errors.ts'
 
 /** Counts the bytes that wait for the disk and holds them under a bound. */
 export class WriteBudget {
