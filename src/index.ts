@@ -1,16 +1,92 @@
+import { channel } from 'node:diagnostics_channel'
 import { hostname } from 'node:os'
-import { Broker, type BrokerLoad } from './broker/broker.ts'
-import { brokerConfig } from './broker/brokerConfig.ts'
+import { resolve } from 'node:path'
+import type { BrokerLoad } from './broker/broker.ts'
+import { type EncodeOptions, encodeReady } from './engine/encodeInput.ts'
+import { Engine, type EngineOptions } from './engine/engine.ts'
+import type { EngineChannels } from './engine/events.ts'
+import type { RecordInput } from './engine/logRecord.ts'
+import type { FlushPolicy } from './model/flushPolicy.ts'
 import { type Logger, silentLogger } from './model/logger.ts'
 import type { Address } from './runtime/network.ts'
+import { nodeClock } from './runtime/node/clock.ts'
+import { crc32c } from './runtime/node/crc32c.ts'
 import type { Runtime } from './runtime/runtime.ts'
-import { decompressWithin } from './zerocopy/codecs.ts'
+import { batchCodecs, decompressWithin } from './zerocopy/codecs.ts'
 import { createRuntime } from './zerocopy/nativeRuntime.ts'
 
 export type { BrokerLoad } from './broker/broker.ts'
+export type { Ack, DurableAck, RelaxedAck } from './engine/ack.ts'
+export type { AppendOptions } from './engine/appender.ts'
+export type { ReadOptions } from './engine/batchReader.ts'
+export type { AppendInput, EncodeOptions, ProducerTags } from './engine/encodeInput.ts'
+export type { Engine, EngineOptions } from './engine/engine.ts'
+export type { EngineLog } from './engine/engineLog.ts'
+export type {
+  AppendEvent,
+  FlushEvent,
+  LogOfflineEvent,
+  RecoveryEvent,
+  RetentionEvent,
+} from './engine/events.ts'
+export type { LogBatch } from './engine/logBatch.ts'
+export type { LogRecord, RecordInput } from './engine/logRecord.ts'
+export type { Compression, LogSettings } from './engine/logSettings.ts'
 export { CorruptionError, EngineError, type EngineErrorName } from './model/errors.ts'
+export type { DurableFlush, FlushBounds, FlushPolicy, Survives } from './model/flushPolicy.ts'
 export type { LogFields, Logger } from './model/logger.ts'
 export type { Address } from './runtime/network.ts'
+export type { Runtime } from './runtime/runtime.ts'
+export type { HeaderInput } from './segment/batchWriter.ts'
+export type { RecordHeader } from './segment/records.ts'
+
+const channels: EngineChannels = {
+  append: channel('cordwood:append'),
+  flush: channel('cordwood:flush'),
+  recovery: channel('cordwood:recovery'),
+  logOffline: channel('cordwood:log-offline'),
+  retention: channel('cordwood:retention'),
+}
+
+/**
+ * Opens a data directory, recovering what a crash left. `close()` it when done, or use `await using`. What goes on inside
+ * is told on `node:diagnostics_channel`: `cordwood:append`, `cordwood:flush`, `cordwood:recovery`, `cordwood:log-offline`,
+ * `cordwood:retention`.
+ *
+ * Rejects with an `EngineError` whose message says what to do: `invalidConfig` (a setting that does not exist, has a wrong
+ * value or contradicts another), `directoryLocked` (somebody has it open), `directoryForeign` (a broker's),
+ * `permissionDenied`, `diskFull`.
+ */
+export async function openEngine<F extends FlushPolicy = 'journal'>(
+  options: EngineOptions<F>,
+): Promise<Engine<F>> {
+  const { logger = silentLogger, runtime } = options
+  const world = runtime ?? createRuntime({ onFallback: (why) => logger.warn(why) })
+  const isPath = runtime === undefined && typeof options.directory === 'string'
+  // Where it is stays the same when the program changes its directory.
+  const directory = isPath ? resolve(options.directory) : options.directory
+  const close = async (): Promise<void> => {
+    if (runtime === undefined) await world.disk.close()
+  }
+  try {
+    return await Engine.open(
+      { ...options, directory },
+      { runtime: world, codecs: batchCodecs, channels, close },
+    )
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
+/** One batch of `records` that `EngineLog.append` takes as it is, once or, with `producer`, repeatedly without harm. */
+export function encodeRecords(records: readonly RecordInput[], options: EncodeOptions = {}): Uint8Array {
+  return encodeReady(records, options, {
+    nowMs: nodeClock.wallMs(),
+    checksum: { crc32c },
+    codecs: batchCodecs,
+  })
+}
 
 /** The largest body that a lookup by time decompresses, in the thread that serves everybody. */
 const maxLookupBytes = 32 * 1024 * 1024
@@ -42,6 +118,9 @@ export interface RunningBroker {
  */
 export async function startBroker(options: StartBrokerOptions = {}): Promise<RunningBroker> {
   const { settings = {}, logger = silentLogger, runtime } = options
+  // Who only opens an engine does not load the broker.
+  const { Broker } = await import('./broker/broker.ts')
+  const { brokerConfig } = await import('./broker/brokerConfig.ts')
   const config = brokerConfig(settings, { hostName: hostname() })
   const world = runtime ?? createRuntime({ onFallback: (why) => logger.warn(why) })
   const closeWorld = async (): Promise<void> => {

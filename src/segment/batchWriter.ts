@@ -120,7 +120,11 @@ export class BatchWriter {
    * Ends the batch and returns its bytes, checksum included. `compress` replaces what the records take by what it
    * returns. Throws `invalidRecord` for a batch without records.
    */
-  end(tags: BatchTags, checksum: Checksum, compress?: (records: Uint8Array) => Uint8Array): Uint8Array {
+  end(
+    tags: BatchTags,
+    checksum: Pick<Checksum, 'crc32c'>,
+    compress?: (records: Uint8Array) => Uint8Array,
+  ): Uint8Array {
     if (this.#count === 0) throw new EngineError('invalidRecord', 'a batch needs at least one record')
     const bodyAt = this.#start + batchHeaderBytes
     if (compress !== undefined) {

@@ -199,6 +199,6 @@ export function setLogAppendTime(bytes: Uint8Array, timestampMs: number, checksu
 }
 
 /** Writes the checksum that the batch's bytes need. */
-export function updateChecksum(bytes: Uint8Array, checksum: Checksum): void {
+export function updateChecksum(bytes: Uint8Array, checksum: Pick<Checksum, 'crc32c'>): void {
   writeInt32(bytes, crcAt, checksum.crc32c(bytes.subarray(checksummedFrom)))
 }

@@ -1,0 +1,309 @@
+import { EngineError, toEngineError } from '../model/errors.ts'
+import { isDurable } from '../model/flushPolicy.ts'
+import type { Codecs } from '../runtime/compute.ts'
+import type { Runtime } from '../runtime/runtime.ts'
+import { BatchWriter } from '../segment/batchWriter.ts'
+import { BatchHeader, checkBatch } from '../segment/recordBatch.ts'
+import { WriteGroup } from '../segment/writeGroup.ts'
+import type { Ack } from './ack.ts'
+import { type AppendInput, encodeInput } from './encodeInput.ts'
+import type { EngineChannels } from './events.ts'
+import type { OpenLog } from './openLog.ts'
+
+/** Bytes at which a group goes to the disk before its turn is over; also what is kept of the memory for encoding. */
+const fullGroupBytes = 1 << 20
+/**
+ * How often a group lets the microtasks that are queued run first. Whoever awaits an append through a few functions of
+ * its own appends again some microtasks after it was told; with this its next append still takes part.
+ */
+const patience = 4
+
+/** How one append is made. */
+export interface AppendOptions {
+  /** Gives up while the append waits for room; once it is under way it is not called back. Rejects with `signal.reason`. */
+  readonly signal?: AbortSignal | undefined
+  /** Appends only if this is the offset that the first record gets; otherwise rejects with `conflict`. */
+  readonly expectedOffset?: number | undefined
+}
+
+interface Waiting {
+  readonly target: OpenLog
+  readonly input: AppendInput
+  readonly options: AppendOptions | undefined
+  resolve(ack: Ack): void
+  reject(error: unknown): void
+  stopListening(): void
+}
+
+/** An append that is on its way to the disk. */
+interface Appended {
+  readonly target: OpenLog
+  readonly ack: Ack
+  readonly bytes: number
+  /** Losses of the log before it. */
+  readonly losses: number
+  resolve(ack: Ack): void
+  reject(error: unknown): void
+}
+
+/** The appends of one turn that are acknowledged together. */
+interface Turn {
+  readonly group: WriteGroup
+  readonly appends: Appended[]
+  readonly startedMs: number
+}
+
+/** What the appender needs to know. */
+export interface AppenderOptions {
+  readonly runtime: Runtime
+  readonly codecs: Codecs
+  readonly channels: EngineChannels
+  readonly directory: string
+  /** Bytes on their way to the disk at which further appends wait. */
+  readonly maxPendingBytes: number
+  /** Called with every group of appends. */
+  appended(): void
+}
+
+/**
+ * Puts what all logs of the engine append in one turn of the event loop into one group, and tells everybody when it is
+ * flushed. Beyond `maxPendingBytes` appends wait, in the order of their calls.
+ */
+export class Appender {
+  readonly #options: AppenderOptions
+  readonly #writer = new BatchWriter(64 << 10, fullGroupBytes)
+  readonly #waiting: Waiting[] = []
+  /** Those whose acknowledgement waits for a sync stand apart from those that need none. */
+  #durable: Turn | null = null
+  #relaxed: Turn | null = null
+  #pendingBytes = 0
+  #inFlight = 0
+  #appended = 0
+  #seen = 0
+  #patience = 0
+  #isScheduled = false
+  #ended: EngineError | null = null
+  #idle: (() => void)[] = []
+
+  constructor(options: AppenderOptions) {
+    this.#options = options
+  }
+
+  /** Bytes of appends that are neither acknowledged nor refused. */
+  get pendingBytes(): number {
+    return this.#pendingBytes
+  }
+
+  /** Appends that wait for room. */
+  get waiting(): number {
+    return this.#waiting.length
+  }
+
+  /** Appends to `target`; resolves once its policy is met. */
+  append(target: OpenLog, input: AppendInput, options: AppendOptions | undefined): Promise<Ack> {
+    return new Promise((resolve, reject) => {
+      const signal = options?.signal
+      if (signal?.aborted) {
+        reject(signal.reason)
+      } else if (this.#waiting.length === 0 && this.#pendingBytes < this.#options.maxPendingBytes) {
+        this.#admit(target, input, options, resolve, reject)
+      } else {
+        this.#wait(target, input, options, resolve, reject)
+      }
+    })
+  }
+
+  /** Takes nothing more, refuses what waits, and resolves once what is under way has been answered. */
+  async close(): Promise<void> {
+    this.#ended = new EngineError('closed', 'the engine has been closed')
+    for (const waiting of this.#waiting.splice(0)) {
+      waiting.stopListening()
+      waiting.reject(this.#ended)
+    }
+    this.submit()
+    while (this.#inFlight > 0) await new Promise<void>((resolve) => this.#idle.push(resolve))
+  }
+
+  /** Refuses what waits to be appended to `target`. */
+  refuse(target: OpenLog): void {
+    for (const waiting of this.#waiting.filter((each) => each.target === target)) {
+      this.#waiting.splice(this.#waiting.indexOf(waiting), 1)
+      waiting.stopListening()
+      waiting.reject(target.ended)
+    }
+  }
+
+  #wait(
+    target: OpenLog,
+    input: AppendInput,
+    options: AppendOptions | undefined,
+    resolve: (ack: Ack) => void,
+    reject: (error: unknown) => void,
+  ): void {
+    const refusal = this.#ended ?? target.ended
+    if (refusal !== null) {
+      reject(refusal)
+      return
+    }
+    const signal = options?.signal
+    const onAbort = (): void => {
+      this.#waiting.splice(this.#waiting.indexOf(waiting), 1)
+      reject(signal!.reason)
+    }
+    const stopListening = (): void => signal?.removeEventListener('abort', onAbort)
+    const waiting: Waiting = { target, input, options, resolve, reject, stopListening }
+    signal?.addEventListener('abort', onAbort, { once: true })
+    this.#waiting.push(waiting)
+  }
+
+  /** Appends to the log at once, into the group of this turn. */
+  #admit(
+    target: OpenLog,
+    input: AppendInput,
+    options: AppendOptions | undefined,
+    resolve: (ack: Ack) => void,
+    reject: (error: unknown) => void,
+  ): void {
+    try {
+      const refusal = this.#ended ?? target.ended
+      if (refusal !== null) throw refusal
+      const { log, settings } = target
+      const { runtime, codecs } = this.#options
+      const isReady = input instanceof Uint8Array
+      const bytes = encodeInput(input, settings, this.#writer, runtime, codecs)
+      const header = isReady ? checkBatch(bytes, runtime.checksum) : new BatchHeader(bytes, 0)
+      const policy = settings.config.flush
+      const isSynced = isDurable(policy)
+      const expected = options?.expectedOffset
+      if (expected !== undefined && expected !== log.logEndOffset) {
+        throw new EngineError('conflict', `${target.name} ends at ${log.logEndOffset}, not at ${expected}`)
+      }
+      const turn = this.#turn(isSynced)
+      const { baseOffset, lastOffset, duplicate, survives } = log.append(header, bytes, 0, turn.group)
+      const ack = { survives, policy, baseOffset, lastOffset, duplicate } as Ack
+      turn.appends.push({ target, ack, bytes: bytes.length, losses: target.losses, resolve, reject })
+      this.#pendingBytes += bytes.length
+      this.#appended += 1
+    } catch (error) {
+      reject(error)
+      return
+    }
+    if (this.#writer.usedBytes >= fullGroupBytes) this.submit()
+    else if (!this.#isScheduled) this.#schedule()
+  }
+
+  #turn(isSynced: boolean): Turn {
+    const found = isSynced ? this.#durable : this.#relaxed
+    if (found !== null) return found
+    const { disk, clock } = this.#options.runtime
+    const turn = { group: new WriteGroup(disk), appends: [], startedMs: clock.monotonicMs() }
+    if (isSynced) this.#durable = turn
+    else this.#relaxed = turn
+    this.#inFlight += 1
+    return turn
+  }
+
+  #schedule(): void {
+    this.#isScheduled = true
+    this.#patience = patience
+    this.#seen = this.#appended
+    queueMicrotask(this.#endTurn)
+  }
+
+  /** Submits once some microtasks have gone by without a further append. */
+  readonly #endTurn = (): void => {
+    if (this.#appended !== this.#seen) {
+      this.#seen = this.#appended
+      this.#patience = patience
+    } else {
+      this.#patience -= 1
+    }
+    if (this.#patience > 0) {
+      queueMicrotask(this.#endTurn)
+      return
+    }
+    this.#isScheduled = false
+    this.submit()
+  }
+
+  /** Hands what was appended so far to the disk now. */
+  submit(): void {
+    const durable = this.#durable
+    const relaxed = this.#relaxed
+    this.#durable = null
+    this.#relaxed = null
+    if (durable !== null) this.#send(durable)
+    if (relaxed !== null) this.#send(relaxed)
+    // The disk has copies of all there was.
+    this.#writer.reset()
+  }
+
+  #send(turn: Turn): void {
+    this.#options.appended()
+    turn.group.submit().then(
+      () => this.#answer(turn, null),
+      (cause) => this.#answer(turn, toEngineError(cause, 'diskFailed', 'a write failed')),
+    )
+  }
+
+  #answer(turn: Turn, error: EngineError | null): void {
+    const { channels, directory, runtime } = this.#options
+    let groupBytes = 0
+    for (const appended of turn.appends) {
+      groupBytes += appended.bytes
+      this.#settle(appended, error)
+    }
+    this.#pendingBytes -= groupBytes
+    this.#inFlight -= 1
+    if (channels.flush.hasSubscribers) {
+      const durationMs = runtime.clock.monotonicMs() - turn.startedMs
+      channels.flush.publish({
+        directory,
+        appends: turn.appends.length,
+        bytes: groupBytes,
+        durationMs,
+        error,
+      })
+    }
+    this.#admitWaiting()
+    if (this.#inFlight === 0) for (const wake of this.#idle.splice(0)) wake()
+  }
+
+  #settle(appended: Appended, error: EngineError | null): void {
+    const { target, ack, losses } = appended
+    const loss = target.lossOf(ack.lastOffset, losses) ?? (ack.duplicate ? null : error)
+    if (loss !== null) appended.reject(loss)
+    else if (target.log.flushedOffset > ack.lastOffset) this.#acknowledge(appended)
+    else {
+      // Something before it, or a batch that it repeats, is still under way.
+      this.#inFlight += 1
+      target.log
+        .whenFlushed(ack.lastOffset + 1)
+        .then(
+          () => this.#acknowledge(appended),
+          (cause) => appended.reject(target.lossOf(ack.lastOffset, losses) ?? cause),
+        )
+        .finally(() => {
+          this.#inFlight -= 1
+          if (this.#inFlight === 0) for (const wake of this.#idle.splice(0)) wake()
+        })
+    }
+  }
+
+  #acknowledge({ target, ack, bytes, resolve }: Appended): void {
+    resolve(ack)
+    const { append } = this.#options.channels
+    if (!append.hasSubscribers) return
+    const { baseOffset, lastOffset, survives } = ack
+    const { directory } = this.#options
+    append.publish({ directory, log: target.name, baseOffset, lastOffset, bytes, survives })
+  }
+
+  #admitWaiting(): void {
+    while (this.#waiting.length > 0 && this.#pendingBytes < this.#options.maxPendingBytes) {
+      const waiting = this.#waiting.shift()!
+      waiting.stopListening()
+      this.#admit(waiting.target, waiting.input, waiting.options, waiting.resolve, waiting.reject)
+    }
+  }
+}

@@ -1,0 +1,102 @@
+import { toEngineError } from '../model/errors.ts'
+import type { Logger } from '../model/logger.ts'
+import type { Clock, Timer } from '../runtime/clock.ts'
+import type { LogDirectory } from '../segment/logDirectory.ts'
+import type { EngineChannels } from './events.ts'
+import type { OpenLog } from './openLog.ts'
+
+/** After an append, how long until recovery points are stored. Kafka's `log.flush.offset.checkpoint.interval.ms`. */
+const checkpointMs = 60_000
+/** How often logs with bounds are looked at. Kafka's `log.retention.check.interval.ms`. */
+const retentionMs = 300_000
+
+/**
+ * What has to be done now and then: storing recovery points after appends, removing what has expired. There is a timer
+ * only while there may be something to do, and it does not keep the process alive.
+ */
+export class Background {
+  readonly #clock: Clock
+  readonly #logger: Logger
+  readonly #channels: EngineChannels
+  readonly #directory: LogDirectory
+  readonly #targets: () => OpenLog[]
+  #checkpointTimer: Timer | null = null
+  #retentionTimer: Timer | null = null
+  #running: Promise<void> = Promise.resolve()
+  #isClosed = false
+
+  constructor(
+    clock: Clock,
+    logger: Logger,
+    channels: EngineChannels,
+    directory: LogDirectory,
+    targets: () => OpenLog[],
+  ) {
+    this.#clock = clock
+    this.#logger = logger
+    this.#channels = channels
+    this.#directory = directory
+    this.#targets = targets
+  }
+
+  /** Something was appended. */
+  appended(): void {
+    if (this.#checkpointTimer !== null || this.#isClosed) return
+    this.#checkpointTimer = this.#timer(checkpointMs, () => {
+      this.#checkpointTimer = null
+      this.#run('storing recovery points', () => this.#directory.checkpoint())
+    })
+  }
+
+  /** A log was opened, or its settings have changed. */
+  configured(): void {
+    if (this.#retentionTimer !== null || this.#isClosed || this.#bounded().length === 0) return
+    this.#retentionTimer = this.#timer(retentionMs, () => {
+      this.#retentionTimer = null
+      this.#run('retention', async () => {
+        for (const target of this.#bounded()) await this.#retain(target)
+      })
+      this.configured()
+    })
+  }
+
+  /** No more timers; resolves once what runs has ended. */
+  async close(): Promise<void> {
+    this.#isClosed = true
+    this.#checkpointTimer?.cancel()
+    this.#retentionTimer?.cancel()
+    await this.#running
+  }
+
+  /** Only logs that somebody has opened: of others nobody has said yet how long they keep their records. */
+  #bounded(): OpenLog[] {
+    return this.#targets().filter(({ settings: { config } }) => {
+      return config.retentionMs >= 0 || config.retentionBytes >= 0
+    })
+  }
+
+  async #retain({ name, directory, log }: OpenLog): Promise<void> {
+    const segments = await log.applyRetention()
+    const { retention } = this.#channels
+    if (segments === 0 || !retention.hasSubscribers) return
+    retention.publish({ directory, log: name, segments, logStartOffset: log.logStartOffset })
+  }
+
+  /** One thing after the other; what fails is logged and tried again in time. */
+  #run(what: string, work: () => Promise<void>): void {
+    this.#running = this.#running.then(async () => {
+      if (this.#isClosed) return
+      try {
+        await work()
+      } catch (cause) {
+        this.#logger.error(`${what} failed`, { error: toEngineError(cause, 'diskFailed', what).message })
+      }
+    })
+  }
+
+  #timer(delayMs: number, fire: () => void): Timer {
+    const timer = this.#clock.setTimer(delayMs, fire)
+    timer.detach?.()
+    return timer
+  }
+}

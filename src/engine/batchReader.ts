@@ -1,0 +1,212 @@
+import { CorruptionError, EngineError, toEngineError } from '../model/errors.ts'
+import type { Runtime } from '../runtime/runtime.ts'
+import { BatchHeader, batchHeaderBytes, checksummedFrom } from '../segment/recordBatch.ts'
+import type { Decompress } from '../segment/records.ts'
+import { LogBatch } from './logBatch.ts'
+import type { OpenLog } from './openLog.ts'
+
+/** What to read, and how. */
+export interface ReadOptions {
+  /** The first offset, or an end of the log. Default `'start'`. May be the offset after the last, not beyond. */
+  readonly from?: number | 'start' | 'end' | undefined
+  /** Instead of `from`: the first record whose time is this or later, in milliseconds since 1970. */
+  readonly fromTimestamp?: number | undefined
+  /** Waits for further records, instead of ending with the last one that was there when the read began. Default false. */
+  readonly follow?: boolean | undefined
+  /** Bytes that one look at the disk may bring; a larger batch comes all the same. Default 1 MiB. */
+  readonly maxBytes?: number | undefined
+  /** Ends the read: it rejects with `signal.reason`. */
+  readonly signal?: AbortSignal | undefined
+}
+
+/** What a reader needs beside the log. */
+export interface ReadWorld {
+  readonly runtime: Runtime
+  readonly decompress: Decompress
+}
+
+const defaultMaxBytes = 1 << 20
+
+/** Reads a log batch by batch, checking each; gives nothing that is not flushed. */
+export class BatchReader {
+  readonly #target: OpenLog
+  readonly #world: ReadWorld
+  readonly #maxBytes: number
+  readonly #follow: boolean
+  readonly #signal: AbortSignal | null
+  readonly #options: ReadOptions
+  /** The next offset to give; -1 before the first read. */
+  #next = -1
+  /** Where a read ends that does not follow, exclusive. */
+  #end = Number.MAX_SAFE_INTEGER
+  #chunk: Uint8Array = new Uint8Array(0)
+  #at = 0
+  /** Where the chunk comes from, for messages. */
+  #file = ''
+  #position = 0
+  #isOver = false
+  #wake: (() => void) | null = null
+
+  /** Throws `invalidConfig` for options that contradict each other, `closed`. */
+  constructor(target: OpenLog, options: ReadOptions, world: ReadWorld) {
+    const { from, fromTimestamp, maxBytes = defaultMaxBytes, follow = false, signal } = options
+    if (from !== undefined && fromTimestamp !== undefined) {
+      throw new EngineError('invalidConfig', 'a read begins at an offset or at a time, not at both')
+    }
+    if (typeof from === 'number' ? !Number.isSafeInteger(from) : !isPlace(from)) {
+      throw new EngineError(
+        'invalidConfig',
+        `from has to be an offset, 'start' or 'end', not ${String(from)}`,
+      )
+    }
+    if (fromTimestamp !== undefined && !Number.isSafeInteger(fromTimestamp)) {
+      throw new EngineError('invalidConfig', 'fromTimestamp has to be whole milliseconds since 1970')
+    }
+    if (!Number.isSafeInteger(maxBytes) || maxBytes < 1 || maxBytes > 2 ** 30) {
+      throw new EngineError('invalidConfig', `maxBytes has to be a whole number from 1 to ${2 ** 30}`)
+    }
+    if (target.ended !== null) throw target.ended
+    this.#target = target
+    this.#world = world
+    this.#options = options
+    this.#maxBytes = maxBytes
+    this.#follow = follow
+    this.#signal = signal ?? null
+    if (!follow) this.#end = target.log.flushedOffset
+  }
+
+  /**
+   * The next batch; null at the end, for a reader that follows when the log is closed. Throws `offsetOutOfRange`,
+   * `closed` when there is more that cannot be read any more, `CorruptionError`, and the reason of the signal.
+   */
+  async next(): Promise<LogBatch | null> {
+    while (!this.#isOver) {
+      this.#signal?.throwIfAborted()
+      const batch = this.#fromChunk() ?? (await this.#fromLog())
+      if (batch !== null) return batch
+    }
+    return null
+  }
+
+  /** Gives no more. */
+  stop(): void {
+    this.#isOver = true
+    this.#chunk = new Uint8Array(0)
+    this.#at = 0
+    this.#wake?.()
+  }
+
+  /** Resolves when more is readable, the log or the reader has ended, or the signal says so. */
+  #change(): Promise<void> {
+    const target = this.#target
+    const signal = this.#signal
+    return new Promise((resolve) => {
+      const wake = (): void => {
+        this.#wake = null
+        target.unfollow(wake)
+        signal?.removeEventListener('abort', wake)
+        resolve()
+      }
+      this.#wake = wake
+      signal?.addEventListener('abort', wake, { once: true })
+      target.follow(wake)
+    })
+  }
+
+  async #fromLog(): Promise<LogBatch | null> {
+    const { log } = this.#target
+    try {
+      if (this.#next < 0) this.#next = await this.#firstOffset()
+      if (this.#target.ended !== null) throw this.#target.ended
+      const found =
+        this.#next < this.#end ? await log.read(this.#next, this.#maxBytes, this.#end, true) : null
+      const range = found?.ranges[0]
+      if (range === undefined) {
+        if (!this.#follow) this.stop()
+        else if (log.flushedOffset <= this.#next && !this.#signal?.aborted) await this.#change()
+        return null
+      }
+      const chunk = Buffer.allocUnsafeSlow(range.lengthBytes)
+      const count = await this.#world.runtime.disk.file(range.file.path).read(chunk, range.position)
+      this.#chunk = chunk.subarray(0, count)
+      this.#at = 0
+      this.#file = range.file.path
+      this.#position = range.position
+      if (count < batchHeaderBytes) this.#damaged(`${range.lengthBytes} bytes`, `${count} bytes`)
+      return null
+    } catch (cause) {
+      return this.#failed(cause)
+    }
+  }
+
+  async #firstOffset(): Promise<number> {
+    const { log } = this.#target
+    const { from = 'start', fromTimestamp } = this.#options
+    if (this.#target.ended !== null) throw this.#target.ended
+    if (fromTimestamp !== undefined) {
+      const found = await log.offsetForTimestamp(fromTimestamp)
+      return found?.offset ?? log.flushedOffset
+    }
+    if (from === 'start') return log.logStartOffset
+    if (from === 'end') return log.flushedOffset
+    // An offset that is there but not yet flushed is waited for, not refused.
+    if (from < log.logStartOffset || from > log.logEndOffset) {
+      const range = `[${log.logStartOffset}, ${log.logEndOffset}]`
+      throw new EngineError('offsetOutOfRange', `offset ${from} of ${this.#target.name} is outside ${range}`)
+    }
+    return from
+  }
+
+  /** The log is gone, retention was faster, or the disk failed. */
+  #failed(cause: unknown): null {
+    const { ended, log, name } = this.#target
+    this.stop()
+    if (ended !== null) {
+      if (this.#follow) return null
+      throw ended
+    }
+    if (this.#next >= 0 && this.#next < log.logStartOffset) {
+      throw new EngineError('offsetOutOfRange', `offset ${this.#next} of ${name} has been removed`, { cause })
+    }
+    throw toEngineError(cause, 'diskFailed', `${name} cannot be read`)
+  }
+
+  /** The next batch of what was read already. */
+  #fromChunk(): LogBatch | null {
+    while (this.#at < this.#chunk.length) {
+      const header = this.#checked()
+      const bytes = this.#chunk.subarray(this.#at, this.#at + header.sizeBytes)
+      this.#at += header.sizeBytes
+      const from = this.#next
+      // A batch of markers has no records for anybody; compaction leaves some that end below the offset asked for.
+      if (header.lastOffset < from) continue
+      this.#next = header.lastOffset + 1
+      if (!header.isControl) return new LogBatch(header, bytes, from, this.#world.decompress)
+    }
+    return null
+  }
+
+  /** The header of the batch at hand, once the batch has been found as it was written. */
+  #checked(): BatchHeader {
+    const left = this.#chunk.length - this.#at
+    if (left < batchHeaderBytes) this.#damaged('a whole batch', `${left} bytes`)
+    const header = new BatchHeader(this.#chunk, this.#at)
+    if (header.sizeBytes < batchHeaderBytes || header.sizeBytes > left) {
+      this.#damaged(`a batch of at most ${left} bytes`, `one of ${header.sizeBytes}`)
+    }
+    const checked = this.#chunk.subarray(this.#at + checksummedFrom, this.#at + header.sizeBytes)
+    const crc = this.#world.runtime.checksum.crc32c(checked)
+    if (crc !== header.crc) this.#damaged(`checksum ${header.crc}`, `${crc}`)
+    return header
+  }
+
+  #damaged(expected: string, found: string): never {
+    const position = this.#position + this.#at
+    this.stop()
+    throw new CorruptionError({ file: this.#file, position, expected, found })
+  }
+}
+
+function isPlace(from: unknown): boolean {
+  return from === undefined || from === 'start' || from === 'end'
+}

@@ -1,0 +1,262 @@
+import { EngineError } from '../model/errors.ts'
+import type { FlushPolicy } from '../model/flushPolicy.ts'
+import { type Logger, silentLogger } from '../model/logger.ts'
+import { randomUuid } from '../model/uuid.ts'
+import type { Codecs } from '../runtime/compute.ts'
+import type { Runtime } from '../runtime/runtime.ts'
+import { LogDirectory } from '../segment/logDirectory.ts'
+import { Appender } from './appender.ts'
+import { Background } from './background.ts'
+import { maxBatchBytes } from './encodeInput.ts'
+import { EngineLog, type LogHost } from './engineLog.ts'
+import type { EngineChannels } from './events.ts'
+import {
+  engineDefaults,
+  type LogSettings,
+  logSettingNames,
+  type ResolvedSettings,
+  refuse,
+  resolveSettings,
+} from './logSettings.ts'
+import { OpenLog } from './openLog.ts'
+
+/** How an engine is opened. Settings of logs hold for every log that does not say otherwise. */
+export interface EngineOptions<F extends FlushPolicy = 'journal'> extends LogSettings<F> {
+  /** The data directory: made if it is not there, and nobody else's while the engine is open. */
+  readonly directory: string
+  /** Bytes of appends under way at which further ones wait for room. Default 32 MiB. */
+  readonly maxPendingBytes?: number | undefined
+  /** Says nothing by default. Anything with `debug`, `info`, `warn` and `error`, as pino has them. */
+  readonly logger?: Logger | undefined
+  /** The world to run in; by default the machine, natively where the addon loads. For simulators. */
+  readonly runtime?: Runtime | undefined
+}
+
+/** What the composition root hands to an engine. */
+export interface EngineWorld {
+  readonly runtime: Runtime
+  readonly codecs: Codecs
+  readonly channels: EngineChannels
+  /** Closes the runtime, where the engine is its only user. */
+  close(): Promise<void>
+}
+
+/** The log of a name lies in the directory `<name>-0`: to Kafka's tools it is partition 0 of that topic. */
+const partition = 0
+const metadataLog = '__cluster_metadata-0'
+const defaultMaxPendingBytes = 32 << 20
+const ownOptions = ['directory', 'maxPendingBytes', 'logger', 'runtime']
+
+/** A data directory that is open. `F` is the flush policy of logs that name none. */
+export class Engine<F extends FlushPolicy = FlushPolicy> implements AsyncDisposable {
+  readonly #world: EngineWorld
+  readonly #directory: LogDirectory
+  readonly #defaults: ResolvedSettings
+  readonly #background: Background
+  readonly #host: LogHost
+  readonly #open = new Map<string, { readonly target: OpenLog; readonly log: EngineLog }>()
+  /** Logs that are being created or deleted. */
+  readonly #changing = new Map<string, Promise<unknown>>()
+  #closing: Promise<void> | null = null
+
+  private constructor(
+    world: EngineWorld,
+    directory: LogDirectory,
+    defaults: ResolvedSettings,
+    options: EngineOptions<F>,
+  ) {
+    const { runtime, codecs, channels } = world
+    this.#world = world
+    this.#directory = directory
+    this.#defaults = defaults
+    const maxPendingBytes = Math.min(
+      options.maxPendingBytes ?? defaultMaxPendingBytes,
+      runtime.disk.maxQueuedBytes >> 1,
+    )
+    const targets = (): OpenLog[] => [...this.#open.values()].map(({ target }) => target)
+    const logger = options.logger ?? silentLogger
+    this.#background = new Background(runtime.clock, logger, channels, directory, targets)
+    const appender = new Appender({
+      runtime,
+      codecs,
+      channels,
+      directory: options.directory,
+      maxPendingBytes,
+      appended: () => this.#background.appended(),
+    })
+    const decompress = (codec: number, body: Uint8Array): Uint8Array =>
+      codecs.decompress(codec, body, maxBatchBytes)
+    this.#host = {
+      appender,
+      world: { runtime, decompress },
+      remove: (target) => this.#remove(target),
+      configured: () => this.#background.configured(),
+    }
+  }
+
+  /** Opens a directory; `openEngine` of the package says what it throws. */
+  static async open<F extends FlushPolicy>(
+    options: EngineOptions<F>,
+    world: EngineWorld,
+  ): Promise<Engine<F>> {
+    const { runtime, codecs, channels } = world
+    const { directory: path, logger = silentLogger } = options
+    const { clock } = runtime
+    const defaults = checkOptions(options)
+    const startedMs = clock.monotonicMs()
+    if ((await runtime.disk.stat(`${path}/${metadataLog}`)) !== null) {
+      throw new EngineError('directoryForeign', `${path} belongs to a broker; name another directory`)
+    }
+    const directory = await LogDirectory.open(runtime, {
+      directory: path,
+      logger,
+      nodeId: 0,
+      configFor: () => defaults.config,
+      decompress: (codec, body) => codecs.decompress(codec, body, maxBatchBytes),
+    })
+    if (channels.recovery.hasSubscribers) {
+      const offline = [...directory.logs].flatMap(([name, { offline: error }]) =>
+        error === null ? [] : [{ log: logName(name)!, error }],
+      )
+      const durationMs = clock.monotonicMs() - startedMs
+      channels.recovery.publish({ directory: path, logs: directory.logs.size, durationMs, offline })
+    }
+    return new Engine(world, directory, defaults, options)
+  }
+
+  /** The data directory. */
+  get directory(): string {
+    return this.#directory.directory
+  }
+
+  /** Names of all logs that the directory has, opened or not, sorted. */
+  get logs(): readonly string[] {
+    return [...this.#directory.logs.keys()].flatMap((name) => logName(name) ?? []).sort()
+  }
+
+  /** What the engine is doing at the moment: appends that wait for room, and bytes under way to the disk. */
+  get load(): { readonly waitingAppends: number; readonly pendingBytes: number } {
+    const { waiting, pendingBytes } = this.#host.appender
+    return { waitingAppends: waiting, pendingBytes }
+  }
+
+  /**
+   * The log of this name, made if it is not there. Names have up to 249 letters, digits, dots, dashes and underscores.
+   * Settings that are given hold as long as the engine is open. Asking for a log again gives the same one; then a
+   * policy or setting that is not the one in force is refused: `EngineLog.configure` changes it.
+   * Throws `invalidTopicException` for the name, `invalidConfig`, `closed`, `diskFull`, `permissionDenied`, and the reason
+   * of a log that could not be opened.
+   */
+  async log<G extends FlushPolicy = F>(name: string, settings: LogSettings<G> = {}): Promise<EngineLog<G>> {
+    while (this.#changing.has(name)) await this.#changing.get(name)!.catch(() => {})
+    this.#checkOpen()
+    const wanted = resolveSettings(settings, this.#defaults)
+    const known = this.#open.get(name)
+    if (known !== undefined) {
+      checkSame(name, settings, wanted, known.target.settings)
+      return known.log as unknown as EngineLog<G>
+    }
+    const opening = this.#openLog(name, wanted)
+    this.#changing.set(name, opening)
+    try {
+      return (await opening) as unknown as EngineLog<G>
+    } finally {
+      this.#changing.delete(name)
+    }
+  }
+
+  /**
+   * Closes everything in order, at any moment: appends under way settle, those that wait for room reject with `closed`,
+   * readers end. The next start has nothing to recover. Calling it again gives the same promise.
+   */
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  /** `close`, for `await using`. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  async #openLog(name: string, settings: ResolvedSettings): Promise<EngineLog> {
+    const { runtime, channels } = this.#world
+    const found = this.#directory.logs.get(`${name}-${partition}`)
+    const log =
+      found ?? (await this.#directory.createLog(name, partition, randomUuid(runtime.random), settings.config))
+    // Closed meanwhile: the directory has closed the log, or will.
+    this.#checkOpen()
+    if (found !== undefined) log.updateConfig(settings.config)
+    const target = new OpenLog(name, this.directory, log, settings, channels)
+    const opened = new EngineLog(target, this.#host)
+    this.#open.set(name, { target, log: opened })
+    this.#background.configured()
+    return opened
+  }
+
+  async #remove(target: OpenLog): Promise<void> {
+    const { name } = target
+    target.end(`the log ${name} has been deleted`)
+    this.#open.delete(name)
+    this.#host.appender.refuse(target)
+    this.#host.appender.submit()
+    const removed = this.#directory.deleteLog(name, partition)
+    this.#changing.set(name, removed)
+    try {
+      await removed
+    } finally {
+      this.#changing.delete(name)
+    }
+  }
+
+  async #close(): Promise<void> {
+    try {
+      await this.#background.close()
+      await this.#host.appender.close()
+      for (const { target } of this.#open.values()) target.end('the engine has been closed')
+      await Promise.allSettled(this.#changing.values())
+      await this.#directory.close()
+    } finally {
+      await this.#world.close()
+    }
+  }
+
+  #checkOpen(): void {
+    if (this.#closing !== null) throw new EngineError('closed', 'the engine has been closed')
+  }
+}
+
+/** The name of the log in a directory of this name; null for one that no library made. */
+function logName(directoryName: string): string | null {
+  const suffix = `-${partition}`
+  return directoryName.endsWith(suffix) ? directoryName.slice(0, -suffix.length) : null
+}
+
+function checkOptions(options: EngineOptions<FlushPolicy>): ResolvedSettings {
+  const { directory, maxPendingBytes } = options
+  if (typeof directory !== 'string' || directory === '') refuse('directory has to name a directory')
+  const settings: Record<string, unknown> = {}
+  for (const [name, value] of Object.entries(options)) {
+    if (logSettingNames.includes(name)) settings[name] = value
+    else if (!ownOptions.includes(name)) refuse(`there is no option "${name}"`)
+  }
+  if (maxPendingBytes !== undefined && (!Number.isSafeInteger(maxPendingBytes) || maxPendingBytes < 1)) {
+    refuse(`maxPendingBytes has to be a whole number of 1 or more, not ${String(maxPendingBytes)}`)
+  }
+  return resolveSettings(settings, engineDefaults)
+}
+
+/** Two users of a log may not think differently of it without knowing. */
+function checkSame(
+  name: string,
+  given: LogSettings,
+  wanted: ResolvedSettings,
+  inForce: ResolvedSettings,
+): void {
+  const differs = (before: unknown, after: unknown): boolean =>
+    JSON.stringify(before) !== JSON.stringify(after)
+  const now = resolveSettings(given, inForce)
+  if (!differs(now, inForce) && !differs(wanted.config.flush, inForce.config.flush)) return
+  const policies = `${JSON.stringify(inForce.config.flush)} in force, ${JSON.stringify(wanted.config.flush)} asked for`
+  refuse(`the log ${name} is open with other settings (flush: ${policies}); use its configure()`)
+}
