@@ -43,6 +43,9 @@ export function turnPace(random: SimRandom): DiskPace {
   }
 }
 
+/** Calls take no time. */
+export const instantPace: DiskPace = { wait: () => null }
+
 async function turnsPass(count: number): Promise<void> {
   for (let turn = 0; turn < count; turn++) await null
 }

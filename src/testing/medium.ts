@@ -70,6 +70,7 @@ export class Medium {
   readonly #files: Map<NodeId, FileData>
   readonly #directories: Map<NodeId, Entries>
   #pending: Unit[] = []
+  #syncs = 0
 
   constructor(image: Image) {
     this.#files = new Map(image.files)
@@ -79,6 +80,11 @@ export class Medium {
   /** What a crash may take back, in the order in which it was done. */
   get pending(): readonly Unit[] {
     return this.#pending
+  }
+
+  /** How often something has been stored for good. */
+  get syncs(): number {
+    return this.#syncs
   }
 
   /** Bytes of a file that are on the medium. */
@@ -134,6 +140,7 @@ export class Medium {
     for (const unit of this.#pending) (isServed(unit) ? served : rest).push(unit)
     if (served.length === 0) return
     this.#pending = rest
+    this.#syncs++
     applyUnits(this.#files, this.#directories, served, ({ order }) => kept === null || kept.has(order))
   }
 }

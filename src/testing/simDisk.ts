@@ -1,7 +1,7 @@
 import { assert } from '../model/assert.ts'
 import { EngineError } from '../model/errors.ts'
 import type { DirectoryEntry, Disk, DiskFile, DiskLock, DiskWrite, FileStat } from '../runtime/disk.ts'
-import { WriteBudget } from '../runtime/node/writeBudget.ts'
+import { WriteBudget } from '../runtime/writeBudget.ts'
 import { type DiskPace, turnPace } from './diskPace.ts'
 import { SimFileQueue } from './simFileQueue.ts'
 import type { SimFileSystem } from './simFileSystem.ts'
@@ -173,9 +173,15 @@ export class SimDisk implements Disk {
     this.#queues.clear()
   }
 
+  /** Whether a call of the system is running. */
+  get isBusy(): boolean {
+    return this.#calls.running > 0
+  }
+
   /** The program dies: its locks are free. */
   kill(): void {
     this.#closed = true
+    this.#calls.die()
     for (const [path, { holder }] of this.#fs.locks) if (holder === this) this.#fs.locks.delete(path)
   }
 

@@ -1,7 +1,9 @@
 import { EngineError } from '../model/errors.ts'
+import { type Codecs, inlineCompute } from '../runtime/compute.ts'
 import type { Network } from '../runtime/network.ts'
 import { nodeChecksum } from '../runtime/node/nodeChecksum.ts'
 import type { Runtime } from '../runtime/runtime.ts'
+import { tasks } from '../segment/tasks.ts'
 import { SimClock } from './simClock.ts'
 import { SimDisk, type SimDiskOptions } from './simDisk.ts'
 import type { SimFileSystem } from './simFileSystem.ts'
@@ -24,13 +26,24 @@ export interface SimRuntime extends Runtime {
 /** A world over `fs` in which nothing depends on the machine. */
 export function createSimRuntime(fs: SimFileSystem, options: SimRuntimeOptions = {}): SimRuntime {
   const random = new SimRandom(options.seed ?? 0)
+  const disk = new SimDisk(fs, { random: random.fork(), ...options })
   return {
     clock: options.clock ?? new SimClock(),
     random,
-    disk: new SimDisk(fs, { random: random.fork(), ...options }),
+    disk,
     network: noNetwork,
     checksum: nodeChecksum,
+    compute: inlineCompute(tasks, { disk, checksum: nodeChecksum, codecs: noCodecs }),
   }
+}
+
+const noCodecs: Codecs = {
+  compress: () => unsupported(),
+  decompress: () => unsupported(),
+}
+
+function unsupported(): never {
+  throw new EngineError('unsupportedCompressionType', 'this world has no codecs')
 }
 
 const noNetwork: Network = {

@@ -40,6 +40,10 @@ export class SystemCalls {
     this.#faults = faults
   }
 
+  /** How many calls have begun and not ended. */
+  running = 0
+  #isDead = false
+
   /** What the engine calls `cause`. */
   error(cause: unknown, attempt: string): EngineError {
     return diskError(cause, attempt)
@@ -48,6 +52,12 @@ export class SystemCalls {
   /** What the engine calls `cause`, of a sync. */
   syncError(cause: unknown, attempt: string): EngineError {
     return syncError(cause, attempt)
+  }
+
+  /** Nobody makes calls any more: those that are running never return. */
+  die(): void {
+    this.#isDead = true
+    this.running = 0
   }
 
   /** The file's descriptor is closed. */
@@ -164,8 +174,12 @@ export class SystemCalls {
   async #begin(kind: DiskCallKind, path: string): Promise<DiskFault | null> {
     const fault = this.#faults === null ? null : this.#faults({ kind, path })
     const waited = this.#pace.wait(kind)
-    if (waited !== null) await waited
-    return fault
+    if (waited !== null && !this.#isDead) {
+      this.running++
+      await waited
+      if (!this.#isDead) this.running--
+    }
+    return this.#isDead ? new Promise(() => {}) : fault
   }
 
   #throwIf(fault: DiskFault | null): void {

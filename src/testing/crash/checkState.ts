@@ -1,0 +1,62 @@
+import type { Image, MediumEvent } from '../medium.ts'
+import { SimClock } from '../simClock.ts'
+import { SimFileSystem } from '../simFileSystem.ts'
+import type { LogHistory, Moment } from './history.ts'
+import { type Crash, checkRecovered, Violation } from './oracle.ts'
+import type { Recording } from './recording.ts'
+import { SimProcess } from './world.ts'
+
+/** A moment of a recording and what was left of it. */
+export interface CrashState {
+  readonly recording: Recording
+  readonly moment: Moment
+  readonly image: Image
+  readonly crash: Crash
+}
+
+/** A state that has been recovered. */
+export interface RecoveredState {
+  readonly fs: SimFileSystem
+  /** What the recovery did to the medium. */
+  readonly events: readonly MediumEvent[]
+}
+
+/** Recovers a state with the shipped code and checks it; then once more, which must give the same. Throws `Violation`. */
+export async function checkState(state: CrashState, seed: number): Promise<RecoveredState> {
+  const events: MediumEvent[] = []
+  const fs = new SimFileSystem({
+    image: state.image,
+    onEvent: (event) => events.push(event),
+    wallMs: () => state.recording.endedMs,
+  })
+  const first = await recover(fs, state, seed)
+  const recovered = { fs, events: [...events] }
+  // Every other time the power goes right after the recovery, so that only what it made durable counts.
+  const again = seed % 2 === 0 ? fs : new SimFileSystem({ image: fs.medium.crashed(() => false) })
+  const second = await recover(again, state, seed + 1)
+  if (second !== first) throw new Violation(`recovered once: ${first}; recovered again: ${second}`)
+  return recovered
+}
+
+async function recover(fs: SimFileSystem, state: CrashState, seed: number): Promise<string> {
+  const { workload, logs, endedMs } = state.recording
+  const process = new SimProcess({
+    fs,
+    clock: new SimClock(endedMs),
+    seed,
+    segmentBytes: workload.segmentBytes,
+    policyOf: (topic) => policyAt(logs, topic),
+  })
+  try {
+    const directory = await process.settle(process.open())
+    return await process.settle(
+      checkRecovered(process.runtime.disk, directory, logs, state.moment, state.crash),
+    )
+  } finally {
+    process.kill()
+  }
+}
+
+function policyAt(logs: readonly LogHistory[], topic: string): LogHistory['policy'] {
+  return logs.findLast((log) => log.topic === topic)?.policy ?? 'batch'
+}

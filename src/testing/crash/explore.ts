@@ -1,0 +1,131 @@
+import { Medium } from '../medium.ts'
+import { SimRandom } from '../simRandom.ts'
+import { checkState } from './checkState.ts'
+import { type ChoiceLimits, crashChoices, type Fates, fateOf } from './crashStates.ts'
+import type { Moment } from './history.ts'
+import { type Recording, record } from './recording.ts'
+import type { Workload } from './workload.ts'
+
+/** One crash of one workload: enough to make it again. */
+export interface CrashPoint {
+  readonly workload: Workload
+  readonly moment: Moment
+  readonly fates: Fates
+}
+
+/** A state that broke a promise. */
+export interface CrashFailure {
+  readonly point: CrashPoint
+  readonly message: string
+}
+
+/** What the exploration of one workload came to. */
+export interface WorkloadOutcome {
+  readonly states: number
+  readonly failures: readonly CrashFailure[]
+}
+
+/** How much of a workload is tried. */
+export interface ExploreLimits extends ChoiceLimits {
+  /** States of one workload. */
+  readonly statesPerWorkload: number
+  /** After so many failures of one workload the rest of it is left. */
+  readonly failuresPerWorkload: number
+}
+
+/** What `npm run crash` tries. */
+export const defaultLimits: ExploreLimits = {
+  most: 40,
+  exhaustiveUnits: 4,
+  statesPerWorkload: 400,
+  failuresPerWorkload: 1,
+}
+
+/** Records a workload, makes crash states of it and checks each. */
+export async function exploreWorkload(workload: Workload, limits: ExploreLimits): Promise<WorkloadOutcome> {
+  const failures: CrashFailure[] = []
+  let recording: Recording
+  try {
+    recording = await record(workload)
+  } catch (error) {
+    const point = { workload, moment: -1, fates: { lost: [], torn: null } }
+    return { states: 1, failures: [{ point, message: describe(error) }] }
+  }
+  let states = 0
+  const random = new SimRandom(workload.seed)
+  for (const { moment, fates, medium } of chosenPoints(recording, random, limits)) {
+    const image = medium.crashed(fateOf(fates))
+    states++
+    try {
+      await checkState({ recording, moment, image, crash: 'powerLoss' }, workload.seed + states)
+    } catch (error) {
+      failures.push({ point: { workload, moment, fates }, message: describe(error) })
+      if (failures.length >= limits.failuresPerWorkload) break
+    }
+  }
+  return { states, failures }
+}
+
+/** Makes one state again and checks it alone; null when it keeps every promise. */
+export async function replay(point: CrashPoint): Promise<string | null> {
+  try {
+    const recording = await record(point.workload)
+    if (point.moment < 0) return null
+    const medium = new Medium(recording.initial)
+    for (const event of recording.events.slice(0, point.moment)) medium.apply(event)
+    const image = medium.crashed(fateOf(point.fates))
+    const state = { recording, moment: point.moment, image, crash: 'powerLoss' as const }
+    for (const seed of [0, 1]) await checkState(state, seed)
+    return null
+  } catch (error) {
+    return describe(error)
+  }
+}
+
+interface ChosenPoint {
+  readonly moment: Moment
+  readonly fates: Fates
+  /** As it is at the moment; the next point moves it on. */
+  readonly medium: Medium
+}
+
+/** Crash points in the order of time, and what a crash at each leaves, up to the limits, evenly spread. */
+function* chosenPoints(
+  recording: Recording,
+  random: SimRandom,
+  limits: ExploreLimits,
+): Generator<ChosenPoint> {
+  const { events, initial, workload } = recording
+  const medium = new Medium(initial)
+  const perMoment = Math.max(3, Math.ceil((limits.statesPerWorkload / Math.max(1, events.length)) * 1.5))
+  const seen = new Set<string>()
+  for (let moment = 0; ; moment++) {
+    const choices = crashChoices(medium, workload.names, random, limits)
+    while (choices.length > perMoment) choices.splice(random.below(choices.length), 1)
+    for (const fates of choices) {
+      const key = stateKey(recording, medium, moment, fates)
+      if (seen.has(key)) continue
+      seen.add(key)
+      yield { moment, fates, medium }
+    }
+    const event = events[moment]
+    if (event === undefined) return
+    medium.apply(event)
+  }
+}
+
+/** Equal for states that have the same bytes and the same promises. */
+function stateKey(recording: Recording, medium: Medium, moment: Moment, fates: Fates): string {
+  let promises = 0
+  for (const { versions } of recording.logs) {
+    for (const { batches } of versions) for (const { ackedAt } of batches) if (ackedAt <= moment) promises++
+  }
+  const lost = new Set(fates.lost)
+  const kept = medium.pending.filter(({ order }) => !lost.has(order)).map(({ order }) => order)
+  return `${medium.syncs} ${promises} ${kept.join()} ${fates.torn?.order}.${fates.torn?.sectors}`
+}
+
+function describe(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  return error.name === 'Violation' ? error.message : `${error.stack ?? error.message}`
+}

@@ -1,0 +1,93 @@
+import { type FlushPolicy, isDurable } from '../../model/flushPolicy.ts'
+import type { Uuid } from '../../model/uuid.ts'
+
+/** A moment of a recording: how many events had happened. What is over at a moment happened before a crash there. */
+export type Moment = number
+
+/** What has not happened. */
+export const never: Moment = Number.POSITIVE_INFINITY
+
+/** One batch as it was appended. Offsets are inclusive. */
+export interface AppendedBatch {
+  readonly baseOffset: number
+  readonly lastOffset: number
+  /** As they must be read again, base offset and epoch included. */
+  readonly bytes: Uint8Array
+  readonly leaderEpoch: number
+  readonly timestampMs: number
+  readonly producerId: number
+  readonly baseSequence: number
+  readonly appendedAt: Moment
+  ackedAt: Moment
+  /** Whether the acknowledgement survives the loss of power. */
+  readonly isDurable: boolean
+}
+
+/** The content of a log between two truncations. */
+export interface Version {
+  /** When the truncation that made it was asked for, and when it was done. */
+  readonly startedAt: Moment
+  doneAt: Moment
+  /** Where it cut the version before; nothing at or above was kept. */
+  readonly cutAt: number
+  readonly batches: AppendedBatch[]
+}
+
+/** What somebody who uses a log knows of it. */
+export class LogHistory {
+  readonly topic: string
+  readonly topicId: Uuid
+  readonly createStartedAt: Moment
+  createdAt: Moment = never
+  deleteStartedAt: Moment = never
+  deletedAt: Moment = never
+  policy: FlushPolicy
+  readonly versions: Version[] = [{ startedAt: 0, doneAt: 0, cutAt: 0, batches: [] }]
+  /** Start offsets that were asked for. */
+  readonly starts: { readonly offset: number; readonly startedAt: Moment; doneAt: Moment }[] = []
+
+  constructor(topic: string, topicId: Uuid, policy: FlushPolicy, createStartedAt: Moment) {
+    this.topic = topic
+    this.topicId = topicId
+    this.policy = policy
+    this.createStartedAt = createStartedAt
+  }
+
+  get name(): string {
+    return `${this.topic}-0`
+  }
+
+  /** The content now. */
+  get current(): Version {
+    return this.versions.at(-1)!
+  }
+
+  appended(batch: Omit<AppendedBatch, 'isDurable' | 'ackedAt'>): AppendedBatch {
+    const appended = { ...batch, isDurable: isDurable(this.policy), ackedAt: never }
+    this.current.batches.push(appended)
+    return appended
+  }
+
+  /** A truncation to `offset` begins. */
+  cutting(offset: number, startedAt: Moment): Version {
+    const batches = this.current.batches.filter(({ lastOffset }) => lastOffset < offset)
+    const version: Version = { startedAt, doneAt: never, cutAt: offset, batches }
+    this.versions.push(version)
+    return version
+  }
+
+  /**
+   * The log goes on from `endOffset`, whichever of the versions that were possible it has: appends that nobody
+   * acknowledged are gone, a truncation that was under way has happened or has not.
+   */
+  resumed(endOffset: number, startedAt: Moment): Version {
+    const kept = this.versions.findLast((version, index) => {
+      const isPossible = index === this.versions.length - 1 || this.versions[index + 1]!.doneAt === never
+      return isPossible && (version.batches.at(-1)?.lastOffset ?? -1) + 1 >= endOffset
+    })
+    const batches = (kept ?? this.current).batches.filter(({ lastOffset }) => lastOffset < endOffset)
+    const version: Version = { startedAt, doneAt: never, cutAt: endOffset, batches }
+    this.versions.push(version)
+    return version
+  }
+}

@@ -1,0 +1,191 @@
+import type { Disk } from '../../runtime/disk.ts'
+import type { Log } from '../../segment/log.ts'
+import type { LogDirectory } from '../../segment/logDirectory.ts'
+import type { AppendedBatch, LogHistory, Moment, Version } from './history.ts'
+
+/** What a recovered engine did not keep of what it had promised. */
+export class Violation extends Error {
+  override readonly name = 'Violation'
+}
+
+/** What a crash was: of the process, which keeps the page cache, or of the power. */
+export type Crash = 'processKill' | 'powerLoss'
+
+/** Two recoveries of the same state give the same digest. */
+export type Digest = string
+
+/**
+ * Checks every log of an engine that recovered from a crash at `moment`: what was acknowledged is there, at its offset,
+ * with its bytes; the log is a prefix of what was appended; nothing else is there. Throws `Violation`.
+ */
+export async function checkRecovered(
+  disk: Disk,
+  directory: LogDirectory,
+  logs: readonly LogHistory[],
+  moment: Moment,
+  crash: Crash,
+): Promise<Digest> {
+  const known = new Set<string>()
+  const digests: string[] = []
+  for (const history of logs) {
+    const found = directory.logs.get(history.name)
+    const log = found !== undefined && found.topicId === history.topicId ? found : null
+    if (log !== null) known.add(history.name)
+    checkExistence(history, log, moment)
+    if (log !== null) digests.push(await checkLog(disk, history, log, moment, crash))
+  }
+  for (const name of directory.logs.keys()) {
+    if (!known.has(name)) throw new Violation(`a log ${name} is there that nobody made`)
+  }
+  return digests.join('\n')
+}
+
+function checkExistence(history: LogHistory, log: Log | null, moment: Moment): void {
+  const { name, createdAt, createStartedAt, deleteStartedAt, deletedAt } = history
+  if (log === null && createdAt <= moment && deleteStartedAt > moment) {
+    throw new Violation(`the log ${name} was made and is not there`)
+  }
+  if (log !== null && deletedAt <= moment) throw new Violation(`the log ${name} was deleted and is there`)
+  if (log !== null && createStartedAt > moment)
+    throw new Violation(`the log ${name} is there before it was made`)
+}
+
+async function checkLog(
+  disk: Disk,
+  history: LogHistory,
+  log: Log,
+  moment: Moment,
+  crash: Crash,
+): Promise<Digest> {
+  const { name } = history
+  if (log.offline !== null)
+    throw new Violation(`the log ${name} is offline after a crash: ${log.offline.message}`)
+  if (log.flushedOffset !== log.logEndOffset)
+    throw new Violation(`the log ${name} opens with an end that is not flushed`)
+  const start = log.logStartOffset
+  const asked = Math.max(
+    0,
+    ...history.starts.filter(({ startedAt }) => startedAt <= moment).map(({ offset }) => offset),
+  )
+  const done = Math.max(
+    0,
+    ...history.starts.filter(({ doneAt }) => doneAt <= moment).map(({ offset }) => offset),
+  )
+  if (start > asked) throw new Violation(`the log ${name} starts at ${start}; nobody deleted beyond ${asked}`)
+  if (start < done && log.logEndOffset > start) {
+    throw new Violation(`the log ${name} starts at ${start}, but records below ${done} were deleted`)
+  }
+  const content = await readAll(disk, log)
+  const first = history.versions.findLastIndex(({ doneAt }) => doneAt <= moment)
+  const problems: string[] = []
+  for (let index = first; index < history.versions.length; index++) {
+    const version = history.versions[index]!
+    if (version.startedAt > moment) break
+    const minCut = Math.min(
+      ...history.versions
+        .slice(index + 1)
+        .filter(({ startedAt }) => startedAt <= moment)
+        .map(({ cutAt }) => cutAt),
+    )
+    const problem = comparePrefix(log, content, version, minCut, moment, crash)
+    if (problem === null) {
+      checkDerived(history, log, version)
+      return `${name} ${history.topicId} ${start}-${log.logEndOffset} ${log.producerState.count}`
+    }
+    problems.push(problem)
+  }
+  throw new Violation(`the log ${name}: ${problems.join('; or ')}`)
+}
+
+/** Why the content is not a prefix of `version` with all that must be there; null when it is one. */
+function comparePrefix(
+  log: Log,
+  content: Uint8Array,
+  version: Version,
+  minCut: number,
+  moment: Moment,
+  crash: Crash,
+): string | null {
+  const { logStartOffset, logEndOffset } = log
+  let position = 0
+  let nextOffset = logStartOffset
+  let required = 0
+  for (const batch of version.batches) {
+    const isAcked = batch.ackedAt <= moment && (batch.isDurable || crash === 'processKill')
+    if (isAcked && batch.lastOffset < minCut) required = batch.lastOffset + 1
+    if (batch.lastOffset < logStartOffset || batch.baseOffset >= logEndOffset) continue
+    if (batch.appendedAt > moment)
+      return `a batch at offset ${batch.baseOffset} is there before it was appended`
+    const { length } = batch.bytes
+    const found = content.subarray(position, position + length)
+    if (Buffer.compare(found, batch.bytes) !== 0) {
+      return `offset ${batch.baseOffset} does not have the bytes that were appended (${found.length} of ${length} bytes are there)`
+    }
+    position += length
+    nextOffset = batch.lastOffset + 1
+  }
+  if (position !== content.length) {
+    return `after offset ${nextOffset} there are ${content.length - position} bytes that were not appended there`
+  }
+  if (nextOffset !== logEndOffset && logEndOffset !== logStartOffset) {
+    return `the end is ${logEndOffset}, the records end at ${nextOffset}`
+  }
+  if (logEndOffset < required)
+    return `records up to ${required} were acknowledged, the log ends at ${logEndOffset}`
+  return null
+}
+
+/** Whether leader epochs and producers are what the batches say. */
+function checkDerived(history: LogHistory, log: Log, version: Version): void {
+  const { logStartOffset, logEndOffset } = log
+  let lastOfProducer: AppendedBatch | null = null
+  for (const batch of version.batches) {
+    if (batch.lastOffset < logStartOffset || batch.baseOffset >= logEndOffset) continue
+    const epoch = log.leaderEpochs.epochFor(batch.lastOffset)
+    if (epoch !== batch.leaderEpoch) {
+      throw new Violation(
+        `the log ${history.name}: offset ${batch.baseOffset} was written in epoch ${batch.leaderEpoch}, the log says ${epoch}`,
+      )
+    }
+    if (batch.producerId >= 0) lastOfProducer = batch
+  }
+  if (lastOfProducer === null) return
+  const known = log.producerState.get(lastOfProducer.producerId)?.batches.at(-1)
+  if (known?.baseOffset === lastOfProducer.baseOffset && known.baseSequence === lastOfProducer.baseSequence)
+    return
+  throw new Violation(
+    `the log ${history.name}: sequence ${lastOfProducer.baseSequence} is at offset ${lastOfProducer.baseOffset}, ` +
+      `the log says ${known === undefined ? 'nothing' : `${known.baseSequence} at ${known.baseOffset}`}`,
+  )
+}
+
+/** Every batch from the log's start to its end, as it is read. */
+export async function readAll(disk: Disk, log: Log): Promise<Uint8Array> {
+  const pieces: Uint8Array[] = []
+  for (let next = log.logStartOffset; next < log.logEndOffset; ) {
+    const found = await log.read(next, 1 << 20, log.logEndOffset, true)
+    if (found === null) throw new Violation(`nothing is read at offset ${next} of ${log.directory}`)
+    let last: Uint8Array | null = null
+    for (const { file, position, lengthBytes } of found.ranges) {
+      const bytes = Buffer.alloc(lengthBytes)
+      const count = await disk.file(file.path).read(bytes, position)
+      if (count !== lengthBytes) throw new Violation(`${file.path} ends inside what was to be read`)
+      pieces.push(bytes)
+      last = bytes
+    }
+    next = endOffsetOf(last, next)
+  }
+  return Buffer.concat(pieces)
+}
+
+/** The offset after the last of the batches in `bytes`. */
+function endOffsetOf(bytes: Uint8Array | null, from: number): number {
+  let end = from
+  const view = Buffer.from(bytes ?? [])
+  for (let at = 0; at + 61 <= view.length; at += 12 + view.readInt32BE(at + 8)) {
+    end = Number(view.readBigInt64BE(at)) + view.readInt32BE(at + 23) + 1
+    if (view.readInt32BE(at + 8) < 49) break
+  }
+  if (end <= from) throw new Violation(`what is read at offset ${from} is not a batch`)
+  return end
+}
