@@ -178,6 +178,11 @@ export class SimDisk implements Disk {
     return this.#calls.running > 0
   }
 
+  /** How many calls of the system have been made. */
+  get callCount(): number {
+    return this.#calls.made
+  }
+
   /** The program dies: its locks are free. */
   kill(): void {
     this.#closed = true

@@ -42,6 +42,8 @@ export class SystemCalls {
 
   /** How many calls have begun and not ended. */
   running = 0
+  /** How many calls have begun. */
+  made = 0
   #isDead = false
 
   /** What the engine calls `cause`. */
@@ -173,6 +175,7 @@ export class SystemCalls {
 
   async #begin(kind: DiskCallKind, path: string): Promise<DiskFault | null> {
     const fault = this.#faults === null ? null : this.#faults({ kind, path })
+    this.made++
     const waited = this.#pace.wait(kind)
     if (waited !== null && !this.#isDead) {
       this.running++

@@ -91,9 +91,11 @@ export class SimProcess {
       isSettled = true
     }
     work.then(settled, settled)
-    for (let quiet = 0, jumps = 0; !isSettled; quiet++) {
+    const { disk } = this.runtime
+    for (let quiet = 0, jumps = 0, calls = -1; !isSettled; quiet++) {
       await null
-      if (this.runtime.disk.isBusy) quiet = 0
+      if (disk.isBusy || disk.callCount !== calls) quiet = 0
+      calls = disk.callCount
       if (quiet < quietTurns) continue
       quiet = 0
       if (++jumps > mostJumps || !this.runtime.clock.advanceToNext()) {
@@ -105,7 +107,7 @@ export class SimProcess {
 }
 
 /** After so many turns without a call of the system nothing will happen by itself. */
-const quietTurns = 100
+const quietTurns = 200
 /** Timers that set themselves again would otherwise keep a run going for ever. */
 const mostJumps = 1000
 
