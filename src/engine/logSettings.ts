@@ -54,7 +54,7 @@ export const engineDefaults: ResolvedSettings = {
     retentionMs: -1,
     timestampAfterMaxMs: Number.MAX_SAFE_INTEGER,
     fileDeleteDelayMs: 0,
-    flush: 'batch',
+    flush: 'journal',
   },
   compression: 'none',
 }
