@@ -1,0 +1,317 @@
+import { EngineError, toEngineError } from '../../model/errors.ts'
+import type { Logger } from '../../model/logger.ts'
+import type { Timer } from '../../runtime/clock.ts'
+import type { Runtime } from '../../runtime/runtime.ts'
+import { blockBytes } from './blocks.ts'
+import type { JournalEntry } from './entries.ts'
+import { JournalFiles } from './journalFiles.ts'
+import type { JournalReplay } from './journalReplay.ts'
+import { JournalWriter } from './journalWriter.ts'
+import type { CheckpointFiles, JournalPlace, NodeCheckpoint, StoredCheckpoint } from './nodeCheckpoint.ts'
+import { openJournalFiles } from './openJournal.ts'
+
+/** Who has what the journal holds stored elsewhere, so that its files can be used again. */
+export interface JournalHost {
+  /**
+   * Makes durable, outside the journal, all that frames below `sequence` hold, and returns what a start needs beside the
+   * frames from there on. Everything in those frames was durable in the journal before the call.
+   */
+  syncBehind(sequence: number): Promise<NodeCheckpoint>
+}
+
+/** What `Journal.open` is told. */
+export interface JournalOptions {
+  readonly directory: string
+  /** 16 bytes: whose journal it is. One of another directory is refused. */
+  readonly directoryId: Uint8Array
+  readonly logger: Logger
+  /** How large all files together may be; 1 GiB by default, at least three files. */
+  readonly journalBytes?: number
+  /** Size of one file, a multiple of 4 KiB; 16 MiB by default. The largest entry has a little less than half of it. */
+  readonly fileBytes?: number
+  /** Bound of `queuedBytes`; 64 MiB by default. */
+  readonly maxQueuedBytes?: number
+  /** How many frames are written and synced while the next one fills up. */
+  readonly depth?: number
+  /** How long nothing must have been committed before an empty frame tells how far the journal is durable. */
+  readonly idleMs?: number
+  /** How long nothing must have been committed before a checkpoint lets go of what is in use. */
+  readonly quietMs?: number
+}
+
+/** The defaults of `JournalOptions`. */
+export const journalDefaults = {
+  journalBytes: 1 << 30,
+  fileBytes: 16 << 20,
+  maxQueuedBytes: 64 << 20,
+  depth: 2,
+  idleMs: 50,
+  quietMs: 5_000,
+} as const
+
+/** How long until something that failed (a new file, a checkpoint) is tried again. */
+const retryMs = 1_000
+
+/**
+ * The journal of a node: every durable write of all its logs in one sequence of frames, with one fdatasync for everything
+ * that has come together. Files are used again once what they hold is durable elsewhere.
+ *
+ * To open: `Journal.open`, replay what it returns, set `host`, then commit. The replay can be read until `host` is set.
+ */
+export class Journal {
+  readonly #runtime: Runtime
+  readonly #logger: Logger
+  readonly #files: JournalFiles
+  readonly #writer: JournalWriter
+  readonly #checkpoints: CheckpointFiles
+  readonly #idleMs: number
+  readonly #quietMs: number
+  /** From how many bytes in use on a checkpoint is made. */
+  readonly #fullBytes: number
+  #checkpoint: StoredCheckpoint
+  #host: JournalHost | null = null
+  #checkpointing: Promise<void> | null = null
+  #closing = false
+  #timer: Timer | null = null
+  #timerSequence = 0
+  #retry: Timer | null = null
+  #isFull = false
+
+  private constructor(
+    runtime: Runtime,
+    options: Required<JournalOptions>,
+    found: Awaited<ReturnType<typeof openJournalFiles>>,
+  ) {
+    const { logger, fileBytes, journalBytes, directory, directoryId } = options
+    const { journalId } = found.checkpoint
+    this.#runtime = runtime
+    this.#logger = logger
+    this.#idleMs = options.idleMs
+    this.#quietMs = options.quietMs
+    this.#checkpoint = found.checkpoint
+    this.#checkpoints = found.checkpoints
+    const maxFiles = Math.max(3, Math.floor(journalBytes / fileBytes))
+    this.#fullBytes = Math.max(2, Math.floor(maxFiles / 2)) * fileBytes
+    const filesOptions = { directory, directoryId, journalId, fileBytes, maxFiles, logger }
+    this.#files = new JournalFiles(runtime, filesOptions, found.files)
+    this.#writer = new JournalWriter(runtime, this.#files, found.place, {
+      logger,
+      journalId,
+      maxQueuedBytes: options.maxQueuedBytes,
+      depth: options.depth,
+      changed: () => this.#changed(),
+    })
+  }
+
+  /**
+   * Opens the journal in a directory, or makes one. Throws `directoryForeign` when it belongs to another data directory and
+   * `CorruptionError` when both checkpoints are damaged; other damage is told by `replay.verdict`.
+   */
+  static async open(
+    runtime: Runtime,
+    options: JournalOptions,
+  ): Promise<{ readonly journal: Journal; readonly replay: JournalReplay }> {
+    const all = { ...journalDefaults, ...options }
+    const found = await openJournalFiles(runtime, all.directory, all.directoryId, all.logger)
+    return { journal: new Journal(runtime, all, found), replay: found.replay }
+  }
+
+  /** Every frame up to here is durable. */
+  get flushedSequence(): number {
+    return this.#writer.flushedSequence
+  }
+
+  /** The sequence of the next frame. */
+  get nextSequence(): number {
+    return this.#writer.nextSequence
+  }
+
+  /** Why nothing can be committed any more, until the next start; null while it can. */
+  get failed(): EngineError | null {
+    return this.#writer.failed
+  }
+
+  /** Whether commits wait because every file is in use and `syncBehind` has not finished. */
+  get isFull(): boolean {
+    return this.#isFull
+  }
+
+  /** Bytes that are committed and not durable. */
+  get queuedBytes(): number {
+    return this.#writer.queuedBytes
+  }
+
+  get maxQueuedBytes(): number {
+    return this.#writer.maxQueuedBytes
+  }
+
+  /** The most bytes that an entry may have; a larger one is refused with `messageTooLarge`. */
+  get maxEntryBytes(): number {
+    return this.#writer.maxEntryBytes
+  }
+
+  /** Bytes of all files. */
+  get totalBytes(): number {
+    return this.#files.totalBytes
+  }
+
+  /** Set once everything has been replayed; without it files are not used again. */
+  set host(host: JournalHost) {
+    this.#host = host
+    this.#changed()
+  }
+
+  /** Resolves once less than half of `maxQueuedBytes` is queued. */
+  room(): Promise<void> {
+    return this.#writer.room()
+  }
+
+  /**
+   * Takes entries into the frame that is being filled; their bytes are copied before the call returns. Resolves when an
+   * fdatasync covers all of them. Many calls share one promise.
+   * Rejects with `diskFailed` when the journal has failed: some of what was committed may be durable nevertheless, and
+   * nothing can be committed until the next start. Rejects with nothing taken: `queueFull` when `queuedBytes` would pass
+   * `maxQueuedBytes`, `messageTooLarge`, `closed`.
+   */
+  commit(entries: readonly JournalEntry[]): Promise<void> {
+    return this.#writer.commit(entries)
+  }
+
+  /** Has `host` store what the journal holds, writes a checkpoint, and lets go of the files that it covers. */
+  checkpoint(): Promise<void> {
+    this.#checkpointing ??= this.#makeCheckpoint(false).finally(() => {
+      this.#checkpointing = null
+    })
+    return this.#checkpointing
+  }
+
+  /**
+   * Waits for what is committed. `clean` then makes a checkpoint, so that the next start replays nothing; without it
+   * the next start finds the frames. Safe to call twice.
+   */
+  async close({ clean }: { readonly clean: boolean }): Promise<void> {
+    if (this.#closing) return
+    this.#closing = true
+    this.#timer?.cancel()
+    this.#retry?.cancel()
+    this.#writer.close()
+    await this.#finish()
+    await this.#checkpointing?.catch(() => {})
+    await this.#files.settled()
+    if (clean && this.#writer.failed === null && this.#host !== null) await this.#makeCheckpoint(true)
+  }
+
+  /** Writes what is committed, unless there is no file for it and none can be had. */
+  async #finish(): Promise<void> {
+    for (;;) {
+      await this.#writer.settled()
+      if (this.#writer.idle || this.#writer.failed !== null) return
+      try {
+        if (!this.#files.canPrepare) await this.checkpoint()
+        await this.#files.prepare()
+      } catch (cause) {
+        this.#writer.abandon(new EngineError('closed', 'the journal was closed while it was full', { cause }))
+      }
+      this.#writer.pump()
+    }
+  }
+
+  async #makeCheckpoint(clean: boolean): Promise<void> {
+    const host = this.#host
+    if (host === null) return
+    const { flushedSequence } = this.#writer
+    const place = clean ? this.#cleanPlace() : this.#writer.flushedPlace
+    const node = await host.syncBehind(place.sequence)
+    const { directoryId, journalId, number } = this.#checkpoint
+    const stored: StoredCheckpoint = {
+      number: number + 1,
+      directoryId,
+      journalId,
+      replayFrom: place,
+      flushedSequence: Math.max(flushedSequence, place.sequence - 1),
+      clean,
+      logs: node.logs,
+    }
+    await this.#checkpoints.write(stored)
+    this.#checkpoint = stored
+    this.#files.release(place.generation)
+  }
+
+  /** The next life begins with a file of its own, so that every file is free then. */
+  #cleanPlace(): JournalPlace {
+    return { ...this.#writer.flushedPlace, generation: this.#files.nextGeneration, position: blockBytes }
+  }
+
+  /** Something has become durable, or waits: sees to files, checkpoints and timers. */
+  #changed(): void {
+    if (this.#writer.failed !== null) {
+      this.#timer?.cancel()
+      return
+    }
+    const isFull = this.#writer.waitsForFile
+    if (isFull && !this.#isFull && !this.#files.canPrepare) {
+      this.#logger.warn('the journal is full: commits wait until segments are synced', {
+        bytes: this.totalBytes,
+      })
+      this.#isFull = true
+    } else if (!isFull) this.#isFull = false
+    if (isFull || this.#writer.wantsNext) this.#prepare()
+    const isHalfFull = this.#files.liveBytes >= this.#fullBytes || (isFull && !this.#files.canPrepare)
+    if (isHalfFull && this.#files.canRelease(this.#writer.flushedPlace.generation)) this.#checkpointSoon()
+    if (this.#writer.idle) this.#waitForQuiet()
+  }
+
+  #prepare(): void {
+    if (this.#files.next !== null || !this.#files.canPrepare || this.#retry !== null) return
+    this.#files.prepare().then(
+      () => {
+        this.#writer.pump()
+        this.#changed()
+      },
+      (error) => {
+        this.#logger.warn('there is no new file for the journal', {
+          error: toEngineError(error, 'diskFailed', '').message,
+        })
+        this.#checkpointSoon()
+        this.#retryLater()
+      },
+    )
+  }
+
+  #checkpointSoon(): void {
+    if (this.#checkpointing !== null || this.#retry !== null || this.#host === null || this.#closing) return
+    this.checkpoint().then(
+      () => this.#changed(),
+      (error) => {
+        this.#logger.warn('the journal keeps its files: what they hold cannot be stored elsewhere', {
+          error: toEngineError(error, 'diskFailed', '').message,
+        })
+        this.#retryLater()
+      },
+    )
+  }
+
+  #retryLater(): void {
+    if (this.#retry !== null) return
+    this.#retry = this.#runtime.clock.setTimer(retryMs, () => {
+      this.#retry = null
+      this.#changed()
+    })
+    this.#retry.detach?.()
+  }
+
+  #waitForQuiet(): void {
+    if (this.#timer !== null || this.#closing) return
+    const isTold = !this.#writer.hasUntold
+    const isStored = this.#host === null || this.#checkpoint.replayFrom.sequence >= this.#writer.nextSequence
+    if (isTold && isStored) return
+    this.#timerSequence = this.#writer.nextSequence
+    this.#timer = this.#runtime.clock.setTimer(isTold ? this.#quietMs : this.#idleMs, () => {
+      this.#timer = null
+      if (!this.#writer.idle || this.#writer.nextSequence !== this.#timerSequence) this.#waitForQuiet()
+      else if (!isTold) this.#writer.tell()
+      else this.#checkpointSoon()
+    })
+    this.#timer.detach?.()
+  }
+}

@@ -1,0 +1,195 @@
+import { assert } from '../../model/assert.ts'
+import { EngineError } from '../../model/errors.ts'
+import type { Logger } from '../../model/logger.ts'
+import type { DiskFile } from '../../runtime/disk.ts'
+import type { Runtime } from '../../runtime/runtime.ts'
+import { blockBytes, fillerGeneration } from './blocks.ts'
+import { encodeFileHeader, journalFileName } from './fileHeader.ts'
+
+/** A file of the journal that is in use, waits for its use, or may be used again. */
+export interface JournalFile {
+  readonly number: number
+  readonly path: string
+  readonly file: DiskFile
+  readonly generation: number
+  readonly sizeBytes: number
+}
+
+/** What `JournalFiles` is made from. */
+export interface JournalFilesOptions {
+  readonly directory: string
+  readonly directoryId: Uint8Array
+  readonly journalId: Uint8Array
+  readonly fileBytes: number
+  /** How many files there may be. */
+  readonly maxFiles: number
+  readonly logger: Logger
+}
+
+/** What the start has found. */
+export interface FoundFiles {
+  /** Files that hold what may have to be replayed, in the order of their generations. */
+  readonly live: readonly JournalFile[]
+  readonly free: readonly JournalFile[]
+  readonly lastGeneration: number
+  readonly lastNumber: number
+}
+
+/** A new file is written in pieces, so that others get their turn at the disk. */
+const pieceBytes = 1 << 20
+
+/**
+ * The files of the journal. A file is made full of blocks of generation 0 and synced before it is used, so that a
+ * sync of what is written to it waits for no metadata; later it is used again under the next generation.
+ */
+export class JournalFiles {
+  readonly #runtime: Runtime
+  readonly #options: JournalFilesOptions
+  #live: JournalFile[]
+  #free: JournalFile[]
+  #next: JournalFile | null = null
+  #preparing: Promise<void> | null = null
+  #lastGeneration: number
+  #lastNumber: number
+
+  constructor(runtime: Runtime, options: JournalFilesOptions, found: FoundFiles) {
+    this.#runtime = runtime
+    this.#options = options
+    this.#live = [...found.live]
+    this.#free = [...found.free]
+    this.#lastGeneration = found.lastGeneration
+    this.#lastNumber = found.lastNumber
+  }
+
+  get fileBytes(): number {
+    return this.#options.fileBytes
+  }
+
+  /** The generation that the next use of a file has at the least. */
+  get nextGeneration(): number {
+    return this.#next?.generation ?? this.#lastGeneration + 1
+  }
+
+  /** Bytes of the files that hold what a start would replay, the one that is written among them. */
+  get liveBytes(): number {
+    return this.#live.length * this.#options.fileBytes
+  }
+
+  /** Bytes of all files. */
+  get totalBytes(): number {
+    return this.#count * this.#options.fileBytes
+  }
+
+  /** The file that is to be written next; null until `prepare` has made it ready. */
+  get next(): JournalFile | null {
+    return this.#next
+  }
+
+  /** Whether a file can be had without waiting for a checkpoint. */
+  get canPrepare(): boolean {
+    return this.#free.length > 0 || this.#count < this.#options.maxFiles
+  }
+
+  /** Whether `release` of this generation would let go of a file. */
+  canRelease(generation: number): boolean {
+    return this.#live.some((file) => file.generation < generation)
+  }
+
+  get #count(): number {
+    return this.#live.length + this.#free.length + (this.#next === null ? 0 : 1)
+  }
+
+  /** Begins to use `next`. */
+  take(): JournalFile {
+    const file = this.#next
+    assert(file !== null, 'the next file is ready')
+    this.#next = null
+    this.#live.push(file)
+    return file
+  }
+
+  /** Files whose generation is below that of a checkpoint are free. */
+  release(generation: number): void {
+    const isFree = (file: JournalFile): boolean => file.generation < generation
+    this.#free.push(...this.#live.filter(isFree))
+    this.#live = this.#live.filter((file) => !isFree(file))
+  }
+
+  /** Makes `next` ready, once for all who ask meanwhile. Rejects when there is no room for it. */
+  prepare(): Promise<void> {
+    this.#preparing ??= this.#prepare().finally(() => {
+      this.#preparing = null
+    })
+    return this.#preparing
+  }
+
+  /** Resolves when no preparation is under way. */
+  async settled(): Promise<void> {
+    await this.#preparing?.catch(() => {})
+  }
+
+  async #prepare(): Promise<void> {
+    if (this.#next !== null) return
+    const generation = ++this.#lastGeneration
+    const free = await this.#takeFree()
+    if (free !== undefined) {
+      try {
+        await this.#stamp({ ...free, generation })
+        return
+      } catch (error) {
+        // What it holds is not needed, and what the failed sync left behind is not to be trusted.
+        this.#options.logger.warn('a file of the journal cannot be used again', { file: free.path, error })
+        await this.#runtime.disk.remove(free.path)
+      }
+    }
+    await this.#create(generation)
+  }
+
+  /** A file that may be used again; those of another size, which an earlier setting has left, are removed. */
+  async #takeFree(): Promise<JournalFile | undefined> {
+    for (;;) {
+      const free = this.#free.shift()
+      if (free === undefined || free.sizeBytes === this.#options.fileBytes) return free
+      await this.#runtime.disk.remove(free.path)
+    }
+  }
+
+  async #stamp(file: JournalFile): Promise<void> {
+    await this.#runtime.disk.submit([
+      { file: file.file, position: 0, parts: [this.#header(file)], sync: 'data' },
+    ])
+    this.#next = file
+  }
+
+  async #create(generation: number): Promise<void> {
+    const { disk } = this.#runtime
+    const { directory, fileBytes, maxFiles } = this.#options
+    if (this.#count >= maxFiles) throw new EngineError('queueFull', 'every file of the journal is in use')
+    const number = ++this.#lastNumber
+    const path = `${directory}/${journalFileName(number)}`
+    const unfinished = disk.file(`${path}.tmp`)
+    const piece = this.#filler(Math.min(pieceBytes, fileBytes))
+    for (let at = 0; at < fileBytes; at += piece.length) {
+      const part = piece.subarray(0, Math.min(piece.length, fileBytes - at))
+      await disk.submit([{ file: unfinished, position: at, parts: [part], sync: 'none' }])
+    }
+    const file: JournalFile = { number, path, file: disk.file(path), generation, sizeBytes: fileBytes }
+    await disk.submit([{ file: unfinished, position: 0, parts: [this.#header(file)], sync: 'data' }])
+    await disk.rename(unfinished.path, path)
+    await disk.syncDirectory(directory)
+    this.#next = file
+  }
+
+  #header({ number, generation }: JournalFile): Uint8Array {
+    const { directoryId, journalId, fileBytes } = this.#options
+    return encodeFileHeader({ directoryId, journalId, number, fileBytes, generation }, this.#runtime.checksum)
+  }
+
+  #filler(bytes: number): Uint8Array {
+    const block = new Uint8Array(blockBytes)
+    this.#runtime.checksum.sealBlocks(block, fillerGeneration, 0)
+    const piece = new Uint8Array(bytes)
+    for (let at = 0; at < bytes; at += blockBytes) piece.set(block, at)
+    return piece
+  }
+}

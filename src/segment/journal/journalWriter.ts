@@ -1,0 +1,326 @@
+import { EngineError, toEngineError } from '../../model/errors.ts'
+import type { Logger } from '../../model/logger.ts'
+import type { DiskWrite } from '../../runtime/disk.ts'
+import type { Runtime } from '../../runtime/runtime.ts'
+import { WriteBudget } from '../../runtime/writeBudget.ts'
+import { blockBytes } from './blocks.ts'
+import { entryBytes, type JournalEntry } from './entries.ts'
+import { FramePool, type StagedFrame } from './framePool.ts'
+import { chainOf } from './frames.ts'
+import type { JournalFile, JournalFiles } from './journalFiles.ts'
+import type { JournalPlace } from './nodeCheckpoint.ts'
+
+/** What the writer is made from. */
+export interface JournalWriterOptions {
+  readonly logger: Logger
+  readonly journalId: Uint8Array
+  readonly maxQueuedBytes: number
+  /** How many frames are under way while the next one fills up. */
+  readonly depth: number
+  /** Told when a frame is durable, or the writer waits for a file, or has failed. */
+  readonly changed: () => void
+}
+
+/** Frames that were handed to the disk together. */
+interface Flight {
+  /** Where the first one begins. */
+  readonly place: JournalPlace
+  readonly lastSequence: number
+  readonly frame: StagedFrame
+  readonly bytes: number
+  done: boolean
+}
+
+/** A frame is handed over once it has this many bytes, even if a commit has more: its memory stays bounded. */
+const fullFrameBytes = 1 << 20
+
+/**
+ * Puts what is committed into frames, one for each turn of the event loop or, while `depth` frames are under way, one for
+ * everything that comes meanwhile.
+ */
+export class JournalWriter {
+  readonly #runtime: Runtime
+  readonly #files: JournalFiles
+  readonly #options: JournalWriterOptions
+  readonly #budget: WriteBudget
+  readonly #pool = new FramePool()
+  #filling: StagedFrame
+  /** Frames that are full and wait for their turn. */
+  #waiting: StagedFrame[] = []
+  #flights: Flight[] = []
+  #file: JournalFile | null = null
+  /** Where the next frame begins. */
+  #place: JournalPlace
+  readonly #lifeStart: number
+  #flushedSequence: number
+  /** The last frame that has entries, and the `flushedSequence` that the last frame carries. */
+  #lastUsedSequence = 0
+  #toldFlushedSequence: number
+  #turnEnds = false
+  #failed: EngineError | null = null
+  #closed = false
+  #settleWaiters: (() => void)[] = []
+
+  /** `place` is where the first frame goes: the first block of a file of this generation or a later one. */
+  constructor(runtime: Runtime, files: JournalFiles, place: JournalPlace, options: JournalWriterOptions) {
+    this.#runtime = runtime
+    this.#files = files
+    this.#options = options
+    this.#budget = new WriteBudget(options.maxQueuedBytes)
+    this.#place = place
+    this.#lifeStart = place.sequence
+    this.#flushedSequence = place.sequence - 1
+    this.#toldFlushedSequence = place.sequence - 1
+    this.#filling = this.#pool.take()
+  }
+
+  /** Every frame up to here is durable. */
+  get flushedSequence(): number {
+    return this.#flushedSequence
+  }
+
+  /** The sequence of the next frame. */
+  get nextSequence(): number {
+    return this.#place.sequence
+  }
+
+  get failed(): EngineError | null {
+    return this.#failed
+  }
+
+  /** Bytes that are committed and not durable. */
+  get queuedBytes(): number {
+    return this.#budget.queuedBytes
+  }
+
+  get maxQueuedBytes(): number {
+    return this.#budget.maxQueuedBytes
+  }
+
+  /** The most bytes that one entry may have in a frame. */
+  get maxEntryBytes(): number {
+    return this.#files.fileBytes / 2 - 2 * blockBytes
+  }
+
+  /** Whether nothing waits or is under way. */
+  get idle(): boolean {
+    return this.#flights.length === 0 && this.#waiting.length === 0 && this.#filling.builder.entryCount === 0
+  }
+
+  /** Whether the last durable frames are not yet known as such by a later one. */
+  get hasUntold(): boolean {
+    return this.#lastUsedSequence > this.#toldFlushedSequence
+  }
+
+  /** Whether frames wait for a file. */
+  get waitsForFile(): boolean {
+    return this.#flights.length < this.#options.depth && !this.idle && !this.#hasRoom(this.#nextFrame())
+  }
+
+  /** Whether the next file should be made ready: part of this one is used up. */
+  get wantsNext(): boolean {
+    return this.#file !== null && this.#place.position >= this.#files.fileBytes / 4
+  }
+
+  /** The place of the first frame that is not durable: what a start has to replay from if all before is elsewhere. */
+  get flushedPlace(): JournalPlace {
+    return this.#flights[0]?.place ?? this.#place
+  }
+
+  /** Resolves once less than half of the bound is queued. */
+  room(): Promise<void> {
+    return this.#budget.room()
+  }
+
+  /** Resolves when nothing waits or is under way, or nothing goes on without a file, or the writer has failed. */
+  async settled(): Promise<void> {
+    while (!this.idle && this.#failed === null && !(this.#flights.length === 0 && this.waitsForFile)) {
+      await new Promise<void>((wake) => this.#settleWaiters.push(wake))
+    }
+  }
+
+  /** Rejects what waits for a file; what is under way goes on. */
+  abandon(error: EngineError): void {
+    for (const frame of [...this.#waiting.splice(0), this.#filling]) {
+      frame.reject(error)
+      this.#budget.give(frame.bytes)
+    }
+    this.#filling = this.#pool.take()
+  }
+
+  /** Copies the entries into the frame that is being filled. See `Journal.commit`. */
+  commit(entries: readonly JournalEntry[]): Promise<void> {
+    if (entries.length === 0) return Promise.resolve()
+    const refused = this.#add(entries)
+    return refused === null ? this.#filling.flushed() : Promise.reject(refused)
+  }
+
+  /** Writes a frame without entries, which tells how far the journal is durable. */
+  tell(): void {
+    if (this.#failed !== null || this.#closed || !this.idle || !this.hasUntold) return
+    this.#send(this.#filling)
+  }
+
+  /** Takes nothing any more. */
+  close(): void {
+    this.#closed = true
+  }
+
+  /** Hands frames over as far as files and `depth` allow. To be called when a file has become ready. */
+  readonly pump = (): void => {
+    this.#turnEnds = false
+    while (this.#failed === null && this.#flights.length < this.#options.depth) {
+      const frame = this.#nextFrame()
+      if (frame.builder.entryCount === 0) return
+      if (!this.#send(frame)) {
+        this.#options.changed()
+        return
+      }
+    }
+  }
+
+  #add(entries: readonly JournalEntry[]): EngineError | null {
+    if (this.#failed !== null) return this.#failed
+    if (this.#closed) return new EngineError('closed', 'the journal is closed')
+    let bytes = 0
+    for (const entry of entries) {
+      const size = entryBytes(entry)
+      if (size > this.maxEntryBytes) {
+        const limit = `an entry of the journal has at most ${this.maxEntryBytes} bytes`
+        return new EngineError('messageTooLarge', `${limit}, not ${size}`)
+      }
+      bytes += size
+    }
+    try {
+      this.#budget.take(bytes)
+    } catch (error) {
+      return toEngineError(error, 'queueFull', 'the journal is full')
+    }
+    for (const entry of entries) {
+      const { builder } = this.#filling
+      if (builder.entryCount > 0 && builder.payloadBytes + entryBytes(entry) > fullFrameBytes) {
+        this.#waiting.push(this.#filling)
+        this.#filling = this.#pool.take()
+      }
+      this.#filling.builder.add(entry)
+      this.#filling.bytes += entryBytes(entry)
+    }
+    if (!this.#turnEnds) {
+      this.#turnEnds = true
+      queueMicrotask(this.pump)
+    }
+    return null
+  }
+
+  #nextFrame(): StagedFrame {
+    return this.#waiting[0] ?? this.#filling
+  }
+
+  #hasRoom(frame: StagedFrame): boolean {
+    // One block is kept for the frame that closes the file.
+    const end = this.#place.position + frame.builder.sizeBytes + blockBytes
+    return (this.#file !== null && end <= this.#files.fileBytes) || this.#files.next !== null
+  }
+
+  /** Hands a frame to the disk; false when there is no file for it. */
+  #send(frame: StagedFrame): boolean {
+    if (!this.#hasRoom(frame)) return false
+    if (this.#waiting[0] === frame) this.#waiting.shift()
+    else this.#filling = this.#pool.take()
+    let place = this.#place
+    const writes: DiskWrite[] = []
+    const current = this.#file
+    if (current === null || place.position + frame.builder.sizeBytes + blockBytes > this.#files.fileBytes) {
+      const next = this.#files.take()
+      if (current !== null) {
+        const closing = this.#pool.take()
+        writes.push(this.#write(current, closing, next.generation))
+        this.#pool.give(closing)
+      }
+      this.#file = next
+      this.#place = { ...this.#place, generation: next.generation, position: blockBytes }
+      if (current === null) place = this.#place
+    }
+    if (frame.builder.entryCount > 0) this.#lastUsedSequence = this.#place.sequence
+    writes.push(this.#write(this.#file!, frame, 0))
+    this.#toldFlushedSequence = this.#flushedSequence
+    const flight: Flight = {
+      place,
+      lastSequence: this.#place.sequence - 1,
+      frame,
+      bytes: frame.bytes,
+      done: false,
+    }
+    this.#flights.push(flight)
+    this.#runtime.disk.submit(writes).then(
+      () => this.#landed(flight),
+      (error) => this.#fail(error),
+    )
+    // The disk has copied the bytes.
+    frame.builder.clear()
+    return true
+  }
+
+  #write(file: JournalFile, { builder }: StagedFrame, nextGeneration: number): DiskWrite {
+    const { checksum } = this.#runtime
+    const { sequence, position, chain, life } = this.#place
+    const blocks = builder.seal(
+      {
+        generation: file.generation,
+        sequence,
+        chain,
+        life,
+        lifeStart: this.#lifeStart,
+        flushedSequence: this.#flushedSequence,
+        nextGeneration,
+        position,
+      },
+      this.#options.journalId,
+      checksum,
+    )
+    this.#place = {
+      sequence: sequence + 1,
+      generation: file.generation,
+      position: position + blocks.length,
+      chain: chainOf(blocks, chain, checksum),
+      life,
+    }
+    return { file: file.file, position, parts: [blocks], sync: 'data' }
+  }
+
+  #landed(flight: Flight): void {
+    flight.done = true
+    while (this.#flights[0]?.done) {
+      const { frame, lastSequence, bytes } = this.#flights.shift()!
+      if (this.#failed !== null) continue
+      this.#flushedSequence = lastSequence
+      this.#budget.give(bytes)
+      frame.resolve()
+      this.#pool.give(frame)
+    }
+    this.pump()
+    this.#wakeSettled()
+    this.#options.changed()
+  }
+
+  /** Nothing that is not durable by now will ever be said to be; the sync is not tried again. */
+  #fail(cause: unknown): void {
+    if (this.#failed !== null) return
+    const reason = cause instanceof Error ? cause.message : String(cause)
+    const error = new EngineError('diskFailed', `the journal cannot be written: ${reason}`, { cause })
+    this.#failed = error
+    this.#options.logger.error('the journal has failed', { error: reason })
+    for (const { frame, bytes } of this.#flights) {
+      frame.reject(error)
+      this.#budget.give(bytes)
+    }
+    this.#flights = []
+    this.abandon(error)
+    this.#wakeSettled()
+    this.#options.changed()
+  }
+
+  #wakeSettled(): void {
+    for (const wake of this.#settleWaiters.splice(0)) wake()
+  }
+}
