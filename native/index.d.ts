@@ -29,6 +29,28 @@ export declare class Engine {
    * nothing of single files; syncing each does.
    */
   syncFileSystem(ticket: number, path: string): void
+  /**
+   * Whether `count` ranges of whole batches are in memory and good. `plan` holds three numbers a range: file,
+   * position and length. When false the ranges are read and checked aside, and a completion follows.
+   */
+  prepare(ticket: number, plan: Float64Array, count: number): boolean
+  /** After a completion that tells of damage: where it begins, which fault it is, what was expected and found. */
+  takeDamage(ticket: number): Float64Array
+  /** Fills `target` from an open file if all of that is in memory. Otherwise false, and as `forgetLost`. */
+  readResident(file: number, target: Uint8Array, position: number): boolean
+  /** To be called before a range is read elsewhere: nothing there counts as checked any more that has left memory. */
+  forgetLost(file: number, position: number, length: number): void
+  /** Maps a file; the number of the mapping comes with the completion. */
+  mapFile(ticket: number, path: string): void
+  /** The length of a mapped file in bytes. */
+  mappedSize(map: number): number
+  /**
+   * Copies from a mapped file until `target` is full or the file ends; the number of bytes. -1: the bytes are not
+   * in memory, unless `wait` says to wait for them; -2: the mapping has been let go; -3: a page cannot be read.
+   */
+  readMapped(map: number, target: Uint8Array, position: number, wait: boolean): number
+  /** Lets go of a mapping. */
+  unmap(map: number): void
   /** Starts what has been queued. To be called once after any number of `submit`, `truncate` and `forgive`. */
   wakeWriter(): void
   /** Takes over sending on a socket, through a duplicate of its descriptor; returns the connection's number. */

@@ -24,6 +24,8 @@ pub enum FaultKind {
     Checksum = 3,
     /// The base offset is below the end of the batch before, or beyond 2^53.
     Offset = 4,
+    /// The batch is cut off: so many bytes of it are there.
+    Cut = 5,
 }
 
 /// The first bad batch.
@@ -64,10 +66,14 @@ impl BatchWalk {
         }
     }
 
-    /// Whether the bytes so far end where a batch ends.
-    #[cfg(test)]
-    pub fn is_between(&self) -> bool {
-        self.filled == 0
+    /// Bytes of the running batch, as far as that is known.
+    pub fn current_bytes(&self) -> u64 {
+        if self.filled < HEADER_BYTES { HEADER_BYTES as u64 } else { self.size() as u64 }
+    }
+
+    /// How many of them have arrived.
+    pub fn arrived_bytes(&self) -> u64 {
+        if self.filled < HEADER_BYTES { self.filled as u64 } else { self.current_bytes() - self.missing }
     }
 
     /// Goes on with the next bytes; the first fault ends the walk.
@@ -99,7 +105,7 @@ impl BatchWalk {
     }
 
     fn begin(&mut self) -> Result<(), Fault> {
-        let size = i64::from(self.int32(8)) + PREFIX_BYTES;
+        let size = self.size();
         if size < HEADER_BYTES as i64 {
             return Err(fault(FaultKind::Length, HEADER_BYTES as f64, size as f64));
         }
@@ -126,10 +132,15 @@ impl BatchWalk {
             return Err(fault(FaultKind::Checksum, f64::from(expected), f64::from(found)));
         }
         self.next_offset = self.base_offset() + i64::from(self.int32(23)).max(0) + 1;
-        self.valid_bytes += (i64::from(self.int32(8)) + PREFIX_BYTES) as u64;
+        self.valid_bytes += self.size() as u64;
         self.batches += 1;
         self.filled = 0;
         Ok(())
+    }
+
+    /// Of the running batch, once its header is there.
+    fn size(&self) -> i64 {
+        i64::from(self.int32(8)) + PREFIX_BYTES
     }
 
     fn base_offset(&self) -> i64 {
@@ -174,7 +185,7 @@ mod tests {
         for piece in [1, 7, 61, 100, 5000] {
             let (walk, fault) = walk(&bytes, piece);
             assert_eq!((walk.valid_bytes, walk.next_offset, walk.batches, fault), (total, 22, 3, None));
-            assert!(walk.is_between());
+            assert_eq!(walk.arrived_bytes(), 0);
         }
         let at = bytes.len() - 1;
         bytes[at] ^= 1;
@@ -196,6 +207,7 @@ mod tests {
         assert_eq!(kind(&magic), Some(FaultKind::Magic));
         assert_eq!(kind(&batch(4, 1, 10)), Some(FaultKind::Offset));
         assert_eq!(kind(&batch(1 << 53, 1, 10)), Some(FaultKind::Offset));
-        assert_eq!(kind(&batch(5, 1, 10)[..70]), None);
+        let (cut, fault) = walk(&batch(5, 1, 10)[..70], 5000);
+        assert_eq!((cut.current_bytes(), cut.arrived_bytes(), fault), (71, 70, None));
     }
 }

@@ -15,6 +15,10 @@ pub enum Stage {
     Synced = 1,
     /// The file could not be opened.
     Opened = 2,
+    /// Ranges are in memory and good, or could not be read; or a file has been mapped.
+    Checked = 3,
+    /// A range is not what was written; `ColdReaders::take_damage` tells more.
+    Damaged = 4,
     /// A connection has sent everything.
     Drained = 10,
     /// As `Drained`, after `end`.
@@ -25,6 +29,8 @@ pub enum Stage {
     RangeFailed = 13,
     /// A file range is longer than the file.
     RangeShort = 14,
+    /// A file range was checked again before it was sent, and is not what was written.
+    RangeDamaged = 15,
 }
 
 /// One event: the number of a group or connection, an errno, the file it is about, what happened.

@@ -1,11 +1,13 @@
 //! Files by number: opened when first used, at most so many at once.
 
 use std::collections::{HashMap, VecDeque};
-use std::ffi::CString;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
+
+use crate::file_systems::FileSystems;
+use crate::open_file::{OpenFile, open_fd};
+use crate::verified::Verified;
 
 /// The number by which JavaScript names a file. Never used twice.
 pub type FileId = u32;
@@ -13,44 +15,11 @@ pub type FileId = u32;
 /// An error of the system: its number.
 pub type Errno = i32;
 
-/// A file that is open. It stays open as long as somebody holds it.
-pub struct OpenFile {
-    fd: OwnedFd,
-    pub writable: bool,
-    /// Counts writes; equal to `synced` when everything written is durable.
-    written: AtomicU64,
-    synced: AtomicU64,
-}
-
-impl OpenFile {
-    pub fn fd(&self) -> RawFd {
-        self.fd.as_raw_fd()
-    }
-
-    /// To be called after bytes or the length have changed, while the file is still held.
-    pub fn mark_dirty(&self) {
-        self.written.fetch_add(1, Ordering::Release);
-    }
-
-    fn is_dirty(&self) -> bool {
-        self.written.load(Ordering::Acquire) != self.synced.load(Ordering::Acquire)
-    }
-
-    /// fdatasync; covers every write that ended before the call.
-    pub fn sync_data(&self) -> Result<(), Errno> {
-        let covered = self.written.load(Ordering::Acquire);
-        loop {
-            // SAFETY: the descriptor is open as long as `self` lives.
-            if unsafe { libc::fdatasync(self.fd()) } == 0 {
-                self.synced.fetch_max(covered, Ordering::Release);
-                return Ok(());
-            }
-            let errno = last_errno();
-            if errno != libc::EINTR {
-                return Err(errno);
-            }
-        }
-    }
+/// Where, and in which order, a file with unsynced writes was closed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct ClosedDirty {
+    device: u64,
+    number: u64,
 }
 
 struct Entry {
@@ -62,6 +31,10 @@ struct Entry {
     sync_failure: Option<Errno>,
     /// The file's name is known to be durable.
     name_synced: bool,
+    /// The device of a file that was closed with writes that nothing has synced since. Only a sync of the whole file
+    /// system tells of them.
+    closed_dirty: Option<ClosedDirty>,
+    verified: Arc<Verified>,
 }
 
 #[derive(Default)]
@@ -70,18 +43,21 @@ struct Inner {
     /// The open files in the order in which the clock hand looks at them. May name files closed meanwhile.
     open: VecDeque<FileId>,
     last_id: FileId,
+    /// Counts files that were closed with unsynced writes.
+    closed_dirty: u64,
 }
 
 /// All files of one engine. No system call that can block is made under its lock.
 pub struct FileTable {
     inner: Mutex<Inner>,
     limit: usize,
+    systems: FileSystems,
 }
 
 impl FileTable {
     /// A table that keeps at most `limit` idle files open.
     pub fn new(limit: usize) -> Self {
-        FileTable { inner: Mutex::default(), limit: limit.max(8) }
+        FileTable { inner: Mutex::default(), limit: limit.max(8), systems: FileSystems::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -101,6 +77,8 @@ impl FileTable {
                 recent: false,
                 sync_failure: None,
                 name_synced: false,
+                closed_dirty: None,
+                verified: Arc::default(),
             },
         );
         id
@@ -122,17 +100,17 @@ impl FileTable {
 
     /// The file, opened if need be; `create` makes a missing one.
     pub fn open(&self, id: FileId, create: bool) -> Result<Arc<OpenFile>, Errno> {
-        let path = {
+        let (path, verified) = {
             let mut inner = self.lock();
             let entry = inner.entries.get_mut(&id).ok_or(libc::EBADF)?;
             entry.recent = true;
             if let Some(file) = &entry.file {
                 return Ok(file.clone());
             }
-            entry.path.clone()
+            (entry.path.clone(), entry.verified.clone())
         };
         self.make_room();
-        let opened = Arc::new(open_file(&path, create)?);
+        let opened = Arc::new(OpenFile::open(&path, create, verified)?);
         let mut inner = self.lock();
         let entry = inner.entries.get_mut(&id).ok_or(libc::EBADF)?;
         if let Some(other) = &entry.file {
@@ -141,6 +119,13 @@ impl FileTable {
         entry.file = Some(opened.clone());
         inner.open.push_back(id);
         Ok(opened)
+    }
+
+    /// Nothing of the file counts as checked any more.
+    pub fn forget_checked(&self, id: FileId) {
+        if let Some(entry) = self.lock().entries.get(&id) {
+            entry.verified.remove(0, u64::MAX);
+        }
     }
 
     /// The sync of this file that failed.
@@ -152,7 +137,57 @@ impl FileTable {
     pub fn set_sync_failure(&self, id: FileId, errno: Errno) {
         if let Some(entry) = self.lock().entries.get_mut(&id) {
             entry.sync_failure.get_or_insert(errno);
+            // What is cached may not be what is stored.
+            entry.verified.remove(0, u64::MAX);
         }
+    }
+
+    /// Makes all that was written to a file durable.
+    pub fn sync_data(&self, id: FileId, file: &OpenFile) -> Result<(), Errno> {
+        let closed_dirty = self.lock().entries.get(&id).and_then(|entry| entry.closed_dirty);
+        if let Some(closed) = closed_dirty {
+            self.sync_device(closed.device)?;
+        }
+        file.sync_data()
+    }
+
+    /// Makes everything durable that was written to the file system of `path` before the call.
+    pub fn sync_file_system(&self, path: &Path) -> Result<(), Errno> {
+        self.sync_device(self.systems.watch(path)?)
+    }
+
+    fn sync_device(&self, device: u64) -> Result<(), Errno> {
+        let mut open = Vec::new();
+        let mut closed = Vec::new();
+        for (id, entry) in &self.lock().entries {
+            if let Some(noted) = entry.closed_dirty.filter(|noted| noted.device == device) {
+                closed.push((*id, noted));
+            }
+            if let Some(file) = entry.file.as_ref().filter(|file| file.device == device && file.is_dirty()) {
+                open.push((file.clone(), file.written()));
+            }
+        }
+        let result = self.systems.sync(device);
+        let mut inner = self.lock();
+        for (id, noted) in closed {
+            let Some(entry) = inner.entries.get_mut(&id) else { continue };
+            match result {
+                // Unless it was opened, written and closed again meanwhile.
+                Ok(()) if entry.closed_dirty == Some(noted) => entry.closed_dirty = None,
+                Ok(()) => {}
+                Err(errno) => {
+                    entry.sync_failure.get_or_insert(errno);
+                    entry.verified.remove(0, u64::MAX);
+                }
+            }
+        }
+        drop(inner);
+        if result.is_ok() {
+            for (file, written) in open {
+                file.mark_synced(written);
+            }
+        }
+        result
     }
 
     /// fsync of the directory that holds the file, once for every file.
@@ -169,38 +204,42 @@ impl FileTable {
         Ok(())
     }
 
-    /// Closes idle files until one more fits, clean ones first. When all that are idle have unsynced writes one
-    /// is synced before it is closed; its failure is remembered.
+    /// Closes idle files until one more fits. One with unsynced writes leaves a note of that, so that its next sync
+    /// covers them; where that cannot be, it is synced before it is closed, and a failure is remembered.
     fn make_room(&self) {
-        loop {
-            let Some((id, file)) = self.choose_victim() else { return };
-            if file.is_dirty()
-                && let Err(errno) = file.sync_data()
-            {
+        while let Some((id, file, path)) = self.choose_victim() {
+            let watched = self.systems.is_watched(file.device)
+                || !file.is_dirty()
+                || self
+                    .systems
+                    .watch(path.parent().unwrap_or(&path))
+                    .is_ok_and(|device| device == file.device);
+            if !watched && let Err(errno) = file.sync_data() {
                 self.set_sync_failure(id, errno);
             }
             let mut inner = self.lock();
-            if let Some(entry) = inner.entries.get_mut(&id) {
-                // Two holders: the entry and this function.
-                if Arc::strong_count(&file) == 2 && (!file.is_dirty() || entry.sync_failure.is_some()) {
-                    entry.file = None;
-                } else {
-                    inner.open.push_back(id);
-                }
+            let number = inner.closed_dirty + 1;
+            let Some(entry) = inner.entries.get_mut(&id) else { continue };
+            // Two holders: the entry and this function.
+            if Arc::strong_count(&file) > 2 {
+                inner.open.push_back(id);
+                continue;
             }
-            drop(inner);
-            drop(file);
+            entry.file = None;
+            if file.is_dirty() {
+                entry.closed_dirty = Some(ClosedDirty { device: file.device, number });
+                inner.closed_dirty = number;
+            }
         }
     }
 
     /// Takes the next file to close out of the clock, if there are too many.
-    fn choose_victim(&self) -> Option<(FileId, Arc<OpenFile>)> {
+    fn choose_victim(&self) -> Option<(FileId, Arc<OpenFile>, PathBuf)> {
         let mut inner = self.lock();
         let count = inner.open.len();
         if count < self.limit {
             return None;
         }
-        let mut dirty: Option<FileId> = None;
         for _ in 0..2 * count {
             let id = inner.open.pop_front()?;
             let Some(entry) = inner.entries.get_mut(&id) else {
@@ -210,20 +249,13 @@ impl FileTable {
                 continue;
             };
             let Some(file) = &entry.file else { continue };
-            let in_use = Arc::strong_count(file) > 1;
-            if !in_use && !entry.recent && !file.is_dirty() {
-                return Some((id, file.clone()));
-            }
-            if !in_use && file.is_dirty() {
-                dirty.get_or_insert(id);
+            if Arc::strong_count(file) == 1 && !entry.recent {
+                return Some((id, file.clone(), entry.path.clone()));
             }
             entry.recent = false;
             inner.open.push_back(id);
         }
-        let id = dirty?;
-        inner.open.retain(|other| *other != id);
-        let file = inner.entries.get(&id)?.file.clone()?;
-        Some((id, file))
+        None
     }
 }
 
@@ -247,66 +279,6 @@ pub fn drop_cached(path: &Path) -> Result<(), Errno> {
     match unsafe { libc::posix_fadvise(fd.as_raw_fd(), 0, 0, libc::POSIX_FADV_DONTNEED) } {
         0 => Ok(()),
         errno => Err(errno),
-    }
-}
-
-/// Descriptors for `syncfs`, by device. They stay open: the kernel tells an error of writing back to those that were
-/// open when it happened.
-#[derive(Default)]
-pub struct FileSystems {
-    by_device: Mutex<HashMap<libc::dev_t, Arc<OwnedFd>>>,
-}
-
-impl FileSystems {
-    /// Makes everything durable that was written to the file system of `path` before the call.
-    pub fn sync(&self, path: &Path) -> Result<(), Errno> {
-        let opened = open_fd(path, libc::O_RDONLY)?;
-        // SAFETY: all zeros is a valid `stat`, which the call fills.
-        let mut found: libc::stat = unsafe { std::mem::zeroed() };
-        // SAFETY: the descriptor is open, `found` is a valid place for the answer.
-        if unsafe { libc::fstat(opened.as_raw_fd(), &mut found) } != 0 {
-            return Err(last_errno());
-        }
-        let fd = {
-            let mut known = self.by_device.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-            known.entry(found.st_dev).or_insert_with(|| Arc::new(opened)).clone()
-        };
-        loop {
-            // SAFETY: the descriptor is open as long as `fd` lives.
-            if unsafe { libc::syncfs(fd.as_raw_fd()) } == 0 {
-                return Ok(());
-            }
-            let errno = last_errno();
-            if errno != libc::EINTR {
-                return Err(errno);
-            }
-        }
-    }
-}
-
-fn open_file(path: &Path, create: bool) -> Result<OpenFile, Errno> {
-    let flags = libc::O_RDWR | if create { libc::O_CREAT } else { 0 };
-    let (fd, writable) = match open_fd(path, flags) {
-        Ok(fd) => (fd, true),
-        Err(libc::EACCES | libc::EROFS | libc::EPERM) if !create => (open_fd(path, libc::O_RDONLY)?, false),
-        Err(errno) => return Err(errno),
-    };
-    Ok(OpenFile { fd, writable, written: AtomicU64::new(0), synced: AtomicU64::new(0) })
-}
-
-fn open_fd(path: &Path, flags: libc::c_int) -> Result<OwnedFd, Errno> {
-    let path = CString::new(path.as_os_str().as_encoded_bytes()).map_err(|_| libc::EINVAL)?;
-    loop {
-        // SAFETY: `path` ends with a zero byte and outlives the call.
-        let fd = unsafe { libc::open(path.as_ptr(), flags | libc::O_CLOEXEC, 0o644) };
-        if fd >= 0 {
-            // SAFETY: the descriptor was just opened and belongs to nobody else.
-            return Ok(unsafe { OwnedFd::from_raw_fd(fd) });
-        }
-        let errno = last_errno();
-        if errno != libc::EINTR {
-            return Err(errno);
-        }
     }
 }
 
@@ -334,14 +306,23 @@ mod tests {
     }
 
     #[test]
-    fn keeps_no_more_idle_files_open_than_allowed_and_syncs_before_it_closes() {
+    fn keeps_no_more_idle_files_open_than_allowed_and_knows_what_was_closed_unsynced() {
         let (table, ids, directory) = table(10, 40);
         for id in &ids {
             let file = table.open(*id, true).unwrap();
             file.mark_dirty();
         }
         assert!(open_count(&table) <= 10);
-        assert!(ids.iter().any(|id| table.peek(*id).is_none()));
+        let closed: Vec<_> = ids.iter().filter(|id| table.peek(**id).is_none()).collect();
+        assert!(closed.len() >= 30);
+        let noted = |id: &FileId| table.lock().entries[id].closed_dirty.is_some();
+        assert!(closed.iter().all(|id| noted(id)));
+        // A sync of one makes the whole file system durable.
+        let file = table.open(*closed[0], false).unwrap();
+        table.sync_data(*closed[0], &file).unwrap();
+        assert!(!noted(closed[0]));
+        table.sync_file_system(&directory).unwrap();
+        assert!(!file.is_dirty());
         std::fs::remove_dir_all(directory).unwrap();
     }
 

@@ -11,14 +11,21 @@ mod batches;
 mod buffers;
 mod checksum;
 mod codecs;
+mod cold;
 mod completions;
+mod file_systems;
 mod files;
 mod floor;
 mod floor_run;
+mod maps;
+mod open_file;
 mod plan;
+mod residency;
 mod sender;
+mod sigbus;
 mod syncer;
 mod transfer;
+mod verified;
 mod writer;
 
 use std::borrow::Cow;
@@ -35,8 +42,10 @@ use napi_derive::napi;
 use crate::aside::Aside;
 use crate::batches::BatchWalk;
 use crate::codecs::{Codec, CodecError};
+use crate::cold::{ColdReaders, Range};
 use crate::completions::{Completion, Completions, Stage};
-use crate::files::{FileSystems, FileTable, descriptor_limit};
+use crate::files::{FileTable, descriptor_limit};
+use crate::maps::{MapRead, MapTable, mapping_limit};
 use crate::plan::{Group, Operation, Write};
 use crate::sender::Sender;
 use crate::transfer::Part;
@@ -48,7 +57,7 @@ const SYNC_NAME: u32 = 2;
 const MUST_EXIST: u32 = 4;
 
 /// What `border` returns: one more whenever a function here, or the meaning of a number, changes.
-const BORDER: u32 = 3;
+const BORDER: u32 = 4;
 
 /// Which version of this border the addon was built with, so that JavaScript of another one does not use it.
 #[napi]
@@ -63,7 +72,8 @@ pub struct Engine {
     completions: Arc<Completions>,
     writer: Writer,
     sender: Sender,
-    file_systems: Arc<FileSystems>,
+    cold: Arc<ColdReaders>,
+    maps: Arc<MapTable>,
     aside: Aside,
 }
 
@@ -82,9 +92,10 @@ impl Engine {
         let limit = max_open_files.map_or(descriptor_limit() / 4, |limit| limit as usize);
         let files = Arc::new(FileTable::new(limit));
         let writer = Writer::new(files.clone(), completions.clone(), sync_threads as usize);
-        let sender = Sender::new(files.clone(), completions.clone()).map_err(system_error)?;
-        let file_systems = Arc::default();
-        Ok(Engine { files, completions, writer, sender, file_systems, aside: Aside::default() })
+        let cold = Arc::new(ColdReaders::new(files.clone(), completions.clone()));
+        let sender = Sender::new(files.clone(), cold.clone(), completions.clone()).map_err(system_error)?;
+        let maps = Arc::new(MapTable::new(max_open_files.map_or(mapping_limit(), |limit| limit as usize)));
+        Ok(Engine { files, completions, writer, sender, cold, maps, aside: Aside::default() })
     }
 
     /// Four numbers an event: ticket or connection, errno, file, stage.
@@ -155,15 +166,93 @@ impl Engine {
     /// nothing of single files; syncing each does.
     #[napi]
     pub fn sync_file_system(&self, ticket: f64, path: String) {
-        let (systems, completions) = (self.file_systems.clone(), self.completions.clone());
+        let (files, completions) = (self.files.clone(), self.completions.clone());
         let started = self.aside.run(move || {
-            let errno = systems.sync(Path::new(&path)).err().unwrap_or(0);
+            let errno = files.sync_file_system(Path::new(&path)).err().unwrap_or(0);
             completions.push(&[Completion { ticket, errno, file: 0, stage: Stage::Synced }]);
         });
         if !started {
             let errno = libc::EAGAIN;
             self.completions.push(&[Completion { ticket, errno, file: 0, stage: Stage::Opened }]);
         }
+    }
+
+    /// Whether `count` ranges of whole batches are in memory and good. `plan` holds three numbers a range: file,
+    /// position and length. When false the ranges are read and checked aside, and a completion follows.
+    #[napi]
+    pub fn prepare(&self, ticket: f64, plan: &[f64], count: u32) -> bool {
+        let ranges = plan.chunks_exact(3).take(count as usize).map(|range| Range {
+            file: range[0] as u32,
+            position: range[1] as u64,
+            length: range[2] as u64,
+        });
+        self.cold.prepare(ticket, ranges)
+    }
+
+    /// After a completion that tells of damage: where it begins, which fault it is, what was expected and found.
+    #[napi]
+    pub fn take_damage(&self, ticket: f64) -> Float64Array {
+        Float64Array::new(self.cold.take_damage(ticket).map_or(Vec::new(), |damage| damage.to_vec()))
+    }
+
+    /// Fills `target` from an open file if all of that is in memory. Otherwise false, and as `forgetLost`.
+    #[napi]
+    pub fn read_resident(&self, file: u32, mut target: Uint8ArraySlice<'_>, position: f64) -> bool {
+        // SAFETY: JavaScript waits for this call.
+        let target = unsafe { target.as_mut() };
+        let open = self.files.peek(file);
+        if open.is_some_and(|open| open.read_resident(target, position as u64)) {
+            return true;
+        }
+        self.forget_lost(file, position, target.len() as f64);
+        false
+    }
+
+    /// To be called before a range is read elsewhere: nothing there counts as checked any more that has left memory.
+    #[napi]
+    pub fn forget_lost(&self, file: u32, position: f64, length: f64) {
+        match self.files.peek(file) {
+            Some(open) => residency::forget_lost(&open, position as u64, length as u64),
+            None => self.files.forget_checked(file),
+        }
+    }
+
+    /// Maps a file; the number of the mapping comes with the completion.
+    #[napi]
+    pub fn map_file(&self, ticket: f64, path: String) {
+        let (maps, completions) = (self.maps.clone(), self.completions.clone());
+        self.cold.run(move |_| {
+            let (errno, file) = match maps.map(Path::new(&path)) {
+                Ok(id) => (0, id),
+                Err(errno) => (errno, 0),
+            };
+            completions.push(&[Completion { ticket, errno, file, stage: Stage::Checked }]);
+        });
+    }
+
+    /// The length of a mapped file in bytes.
+    #[napi]
+    pub fn mapped_size(&self, map: u32) -> f64 {
+        self.maps.size(map) as f64
+    }
+
+    /// Copies from a mapped file until `target` is full or the file ends; the number of bytes. -1: the bytes are not
+    /// in memory, unless `wait` says to wait for them; -2: the mapping has been let go; -3: a page cannot be read.
+    #[napi]
+    pub fn read_mapped(&self, map: u32, mut target: Uint8ArraySlice<'_>, position: f64, wait: bool) -> f64 {
+        // SAFETY: JavaScript waits for this call, and no file is mapped over its memory.
+        match self.maps.read(map, unsafe { target.as_mut() }, position as u64, wait) {
+            MapRead::Copied(count) => count as f64,
+            MapRead::Cold => -1.0,
+            MapRead::Gone => -2.0,
+            MapRead::Faulty => -3.0,
+        }
+    }
+
+    /// Lets go of a mapping.
+    #[napi]
+    pub fn unmap(&self, map: u32) {
+        self.maps.unmap(map);
     }
 
     /// Starts what has been queued. To be called once after any number of `submit`, `truncate` and `forgive`.
@@ -204,8 +293,7 @@ impl Engine {
                 next += 1;
                 parts.push_back(Part::Bytes { bytes: Cow::Borrowed(slice), at: 0 });
             } else {
-                let (position, length) = (part[1] as u64, part[2] as u64);
-                parts.push_back(Part::Range { id: part[0] as u32, held: None, position, length });
+                parts.push_back(Part::range(part[0] as u32, part[1] as u64, part[2] as u64));
             }
         }
         Ok(self.sender.send(connection, parts) as f64)
@@ -233,6 +321,7 @@ impl Engine {
     #[napi]
     pub fn close_files(&self) {
         self.writer.stop();
+        self.cold.stop();
         self.aside.stop();
     }
 }
@@ -241,6 +330,7 @@ impl Drop for Engine {
     fn drop(&mut self) {
         self.aside.stop();
         self.sender.stop();
+        self.cold.stop();
         self.writer.stop();
     }
 }

@@ -6,12 +6,16 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 
+use crate::cold::{ColdReaders, Failure, warm};
 use crate::completions::{Completion, Completions, Stage};
 use crate::files::{Errno, FileTable, last_errno};
 use crate::transfer::{Caller, Outcome, Part, advance};
 
 /// The number by which JavaScript names a connection. Never used twice.
 pub type ConnectionId = u32;
+
+/// How much of a range is read at once for a connection that waits for it.
+const COLD_BYTES: u64 = 1 << 20;
 
 /// What the thread is woken with; no connection has this number.
 const WAKE: u64 = u64::MAX;
@@ -81,6 +85,7 @@ struct Shared {
     wake: OwnedFd,
     connections: Mutex<HashMap<ConnectionId, Arc<Connection>>>,
     files: Arc<FileTable>,
+    cold: Arc<ColdReaders>,
     completions: Arc<Completions>,
     stopped: AtomicBool,
 }
@@ -104,7 +109,11 @@ pub struct Sender {
 }
 
 impl Sender {
-    pub fn new(files: Arc<FileTable>, completions: Arc<Completions>) -> Result<Self, Errno> {
+    pub fn new(
+        files: Arc<FileTable>,
+        cold: Arc<ColdReaders>,
+        completions: Arc<Completions>,
+    ) -> Result<Self, Errno> {
         // SAFETY: no preconditions; the results are checked before they are owned.
         let (epoll, wake) = unsafe {
             (
@@ -124,6 +133,7 @@ impl Sender {
             wake,
             connections: Mutex::default(),
             files,
+            cold,
             completions,
             stopped: AtomicBool::new(false),
         });
@@ -188,7 +198,7 @@ impl Sender {
             let files = &self.shared.files;
             match advance(socket, &mut parts, files, Caller::EventLoop, &mut caches.scratch, &mut sent) {
                 Outcome::Done => return 0,
-                Outcome::Later => connection.arm(),
+                Outcome::Later | Outcome::Cold => connection.arm(),
                 Outcome::Failed(stage, errno, file) => {
                     state.closed = true;
                     let failure = Completion { ticket: id.into(), errno, file, stage };
@@ -286,8 +296,50 @@ fn run(shared: &Shared) {
     }
 }
 
+/// Has the cold readers read the range that comes next; the connection goes on once it is there.
+fn wait_for_front(connection: &Arc<Connection>) {
+    let (id, held, part, whole) = match connection.lock().queue.front() {
+        Some(Part::Range { id, held, position, length, whole, .. }) => {
+            (*id, held.clone(), (*position, (*length).min(COLD_BYTES)), *whole)
+        }
+        _ => return connection.arm(),
+    };
+    let connection = connection.clone();
+    let cold = connection.shared.cold.clone();
+    cold.run(move |scratch| {
+        let files = &connection.shared.files;
+        let opened = held.map_or_else(|| files.open(id, false), Ok).map_err(Failure::Read);
+        let result = opened.and_then(|file| warm(&file, whole, part, scratch).map(|()| file));
+        let mut state = connection.lock();
+        if state.closed {
+            return;
+        }
+        match result {
+            Ok(file) => {
+                // Nobody else takes from the front meanwhile: the socket is not watched.
+                if let Some(Part::Range { held, warm, .. }) = state.queue.front_mut() {
+                    *held = Some(file);
+                    *warm = true;
+                }
+                drop(state);
+                connection.arm();
+            }
+            Err(failure) => {
+                state.closed = true;
+                state.queue.clear();
+                let (errno, stage) = match failure {
+                    Failure::Read(errno) => (errno, Stage::RangeFailed),
+                    Failure::Damaged { .. } => (0, Stage::RangeDamaged),
+                };
+                let ticket = connection.id.into();
+                connection.shared.completions.push(&[Completion { ticket, errno, file: id, stage }]);
+            }
+        }
+    });
+}
+
 /// Sends what the socket takes; returns what JavaScript has to know.
-fn take_turn(connection: &Connection, scratch: &mut Vec<u8>) -> Option<Completion> {
+fn take_turn(connection: &Arc<Connection>, scratch: &mut Vec<u8>) -> Option<Completion> {
     let mut parts = {
         let mut state = connection.lock();
         if state.closed || state.busy || state.queue.is_empty() {
@@ -315,7 +367,11 @@ fn take_turn(connection: &Connection, scratch: &mut Vec<u8>) -> Option<Completio
     parts.append(&mut state.queue);
     state.queue = parts;
     if !state.queue.is_empty() {
-        connection.arm();
+        drop(state);
+        match outcome {
+            Outcome::Cold => wait_for_front(connection),
+            _ => connection.arm(),
+        }
         return None;
     }
     let owed = std::mem::take(&mut state.owes_drain);

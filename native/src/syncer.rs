@@ -6,7 +6,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 
 use crate::completions::{Completion, Completions, Stage};
-use crate::files::{Errno, FileId, FileTable, OpenFile};
+use crate::files::{Errno, FileId, FileTable};
+use crate::open_file::OpenFile;
 
 /// A group whose writes are in the page cache and which waits for syncs.
 pub struct SyncWaiter {
@@ -159,7 +160,7 @@ impl Shared {
         let outcome = match self.files.sync_failure(id) {
             Some(errno) => Err((errno, Stage::Synced)),
             None => {
-                let synced = file.sync_data().map_err(|errno| (errno, Stage::Synced));
+                let synced = self.files.sync_data(id, file).map_err(|errno| (errno, Stage::Synced));
                 synced.and_then(|()| if name { self.sync_name(id) } else { Ok(()) })
             }
         };

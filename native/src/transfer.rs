@@ -4,10 +4,11 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::os::fd::RawFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::completions::Stage;
-use crate::files::{Errno, FileId, FileTable, OpenFile, last_errno};
+use crate::files::{Errno, FileId, FileTable, last_errno};
+use crate::open_file::OpenFile;
+use crate::residency::is_resident;
 
 /// Ranges up to this length are copied next to their neighbours and sent with them in one call.
 const COPIED_RANGE: u64 = 16 << 10;
@@ -33,10 +34,19 @@ pub enum Part<'a> {
         held: Option<Arc<OpenFile>>,
         position: u64,
         length: u64,
+        /// Position and length that the range had at first: where batches begin and end.
+        whole: (u64, u64),
+        /// The cold readers have just read what comes next of it: it may be waited for.
+        warm: bool,
     },
 }
 
 impl Part<'_> {
+    /// A part that is not in memory.
+    pub fn range(id: FileId, position: u64, length: u64) -> Self {
+        Part::Range { id, held: None, position, length, whole: (position, length), warm: false }
+    }
+
     /// Bytes still to be sent.
     pub fn remaining(&self) -> u64 {
         match self {
@@ -48,9 +58,10 @@ impl Part<'_> {
     fn skip(&mut self, count: u64) {
         match self {
             Part::Bytes { at, .. } => *at += count as usize,
-            Part::Range { position, length, .. } => {
+            Part::Range { position, length, warm, .. } => {
                 *position += count;
                 *length -= count;
+                *warm = false;
             }
         }
     }
@@ -59,8 +70,8 @@ impl Part<'_> {
     pub fn into_owned(self, files: &FileTable) -> Part<'static> {
         match self {
             Part::Bytes { bytes, at } => Part::Bytes { bytes: Cow::Owned(bytes[at..].to_vec()), at: 0 },
-            Part::Range { id, held, position, length } => {
-                Part::Range { id, held: held.or_else(|| files.peek(id)), position, length }
+            Part::Range { id, held, position, length, whole, warm } => {
+                Part::Range { id, held: held.or_else(|| files.peek(id)), position, length, whole, warm }
             }
         }
     }
@@ -71,8 +82,10 @@ impl Part<'_> {
 pub enum Outcome {
     /// Everything has been handed to the kernel.
     Done,
-    /// The socket is full, or others have to have their turn, or the next part may block the calling thread.
+    /// The socket is full, or others have to have their turn, or the event loop may not go on.
     Later,
+    /// The next part is a range that has to be waited for.
+    Cold,
     /// The stream is broken.
     Failed(Stage, Errno, FileId),
 }
@@ -80,10 +93,17 @@ pub enum Outcome {
 /// Whose thread it is.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Caller {
-    /// The event loop: touches only files that are open and pages that are in memory.
+    /// The event loop.
     EventLoop,
-    /// The sender's own thread, which may wait for the disk.
+    /// The sender's own thread.
     Sender,
+}
+
+impl Caller {
+    /// What to do about a range that has to be waited for: neither waits.
+    fn deferred(self) -> Outcome {
+        if self == Caller::EventLoop { Outcome::Later } else { Outcome::Cold }
+    }
 }
 
 /// Sends as much of `parts` as goes without waiting for the socket; `sent` grows by the bytes handed over.
@@ -107,9 +127,13 @@ pub fn advance(
         if *sent >= stop {
             return Outcome::Later;
         }
-        let result = match gather(parts, files, caller, scratch) {
-            Ok(Gathered::Nothing) => send_front(socket, parts, files, caller, stop - *sent),
-            Ok(Gathered::Deferred) => return Outcome::Later,
+        let result = match gather(parts, files, scratch) {
+            Ok(Gathered::Nothing) => match send_front(socket, parts, files, stop - *sent) {
+                Ok(Some(result)) => Ok(result),
+                Ok(None) => return caller.deferred(),
+                Err(failure) => Err(failure),
+            },
+            Ok(Gathered::Deferred) => return caller.deferred(),
             Ok(Gathered::Copied(count)) => {
                 let more = parts.len() > count;
                 send(socket, scratch, more).map(|taken| (taken, taken < scratch.len() as u64))
@@ -146,19 +170,14 @@ fn skip(parts: &mut VecDeque<Part<'_>>, mut count: u64) {
 enum Gathered {
     /// The first part is better sent by itself.
     Nothing,
-    /// The first part is a range that the event loop may not read.
+    /// The first part is a range that has to be waited for.
     Deferred,
     /// This many parts are in the scratch memory.
     Copied(usize),
 }
 
 /// Copies the small parts at the front into `scratch`, so that they leave in one call.
-fn gather(
-    parts: &VecDeque<Part<'_>>,
-    files: &FileTable,
-    caller: Caller,
-    scratch: &mut Vec<u8>,
-) -> Result<Gathered, Failure> {
+fn gather(parts: &VecDeque<Part<'_>>, files: &FileTable, scratch: &mut Vec<u8>) -> Result<Gathered, Failure> {
     let small = |part: &Part<'_>| part.remaining() <= COPIED_RANGE;
     if !small(&parts[0]) || (matches!(parts[0], Part::Bytes { .. }) && !parts.get(1).is_some_and(small)) {
         return Ok(Gathered::Nothing);
@@ -171,9 +190,9 @@ fn gather(
         }
         match part {
             Part::Bytes { bytes, at } => scratch.extend_from_slice(&bytes[*at..]),
-            Part::Range { id, held, position, length } => {
-                let Some(file) = file_of(files, caller, *id, held)? else { break };
-                if !read_range(&file, caller, *id, *position, *length as usize, scratch)? {
+            Part::Range { id, held, position, length, warm, .. } => {
+                let Some(file) = file_of(files, *id, held) else { break };
+                if !read_range(&file, *warm, *id, *position, *length as usize, scratch)? {
                     break;
                 }
             }
@@ -183,89 +202,57 @@ fn gather(
     Ok(if count == 0 { Gathered::Deferred } else { Gathered::Copied(count) })
 }
 
-/// The file of a range; none when the caller would have to wait for it.
-fn file_of(
-    files: &FileTable,
-    caller: Caller,
-    id: FileId,
-    held: &Option<Arc<OpenFile>>,
-) -> Result<Option<Arc<OpenFile>>, Failure> {
-    match (held, caller) {
-        (Some(file), _) => Ok(Some(file.clone())),
-        (None, Caller::EventLoop) => Ok(files.peek(id)),
-        (None, Caller::Sender) => {
-            files.open(id, false).map(Some).map_err(|errno| (Stage::RangeFailed, errno, id))
-        }
-    }
+/// The file of a range if it is open.
+fn file_of(files: &FileTable, id: FileId, held: &Option<Arc<OpenFile>>) -> Option<Arc<OpenFile>> {
+    held.clone().or_else(|| files.peek(id))
 }
 
-/// Appends a range to `scratch`. False, with nothing appended, when the caller would have to wait for it.
+/// Appends a range to `scratch`. False, with nothing appended, when it has to be waited for and may not be.
 fn read_range(
     file: &OpenFile,
-    caller: Caller,
+    warm: bool,
     id: FileId,
     position: u64,
     length: usize,
     scratch: &mut Vec<u8>,
 ) -> Result<bool, Failure> {
     let start = scratch.len();
-    scratch.reserve(length);
-    if caller == Caller::EventLoop {
-        let target =
-            libc::iovec { iov_base: scratch.spare_capacity_mut().as_mut_ptr().cast(), iov_len: length };
-        // SAFETY: `target` is the vector's spare room of at least `length` bytes.
-        let count =
-            unsafe { libc::preadv2(file.fd(), &target, 1, position as libc::off_t, libc::RWF_NOWAIT) };
-        if count != length as isize {
-            // Not in memory, the end of the file, or an error: the other thread finds out which.
-            return Ok(false);
-        }
-    } else {
-        let mut filled = 0;
-        while filled < length {
-            let target = scratch.spare_capacity_mut()[filled..].as_mut_ptr();
-            // SAFETY: `target` has room for `length - filled` bytes.
-            let count = unsafe {
-                let at = position + filled as u64;
-                libc::pread(file.fd(), target.cast(), length - filled, at as libc::off_t)
-            };
-            match count {
-                0 => return Err((Stage::RangeShort, 0, id)),
-                1.. => filled += count as usize,
-                _ => match last_errno() {
-                    libc::EINTR => {}
-                    errno => return Err((Stage::RangeFailed, errno, id)),
-                },
-            }
-        }
+    scratch.resize(start + length, 0);
+    let target = &mut scratch[start..];
+    if file.read_resident(target, position) {
+        return Ok(true);
     }
-    // SAFETY: the system call has filled `length` bytes after `start`.
-    unsafe { scratch.set_len(start + length) };
-    Ok(true)
+    if !warm {
+        // Not in memory, the end of the file, or an error: the cold readers find out which.
+        scratch.truncate(start);
+        return Ok(false);
+    }
+    let count = file.read(target, position).map_err(|errno| (Stage::RangeFailed, errno, id))?;
+    if count < length { Err((Stage::RangeShort, 0, id)) } else { Ok(true) }
 }
 
 /// Sends the first part by itself, `limit` bytes of it at most. Returns the bytes taken and whether the socket
-/// is full or the caller would have to wait.
+/// is full; none when the part has to be waited for.
 fn send_front(
     socket: RawFd,
     parts: &VecDeque<Part<'_>>,
     files: &FileTable,
-    caller: Caller,
     limit: u64,
-) -> Result<(u64, bool), Failure> {
+) -> Result<Option<(u64, bool)>, Failure> {
     match &parts[0] {
         Part::Bytes { bytes, at } => {
             let rest = &bytes[*at..];
             let now = &rest[..rest.len().min(limit as usize)];
             let taken = send(socket, now, parts.len() > 1 || now.len() < rest.len())?;
-            Ok((taken, taken < now.len() as u64))
+            Ok(Some((taken, taken < now.len() as u64)))
         }
-        Part::Range { id, held, position, length } => {
-            let Some(file) = file_of(files, caller, *id, held)? else { return Ok((0, true)) };
-            if caller == Caller::EventLoop && !is_resident(&file, *position, (*length).min(limit)) {
-                return Ok((0, true));
+        Part::Range { id, held, position, length, warm, .. } => {
+            let Some(file) = file_of(files, *id, held) else { return Ok(None) };
+            let wanted = (*length).min(limit).min(SENDFILE_BYTES);
+            if !*warm && !is_resident(&file, *position, wanted) {
+                return Ok(None);
             }
-            send_file(socket, &file, *id, *position, (*length).min(limit))
+            send_file(socket, &file, *id, *position, wanted).map(Some)
         }
     }
 }
@@ -291,9 +278,8 @@ fn send_file(
     file: &OpenFile,
     id: FileId,
     position: u64,
-    length: u64,
+    wanted: u64,
 ) -> Result<(u64, bool), Failure> {
-    let wanted = length.min(SENDFILE_BYTES);
     let mut offset = position as libc::off_t;
     loop {
         // SAFETY: both descriptors are open during the call, `offset` is a valid place.
@@ -311,52 +297,4 @@ fn send_file(
             },
         }
     }
-}
-
-/// The number of the system call, the same on all machines. Linux 6.5 and later.
-const SYS_CACHESTAT: libc::c_long = 451;
-
-#[repr(C)]
-struct CachestatRange {
-    offset: u64,
-    length: u64,
-}
-
-#[repr(C)]
-#[derive(Default)]
-struct Cachestat {
-    cached: u64,
-    dirty: u64,
-    writeback: u64,
-    evicted: u64,
-    recently_evicted: u64,
-}
-
-static CACHESTAT_MISSING: AtomicBool = AtomicBool::new(false);
-
-/// Whether all pages of the range are in the page cache. False where the kernel cannot tell.
-fn is_resident(file: &OpenFile, position: u64, length: u64) -> bool {
-    if CACHESTAT_MISSING.load(Ordering::Relaxed) {
-        return false;
-    }
-    let page = page_bytes();
-    let first = position / page;
-    let last = (position + length - 1) / page;
-    let range = CachestatRange { offset: position, length };
-    let mut found = Cachestat::default();
-    // SAFETY: both structures have the kernel's layout and outlive the call.
-    let result = unsafe { libc::syscall(SYS_CACHESTAT, file.fd(), &range, &mut found, 0) };
-    if result != 0 {
-        if last_errno() == libc::ENOSYS {
-            CACHESTAT_MISSING.store(true, Ordering::Relaxed);
-        }
-        return false;
-    }
-    found.cached > last - first
-}
-
-fn page_bytes() -> u64 {
-    // SAFETY: no preconditions.
-    let bytes = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
-    if bytes > 0 { bytes as u64 } else { 4096 }
 }

@@ -6,7 +6,8 @@ use std::thread::JoinHandle;
 
 use crate::buffers::BufferPool;
 use crate::completions::{Completion, Completions, Stage};
-use crate::files::{Errno, FileId, FileTable, OpenFile, last_errno};
+use crate::files::{Errno, FileId, FileTable, last_errno};
+use crate::open_file::OpenFile;
 use crate::plan::{Operation, Step, plan, wanted_syncs};
 use crate::syncer::{SyncWaiter, Syncer};
 
@@ -250,8 +251,14 @@ fn write_all(file: &OpenFile, slices: &mut [libc::iovec], position: u64) -> Resu
     if !file.writable {
         return Err(libc::EACCES);
     }
+    let end = position + slices.iter().map(|slice| slice.iov_len as u64).sum::<u64>();
     let result = write_slices(file, slices, position);
     file.mark_dirty();
+    match result {
+        // What was written here needs no check as long as it stays in memory.
+        Ok(()) => file.verified.add(position, end),
+        Err(_) => file.verified.remove(position, end),
+    }
     result
 }
 
@@ -297,6 +304,7 @@ fn truncate(file: &OpenFile, size: u64) -> Result<(), Errno> {
         // SAFETY: the descriptor is open as long as `file` lives.
         let result = unsafe { libc::ftruncate(file.fd(), size as libc::off_t) };
         file.mark_dirty();
+        file.verified.remove(size, u64::MAX);
         if result == 0 {
             return Ok(());
         }

@@ -1,5 +1,5 @@
 /** What is wrong with the first bad batch of a walk. */
-export type BatchFaultKind = 'length' | 'magic' | 'checksum' | 'offset'
+export type BatchFaultKind = 'length' | 'magic' | 'checksum' | 'offset' | 'cut'
 
 /** The first bad batch of a walk: what must be there, and what is. */
 export interface BatchFault {
@@ -31,5 +31,7 @@ export function describeFault({ kind, expected, found }: BatchFault): { expected
       return { expected: `checksum ${expected}`, found: `checksum ${found}` }
     case 'offset':
       return { expected: `an offset from ${expected} on`, found: `offset ${found}` }
+    case 'cut':
+      return { expected: `a batch of ${expected} bytes`, found: `an end after ${found}` }
   }
 }

@@ -1,4 +1,4 @@
-import type { FileHandle } from '../model/fileRange.ts'
+import type { FileHandle, FileRange } from '../model/fileRange.ts'
 
 /**
  * Files and directories. Every call rejects with an `EngineError` (`diskFull`, `diskFailed`, `notFound`,
@@ -42,15 +42,18 @@ export interface Disk {
   syncDirectory(path: string): Promise<void>
   /**
    * Makes everything durable that was written, created, renamed or removed on the file system of `path` before the
-   * call. Absent where the system offers no way that tells of errors.
+   * call, of whatever file: cheaper than many syncs of files. After a failure nothing is known of any file until its own
+   * `sync`, which then fails for those that are concerned. Absent where the system offers no way that tells of errors.
    */
   syncFileSystem?(path: string): Promise<void>
   /**
-   * Makes everything durable that was written to the file system of `path` before the call, of whatever file: cheaper
-   * than many syncs of files. After a failure nothing is known of any file until its own `sync`, which then fails for
-   * those that are concerned. Absent where the system offers no way.
+   * Whether ranges of whole batches may be sent: null when all of them are in memory and have been checked since they
+   * came there. Otherwise they are read and checked aside, and the promise tells when they may. Rejects with
+   * `CorruptionError` at the first batch that is not what was written: nothing from there on may be sent.
    */
-  syncFileSystem?(path: string): Promise<void>
+  prepare(ranges: readonly FileRange[]): Promise<void> | null
+  /** Maps a file that does not change any more, to be read without waiting. Absent where the system offers no way. */
+  map?(path: string): Promise<MappedFile>
   /** A whole small file; throws `unsupportedFormat` when it is larger than `maxBytes` (default 64 MiB). */
   readFile(path: string, maxBytes?: number): Promise<Uint8Array>
   /** Replaces a whole file durably: a temporary file, its sync, a rename, the directory's sync. */
@@ -95,6 +98,20 @@ export interface DiskFile extends FileHandle {
   dropCached?(): Promise<void>
   /** Lets go of the descriptor once running reads, writes and sends have ended. A later call opens it again. */
   close(): Promise<void>
+}
+
+/** A file in memory. Its bytes are copied out; what changes or is cut in the file later may or may not show. */
+export interface MappedFile {
+  readonly sizeBytes: number
+  /**
+   * Reads from `position` until `target` is full or the file ends; the number of bytes. Null when that would have to
+   * wait for the disk, or the mapping was let go to make room for others (`isOpen`): then read the file itself. Throws
+   * `diskFailed` when a part of the file cannot be read: from then on always.
+   */
+  read(target: Uint8Array, position: number): number | null
+  readonly isOpen: boolean
+  /** Lets go of the mapping. */
+  close(): void
 }
 
 /** One entry of a directory. */

@@ -1,6 +1,9 @@
 import { assert } from '../model/assert.ts'
 import { EngineError } from '../model/errors.ts'
+import type { FileRange } from '../model/fileRange.ts'
+import { checkRange } from '../runtime/checkRange.ts'
 import type { DirectoryEntry, Disk, DiskFile, DiskLock, DiskWrite, FileStat } from '../runtime/disk.ts'
+import { checkBatches } from '../runtime/node/batchCheck.ts'
 import { WriteBudget } from '../runtime/writeBudget.ts'
 import { type DiskPace, turnPace } from './diskPace.ts'
 import { SimFileQueue } from './simFileQueue.ts'
@@ -118,6 +121,14 @@ export class SimDisk implements Disk {
   /** Makes everything of the file system durable that was done before. */
   syncFileSystem(path: string): Promise<void> {
     return this.#attempt(`cannot sync the file system of ${path}`, () => this.#calls.syncFileSystem(path))
+  }
+
+  /** Nothing is kept in memory: every range is read and checked. */
+  async prepare(ranges: readonly FileRange[]): Promise<void> {
+    for (const range of ranges) {
+      const { path } = range.file
+      await checkRange(range, (target, position) => this.readAt(path, target, position), checkBatches)
+    }
   }
 
   readFile(path: string, maxBytes = 64 << 20): Promise<Uint8Array> {

@@ -14,18 +14,21 @@ export const Stage = {
   written: 0,
   synced: 1,
   opened: 2,
+  checked: 3,
+  damaged: 4,
   drained: 10,
   flushed: 11,
   socketFailed: 12,
   rangeFailed: 13,
   rangeShort: 14,
+  rangeDamaged: 15,
 } as const
 
 /** Flags of a write. The numbers are those of `native/src/lib.rs`. */
 export const WriteFlag = { sync: 1, syncName: 2, mustExist: 4 } as const
 
 /** The border that this code calls; the number of `BORDER` in `native/src/lib.rs`. */
-const border = 3
+const border = 4
 
 let loaded: LoadedAddon | null = null
 

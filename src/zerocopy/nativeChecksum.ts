@@ -7,7 +7,14 @@ import type { Addon } from './addon.ts'
 const nativeBytes = 256
 
 /** The numbers of `FaultKind` in `native/src/batches.rs`. */
-export const faultKinds: readonly (BatchFaultKind | null)[] = [null, 'length', 'magic', 'checksum', 'offset']
+export const faultKinds: readonly (BatchFaultKind | null)[] = [
+  null,
+  'length',
+  'magic',
+  'checksum',
+  'offset',
+  'cut',
+]
 
 /** `Checksum` by the addon, except where that costs more than it saves. */
 export function createNativeChecksum(addon: Addon): Checksum {

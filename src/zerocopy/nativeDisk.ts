@@ -1,15 +1,19 @@
 import { assert } from '../model/assert.ts'
-import { EngineError } from '../model/errors.ts'
-import type { Disk, DiskFile, DiskLock, DiskSync, DiskWrite } from '../runtime/disk.ts'
+import { describeFault } from '../model/batchFault.ts'
+import { CorruptionError, EngineError } from '../model/errors.ts'
+import type { FileHandle, FileRange } from '../model/fileRange.ts'
+import type { Disk, DiskFile, DiskSync, DiskWrite, MappedFile } from '../runtime/disk.ts'
 import { DescriptorTable, descriptorsForFiles } from '../runtime/node/descriptors.ts'
-import { directories } from '../runtime/node/directories.ts'
-import { FileReader } from '../runtime/node/fileReader.ts'
-import { lockDirectory } from '../runtime/node/lock.ts'
+import { DiskBase } from '../runtime/node/diskBase.ts'
 import type { NodeDiskOptions } from '../runtime/node/nodeDisk.ts'
 import { diskError, syncError } from '../runtime/node/systemErrors.ts'
-import { WriteBudget } from '../runtime/writeBudget.ts'
 import { Stage, WriteFlag } from './addon.ts'
 import { type EngineLink, systemError } from './engineLink.ts'
+import { faultKinds } from './nativeChecksum.ts'
+import { NativeMap } from './nativeMap.ts'
+
+/** Reads up to this length are tried in the calling thread first, which only gets what is in memory. */
+const inlineReadBytes = 64 << 10
 
 const syncFlags: Readonly<Record<DiskSync, number>> = {
   none: 0,
@@ -32,39 +36,20 @@ interface KnownFile {
  * `Disk` over the addon: writes, truncations and syncs go to its threads, in order. Reads and operations on
  * names go through Node, which does them on threads of its own.
  */
-export class NativeDisk implements Disk {
+export class NativeDisk extends DiskBase implements Disk {
   readonly #link: EngineLink
-  readonly #descriptors: DescriptorTable
-  readonly #reader: FileReader
-  readonly #budget: WriteBudget
   readonly #byPath = new Map<string, KnownFile>()
   readonly #byId = new Map<number, KnownFile>()
   /** Used again for every group: four numbers a write. */
   #writes = new Float64Array(4 * 64)
-  #closed = false
-
-  readonly makeDirectory = directories.makeDirectory
-  readonly list = directories.list
-  readonly stat = directories.stat
-  readonly syncDirectory = directories.syncDirectory
-  readonly readFile = directories.readFile
-  readonly space = directories.space
+  /** Used again for every `prepare`: three numbers a range. */
+  #ranges = new Float64Array(3 * 64)
 
   constructor(link: EngineLink, options: NodeDiskOptions = {}) {
-    this.#link = link
     // By default the addon takes a quarter of what the process may have, half of what is for files.
     const own = Math.min(256, descriptorsForFiles() >> 1)
-    this.#descriptors = new DescriptorTable(options.maxOpenFiles ?? own)
-    this.#reader = new FileReader(this.#descriptors)
-    this.#budget = new WriteBudget(options.maxQueuedBytes ?? 64 << 20)
-  }
-
-  get queuedBytes(): number {
-    return this.#budget.queuedBytes
-  }
-
-  get maxQueuedBytes(): number {
-    return this.#budget.maxQueuedBytes
+    super(new DescriptorTable(options.maxOpenFiles ?? own), options.maxQueuedBytes)
+    this.#link = link
   }
 
   file(path: string): DiskFile {
@@ -73,7 +58,7 @@ export class NativeDisk implements Disk {
 
   submit(group: readonly DiskWrite[]): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#checkOpen()
+      this.checkOpen()
       const parts: Uint8Array[] = []
       const files: KnownFile[] = []
       if (group.length * 4 > this.#writes.length) this.#writes = new Float64Array(group.length * 8)
@@ -93,10 +78,10 @@ export class NativeDisk implements Disk {
         writes[at++] = write.parts.length
         writes[at++] = syncFlags[write.sync]
       }
-      this.#budget.take(groupBytes)
+      this.budget.take(groupBytes)
       for (const known of files) known.pending++
       const finish = (): void => {
-        this.#budget.give(groupBytes)
+        this.budget.give(groupBytes)
         for (const known of files) this.#release(known)
       }
       const ticket = this.#link.ticket((errno, file, stage) => {
@@ -114,30 +99,9 @@ export class NativeDisk implements Disk {
     })
   }
 
-  room(): Promise<void> {
-    return this.#budget.room()
-  }
-
-  async rename(from: string, to: string): Promise<void> {
-    await this.#forget(from)
-    await this.#forget(to)
-    await directories.rename(from, to)
-  }
-
-  async remove(path: string): Promise<void> {
-    await this.#forget(path)
-    await directories.remove(path)
-  }
-
-  async replaceFile(path: string, bytes: Uint8Array): Promise<void> {
-    // The caller may change the bytes as soon as this has returned its promise.
-    await directories.replaceFile(path, Uint8Array.from(bytes))
-    await this.#forget(path)
-  }
-
   syncFileSystem(path: string): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#checkOpen()
+      this.checkOpen()
       const ticket = this.#link.ticket((errno) => {
         if (errno === 0) resolve()
         else reject(syncError(systemError(errno), `cannot sync the file system of ${path}`))
@@ -146,13 +110,46 @@ export class NativeDisk implements Disk {
     })
   }
 
-  lock(path: string, owner: string): Promise<DiskLock> {
-    return lockDirectory(path, owner)
+  prepare(ranges: readonly FileRange[]): Promise<void> | null {
+    this.checkOpen()
+    if (ranges.length * 3 > this.#ranges.length) this.#ranges = new Float64Array(ranges.length * 6)
+    let at = 0
+    for (const { file, position, lengthBytes } of ranges) {
+      this.#ranges[at++] = this.#known(file).id
+      this.#ranges[at++] = position
+      this.#ranges[at++] = lengthBytes
+    }
+    let resolve = (): void => {}
+    let reject = (_error: Error): void => {}
+    const ticket = this.#link.ticket((errno, file, stage) => {
+      if (stage === Stage.damaged) reject(this.#damage(ticket, file))
+      else if (errno !== 0) reject(this.rangeFailure(errno, file, 'read'))
+      else resolve()
+    })
+    if (this.#link.engine.prepare(ticket, this.#ranges, ranges.length)) {
+      this.#link.cancel(ticket)
+      return null
+    }
+    return new Promise<void>((resolved, rejected) => {
+      resolve = resolved
+      reject = rejected
+    })
+  }
+
+  map(path: string): Promise<MappedFile> {
+    return new Promise((resolve, reject) => {
+      this.checkOpen()
+      const ticket = this.#link.ticket((errno, id) => {
+        if (errno === 0) resolve(new NativeMap(this.#link, path, id))
+        else reject(diskError(systemError(errno), `cannot map ${path}`))
+      })
+      this.#link.engine.mapFile(ticket, path)
+    })
   }
 
   async close(): Promise<void> {
-    if (this.#closed) return
-    this.#closed = true
+    if (this.closed) return
+    this.closed = true
     await this.#link.idle()
     this.#link.engine.closeFiles()
     for (const known of this.#byPath.values()) {
@@ -161,7 +158,7 @@ export class NativeDisk implements Disk {
     }
     this.#byPath.clear()
     this.#byId.clear()
-    await this.#descriptors.closeAll()
+    await this.descriptors.closeAll()
   }
 
   /** The addon's number of a file of this disk. No I/O. */
@@ -170,21 +167,19 @@ export class NativeDisk implements Disk {
   }
 
   /** `DiskFile.read`. */
-  async readAt(path: string, target: Uint8Array, position: number): Promise<number> {
-    this.#checkOpen()
-    return this.#reader.read(path, target, position)
-  }
-
-  /** `DiskFile.size`. */
-  async sizeOf(path: string): Promise<number> {
-    this.#checkOpen()
-    return this.#reader.size(path)
+  async readAt(file: NativeFile, target: Uint8Array, position: number): Promise<number> {
+    this.checkOpen()
+    const { id } = this.#known(file)
+    const { engine } = this.#link
+    if (target.length > inlineReadBytes) engine.forgetLost(id, position, target.length)
+    else if (target.length > 0 && engine.readResident(id, target, position)) return target.length
+    return this.reader.read(file.path, target, position)
   }
 
   /** `DiskFile.truncate`, or `DiskFile.sync` when `sizeBytes` is null. */
   change(file: NativeFile, sizeBytes: number | null): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#checkOpen()
+      this.checkOpen()
       const known = this.#known(file)
       const { engine } = this.#link
       const ticket = this.#link.ticket((errno, id, stage) => {
@@ -204,11 +199,10 @@ export class NativeDisk implements Disk {
 
   /** `DiskFile.dropCached`. */
   async dropCached(path: string): Promise<void> {
-    this.#checkOpen()
+    this.checkOpen()
     this.#link.addon.dropCached(path)
   }
 
-  /** `DiskFile.close`. */
   async closeFile(path: string): Promise<void> {
     const known = this.#byPath.get(path)
     if (known !== undefined) {
@@ -225,10 +219,10 @@ export class NativeDisk implements Disk {
         this.#link.engine.forgetFile(known.id)
       }
     }
-    await this.#descriptors.close(path)
+    await this.descriptors.close(path)
   }
 
-  #known(file: DiskFile): KnownFile {
+  #known(file: FileHandle): KnownFile {
     if (!(file instanceof NativeFile) || file.disk !== this) {
       throw new EngineError('notFound', `${file.path} belongs to another disk`)
     }
@@ -269,16 +263,15 @@ export class NativeDisk implements Disk {
     return this.#byId.get(file)?.path ?? 'a file that has been closed'
   }
 
-  /** Closes everything at or below `path`. */
-  async #forget(path: string): Promise<void> {
-    const prefix = `${path}/`
-    const known = [...this.#byPath.keys()].filter((other) => other === path || other.startsWith(prefix))
-    const open = this.#descriptors.pathsUnder(path)
-    await Promise.all([...new Set([...known, ...open])].map((other) => this.closeFile(other)))
+  /** What the addon found in place of a good batch. */
+  #damage(ticket: number, file: number): CorruptionError {
+    const [position = 0, kind = 0, expected = 0, found = 0] = this.#link.engine.takeDamage(ticket)
+    const fault = describeFault({ kind: faultKinds[kind] ?? 'cut', expected, found })
+    return new CorruptionError({ file: this.#pathOf(file), position, ...fault })
   }
 
-  #checkOpen(): void {
-    if (this.#closed) throw new EngineError('closed', 'the disk has been closed')
+  protected writtenPaths(): Iterable<string> {
+    return this.#byPath.keys()
   }
 }
 
@@ -295,7 +288,7 @@ export class NativeFile implements DiskFile {
   }
 
   read(target: Uint8Array, position: number): Promise<number> {
-    return this.disk.readAt(this.path, target, position)
+    return this.disk.readAt(this, target, position)
   }
 
   size(): Promise<number> {

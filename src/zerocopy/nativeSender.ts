@@ -118,6 +118,10 @@ class NativeSender implements Sender {
       this.#events.failed(networkError(systemError(errno), 'cannot send'))
     } else if (stage === Stage.rangeFailed) {
       this.#events.failed(this.#disk.rangeFailure(errno, file, 'send'))
+    } else if (stage === Stage.rangeDamaged) {
+      this.#events.failed(
+        new EngineError('corruptLog', 'a range of a file was damaged when it was to be sent'),
+      )
     } else {
       this.#events.failed(new EngineError('diskFailed', 'a file ends inside a range that was to be sent'))
     }

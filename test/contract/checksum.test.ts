@@ -4,6 +4,7 @@ import { type BatchFault, describeFault } from '../../src/model/batchFault.ts'
 import { blockStampBytes, sealedBlockBytes } from '../../src/runtime/checksum.ts'
 import { crc32c } from '../../src/runtime/node/crc32c.ts'
 import { nodeChecksum } from '../../src/runtime/node/nodeChecksum.ts'
+import { recordBatch } from '../support/recordBatch.ts'
 import { implementations } from './implementations.ts'
 
 describe.each(implementations)('the $name checksum', ({ create }) => {
@@ -85,7 +86,7 @@ describe.each(implementations)('the $name checksum', ({ create }) => {
 
   test('an offset that goes back, a length that cannot be and an offset beyond 2^53 are faults', () => {
     const { checksum } = create()
-    const [first, second] = [batch(100, 3, 400), batch(102, 1, 400)]
+    const [first, second] = [recordBatch(100, 3, 400), recordBatch(102, 1, 400)]
     const both = Buffer.concat([first, second])
     const back = { kind: 'offset', expected: 103, found: 102 }
     expect(checksum.checkBatches(both)).toMatchObject({
@@ -94,7 +95,7 @@ describe.each(implementations)('the $name checksum', ({ create }) => {
       fault: back,
     })
     expect(checksum.checkBatches(first, 101).fault).toEqual({ kind: 'offset', expected: 101, found: 100 })
-    expect(checksum.checkBatches(batch(2 ** 53, 1, 400)).fault?.kind).toBe('offset')
+    expect(checksum.checkBatches(recordBatch(2 ** 53, 1, 400)).fault?.kind).toBe('offset')
     first.writeInt32BE(48, 8)
     expect(checksum.checkBatches(first).fault).toEqual({ kind: 'length', expected: 61, found: 60 })
     expect(describeFault(back as BatchFault)).toEqual({
@@ -128,17 +129,6 @@ describe.each(implementations)('the $name checksum', ({ create }) => {
   })
 })
 
-/** One batch of `bodyBytes` after its header, with a checksum that fits. */
-function batch(baseOffset: number, records: number, bodyBytes: number): Buffer {
-  const bytes = Buffer.alloc(61 + bodyBytes, 0x5a)
-  bytes.writeBigInt64BE(BigInt(baseOffset), 0)
-  bytes.writeInt32BE(bytes.length - 12, 8)
-  bytes[16] = 2
-  bytes.writeInt32BE(records - 1, 23)
-  bytes.writeUInt32BE(crc32c(bytes.subarray(21)), 17)
-  return bytes
-}
-
 /** Batches one after the other with gaps, the sizes of each and the offsets after each. */
 const batchList = fc
   .array(fc.record({ gap: fc.nat(3), records: fc.integer({ min: 1, max: 5 }), body: fc.nat(500) }), {
@@ -148,7 +138,7 @@ const batchList = fc
     let offset = 0
     const ends: number[] = []
     const batches = list.map(({ gap, records, body }) => {
-      const made = batch(offset + gap, records, body)
+      const made = recordBatch(offset + gap, records, body)
       offset += gap + records
       ends.push(offset)
       return made

@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { InvariantError } from '../../src/model/assert.ts'
 import type { Disk, DiskFile, DiskSync } from '../../src/runtime/disk.ts'
+import { recordBatch } from '../support/recordBatch.ts'
 import { temporaryDirectory } from '../support/temporaryDirectory.ts'
 import type { CreateDisk } from './implementations.ts'
 
@@ -339,6 +340,85 @@ export function diskContract(create: CreateDisk): void {
     expect(await content(file)).toBe('one')
     await disk.submit([{ file, position: 3, parts: [text('two')], sync: 'data' }])
     expect(await content(disk.file(at('log')))).toBe('onetwo')
+  })
+
+  test('ranges of whole batches that were written may be sent', async () => {
+    const { disk, at } = world()
+    const file = disk.file(at('log'))
+    const bytes = Buffer.concat([recordBatch(0, 3, 5000), recordBatch(3, 1, 70_000), recordBatch(9, 2, 0)])
+    await disk.submit([{ file, position: 0, parts: [bytes], sync: 'none' }])
+    await disk.prepare([{ file, position: 0, lengthBytes: bytes.length }])
+    await disk.prepare([
+      { file, position: 5061, lengthBytes: 70_061 },
+      { file, position: 75_122, lengthBytes: 61 },
+    ])
+    await disk.prepare([])
+    expect(await file.size()).toBe(bytes.length)
+  })
+
+  test('ranges that somebody else wrote are checked, and may be sent when they are good', async () => {
+    const { disk, at } = world()
+    const bytes = Buffer.concat([recordBatch(0, 3, 2_000_000), recordBatch(3, 1, 10), recordBatch(9, 2, 0)])
+    await disk.replaceFile(at('log'), bytes)
+    const file = disk.file(at('log'))
+    const first = disk.prepare([{ file, position: 0, lengthBytes: bytes.length }])
+    expect(first).not.toBeNull()
+    await first
+    await disk.prepare([{ file, position: 0, lengthBytes: bytes.length }])
+  })
+
+  test('damage in a range is a CorruptionError that says where; what lies before it stays good', async () => {
+    const { disk, at } = world()
+    const batches = [recordBatch(0, 3, 300), recordBatch(3, 1, 200_000), recordBatch(9, 2, 100)]
+    const [first, second] = batches
+    const good = Buffer.concat(batches)
+    const end = first!.length + second!.length
+    const refused = async (name: string, bytes: Uint8Array, lengthBytes: number, position: number) => {
+      await disk.replaceFile(at(name), bytes)
+      const file = disk.file(at(name))
+      const prepared = disk.prepare([{ file, position: 0, lengthBytes }])
+      await expect(prepared).rejects.toMatchObject({
+        code: 'corruptLog',
+        corruption: { file: at(name), position },
+      })
+      if (position > 0) await disk.prepare([{ file, position: 0, lengthBytes: position }])
+    }
+    for (const [name, where] of [
+      ['record', end - 1],
+      ['checksum', first!.length + 17],
+      ['magic', first!.length + 16],
+      ['offset', first!.length + 7],
+    ] as const) {
+      const bytes = Buffer.from(good)
+      bytes[where]! ^= 2
+      await refused(name, bytes, good.length, first!.length)
+    }
+    await refused('cut', good.subarray(0, good.length - 1), good.length, end)
+    await refused('cut inside', good, good.length - 1, end)
+    await refused('empty', good.subarray(0, 0), good.length, 0)
+    const none = disk.prepare([{ file: disk.file(at('none')), position: 0, lengthBytes: 100 }])
+    await expect(none).rejects.toMatchObject({ code: 'notFound' })
+  })
+
+  test('a mapped file reads as the file, also when there is room for few mappings', async () => {
+    const { disk, at } = world({ maxOpenFiles: 3 })
+    if (disk.map === undefined) return
+    const names = Array.from({ length: 10 }, (_, index) => at(`file-${index}`))
+    for (const [index, name] of names.entries()) await disk.replaceFile(name, text(`content ${index}`))
+    await disk.replaceFile(at('empty'), text(''))
+    const maps = []
+    for (const name of names) maps.push(await disk.map(name))
+    const target = Buffer.alloc(20)
+    const read = maps.map((mapped) => mapped.read(target, 2))
+    expect(read.at(-1)).toBe(7)
+    expect(target.toString('latin1', 0, 7)).toBe('ntent 9')
+    expect(read.filter((count) => count !== null).length).toBeLessThanOrEqual(3)
+    expect(maps.filter(({ isOpen }) => isOpen).length).toBeLessThanOrEqual(3)
+    const empty = await disk.map(at('empty'))
+    expect([empty.sizeBytes, empty.read(target, 0), empty.read(target, 10)]).toEqual([0, 0, 0])
+    empty.close()
+    expect([empty.isOpen, empty.read(target, 0)]).toEqual([false, null])
+    await expect(disk.map(at('none'))).rejects.toMatchObject({ code: 'notFound' })
   })
 
   test('close waits for what is queued; after it everything is refused', async () => {

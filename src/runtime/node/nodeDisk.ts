@@ -1,12 +1,12 @@
 import { assert } from '../../model/assert.ts'
-import { EngineError } from '../../model/errors.ts'
-import type { Disk, DiskFile, DiskLock, DiskSync, DiskWrite } from '../disk.ts'
+import type { FileRange } from '../../model/fileRange.ts'
+import { checkRange } from '../checkRange.ts'
+import type { Disk, DiskFile, DiskSync, DiskWrite } from '../disk.ts'
+import { checkBatches } from './batchCheck.ts'
+import { CheckedRanges } from './checkedRanges.ts'
 import { DescriptorTable } from './descriptors.ts'
-import { directories } from './directories.ts'
-import { FileReader } from './fileReader.ts'
+import { DiskBase } from './diskBase.ts'
 import { FileWriter } from './fileWriter.ts'
-import { lockDirectory } from './lock.ts'
-import { WriteBudget } from '../writeBudget.ts'
 
 /** Options of `NodeDisk`. */
 export interface NodeDiskOptions {
@@ -17,32 +17,12 @@ export interface NodeDiskOptions {
 }
 
 /** `Disk` over `node:fs`: works wherever Node does. */
-export class NodeDisk implements Disk {
-  readonly #descriptors: DescriptorTable
-  readonly #reader: FileReader
+export class NodeDisk extends DiskBase implements Disk {
   readonly #writers = new Map<string, FileWriter>()
-  readonly #budget: WriteBudget
-  #closed = false
-
-  readonly makeDirectory = directories.makeDirectory
-  readonly list = directories.list
-  readonly stat = directories.stat
-  readonly syncDirectory = directories.syncDirectory
-  readonly readFile = directories.readFile
-  readonly space = directories.space
+  readonly #checked = new CheckedRanges()
 
   constructor(options: NodeDiskOptions = {}) {
-    this.#budget = new WriteBudget(options.maxQueuedBytes ?? 64 << 20)
-    this.#descriptors = new DescriptorTable(options.maxOpenFiles)
-    this.#reader = new FileReader(this.#descriptors)
-  }
-
-  get queuedBytes(): number {
-    return this.#budget.queuedBytes
-  }
-
-  get maxQueuedBytes(): number {
-    return this.#budget.maxQueuedBytes
+    super(new DescriptorTable(options.maxOpenFiles), options.maxQueuedBytes)
   }
 
   file(path: string): DiskFile {
@@ -51,17 +31,17 @@ export class NodeDisk implements Disk {
 
   submit(group: readonly DiskWrite[]): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#checkOpen()
+      this.checkOpen()
       let groupBytes = 0
       for (const { position, parts } of group) {
         assert(position >= 0 && Number.isSafeInteger(position), 'a position is a whole number')
         for (const part of parts) groupBytes += part.length
       }
-      this.#budget.take(groupBytes)
+      this.budget.take(groupBytes)
       let missing = group.length
       let failure: Error | null = null
       const settle = (): void => {
-        this.#budget.give(groupBytes)
+        this.budget.give(groupBytes)
         if (failure === null) resolve()
         else reject(failure)
       }
@@ -74,58 +54,43 @@ export class NodeDisk implements Disk {
         if (--missing === 0) settle()
       }
       for (const { file, position, parts, sync } of group) {
-        this.#writer(file.path).push({ kind: 'write', position, bytes: copyOf(parts), sync, done })
+        const bytes = copyOf(parts)
+        const written = (error: Error | null): void => {
+          // What was written here needs no check for as long as it is likely to stay in memory.
+          if (error === null) this.#checked.add(file.path, position, position + bytes.length)
+          else this.#checked.forget(file.path)
+          done(error)
+        }
+        this.#writer(file.path).push({ kind: 'write', position, bytes, sync, done: written })
       }
     })
   }
 
-  room(): Promise<void> {
-    return this.#budget.room()
-  }
-
-  async rename(from: string, to: string): Promise<void> {
-    await this.#forget(from)
-    await this.#forget(to)
-    await directories.rename(from, to)
-  }
-
-  async remove(path: string): Promise<void> {
-    await this.#forget(path)
-    await directories.remove(path)
-  }
-
-  async replaceFile(path: string, bytes: Uint8Array): Promise<void> {
-    // The caller may change the bytes as soon as this has returned its promise.
-    await directories.replaceFile(path, Uint8Array.from(bytes))
-    await this.#forget(path)
-  }
-
-  lock(path: string, owner: string): Promise<DiskLock> {
-    return lockDirectory(path, owner)
+  prepare(ranges: readonly FileRange[]): Promise<void> | null {
+    this.checkOpen()
+    const cold = ranges.filter(
+      ({ file, position, lengthBytes }) => !this.#checked.covers(file.path, position, position + lengthBytes),
+    )
+    return cold.length === 0 ? null : this.#check(cold)
   }
 
   async close(): Promise<void> {
-    this.#closed = true
+    this.closed = true
     await Promise.all([...this.#writers.values()].map((writer) => writer.settled()))
     this.#writers.clear()
-    await this.#descriptors.closeAll()
+    await this.descriptors.closeAll()
   }
 
   /** `DiskFile.read`. */
   async readAt(path: string, target: Uint8Array, position: number): Promise<number> {
-    this.#checkOpen()
-    return this.#reader.read(path, target, position)
-  }
-
-  /** `DiskFile.size`. */
-  async sizeOf(path: string): Promise<number> {
-    this.#checkOpen()
-    return this.#reader.size(path)
+    this.checkOpen()
+    return this.reader.read(path, target, position)
   }
 
   /** `DiskFile.truncate`, or `DiskFile.sync` when `sizeBytes` is null. */
   async change(path: string, sizeBytes: number | null, sync: DiskSync): Promise<void> {
-    this.#checkOpen()
+    this.checkOpen()
+    if (sizeBytes !== null) this.#checked.cut(path, sizeBytes)
     await new Promise<void>((resolve, reject) => {
       this.#writer(path).push({
         kind: sizeBytes === null ? 'write' : 'truncate',
@@ -137,35 +102,35 @@ export class NodeDisk implements Disk {
     })
   }
 
-  /** `DiskFile.close`. */
   async closeFile(path: string): Promise<void> {
+    this.#checked.forget(path)
     const writer = this.#writers.get(path)
     if (writer !== undefined) {
       await writer.settled()
       if (this.#writers.get(path) === writer && writer.idle) this.#writers.delete(path)
     }
-    await this.#descriptors.close(path)
+    await this.descriptors.close(path)
   }
 
   #writer(path: string): FileWriter {
     let writer = this.#writers.get(path)
     if (writer === undefined) {
-      writer = new FileWriter(path, this.#descriptors)
+      writer = new FileWriter(path, this.descriptors)
       this.#writers.set(path, writer)
     }
     return writer
   }
 
-  /** Closes everything at or below `path`. */
-  async #forget(path: string): Promise<void> {
-    const prefix = `${path}/`
-    const written = [...this.#writers.keys()].filter((known) => known === path || known.startsWith(prefix))
-    const open = this.#descriptors.pathsUnder(path)
-    await Promise.all([...new Set([...written, ...open])].map((known) => this.closeFile(known)))
+  async #check(ranges: readonly FileRange[]): Promise<void> {
+    for (const range of ranges) {
+      const { path } = range.file
+      await checkRange(range, (target, position) => this.readAt(path, target, position), checkBatches)
+      this.#checked.add(path, range.position, range.position + range.lengthBytes)
+    }
   }
 
-  #checkOpen(): void {
-    if (this.#closed) throw new EngineError('closed', 'the disk has been closed')
+  protected writtenPaths(): Iterable<string> {
+    return this.#writers.keys()
   }
 }
 

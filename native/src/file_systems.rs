@@ -1,0 +1,52 @@
+//! Whole file systems made durable at once.
+
+use std::collections::HashMap;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use crate::files::{Errno, last_errno};
+use crate::open_file::{open_fd, status};
+
+/// Descriptors for `syncfs`, by device. They stay open: the kernel tells an error of writing back to those that were
+/// open when it happened, also when the file that it concerns was not.
+#[derive(Default)]
+pub struct FileSystems {
+    by_device: Mutex<HashMap<u64, Arc<OwnedFd>>>,
+}
+
+impl FileSystems {
+    /// The device of `path`; errors of writing back to it are noticed from now on.
+    pub fn watch(&self, path: &Path) -> Result<u64, Errno> {
+        let opened = open_fd(path, libc::O_RDONLY)?;
+        let device = status(&opened)?.st_dev;
+        let mut known = self.by_device.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        known.entry(device).or_insert_with(|| Arc::new(opened));
+        Ok(device)
+    }
+
+    /// Whether errors of writing back to `device` are noticed.
+    pub fn is_watched(&self, device: u64) -> bool {
+        let known = self.by_device.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        known.contains_key(&device)
+    }
+
+    /// Makes everything durable that was written to `device` before the call. Fails also when something could not be
+    /// written since the last call.
+    pub fn sync(&self, device: u64) -> Result<(), Errno> {
+        let fd = {
+            let known = self.by_device.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            known.get(&device).ok_or(libc::EBADF)?.clone()
+        };
+        loop {
+            // SAFETY: the descriptor is open as long as `fd` lives.
+            if unsafe { libc::syncfs(fd.as_raw_fd()) } == 0 {
+                return Ok(());
+            }
+            let errno = last_errno();
+            if errno != libc::EINTR {
+                return Err(errno);
+            }
+        }
+    }
+}
