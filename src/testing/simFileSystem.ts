@@ -22,7 +22,7 @@ import {
 } from './medium.ts'
 
 /** The system's errors, by the names that Node gives them. */
-export type SystemCode = 'ENOENT' | 'ENOTDIR' | 'EEXIST' | 'EISDIR' | 'ENOSPC' | 'EIO' | 'EMFILE'
+export type SystemCode = 'ENOENT' | 'ENOTDIR' | 'EEXIST' | 'EISDIR' | 'ENOSPC' | 'EIO' | 'EMFILE' | 'EINTR'
 
 /** An error as the system reports it. */
 export class SystemError extends Error {

@@ -77,7 +77,10 @@ export class SystemCalls {
     }
     const written = bytes.subarray(0, Math.min(bytes.length, fault.writtenBytes ?? 0))
     this.fs.write(file, position, written)
-    throw new SystemError(fault.code)
+    if (fault.code !== 'EINTR') throw new SystemError(fault.code)
+    // Whoever is interrupted goes on where it was.
+    await this.#begin('write', path)
+    this.fs.write(file, position + written.length, bytes.subarray(written.length))
   }
 
   async truncate(path: string, sizeBytes: number): Promise<void> {

@@ -3,6 +3,7 @@ import { SimRandom } from '../simRandom.ts'
 import { checkState } from './checkState.ts'
 import { type ChoiceLimits, crashChoices, type Fates, fateOf } from './crashStates.ts'
 import type { Moment } from './history.ts'
+import { describeError } from './oracle.ts'
 import { type Recording, record } from './recording.ts'
 import type { Workload } from './workload.ts'
 
@@ -11,6 +12,8 @@ export interface CrashPoint {
   readonly workload: Workload
   readonly moment: Moment
   readonly fates: Fates
+  /** A second crash, during the recovery from the first. */
+  readonly second?: { readonly moment: Moment; readonly fates: Fates }
 }
 
 /** A state that broke a promise. */
@@ -22,6 +25,8 @@ export interface CrashFailure {
 /** What the exploration of one workload came to. */
 export interface WorkloadOutcome {
   readonly states: number
+  /** Of the states: crashes during a recovery. */
+  readonly secondLevel: number
   readonly failures: readonly CrashFailure[]
 }
 
@@ -31,6 +36,8 @@ export interface ExploreLimits extends ChoiceLimits {
   readonly statesPerWorkload: number
   /** After so many failures of one workload the rest of it is left. */
   readonly failuresPerWorkload: number
+  /** How many of the recoveries are cut short by a second crash: a probability. */
+  readonly secondLevel: number
 }
 
 /** What `npm run crash` tries. */
@@ -39,7 +46,10 @@ export const defaultLimits: ExploreLimits = {
   exhaustiveUnits: 4,
   statesPerWorkload: 400,
   failuresPerWorkload: 1,
+  secondLevel: 0.05,
 }
+
+const noFates: Fates = { lost: [], torn: null }
 
 /** Records a workload, makes crash states of it and checks each. */
 export async function exploreWorkload(workload: Workload, limits: ExploreLimits): Promise<WorkloadOutcome> {
@@ -49,25 +59,38 @@ export async function exploreWorkload(workload: Workload, limits: ExploreLimits)
     recording = await record(workload)
   } catch (error) {
     const point = { workload, moment: -1, fates: { lost: [], torn: null } }
-    return { states: 1, failures: [{ point, message: describe(error) }] }
+    return { states: 1, secondLevel: 0, failures: [{ point, message: describeError(error) }] }
   }
   let states = 0
+  let secondLevel = 0
   const random = new SimRandom(workload.seed)
   for (const { moment, fates, medium } of chosenPoints(recording, random, limits)) {
     const image = medium.crashed(fateOf(fates))
+    let point: CrashPoint = { workload, moment, fates }
     states++
     try {
-      await checkState({ recording, moment, image, crash: 'powerLoss' }, workload.seed + states)
+      const state = { recording, moment, image, crash: 'powerLoss' as const }
+      const { events } = await checkState(state, workload.seed + states)
+      if (!random.chance(limits.secondLevel)) continue
+      const again = new Medium(image)
+      const second = { moment: 1 + random.below(events.length + 1), fates: noFates }
+      for (const event of events.slice(0, second.moment)) again.apply(event)
+      const choices = crashChoices(again, workload.names, random, limits)
+      point = { ...point, second: { ...second, fates: random.pick(choices) } }
+      states++
+      secondLevel++
+      const { seed } = workload
+      await checkState({ ...state, image: again.crashed(fateOf(point.second!.fates)) }, seed + states)
     } catch (error) {
-      failures.push({ point: { workload, moment, fates }, message: describe(error) })
+      failures.push({ point, message: describeError(error) })
       if (failures.length >= limits.failuresPerWorkload) break
     }
   }
-  return { states, failures }
+  return { states, secondLevel, failures }
 }
 
 /** Makes one state again and checks it alone; null when it keeps every promise. */
-export async function replay(point: CrashPoint): Promise<string | null> {
+export async function replayCrash(point: CrashPoint): Promise<string | null> {
   try {
     const recording = await record(point.workload)
     if (point.moment < 0) return null
@@ -75,10 +98,16 @@ export async function replay(point: CrashPoint): Promise<string | null> {
     for (const event of recording.events.slice(0, point.moment)) medium.apply(event)
     const image = medium.crashed(fateOf(point.fates))
     const state = { recording, moment: point.moment, image, crash: 'powerLoss' as const }
-    for (const seed of [0, 1]) await checkState(state, seed)
+    for (const seed of [0, 1]) {
+      const { events } = await checkState(state, seed)
+      if (point.second === undefined) continue
+      const again = new Medium(image)
+      for (const event of events.slice(0, point.second.moment)) again.apply(event)
+      await checkState({ ...state, image: again.crashed(fateOf(point.second.fates)) }, seed)
+    }
     return null
   } catch (error) {
-    return describe(error)
+    return describeError(error)
   }
 }
 
@@ -123,9 +152,4 @@ function stateKey(recording: Recording, medium: Medium, moment: Moment, fates: F
   const lost = new Set(fates.lost)
   const kept = medium.pending.filter(({ order }) => !lost.has(order)).map(({ order }) => order)
   return `${medium.syncs} ${promises} ${kept.join()} ${fates.torn?.order}.${fates.torn?.sectors}`
-}
-
-function describe(error: unknown): string {
-  if (!(error instanceof Error)) return String(error)
-  return error.name === 'Violation' ? error.message : `${error.stack ?? error.message}`
 }

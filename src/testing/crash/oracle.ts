@@ -1,7 +1,8 @@
+import { EngineError } from '../../model/errors.ts'
 import type { Disk } from '../../runtime/disk.ts'
 import type { Log } from '../../segment/log.ts'
 import type { LogDirectory } from '../../segment/logDirectory.ts'
-import type { AppendedBatch, LogHistory, Moment, Version } from './history.ts'
+import { type AppendedBatch, type LogHistory, type Moment, never, type Version } from './history.ts'
 
 /** What a recovered engine did not keep of what it had promised. */
 export class Violation extends Error {
@@ -38,6 +39,42 @@ export async function checkRecovered(
     if (!known.has(name)) throw new Violation(`a log ${name} is there that nobody made`)
   }
   return digests.join('\n')
+}
+
+/** Checks a running engine that has met errors: what a log that is online has acknowledged is read from it. */
+export async function checkLive(
+  disk: Disk,
+  directory: LogDirectory,
+  logs: readonly LogHistory[],
+): Promise<void> {
+  for (const history of logs) {
+    const log = directory.logs.get(history.name)
+    if (log === undefined || log.topicId !== history.topicId || log.offline !== null) continue
+    const { batches } = history.current
+    const lastAcked = batches.findLast(({ ackedAt }) => ackedAt !== never)
+    const endOffset = (lastAcked?.lastOffset ?? -1) + 1
+    if (endOffset > log.flushedOffset) {
+      throw new Violation(
+        `the log ${history.name}: ${endOffset} was acknowledged, ${log.flushedOffset} is flushed`,
+      )
+    }
+    let content: Uint8Array
+    try {
+      content = await readAll(disk, log)
+    } catch (error) {
+      if (error instanceof EngineError) continue
+      throw error
+    }
+    let position = 0
+    for (const { baseOffset, lastOffset, bytes } of batches) {
+      if (lastOffset < log.logStartOffset || baseOffset >= log.flushedOffset) continue
+      const found = content.subarray(position, position + bytes.length)
+      if (Buffer.compare(found, bytes) !== 0) {
+        throw new Violation(`the log ${history.name}: offset ${baseOffset} is read with other bytes`)
+      }
+      position += bytes.length
+    }
+  }
 }
 
 function checkExistence(history: LogHistory, log: Log | null, moment: Moment): void {
@@ -162,8 +199,8 @@ function checkDerived(history: LogHistory, log: Log, version: Version): void {
 /** Every batch from the log's start to its end, as it is read. */
 export async function readAll(disk: Disk, log: Log): Promise<Uint8Array> {
   const pieces: Uint8Array[] = []
-  for (let next = log.logStartOffset; next < log.logEndOffset; ) {
-    const found = await log.read(next, 1 << 20, log.logEndOffset, true)
+  for (let next = log.logStartOffset; next < log.flushedOffset; ) {
+    const found = await log.read(next, 1 << 20, log.flushedOffset, true)
     if (found === null) throw new Violation(`nothing is read at offset ${next} of ${log.directory}`)
     let last: Uint8Array | null = null
     for (const { file, position, lengthBytes } of found.ranges) {
@@ -188,4 +225,10 @@ function endOffsetOf(bytes: Uint8Array | null, from: number): number {
   }
   if (end <= from) throw new Violation(`what is read at offset ${from} is not a batch`)
   return end
+}
+
+/** One line for a broken promise; where it happened, for anything else. */
+export function describeError(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  return error instanceof Violation ? error.message : (error.stack ?? error.message)
 }
