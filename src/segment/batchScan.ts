@@ -38,12 +38,13 @@ export interface ScanRange {
 
 /**
  * Reads batches one after the other and checks each in full: length, magic, checksum, counts, an offset that
- * continues the one before, a leader epoch that does not go back. Calls `visit` for each good one.
+ * continues the one before, a leader epoch that does not go back. Calls `visit` for each good one, and waits for what it
+ * returns; `batch` is only valid until then.
  */
 export async function verifyBatches(
   range: ScanRange,
   checksum: Checksum,
-  visit: (header: BatchHeader, position: number) => void,
+  visit: (header: BatchHeader, position: number, batch: Uint8Array) => void | Promise<void>,
 ): Promise<ScanEnd> {
   const { file, end } = range
   let buffer = new Uint8Array(Math.min(verifyStepBytes, Math.max(end - range.position, batchHeaderBytes)))
@@ -93,7 +94,8 @@ export async function verifyBatches(
       return stop(`a leader epoch from ${leaderEpoch}`, `leader epoch ${header.partitionLeaderEpoch}`)
     }
     leaderEpoch = header.partitionLeaderEpoch
-    visit(header, position)
+    const visited = visit(header, position, batch)
+    if (visited !== undefined) await visited
     nextOffset = header.lastOffset + 1
     position += needed
   }

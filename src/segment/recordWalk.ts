@@ -2,10 +2,10 @@ import { EngineError } from '../model/errors.ts'
 import type { BatchHeader } from './recordBatch.ts'
 
 /**
- * Reads the varints of records. One instance per module, reused: walking a batch allocates nothing.
+ * Reads the varints of records. One instance per walk, reused: walking a batch allocates nothing.
  * `at` is the next byte to read; `end` is exclusive.
  */
-class VarintCursor {
+export class VarintCursor {
   at = 0
   end = 0
   bytes: Uint8Array = new Uint8Array(0)
