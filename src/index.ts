@@ -62,7 +62,7 @@ export async function openEngine<F extends FlushPolicy = 'journal'>(
 ): Promise<Engine<F>> {
   const { logger = silentLogger, runtime } = options
   const world = runtime ?? createRuntime({ onFallback: (why) => logger.warn(why) })
-  const isPath = runtime === undefined && typeof options.directory === 'string'
+  const isPath = runtime === undefined && typeof options.directory === 'string' && options.directory !== ''
   // Where it is stays the same when the program changes its directory.
   const directory = isPath ? resolve(options.directory) : options.directory
   const close = async (): Promise<void> => {

@@ -53,6 +53,11 @@ export class ManualClock implements Clock {
     return this.#timers.length
   }
 
+  /** Timers that have neither fired nor been cancelled. */
+  get pending(): number {
+    return this.#timers.length
+  }
+
   /** Moves time on and fires what is due. */
   advance(byMs: number): void {
     this.nowMs += byMs
