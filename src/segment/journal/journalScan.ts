@@ -84,6 +84,8 @@ export class JournalScan {
   readonly #journalId: Uint8Array
   readonly #checksum: Checksum
   #survey: Survey | null = null
+  /** Files with a frame that counts. */
+  readonly #walked = new Set<ScannedFile>()
   #end: ScanEnd | null = null
   #memory: Uint8Array | null = null
   #reader: { readonly file: ScannedFile; readonly blocks: BlockReader } | null = null
@@ -116,9 +118,9 @@ export class JournalScan {
     return Math.max(this.#from.life, this.#end?.life ?? 0, ...(this.#survey?.lives.keys() ?? []))
   }
 
-  /** Whether the file has been written in its generation, as far as the first walk saw behind the last frame. */
+  /** Whether the file has been written in its generation. */
   isUsed(file: ScannedFile): boolean {
-    return this.#survey === null || this.#survey.lastOwn.has(file)
+    return this.#survey === null || this.#walked.has(file) || this.#survey.lastOwn.has(file)
   }
 
   /** Every frame that counts, in order; one walk at a time. The first walk goes to the end and finds it; later ones stop there. */
@@ -147,6 +149,7 @@ export class JournalScan {
           isMissing = step.index === -1
           if (isMissing) step.index = this.#files.length
         }
+        this.#walked.add(frame.file)
         yield frame
         continue
       }

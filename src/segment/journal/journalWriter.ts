@@ -31,8 +31,8 @@ interface Flight {
   done: boolean
 }
 
-/** A frame is handed over once it has this many bytes, even if a commit has more: its memory stays bounded. */
-const fullFrameBytes = 1 << 20
+/** A frame takes no further entry beyond this many bytes: its memory stays bounded. */
+const largestFrameBytes = 1 << 20
 
 /**
  * Puts what is committed into frames, one for each turn of the event loop or, while `depth` frames are under way, one for
@@ -44,6 +44,7 @@ export class JournalWriter {
   readonly #options: JournalWriterOptions
   readonly #budget: WriteBudget
   readonly #pool = new FramePool()
+  readonly #fullFrameBytes: number
   #filling: StagedFrame
   /** Frames that are full and wait for their turn. */
   #waiting: StagedFrame[] = []
@@ -67,6 +68,7 @@ export class JournalWriter {
     this.#files = files
     this.#options = options
     this.#budget = new WriteBudget(options.maxQueuedBytes)
+    this.#fullFrameBytes = Math.min(largestFrameBytes, files.fileBytes / 4)
     this.#place = place
     this.#lifeStart = place.sequence
     this.#flushedSequence = place.sequence - 1
@@ -198,7 +200,7 @@ export class JournalWriter {
     }
     for (const entry of entries) {
       const { builder } = this.#filling
-      if (builder.entryCount > 0 && builder.payloadBytes + entryBytes(entry) > fullFrameBytes) {
+      if (builder.entryCount > 0 && builder.payloadBytes + entryBytes(entry) > this.#fullFrameBytes) {
         this.#waiting.push(this.#filling)
         this.#filling = this.#pool.take()
       }

@@ -50,7 +50,7 @@ export async function openJournalFiles(
   if (stored === null && listed.length > 0) throw lostCheckpoint(directory)
   for (const path of damaged)
     logger.warn('a checkpoint of the journal is damaged; the other one counts', { path })
-  const checkpoint = stored ?? (await createJournal(runtime, checkpoints, directoryId))
+  const checkpoint = stored ?? (await createJournal(runtime, checkpoints, directory, directoryId))
   checkOwner(checkpoint, directory, directoryId, checkpoint.journalId)
   for (const { header, path } of listed) {
     if (header !== null) checkOwner(header, path, directoryId, checkpoint.journalId)
@@ -112,6 +112,7 @@ async function listFiles(runtime: Runtime, directory: string): Promise<ListedFil
 async function createJournal(
   runtime: Runtime,
   checkpoints: CheckpointFiles,
+  directory: string,
   directoryId: Uint8Array,
 ): Promise<StoredCheckpoint> {
   const journalId = new Uint8Array(16)
@@ -127,7 +128,13 @@ async function createJournal(
     logs: [],
   }
   await checkpoints.write(checkpoint)
+  await runtime.disk.syncDirectory(parentOf(directory))
   return checkpoint
+}
+
+function parentOf(path: string): string {
+  const at = path.lastIndexOf('/')
+  return at > 0 ? path.slice(0, at) : at === 0 ? '/' : '.'
 }
 
 function checkOwner(
