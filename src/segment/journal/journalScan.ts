@@ -130,11 +130,9 @@ export class JournalScan {
     this.#memory = this.#reader?.blocks.window ?? this.#memory
     this.#reader = null
     const rot: FaultyRange[] = []
-    const index = this.#files.findIndex((file) => file.generation >= generation)
-    const step: Step = { sequence, life, chain, index: index === -1 ? this.#files.length : index, position }
+    const step: Step = { sequence, life, chain, index: 0, position }
     // A file that is not there, unless nothing was ever written to it.
-    if (this.#files[step.index]?.generation !== generation) step.position = blockBytes
-    let isMissing = step.position !== position
+    let isMissing = this.#goTo(step, generation, position) && position !== blockBytes
     for (;;) {
       if (this.#end !== null && step.sequence >= this.#end.sequence) return
       const frame = isMissing ? null : await this.#frameAt(step.index, step.position)
@@ -143,13 +141,13 @@ export class JournalScan {
         step.chain = chainOf(blocks, header.chain, this.#checksum)
         step.sequence++
         step.position += blocks.length
-        if (header.nextGeneration > 0) {
-          step.index = this.#files.findIndex((file) => file.generation === header.nextGeneration)
-          step.position = blockBytes
-          isMissing = step.index === -1
-          if (isMissing) step.index = this.#files.length
-        }
         this.#walked.add(frame.file)
+        if (header.nextGeneration > 0) {
+          isMissing = this.#goTo(step, header.nextGeneration, blockBytes)
+          const next = this.#files[step.index]
+          // Used again it could not be told from one that is lost.
+          if (next !== undefined && !isMissing) this.#walked.add(next)
+        }
         yield frame
         continue
       }
@@ -168,6 +166,15 @@ export class JournalScan {
       }
       return
     }
+  }
+
+  /** Goes to the file of a generation, or the one after it, and says whether that is missing. */
+  #goTo(step: Step, generation: number, position: number): boolean {
+    const index = this.#files.findIndex((file) => file.generation >= generation)
+    step.index = index === -1 ? this.#files.length : index
+    const isMissing = this.#files[index]?.generation !== generation
+    step.position = isMissing ? blockBytes : position
+    return isMissing
   }
 
   #continues({ sequence, life, chain }: FrameHeader, step: Step): boolean {
