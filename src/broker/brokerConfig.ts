@@ -26,6 +26,8 @@ export interface BrokerConfig {
   number(name: BrokerConfigName): number
   /** A setting that is true or false. */
   flag(name: BrokerConfigName): boolean
+  /** A setting as text; empty where there is none. */
+  text(name: BrokerConfigName): string
   /** Sentences for the log: what is legal and yet probably not meant. */
   readonly warnings: readonly string[]
 }
@@ -72,6 +74,7 @@ export function brokerConfig(
     statics,
     number: (name) => Number(texts.get(name)),
     flag: (name) => texts.get(name) === 'true',
+    text: (name) => texts.get(name) ?? '',
     warnings,
   }
 }

@@ -99,6 +99,14 @@ export const brokerConfigTable = {
     max: maxInt,
     documentation: 'The largest request.',
   },
+  'cordwood.fetch.verify': {
+    type: 'string',
+    default: 'cold',
+    oneOf: ['cold', 'always'],
+    documentation:
+      'Which stored batches are checked before they are sent: those that have left memory since they were checked or ' +
+      'written (cold), or all (always), which sends copies of at most a MiB at a time.',
+  },
   'fetch.max.bytes': {
     type: 'int',
     default: '57671680',
@@ -193,4 +201,5 @@ export type BrokerConfigName = keyof typeof brokerConfigTable
 export const brokerConfigSynonyms: ReadonlyMap<string, BrokerConfigName> = new Map([
   ['broker.id', 'node.id'],
   ['log.dir', 'log.dirs'],
+  ['fetch.verify', 'cordwood.fetch.verify'],
 ])

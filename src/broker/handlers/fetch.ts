@@ -1,3 +1,4 @@
+import type { FileRange } from '../../model/fileRange.ts'
 import { KafkaError } from '../../model/kafkaErrors.ts'
 import type { apiKeys } from '../../protocol/apiKeys.ts'
 import type { Infer } from '../../protocol/schema.ts'
@@ -35,6 +36,9 @@ export function handleFetch(
   const fetch = new Fetch(services, context, request)
   return fetch.run()
 }
+
+/** What one answer may take of memory where it consists of checked bytes, unless a single batch is larger. */
+const maxCopiedBytes = 1 << 20
 
 /** Counts fetches: where each begins to look, so that with a small limit every partition gets its turn. */
 let turn = 0
@@ -83,8 +87,25 @@ class Fetch {
     return new Promise((resolve, reject) => this.#wait(resolve, reject))
   }
 
-  /** What was read; for old clients without what they cannot understand. */
+  /** What was read, once it may be sent. */
   #answer(): FetchAnswer | Promise<FetchAnswer> {
+    const confirmed = this.#confirm()
+    return confirmed === null ? this.#understandable() : confirmed.then(() => this.#understandable())
+  }
+
+  /** Has what comes from the disk read and checked aside; null when all of it is in memory and good. */
+  #confirm(): Promise<unknown> | null {
+    const ranges: FileRange[] = []
+    for (const item of this.#items) for (const range of item.ranges) ranges.push(range)
+    if (ranges.length === 0) return null
+    const always = this.#services.config.text('cordwood.fetch.verify') === 'always'
+    const each = (): Promise<unknown> => Promise.all(this.#items.map((item) => item.confirm(always)))
+    if (always) return each()
+    return this.#services.runtime.disk.prepare(ranges)?.catch(each) ?? null
+  }
+
+  /** The answer; for old clients without what they cannot understand. */
+  #understandable(): FetchAnswer | Promise<FetchAnswer> {
     if (this.#context.apiVersion >= firstVersionWithZstd) return this.#response
     const checks: Promise<void>[] = []
     for (const item of this.#items) if (item.records.lengthBytes > 0) checks.push(item.refuseZstd())
@@ -131,7 +152,9 @@ class Fetch {
 
   #readFrom(first: number): Promise<void> | null {
     const count = this.#items.length
-    const limitBytes = Math.min(this.#request.maxBytes, this.#services.config.number('fetch.max.bytes'))
+    const { config } = this.#services
+    let limitBytes = Math.min(this.#request.maxBytes, config.number('fetch.max.bytes'))
+    if (config.text('cordwood.fetch.verify') === 'always') limitBytes = Math.min(limitBytes, maxCopiedBytes)
     for (let nth = first; nth < count; nth++) {
       const item = this.#items[(this.#firstItem + nth) % count]!
       if (!item.prepare()) {

@@ -1,6 +1,9 @@
-import { EngineError } from '../../model/errors.ts'
-import type { SendPart } from '../../model/fileRange.ts'
+import { describeFault } from '../../model/batchFault.ts'
+import { CorruptionError, EngineError } from '../../model/errors.ts'
+import type { FileRange, SendPart } from '../../model/fileRange.ts'
 import type { RecordsRanges } from '../../protocol/recordsRanges.ts'
+import type { ReadResult } from '../../segment/logTypes.ts'
+import { noteDamage } from '../../segment/noteDamage.ts'
 import type { Partition } from '../partition.ts'
 import type { FetchWait, WatchedPartition } from '../purgatory.ts'
 import { type Services, wireError } from '../services.ts'
@@ -20,6 +23,7 @@ const codecMask = 7
 const zstd = 4
 
 const noParts: readonly SendPart[] = []
+const noRanges: readonly FileRange[] = []
 const none: RecordsRanges = { lengthBytes: 0, parts: noParts }
 const notDiverging = { epoch: -1, endOffset: -1 }
 
@@ -42,6 +46,8 @@ export class FetchItem {
   readonly #topic: string
   readonly #position: FetchPosition
   #partition: Partition | null = null
+  /** What the log had at the last look; null for nothing. */
+  #found: ReadResult | null = null
 
   constructor(services: Services, topic: string, position: FetchPosition) {
     this.#services = services
@@ -62,6 +68,7 @@ export class FetchItem {
   prepare(): boolean {
     this.errorCode = 0
     this.records = none
+    this.#found = null
     this.divergingEpoch = notDiverging
     this.#partition = null
     try {
@@ -93,10 +100,45 @@ export class FetchItem {
     }
   }
 
+  /** What of files the answer consists of. */
+  get ranges(): readonly FileRange[] {
+    return this.#found?.ranges ?? noRanges
+  }
+
+  /**
+   * Resolves once what was read may be sent: it is in memory and has been checked. From damage on nothing is sent;
+   * it is noted, and reported with its offsets. `always` sends the very bytes that were checked.
+   */
+  async confirm(always: boolean): Promise<void> {
+    try {
+      while (this.#found !== null) {
+        try {
+          if (always) await this.#copy(this.#found)
+          else await this.#services.runtime.disk.prepare(this.#found.ranges)
+          return
+        } catch (error) {
+          if (!(error instanceof CorruptionError) || !(await this.#note(this.#found))) throw error
+          // Reads again, which ends before the damage or is refused.
+          const { lengthBytes } = this.#found
+          this.#take(
+            await this.#partition!.log.read(
+              this.#position.fetchOffset,
+              lengthBytes,
+              this.highWatermark,
+              true,
+            ),
+          )
+        }
+      }
+    } catch (error) {
+      this.#fail(error)
+    }
+  }
+
   /** Takes back what was read when it begins with a batch that clients before Fetch 10 cannot decompress. */
   async refuseZstd(): Promise<void> {
-    const first = this.records.parts[0]
-    if (first === undefined || first instanceof Uint8Array) return
+    const first = this.ranges[0]
+    if (first === undefined) return
     try {
       const attributes = new Uint8Array(2)
       await this.#services.runtime.disk.file(first.file.path).read(attributes, first.position + attributesAt)
@@ -164,7 +206,38 @@ export class FetchItem {
     if (partition.log.offline) throw partition.log.offline
   }
 
-  #take(found: { readonly ranges: readonly SendPart[]; readonly lengthBytes: number } | null): number {
+  /** Puts checked bytes in the place of ranges. Throws `CorruptionError`. */
+  async #copy({ ranges, lengthBytes }: ReadResult): Promise<void> {
+    const { disk, checksum } = this.#services.runtime
+    const parts: Uint8Array[] = []
+    for (const { file, position, lengthBytes: length } of ranges) {
+      const bytes = Buffer.allocUnsafeSlow(length)
+      const count = await disk.file(file.path).read(bytes, position)
+      const { validBytes, fault } = checksum.checkBatches(bytes.subarray(0, count))
+      if (validBytes < length) {
+        const wrong = fault ?? { kind: 'cut', expected: length - validBytes, found: count - validBytes }
+        throw new CorruptionError({
+          file: file.path,
+          position: position + validBytes,
+          ...describeFault(wrong),
+        })
+      }
+      parts.push(bytes)
+    }
+    this.records = { lengthBytes, parts }
+  }
+
+  /** Finds out where the damage is and reports it; false when there is none any more. */
+  async #note({ ranges, firstOffset }: ReadResult): Promise<boolean> {
+    const { runtime, directory, log } = this.#services
+    const bad = await noteDamage(runtime, directory.badRanges, ranges[0]!, firstOffset)
+    if (bad === null) return false
+    log.error(`damage:${bad.file}`, 'stored records are damaged; they are not sent', { ...bad })
+    return true
+  }
+
+  #take(found: ReadResult | null): number {
+    this.#found = found
     if (found === null) return 0
     this.records = { lengthBytes: found.lengthBytes, parts: found.ranges }
     return found.lengthBytes
@@ -173,6 +246,7 @@ export class FetchItem {
   #fail(error: unknown): number {
     this.errorCode = wireError(this.#services, error).errorCode
     this.records = none
+    this.#found = null
     return 0
   }
 }

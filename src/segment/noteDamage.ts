@@ -1,0 +1,46 @@
+import type { FileRange } from '../model/fileRange.ts'
+import type { DiskFile } from '../runtime/disk.ts'
+import type { Runtime } from '../runtime/runtime.ts'
+import type { BadRange, BadRanges } from './badRanges.ts'
+import { auditBatches } from './verifyBatches.ts'
+
+/**
+ * Finds out how far the damage reaches that a check of `range`, read at `firstOffset`, has met, and takes note of it, so
+ * that reads end before it from now on. Null when there is none to be found any more.
+ */
+export async function noteDamage(
+  { disk, checksum }: Pick<Runtime, 'disk' | 'checksum'>,
+  badRanges: BadRanges,
+  range: FileRange,
+  firstOffset: number,
+): Promise<BadRange | null> {
+  const { position, lengthBytes } = range
+  const found: BadRange[] = []
+  await auditBatches(
+    {
+      file: fromPosition(disk.file(range.file.path), position),
+      baseOffset: firstOffset,
+      sizeBytes: lengthBytes,
+      endOffset: null,
+      mayHaveGaps: true,
+      epochs: null,
+      epochsEnd: 0,
+    },
+    checksum,
+    { bad: (bad) => found.push({ ...bad, position: bad.position + position, end: bad.end + position }) },
+  )
+  for (const bad of found) badRanges.add(bad)
+  return found[0] ?? null
+}
+
+/** A file as it looks from `start` on. */
+function fromPosition(file: DiskFile, start: number): DiskFile {
+  return {
+    path: file.path,
+    read: (target, position) => file.read(target, start + position),
+    size: async () => (await file.size()) - start,
+    truncate: (sizeBytes) => file.truncate(start + sizeBytes),
+    sync: () => file.sync(),
+    close: () => file.close(),
+  }
+}
