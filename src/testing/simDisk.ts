@@ -107,6 +107,15 @@ export class SimDisk implements Disk {
     })
   }
 
+  moveFile(file: DiskFile, to: string): Promise<void> {
+    return this.#attempt(`cannot rename ${file.path} to ${to}`, async () => {
+      await this.#forget(file.path)
+      await this.#forget(to)
+      await this.#calls.rename(file.path, to)
+      ;(file as SimFile).path = to
+    })
+  }
+
   remove(path: string): Promise<void> {
     return this.#attempt(`cannot remove ${path}`, async () => {
       await this.#forget(path)
@@ -293,7 +302,7 @@ export class SimDisk implements Disk {
 }
 
 class SimFile implements DiskFile {
-  readonly path: string
+  path: string
   readonly #disk: SimDisk
 
   constructor(disk: SimDisk, path: string) {

@@ -81,29 +81,33 @@ export class SimProcess {
     this.runtime.clock.forgetTimers()
   }
 
-  /**
-   * Lets everything happen until `work` has ended: when nothing moves any more, time goes on to the next timer.
-   * Throws when it never ends.
-   */
-  async settle<T>(work: Promise<T>): Promise<T> {
-    let isSettled = false
-    const settled = (): void => {
-      isSettled = true
-    }
-    work.then(settled, settled)
-    const { disk } = this.runtime
-    for (let quiet = 0, jumps = 0, calls = -1; !isSettled; quiet++) {
-      await null
-      if (disk.isBusy || disk.callCount !== calls) quiet = 0
-      calls = disk.callCount
-      if (quiet < quietTurns) continue
-      quiet = 0
-      if (++jumps > mostJumps || !this.runtime.clock.advanceToNext()) {
-        throw new Error('nothing moves any more, and what is waited for has not happened')
-      }
-    }
-    return work
+  /** Lets everything happen until `work` has ended. */
+  settle<T>(work: Promise<T>): Promise<T> {
+    return settle(this.runtime, work)
   }
+}
+
+/**
+ * Lets everything happen until `work` has ended: when nothing moves any more, time goes on to the next timer.
+ * Throws when it never ends.
+ */
+export async function settle<T>({ disk, clock }: SimRuntime, work: Promise<T>): Promise<T> {
+  let isSettled = false
+  const settled = (): void => {
+    isSettled = true
+  }
+  work.then(settled, settled)
+  for (let quiet = 0, jumps = 0, calls = -1; !isSettled; quiet++) {
+    await null
+    if (disk.isBusy || disk.callCount !== calls) quiet = 0
+    calls = disk.callCount
+    if (quiet < quietTurns) continue
+    quiet = 0
+    if (++jumps > mostJumps || !clock.advanceToNext()) {
+      throw new Error('nothing moves any more, and what is waited for has not happened')
+    }
+  }
+  return work
 }
 
 /** After so many turns without a call of the system nothing will happen by itself. */
