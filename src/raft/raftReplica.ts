@@ -1,0 +1,188 @@
+import { assert } from '../model/assert.ts'
+import type { EngineErrorName } from '../model/errors.ts'
+import { type AlarmCode, type Effect, type Read, readNothing } from './effects.ts'
+import { legalMoves } from './legalMoves.ts'
+import { type LogStart, LogView } from './logView.ts'
+import type { CurrentLeader, RaftRequest, RaftResponse } from './messages.ts'
+import { planted } from './planted.ts'
+import type { Incarnation, QuorumState } from './quorumState.ts'
+import type { RaftConfig, RaftRandom } from './raftConfig.ts'
+import { sameReplica } from './replicaKey.ts'
+import type { StateData } from './states.ts'
+import { VoterHistory, type VotersEntry } from './voterHistory.ts'
+
+/** What a replica starts from: all that its disk holds. */
+export interface RaftStart {
+  readonly quorum: QuorumState
+  readonly log: LogStart
+  /** The set to begin with (offset -1, or from the snapshot), then those of the log. */
+  readonly voters: readonly VotersEntry[]
+  /** Exclusive end of what is known to be committed; 0 when nothing is. */
+  readonly highWatermark: number
+  /** The number of this start, durable already. */
+  readonly incarnation: number
+  /** Something that was claimed may be gone: no proof that the page cache survived, or a cut that is not proven. */
+  readonly mayHaveForgotten: boolean
+}
+
+/** What all states share: what is durable, the log, the voters, and the effects of the step under way. */
+export class RaftReplica {
+  readonly config: RaftConfig
+  readonly random: RaftRandom
+  readonly log: LogView
+  readonly voters: VoterHistory
+  readonly incarnation: Incarnation
+  /** Peers that have recorded this start; the replica votes once they are enough. */
+  readonly confirmedBy: Set<number> = new Set()
+  isConfirmed: boolean
+  quorum: QuorumState
+  state: StateData = { name: 'stopped' }
+  #highWatermark: number
+  #effects: Effect[] = []
+  #nextRequestId: number
+
+  constructor(config: RaftConfig, random: RaftRandom, start: RaftStart) {
+    assert(config.kind === 'partition' || !config.relaxed, 'the metadata log is always durable')
+    this.config = config
+    this.random = random
+    this.voters = new VoterHistory(start.voters)
+    this.log = new LogView(start.log, this.voters.last.version, config.relaxed)
+    this.quorum = start.quorum
+    this.incarnation = {
+      ...config.self,
+      incarnation: start.incarnation,
+      startNonce: random.below(2 ** 32),
+    }
+    this.isConfirmed = config.confirmation === 'none'
+    this.#highWatermark = Math.min(
+      Math.max(start.highWatermark, start.log.logStartOffset),
+      start.log.logEndOffset,
+    )
+    // A reply to an earlier start of this node must not look like one to this start.
+    this.#nextRequestId = random.below(2 ** 32) * 2 ** 20
+  }
+
+  get epoch(): number {
+    return this.quorum.leaderEpoch
+  }
+
+  /** Exclusive end of what is known to be committed. */
+  get highWatermark(): number {
+    return this.#highWatermark
+  }
+
+  /** Whether this very replica is in the voter set that applies. */
+  get isVoter(): boolean {
+    return this.voters.current.has(this.config.self)
+  }
+
+  /** Who leads this epoch as far as this replica knows, -1 for nobody. */
+  get leaderId(): number {
+    const { state } = this
+    if (state.name === 'leader') return this.config.self.id
+    return 'leaderId' in state ? state.leaderId : -1
+  }
+
+  /** Whether the voter set is in the log and may change. */
+  get isDynamic(): boolean {
+    return this.config.kind === 'partition' || this.kraftVersion === 1
+  }
+
+  /** Whether the last voter set came from the log, or the configuration says that it may. */
+  get kraftVersion(): 0 | 1 {
+    return this.config.kraftVersion === 1 || this.voters.last.offset >= 0 ? 1 : 0
+  }
+
+  emit(effect: Effect): void {
+    this.#effects.push(effect)
+  }
+
+  /** The effects since the last call. */
+  takeEffects(): readonly Effect[] {
+    const effects = this.#effects
+    this.#effects = []
+    return effects
+  }
+
+  /** Writes what changes of the quorum state; nothing when nothing does. */
+  persist(change: Partial<QuorumState>): void {
+    const old = this.quorum
+    const next = { ...old, ...change }
+    assert(next.leaderEpoch >= old.leaderEpoch, 'I9: an epoch never goes back')
+    if (next.leaderEpoch === old.leaderEpoch && old.voted !== null && !planted('voteTwice')) {
+      assert(
+        next.voted !== null && sameReplica(next.voted, old.voted),
+        'I9: a vote is given once in an epoch and never taken back',
+      )
+    }
+    if (
+      next.leaderEpoch === old.leaderEpoch &&
+      next.leaderId === old.leaderId &&
+      next.voted === old.voted &&
+      next.quarantine === old.quarantine &&
+      next.incarnations === old.incarnations
+    ) {
+      return
+    }
+    this.quorum = next
+    if (planted('epochNotPersisted') && next.voted === null && next.leaderId === -1) return
+    this.emit({ type: 'persist', state: next })
+  }
+
+  /** Goes to another state, if the table of moves has a reason. */
+  become(data: StateData): void {
+    const from = this.state.name
+    assert(legalMoves[from][data.name] !== null, `no way leads from ${from} to ${data.name}`)
+    this.enter(data)
+  }
+
+  /** Begins in a state. */
+  enter(data: StateData): void {
+    this.state = data
+    this.emit({
+      type: 'stateChanged',
+      state: data.name,
+      leaderEpoch: this.epoch,
+      leaderId: this.leaderId,
+    })
+  }
+
+  send(to: number, request: RaftRequest): number {
+    const requestId = this.#nextRequestId++
+    this.emit({ type: 'send', to, requestId, request })
+    return requestId
+  }
+
+  respond(replyTo: unknown, response: RaftResponse, read: Read = readNothing): void {
+    this.emit({ type: 'respond', replyTo, response, read })
+  }
+
+  refuse(token: unknown, error: EngineErrorName): void {
+    this.emit({ type: 'refused', token, error, leaderId: this.leaderId })
+  }
+
+  alarm(code: AlarmCode, id: number, offset: number, detail: string): void {
+    this.emit({ type: 'alarm', code, id, offset, detail })
+  }
+
+  /** What every answer says. */
+  currentLeader(error: EngineErrorName): CurrentLeader {
+    return { error, leaderId: this.leaderId, leaderEpoch: this.epoch }
+  }
+
+  /** Learns that everything below `offset` is committed; never goes back. */
+  advanceHighWatermark(offset: number): void {
+    if (offset <= this.#highWatermark) return
+    if (!planted('highWatermarkUncapped')) {
+      assert(offset <= this.log.endOffset, 'I7: a high watermark never exceeds the log end')
+    }
+    this.#highWatermark = offset
+    this.emit({ type: 'highWatermark', offset })
+  }
+
+  /** From now, one election timeout and up to as much again. */
+  electionDeadline(nowMs: number): number {
+    const { electionTimeoutMs } = this.config
+    return nowMs + electionTimeoutMs + this.random.below(electionTimeoutMs)
+  }
+}

@@ -1,0 +1,42 @@
+import { resumeCandidate } from './candidate.ts'
+import { newFetchLoop, startFetching } from './fetchLoop.ts'
+import { newLeader } from './leader.ts'
+import { fetchDeadline } from './leadership.ts'
+import { planted } from './planted.ts'
+import { becomeProspective } from './prospective.ts'
+import type { RaftReplica } from './raftReplica.ts'
+import { sameReplica } from './replicaKey.ts'
+
+/**
+ * Takes up what the disk holds. A former leader comes back resigned, since it may not lead its epoch again; a candidate as
+ * one; others as followers or with their vote. A single voter needs no timeout. Source: KIP-595.
+ */
+export function begin(r: RaftReplica, mayHaveForgotten: boolean, nowMs: number): void {
+  // Written before anything is answered: a second start must not find it gone.
+  if (mayHaveForgotten && r.quorum.quarantine === 'none') r.persist({ quarantine: 'forgotten' })
+  const { leaderId, voted } = r.quorum
+  const { self } = r.config
+  const electionDeadlineMs = r.electionDeadline(nowMs)
+  if (!r.isVoter) {
+    r.enter({ name: 'observer', ...newFetchLoop(-1, nowMs) })
+    startFetching(r, nowMs)
+  } else if (r.voters.current.isOnly(self) && r.quorum.quarantine !== 'rolledBack') {
+    r.isConfirmed = true
+    r.enter({ name: voted === null ? 'unattached' : 'voted', electionDeadlineMs })
+    becomeProspective(r, -1, false, nowMs)
+  } else if (leaderId === self.id) {
+    r.enter(planted('leaderReturnsAsLeader') ? newLeader(r, nowMs) : { name: 'resigned', electionDeadlineMs })
+  } else if (leaderId >= 0) {
+    r.enter({ name: 'follower', ...newFetchLoop(leaderId, nowMs), fetchDeadlineMs: fetchDeadline(r, nowMs) })
+    startFetching(r, nowMs)
+  } else if (
+    voted !== null &&
+    sameReplica(voted, self) &&
+    r.isConfirmed &&
+    r.quorum.quarantine !== 'rolledBack'
+  ) {
+    resumeCandidate(r, nowMs)
+  } else {
+    r.enter({ name: voted === null ? 'unattached' : 'voted', electionDeadlineMs })
+  }
+}
