@@ -176,7 +176,13 @@ export class Appender {
       const isSynced = isDurable(policy)
       const expected = options?.expectedOffset
       if (expected !== undefined && expected !== log.logEndOffset) {
-        throw new EngineError('conflict', `${target.name} ends at ${log.logEndOffset}, not at ${expected}`)
+        const conflict = (): void =>
+          reject(
+            new EngineError('conflict', `${target.name} ends at ${log.logEndOffset}, not at ${expected}`),
+          )
+        // Said once a reader sees what was faster: whoever looks and tries again would else turn in a circle.
+        log.whenFlushed(log.logEndOffset).then(conflict, conflict)
+        return
       }
       const turn = this.#turn(isSynced)
       const { baseOffset, lastOffset, duplicate, survives } = log.append(header, bytes, 0, turn.group)

@@ -190,6 +190,21 @@ describe('the disk', () => {
     expect(await texts(log)).toEqual(['a'])
   })
 
+  test('has what was faster before a conflict is told, so that who tries again sees it', async () => {
+    const holding = new HoldingDisk()
+    const log = await (await open({ runtime: holding.runtime })).log('orders')
+    let said = ''
+    const faster = log.append({ value: 'a' }, { expectedOffset: 0 })
+    const late = log.append({ value: 'b' }, { expectedOffset: 0 }).catch(({ code }) => {
+      said = code
+    })
+    await settle()
+    expect(said).toBe('')
+    await holding.held[0]!.release()
+    await Promise.all([faster, late])
+    expect([said, log.flushedOffset]).toEqual(['conflict', 1])
+  })
+
   test('that is full makes appends reject, and later ones succeed', async () => {
     const holding = new HoldingDisk()
     const log = await (await open({ runtime: holding.runtime })).log('orders')
