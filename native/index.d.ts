@@ -15,6 +15,8 @@ export declare class Engine {
   registerFile(path: string): number
   /** Forgets a number. Its descriptor is closed when the last send that uses it has ended. */
   forgetFile(file: number): void
+  /** The file of a number bears another name from now on; sends and reads go on with it. No I/O. */
+  renameFile(file: number, path: string): void
   /**
    * Queues a group. `writes` holds four numbers a write: file, position, number of parts, flags. The bytes
    * of `parts` are copied. Only the first `count` writes count. Throws when the files have been closed.

@@ -100,25 +100,39 @@ impl FileTable {
 
     /// The file, opened if need be; `create` makes a missing one.
     pub fn open(&self, id: FileId, create: bool) -> Result<Arc<OpenFile>, Errno> {
-        let (path, verified) = {
+        loop {
+            let (path, verified) = {
+                let mut inner = self.lock();
+                let entry = inner.entries.get_mut(&id).ok_or(libc::EBADF)?;
+                entry.recent = true;
+                if let Some(file) = &entry.file {
+                    return Ok(file.clone());
+                }
+                (entry.path.clone(), entry.verified.clone())
+            };
+            self.make_room();
+            let opened = OpenFile::open(&path, create, verified);
             let mut inner = self.lock();
             let entry = inner.entries.get_mut(&id).ok_or(libc::EBADF)?;
-            entry.recent = true;
-            if let Some(file) = &entry.file {
-                return Ok(file.clone());
+            if let Some(other) = &entry.file {
+                return Ok(other.clone());
             }
-            (entry.path.clone(), entry.verified.clone())
-        };
-        self.make_room();
-        let opened = Arc::new(OpenFile::open(&path, create, verified)?);
-        let mut inner = self.lock();
-        let entry = inner.entries.get_mut(&id).ok_or(libc::EBADF)?;
-        if let Some(other) = &entry.file {
-            return Ok(other.clone());
+            // It has got another name meanwhile; what bears the old one may be another file.
+            if entry.path != path {
+                continue;
+            }
+            let opened = Arc::new(opened?);
+            entry.file = Some(opened.clone());
+            inner.open.push_back(id);
+            return Ok(opened);
         }
-        entry.file = Some(opened.clone());
-        inner.open.push_back(id);
-        Ok(opened)
+    }
+
+    /// The file bears another name from now on. Whoever uses it goes on with the same file.
+    pub fn rename(&self, id: FileId, path: String) {
+        if let Some(entry) = self.lock().entries.get_mut(&id) {
+            entry.path = PathBuf::from(path);
+        }
     }
 
     /// Nothing of the file counts as checked any more.

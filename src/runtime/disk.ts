@@ -36,6 +36,11 @@ export interface Disk {
   stat(path: string): Promise<FileStat | null>
   /** Renames a file or directory, over a file that is there. Handles of `from` become invalid. */
   rename(from: string, to: string): Promise<void>
+  /**
+   * Gives a file another name while it is read and sent: `file`, ranges of it and whatever is under way go on meaning the
+   * same bytes, even when another file gets the old name after this has resolved. Replaces a file that is at `to`.
+   */
+  moveFile(file: DiskFile, to: string): Promise<void>
   /** Removes a file, or a directory with all that is in it; no error if there is none. */
   remove(path: string): Promise<void>
   /** Makes creations, renames and removals inside `path` durable. */

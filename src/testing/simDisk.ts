@@ -310,8 +310,17 @@ class SimFile implements DiskFile {
     this.path = path
   }
 
-  read(target: Uint8Array, position: number): Promise<number> {
-    return this.#disk.readAt(this.path, target, position)
+  async read(target: Uint8Array, position: number): Promise<number> {
+    for (;;) {
+      const { path } = this
+      try {
+        const count = await this.#disk.readAt(path, target, position)
+        if (path === this.path) return count
+      } catch (error) {
+        if (path === this.path) throw error
+      }
+      // It was moved meanwhile: the old path may be another file's.
+    }
   }
 
   size(): Promise<number> {

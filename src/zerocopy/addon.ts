@@ -28,7 +28,7 @@ export const Stage = {
 export const WriteFlag = { sync: 1, syncName: 2, mustExist: 4 } as const
 
 /** The border that this code calls; the number of `BORDER` in `native/src/lib.rs`. */
-const border = 4
+const border = 5
 
 let loaded: LoadedAddon | null = null
 

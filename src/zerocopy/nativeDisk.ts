@@ -23,7 +23,7 @@ const syncFlags: Readonly<Record<DiskSync, number>> = {
 
 /** What is known of a file that the addon knows by number. */
 interface KnownFile {
-  readonly path: string
+  path: string
   readonly id: number
   /** Operations of the addon that have not ended. */
   pending: number
@@ -270,6 +270,15 @@ export class NativeDisk extends DiskBase implements Disk {
     return new CorruptionError({ file: this.#pathOf(file), position, ...fault })
   }
 
+  protected moved(file: NativeFile, to: string): void {
+    const known = this.#known(file)
+    this.#byPath.delete(known.path)
+    known.path = to
+    this.#byPath.set(to, known)
+    file.path = to
+    this.#link.engine.renameFile(known.id, to)
+  }
+
   protected writtenPaths(): Iterable<string> {
     return this.#byPath.keys()
   }
@@ -277,7 +286,7 @@ export class NativeDisk extends DiskBase implements Disk {
 
 /** A file of a `NativeDisk`. */
 export class NativeFile implements DiskFile {
-  readonly path: string
+  path: string
   readonly disk: NativeDisk
   /** What the disk knows of this file; looked up when it is first used. */
   known: KnownFile | null = null

@@ -242,6 +242,37 @@ export function diskContract(create: CreateDisk): void {
     expect(await content(to)).toBe('new')
   })
 
+  test('a file that is moved is read on by who has it, while another file has its old name', async () => {
+    const { disk, at } = world({ maxOpenFiles: 8 })
+    const names = Array.from({ length: 40 }, (_, index) => at(`moved-${index}`))
+    const files = names.map((name) => disk.file(name))
+    await Promise.all(
+      files.map((file, index) =>
+        disk.submit([{ file, position: 0, parts: [text(`old ${index}`)], sync: 'none' }]),
+      ),
+    )
+    await disk.submit([
+      { file: disk.file(`${names[0]}.aside`), position: 0, parts: [text('gone')], sync: 'none' },
+    ])
+    await Promise.all(
+      files.map(async (file, index) => {
+        const before = content(file)
+        await disk.moveFile(file, `${names[index]}.aside`)
+        const fresh = disk.file(names[index]!)
+        await disk.submit([{ file: fresh, position: 0, parts: [text(`new ${index}`)], sync: 'none' }])
+        expect([await before, await content(file), await content(fresh)]).toEqual([
+          `old ${index}`,
+          `old ${index}`,
+          `new ${index}`,
+        ])
+        expect(file.path).toBe(`${names[index]}.aside`)
+      }),
+    )
+    await disk.remove(files[0]!.path)
+    await expect(content(files[0]!)).rejects.toMatchObject({ code: 'notFound' })
+    await expect(disk.moveFile(disk.file(at('none')), at('x'))).rejects.toMatchObject({ code: 'notFound' })
+  })
+
   test('what is removed is gone, and a new file of that name is another one', async () => {
     const { disk, at } = world()
     await disk.makeDirectory(at('topic/deep'))

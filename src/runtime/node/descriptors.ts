@@ -3,7 +3,7 @@ import { syncError, systemCode } from './systemErrors.ts'
 
 /** A file as it is known to the table: open, or closed for the moment. */
 export interface Descriptor {
-  readonly path: string
+  path: string
   /** The system's number while `uses` is above zero; -1 when closed. */
   fd: number
   writable: boolean
@@ -128,6 +128,16 @@ export class DescriptorTable {
     if (fd < 0) return
     entry.fd = -1
     await this.#closeFd(fd)
+  }
+
+  /** The file at `from` is at `to` now: it stays open, and is opened there. Resolves when nobody opens it by its old name. */
+  async move(from: string, to: string): Promise<void> {
+    const entry = this.#byPath.get(from)
+    if (entry === undefined) return
+    this.#byPath.delete(from)
+    entry.path = to
+    this.#byPath.set(to, entry)
+    await entry.opening?.catch(() => {})
   }
 
   /** The paths that the table knows at or below `path`. */

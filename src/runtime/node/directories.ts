@@ -1,4 +1,4 @@
-import { mkdir, open, readdir, readFile, rename, rm, stat, statfs } from 'node:fs/promises'
+import { link, mkdir, open, readdir, readFile, rename, rm, stat, statfs } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { EngineError } from '../../model/errors.ts'
 import type { DirectoryEntry, FileStat } from '../disk.ts'
@@ -46,6 +46,20 @@ export const directories = {
     } catch (cause) {
       throw diskError(cause, `cannot rename ${from} to ${to}`)
     }
+  },
+
+  /** Gives a file a second name, `to`; true. Where files have only one it is renamed: false. */
+  async linkOrRename(from: string, to: string): Promise<boolean> {
+    try {
+      await link(from, to)
+      return true
+    } catch (cause) {
+      if (!['EPERM', 'ENOTSUP', 'ENOSYS', 'EMLINK'].includes(systemCode(cause) ?? '')) {
+        throw diskError(cause, `cannot rename ${from} to ${to}`)
+      }
+    }
+    await directories.rename(from, to)
+    return false
   },
 
   async remove(path: string): Promise<void> {

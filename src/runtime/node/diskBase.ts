@@ -1,5 +1,5 @@
 import { EngineError } from '../../model/errors.ts'
-import type { DiskLock } from '../disk.ts'
+import type { DiskFile, DiskLock } from '../disk.ts'
 import { WriteBudget } from '../writeBudget.ts'
 import type { DescriptorTable } from './descriptors.ts'
 import { directories } from './directories.ts'
@@ -44,6 +44,17 @@ export abstract class DiskBase {
     await directories.rename(from, to)
   }
 
+  async moveFile(file: DiskFile, to: string): Promise<void> {
+    this.checkOpen()
+    const from = file.path
+    await this.remove(to)
+    // Two names for a moment: there is no time at which the file cannot be opened.
+    const linked = await directories.linkOrRename(from, to)
+    this.moved(file, to)
+    await this.descriptors.move(from, to)
+    if (linked) await directories.remove(from)
+  }
+
   async remove(path: string): Promise<void> {
     await this.forget(path)
     await directories.remove(path)
@@ -67,6 +78,9 @@ export abstract class DiskBase {
 
   /** `DiskFile.close`. */
   abstract closeFile(path: string): Promise<void>
+
+  /** `file` has the path `to` now as well: it is found there from now on, and nothing is known of what gets its old path. */
+  protected abstract moved(file: DiskFile, to: string): void
 
   /** Paths of files that are written at the moment, or were. */
   protected abstract writtenPaths(): Iterable<string>

@@ -129,13 +129,19 @@ export class NodeDisk extends DiskBase implements Disk {
     }
   }
 
+  protected moved(file: DiskFile, to: string): void {
+    this.#checked.forget(file.path)
+    this.#writers.delete(file.path)
+    ;(file as NodeFile).path = to
+  }
+
   protected writtenPaths(): Iterable<string> {
     return this.#writers.keys()
   }
 }
 
 class NodeFile implements DiskFile {
-  readonly path: string
+  path: string
   readonly #disk: NodeDisk
 
   constructor(disk: NodeDisk, path: string) {
