@@ -28,6 +28,10 @@ const commands: Readonly<Record<string, { summary: string; load: () => Promise<D
     summary: 'show what is in files of a data directory, and whether it is intact',
     load: async () => (await import('./dump.ts')).defineDump,
   },
+  verify: {
+    summary: 'check every checksum and index of a data directory',
+    load: async () => (await import('./verify.ts')).defineVerify,
+  },
 }
 
 const overview = `

@@ -3,7 +3,8 @@ import { randomUuid, type Uuid } from '../model/uuid.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import { readTextIfThere } from './checkpointFile.ts'
 
-const fileName = 'meta.properties'
+/** Name of the file that says whose a data directory is. */
+export const metaPropertiesFile = 'meta.properties'
 
 /** Whose data directory this is. */
 export interface MetaProperties {
@@ -23,7 +24,7 @@ export async function openMetaProperties(
   nodeId: number,
   clusterId: string | null,
 ): Promise<MetaProperties> {
-  const path = `${directory}/${fileName}`
+  const path = `${directory}/${metaPropertiesFile}`
   const text = await readTextIfThere(runtime.disk, path)
   if (text === null) {
     const made = {
@@ -34,7 +35,7 @@ export async function openMetaProperties(
     await runtime.disk.replaceFile(path, Buffer.from(encode(made)))
     return made
   }
-  const found = decode(text)
+  const found = decodeMetaProperties(text)
   if (found === null) {
     throw new EngineError('directoryForeign', `${path} is damaged; restore it, or use another directory`)
   }
@@ -68,7 +69,8 @@ function encode({ clusterId, nodeId, directoryId }: MetaProperties): string {
   return lines.join('\n')
 }
 
-function decode(text: string): MetaProperties | null {
+/** Reads the text of the file; null when it is not one. `directoryId` is empty where an older Kafka wrote none. */
+export function decodeMetaProperties(text: string): MetaProperties | null {
   const values = new Map<string, string>()
   for (const line of text.split(/\r?\n/)) {
     const match = /^\s*([^#!=\s]+)\s*=\s*(.*?)\s*$/.exec(line)

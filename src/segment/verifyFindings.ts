@@ -1,0 +1,106 @@
+/** Whether something is wrong, and who can put it right. */
+export type Severity = 'damage' | 'derivable' | 'note'
+
+/**
+ * What `verify` may find: how grave it is, and what to do. Damage is data that was stored and is not there any more;
+ * what is derivable is made again from the batches; a note is as it should be, but worth knowing.
+ */
+export const findingKinds = {
+  batches: {
+    severity: 'damage',
+    advice:
+      'cordwood refuses to serve these offsets and serves the rest; restore the file from a backup, or produce the records again',
+  },
+  missing: {
+    severity: 'damage',
+    advice: 'restore the log from a backup; below the recovery point cordwood never shortens it by itself',
+  },
+  tornEnd: {
+    severity: 'note',
+    advice:
+      'nothing: the next start takes it from the journal or cuts it; it was not acknowledged as durable',
+  },
+  offsetIndex: { severity: 'derivable', advice: 'stop the broker and delete the file: it is made again' },
+  timeIndex: { severity: 'derivable', advice: 'stop the broker and delete the file: it is made again' },
+  txnIndex: {
+    severity: 'derivable',
+    advice: 'stop the broker and delete the file: it is made again from the markers in the segment',
+  },
+  snapshot: { severity: 'derivable', advice: 'stop the broker and delete the file: it is made again' },
+  epochs: { severity: 'derivable', advice: 'stop the broker and delete the file: it is made again' },
+  checkpoint: {
+    severity: 'derivable',
+    advice: 'stop the broker and delete the file: every log is then checked in full at the next start',
+  },
+  startOffsets: {
+    severity: 'damage',
+    advice: 'restore the file, or delete it: records that were deleted may then be readable again',
+  },
+  partitionMetadata: {
+    severity: 'damage',
+    advice:
+      'write "version: 0" and "topic_id: …" into it as it was (topics describe shows the id); until then the log is kept and not used',
+  },
+  metaProperties: {
+    severity: 'damage',
+    advice:
+      'restore it from a backup, or from another node of the cluster with this node.id and directory.id',
+  },
+  cleanShutdown: {
+    severity: 'note',
+    advice: 'nothing: the log is checked as after a crash at the next start',
+  },
+  journalRot: {
+    severity: 'damage',
+    advice:
+      'start the broker: it looks for these entries in the segments, and says which logs it cannot complete',
+  },
+  journalTear: {
+    severity: 'note',
+    advice: 'nothing: the last write was not complete and was not acknowledged; the next start cuts it',
+  },
+  journalForeign: {
+    severity: 'damage',
+    advice:
+      'bring back the journal that belongs to this directory; without it acknowledged records may be lost',
+  },
+  leftover: { severity: 'note', advice: 'nothing: the next start removes it or takes it up' },
+  unknown: {
+    severity: 'note',
+    advice: 'move it away if it does not belong here; cordwood keeps it and does not use it',
+  },
+  unreadable: {
+    severity: 'damage',
+    advice: 'look at the system log and at the disk itself; copy away what can still be read',
+  },
+} as const satisfies Record<string, { severity: Severity; advice: string }>
+
+/** A key of `findingKinds`. */
+export type FindingKind = keyof typeof findingKinds
+
+/** One thing that is not as it was written. */
+export interface Finding {
+  readonly kind: FindingKind
+  readonly file: string
+  /** Bytes from the start of the file; null when it is about the file as a whole. */
+  readonly position: number | null
+  /** Exclusive end of the bytes concerned. */
+  readonly end: number | null
+  /** First offset concerned; null when no records are. */
+  readonly baseOffset: number | null
+  /** First offset after them. */
+  readonly nextOffset: number | null
+  readonly expected: string
+  readonly found: string
+}
+
+/** A finding about a file, or a position in it, that concerns no records. */
+export function fileFinding(
+  kind: FindingKind,
+  file: string,
+  expected: string,
+  found: string,
+  position: number | null = null,
+): Finding {
+  return { kind, file, position, end: null, baseOffset: null, nextOffset: null, expected, found }
+}
