@@ -1,3 +1,4 @@
+// @ts-check
 // An HTTP broker: POST publishes, GET subscribes with server-sent events, Last-Event-ID resumes.
 //   node broker.js [port] [directory]
 import { createServer } from 'node:http'

@@ -1,3 +1,4 @@
+// @ts-check
 // Bank accounts on the event store: commands decide, events are stored, balances are a projection.
 //   node accounts.js [directory]
 import { pathToFileURL } from 'node:url'

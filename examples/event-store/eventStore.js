@@ -1,3 +1,4 @@
+// @ts-check
 // An event store: one log per aggregate, optimistic concurrency by its end offset, projections rebuilt from the logs.
 import { openEngine } from 'cordwood'
 

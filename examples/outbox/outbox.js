@@ -1,3 +1,4 @@
+// @ts-check
 // A transactional outbox: what changes and what is to be told others are stored in one step; a relay hands each message
 // over exactly once, because the receiver stores the offset of the last message together with what it made of it.
 

@@ -1,3 +1,4 @@
+// @ts-check
 // A shop: orders are stored together with the mails that they cause; the mailer gets each mail once.
 //   node shop.js [directory] [orders]
 import { openEngine } from 'cordwood'
