@@ -1,5 +1,6 @@
 import { EngineError, toEngineError } from '../../model/errors.ts'
 import type { Logger } from '../../model/logger.ts'
+import { planted } from '../../model/planted.ts'
 import type { Timer } from '../../runtime/clock.ts'
 import type { Runtime } from '../../runtime/runtime.ts'
 import { blockBytes } from './blocks.ts'
@@ -221,6 +222,7 @@ export class Journal {
     if (host === null) return
     const { flushedSequence } = this.#writer
     const place = clean ? this.#cleanPlace() : this.#writer.flushedPlace
+    if (planted('recycleTooEarly')) this.#files.release(place.generation)
     const node = await host.syncBehind(place.sequence)
     const { directoryId, journalId, number } = this.#checkpoint
     const stored: StoredCheckpoint = {

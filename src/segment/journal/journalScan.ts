@@ -1,4 +1,5 @@
 import { assert } from '../../model/assert.ts'
+import { planted } from '../../model/planted.ts'
 import type { Checksum } from '../../runtime/checksum.ts'
 import type { DiskFile } from '../../runtime/disk.ts'
 import { readUint32 } from '../integers.ts'
@@ -178,6 +179,7 @@ export class JournalScan {
   }
 
   #continues({ sequence, life, chain }: FrameHeader, step: Step): boolean {
+    if (planted('staleGenerationReplayed') && sequence < step.sequence) return true
     return sequence === step.sequence && life === step.life && (step.chain === null || chain === step.chain)
   }
 
@@ -195,7 +197,7 @@ export class JournalScan {
       step.position = next.position
       return null
     }
-    if (step.sequence > flushed) return 'unknown'
+    if (step.sequence > flushed || planted('journalCutAtRot')) return 'unknown'
     const last = Math.min(next === null ? flushed : next.sequence - 1, flushed)
     const file = this.#files[step.index]?.path ?? this.#files.at(-1)?.path ?? ''
     rot.push({ file, position: step.position, fromSequence: step.sequence, toSequence: last })
@@ -331,7 +333,7 @@ export class JournalScan {
     const file = this.#files[index]!
     const block = await this.#blocksOf(file).read(position, blockBytes)
     const header = readFrameHeader(block, 0, this.#journalId, this.#checksum)
-    return header?.generation === file.generation ? header : null
+    return header?.generation === file.generation || planted('staleGenerationReplayed') ? header : null
   }
 
   /** `#frameAt`, without a checksum for blocks that were obviously not written in this use of the file. */

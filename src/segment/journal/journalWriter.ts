@@ -1,5 +1,6 @@
 import { EngineError, toEngineError } from '../../model/errors.ts'
 import type { Logger } from '../../model/logger.ts'
+import { planted } from '../../model/planted.ts'
 import type { DiskWrite } from '../../runtime/disk.ts'
 import type { Runtime } from '../../runtime/runtime.ts'
 import { WriteBudget } from '../../runtime/writeBudget.ts'
@@ -273,7 +274,7 @@ export class JournalWriter {
         chain,
         life,
         lifeStart: this.#lifeStart,
-        flushedSequence: this.#flushedSequence,
+        flushedSequence: planted('flushedSequenceTooHigh') ? sequence : this.#flushedSequence,
         nextGeneration,
         position,
       },
@@ -287,7 +288,12 @@ export class JournalWriter {
       chain: chainOf(blocks, chain, checksum),
       life,
     }
-    return { file: file.file, position, parts: [blocks], sync: 'data' }
+    return {
+      file: file.file,
+      position,
+      parts: [blocks],
+      sync: planted('journalAckBeforeSync') ? 'none' : 'data',
+    }
   }
 
   #landed(flight: Flight): void {

@@ -1,4 +1,5 @@
 import { CorruptionError, EngineError } from '../../model/errors.ts'
+import { planted } from '../../model/planted.ts'
 import { type Uuid, uuidFromBytes, uuidToBytes } from '../../model/uuid.ts'
 import type { Checksum } from '../../runtime/checksum.ts'
 import type { Runtime } from '../../runtime/runtime.ts'
@@ -151,6 +152,9 @@ export function decodeCheckpoint(bytes: Uint8Array, checksum: Checksum): StoredC
   }
 }
 
+/** The names of the two files. */
+export const checkpointNames = ['checkpoint-0', 'checkpoint-1'] as const
+
 /** Room is kept in steps of this many bytes, so that a checkpoint can be stored on a full disk. */
 const roomBytes = 64 << 10
 const largestBytes = 1 << 30
@@ -168,7 +172,8 @@ export class CheckpointFiles {
 
   constructor(runtime: Runtime, directory: string) {
     this.#runtime = runtime
-    this.#paths = [`${directory}/checkpoint-0`, `${directory}/checkpoint-1`]
+    const [first, second] = checkpointNames
+    this.#paths = [`${directory}/${first}`, `${directory}/${second}`]
   }
 
   /** The valid checkpoint, null when neither file is one; `damaged` names files that are there and are not. */
@@ -195,7 +200,11 @@ export class CheckpointFiles {
   /** Stores a checkpoint in both files, durably. */
   async write(checkpoint: StoredCheckpoint): Promise<void> {
     const bytes = encodeCheckpoint(checkpoint, this.#runtime.checksum)
-    for (const index of [this.#first, 1 - this.#first]) await this.#writeTo(index, bytes)
+    const order = [this.#first, 1 - this.#first]
+    if (planted('checkpointCopiesBothWritten')) {
+      await Promise.all(order.map((index) => this.#writeTo(index, bytes)))
+    }
+    for (const index of order) await this.#writeTo(index, bytes)
   }
 
   async #writeTo(index: number, bytes: Uint8Array): Promise<void> {

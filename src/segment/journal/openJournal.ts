@@ -10,6 +10,7 @@ import { JournalReplay } from './journalReplay.ts'
 import { JournalScan, type ScannedFile } from './journalScan.ts'
 import {
   CheckpointFiles,
+  checkpointNames,
   type JournalPlace,
   lostCheckpoint,
   type StoredCheckpoint,
@@ -46,6 +47,7 @@ export async function openJournalFiles(
   await runtime.disk.makeDirectory(directory)
   const listed = await listFiles(runtime, directory)
   const checkpoints = new CheckpointFiles(runtime, directory)
+  await settleCheckpoints(runtime, directory)
   const { checkpoint: stored, damaged } = await checkpoints.read()
   if (stored === null && listed.length > 0) throw lostCheckpoint(directory)
   for (const path of damaged)
@@ -207,6 +209,21 @@ async function newestGeneration(runtime: Runtime, path: string, sizeBytes: numbe
     if (stamp !== null) newest = stamp.generation
   }
   return newest
+}
+
+/**
+ * Makes sure that the checkpoints that will be read are on the disk: one that a dead process has left in the page cache
+ * must not let go of files, since the power may still take it back.
+ */
+async function settleCheckpoints({ disk }: Runtime, directory: string): Promise<void> {
+  for (const name of checkpointNames) {
+    const file = disk.file(`${directory}/${name}`)
+    if ((await disk.stat(file.path)) === null) continue
+    await file.sync()
+    await file.dropCached?.()
+  }
+  await disk.syncDirectory(directory)
+  await disk.syncDirectory(parentOf(directory))
 }
 
 /** Which files the frames of the last moments can be in: the one that was written, the next one, those just before. */

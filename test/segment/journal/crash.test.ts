@@ -8,6 +8,7 @@ import {
   crash,
   forgetFrom,
   hostOf,
+  logCheckpoint,
   newTruth,
   numbersIn,
   openWorld,
@@ -91,6 +92,8 @@ async function check(
   expect(await numbersIn(replay)).toEqual(numbers)
   const from = replay.checkpoint?.replayFrom.sequence ?? 1
   expect(from).toBeLessThanOrEqual(before?.stored ?? 1)
+  const logs = replay.checkpoint?.logs ?? []
+  expect(logs).toEqual(logs.map((_, log) => logCheckpoint(log, from)))
   expect(replay.verdict.rot).toEqual([])
   expect(replay.damagedFiles).toEqual([])
   // Everything below the checkpoint is stored elsewhere; the replay goes on from there without a gap.

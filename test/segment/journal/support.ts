@@ -2,8 +2,9 @@ import { silentLogger } from '../../../src/model/logger.ts'
 import { uuidFromBytes } from '../../../src/model/uuid.ts'
 import type { Checksum } from '../../../src/runtime/checksum.ts'
 import type { JournalEntry } from '../../../src/segment/journal/entries.ts'
-import { Journal, type JournalOptions } from '../../../src/segment/journal/journal.ts'
+import { Journal, type JournalHost, type JournalOptions } from '../../../src/segment/journal/journal.ts'
 import type { JournalReplay } from '../../../src/segment/journal/journalReplay.ts'
+import type { LogCheckpoint } from '../../../src/segment/journal/nodeCheckpoint.ts'
 import type { Image } from '../../../src/testing/medium.ts'
 import { SimFileSystem } from '../../../src/testing/simFileSystem.ts'
 import type { SimRandom } from '../../../src/testing/simRandom.ts'
@@ -124,17 +125,27 @@ function noting(checksum: Checksum, truth: Truth): Checksum {
   }
 }
 
+/** A log of a checkpoint for all that lies below `sequence`. */
+export function logCheckpoint(log: number, sequence: number): LogCheckpoint {
+  return {
+    id: logId(log),
+    topicId: logId(200),
+    name: `topic-${log}`,
+    recoveryPoint: sequence,
+    logStartOffset: 0,
+    states: log === 0 ? [{ kind: 3, bytes: Buffer.from('voted') }] : [],
+  }
+}
+
 /** Lets the journal use files again: what it asks for is stored after a few turns. */
-export function hostOf(
-  truth: Truth,
-  random: SimRandom,
-): { syncBehind(sequence: number): Promise<{ logs: [] }> } {
+export function hostOf(truth: Truth, random: SimRandom): JournalHost {
   const { life } = truth
   return {
     async syncBehind(sequence) {
       for (let turn = random.below(30); turn > 0; turn--) await null
       if (life === truth.life) truth.stored = Math.max(truth.stored, sequence)
-      return { logs: [] }
+      // More than a block, so that half of it can get lost.
+      return { logs: Array.from({ length: 80 }, (_, log) => logCheckpoint(log, sequence)) }
     },
   }
 }
