@@ -77,9 +77,27 @@ export class Medium {
     this.#directories = new Map(image.directories)
   }
 
+  /** Another one in the same state. */
+  clone(): Medium {
+    const copy = new Medium({ files: this.#files, directories: this.#directories })
+    copy.#pending = [...this.#pending]
+    copy.#syncs = this.#syncs
+    return copy
+  }
+
   /** What a crash may take back, in the order in which it was done. */
   get pending(): readonly Unit[] {
     return this.#pending
+  }
+
+  /** The greatest order of what is pending; 0 for nothing. */
+  get lastOrder(): number {
+    return this.#pending.at(-1)?.order ?? 0
+  }
+
+  /** The greatest node that was ever made. */
+  get lastNode(): NodeId {
+    return Math.max(rootNode, ...this.#files.keys(), ...this.#directories.keys())
   }
 
   /** How often something has been stored for good. */

@@ -38,6 +38,8 @@ export class SystemError extends Error {
 export interface SimFileSystemOptions {
   /** What is stored at first; nothing by default. */
   readonly image?: Image
+  /** What is stored at first and what waits for it: programs see all of it, a crash may take the rest. */
+  readonly medium?: Medium
   /** Told of everything that moves towards the medium. */
   readonly onEvent?: (event: MediumEvent) => void
   /** The time that changed files get. */
@@ -66,16 +68,17 @@ export class SimFileSystem {
   #order = 0
 
   constructor(options: SimFileSystemOptions = {}) {
-    const image = options.image ?? emptyImage
+    const image = options.medium?.crashed(() => true) ?? options.image ?? emptyImage
     this.#files = new Map(image.files)
     this.#directories = new Map(image.directories)
-    this.#medium = new Medium(image)
+    this.#medium = options.medium ?? new Medium(image)
     this.#onEvent = options.onEvent
     this.#wallMs = options.wallMs ?? (() => 0)
     this.capacityBytes = options.capacityBytes ?? Number.POSITIVE_INFINITY
     let last = rootNode
     for (const id of [...this.#files.keys(), ...this.#directories.keys()]) last = Math.max(last, id)
-    this.#nextNode = last + 1
+    this.#nextNode = Math.max(last, this.#medium.lastNode) + 1
+    this.#order = this.#medium.lastOrder
   }
 
   /** What is stored and what may be lost. */

@@ -1,4 +1,4 @@
-import type { Image, MediumEvent } from '../medium.ts'
+import { type Image, Medium, type MediumEvent } from '../medium.ts'
 import { SimClock } from '../simClock.ts'
 import { SimFileSystem } from '../simFileSystem.ts'
 import type { LogHistory, Moment } from './history.ts'
@@ -10,8 +10,8 @@ import { SimProcess } from './world.ts'
 export interface CrashState {
   readonly recording: Recording
   readonly moment: Moment
-  readonly image: Image
-  readonly crash: Crash
+  /** What the power left; or what a process left, of which the power may still take what is pending. */
+  readonly left: Image | Medium
 }
 
 /** A state that has been recovered. */
@@ -24,21 +24,25 @@ export interface RecoveredState {
 /** Recovers a state with the shipped code and checks it; then once more, which must give the same. Throws `Violation`. */
 export async function checkState(state: CrashState, seed: number): Promise<RecoveredState> {
   const events: MediumEvent[] = []
-  const fs = new SimFileSystem({
-    image: state.image,
-    onEvent: (event) => events.push(event),
-    wallMs: () => state.recording.endedMs,
-  })
-  const first = await recover(fs, state, seed)
+  const { left } = state
+  const isKill = left instanceof Medium
+  const wallMs = (): number => state.recording.endedMs
+  const onEvent = (event: MediumEvent): void => {
+    events.push(event)
+  }
+  const fs = new SimFileSystem(isKill ? { medium: left, onEvent, wallMs } : { image: left, onEvent, wallMs })
+  const crash: Crash = isKill ? 'processKill' : 'powerLoss'
+  const first = await recover(fs, state, crash, seed)
   const recovered = { fs, events: [...events] }
   // Every other time the power goes right after the recovery, so that only what it made durable counts.
-  const again = seed % 2 === 0 ? fs : new SimFileSystem({ image: fs.medium.crashed(() => false) })
-  const second = await recover(again, state, seed + 1)
+  const isKept = !isKill && seed % 2 === 0
+  const again = isKept ? fs : new SimFileSystem({ image: fs.medium.crashed(() => false) })
+  const second = await recover(again, state, crash, seed + 1)
   if (second !== first) throw new Violation(`recovered once: ${first}; recovered again: ${second}`)
   return recovered
 }
 
-async function recover(fs: SimFileSystem, state: CrashState, seed: number): Promise<string> {
+async function recover(fs: SimFileSystem, state: CrashState, crash: Crash, seed: number): Promise<string> {
   const { workload, logs, endedMs } = state.recording
   const process = new SimProcess({
     fs,
@@ -49,9 +53,7 @@ async function recover(fs: SimFileSystem, state: CrashState, seed: number): Prom
   })
   try {
     const directory = await process.settle(process.open())
-    return await process.settle(
-      checkRecovered(process.runtime.disk, directory, logs, state.moment, state.crash),
-    )
+    return await process.settle(checkRecovered(process.runtime.disk, directory, logs, state.moment, crash))
   } finally {
     process.kill()
   }

@@ -7,6 +7,8 @@ export interface Fates {
   readonly lost: readonly number[]
   /** The unit that is torn, and how many sectors of it are kept. */
   readonly torn: { readonly order: number; readonly sectors: number } | null
+  /** Only the process dies: everything is kept, for now. */
+  readonly kill?: true
 }
 
 /** How many choices of one crash point are tried at most, and up to how many units every choice is. */
@@ -74,7 +76,8 @@ export function crashChoices(
     add(() => true, torn)
     add((other) => units[other]!.order < torn.order, torn)
   }
-  const choices = [...found.values()]
+  const choices: Fates[] = [...found.values()]
+  choices.push({ lost: [], torn: null, kill: true })
   while (choices.length > limits.most) choices.splice(2 + random.below(choices.length - 2), 1)
   return choices
 }

@@ -74,9 +74,9 @@ export async function checkFailure(workload: Workload, failure: CallFailure): Pr
   const fs = new SimFileSystem({ image: recording.initial })
   for (const event of recording.events) fs.medium.apply(event)
   const lost = fs.medium.crashed(() => false)
-  await checkState({ recording, moment, image: lost, crash: 'powerLoss' }, workload.seed)
+  await checkState({ recording, moment, left: lost }, workload.seed)
   const stored = fs.medium.crashed(() => true)
-  await checkState({ recording, moment, image: stored, crash: 'powerLoss' }, workload.seed + 1)
+  await checkState({ recording, moment, left: stored }, workload.seed + 1)
 }
 
 async function checkEnd(recorder: Recorder): Promise<void> {

@@ -1,4 +1,4 @@
-import { Medium } from '../medium.ts'
+import { type Image, Medium } from '../medium.ts'
 import { SimRandom } from '../simRandom.ts'
 import { checkState } from './checkState.ts'
 import { type ChoiceLimits, crashChoices, type Fates, fateOf } from './crashStates.ts'
@@ -65,14 +65,14 @@ export async function exploreWorkload(workload: Workload, limits: ExploreLimits)
   let secondLevel = 0
   const random = new SimRandom(workload.seed)
   for (const { moment, fates, medium } of chosenPoints(recording, random, limits)) {
-    const image = medium.crashed(fateOf(fates))
+    const left = leftBy(medium, fates)
     let point: CrashPoint = { workload, moment, fates }
     states++
     try {
-      const state = { recording, moment, image, crash: 'powerLoss' as const }
+      const state = { recording, moment, left }
       const { events } = await checkState(state, workload.seed + states)
-      if (!random.chance(limits.secondLevel)) continue
-      const again = new Medium(image)
+      if (left instanceof Medium || !random.chance(limits.secondLevel)) continue
+      const again = new Medium(left)
       const second = { moment: 1 + random.below(events.length + 1), fates: noFates }
       for (const event of events.slice(0, second.moment)) again.apply(event)
       const choices = crashChoices(again, workload.names, random, limits)
@@ -80,7 +80,7 @@ export async function exploreWorkload(workload: Workload, limits: ExploreLimits)
       states++
       secondLevel++
       const { seed } = workload
-      await checkState({ ...state, image: again.crashed(fateOf(point.second!.fates)) }, seed + states)
+      await checkState({ ...state, left: leftBy(again, point.second!.fates) }, seed + states)
     } catch (error) {
       failures.push({ point, message: describeError(error) })
       if (failures.length >= limits.failuresPerWorkload) break
@@ -96,19 +96,23 @@ export async function replayCrash(point: CrashPoint): Promise<string | null> {
     if (point.moment < 0) return null
     const medium = new Medium(recording.initial)
     for (const event of recording.events.slice(0, point.moment)) medium.apply(event)
-    const image = medium.crashed(fateOf(point.fates))
-    const state = { recording, moment: point.moment, image, crash: 'powerLoss' as const }
     for (const seed of [0, 1]) {
+      const left = leftBy(medium, point.fates)
+      const state = { recording, moment: point.moment, left }
       const { events } = await checkState(state, seed)
-      if (point.second === undefined) continue
-      const again = new Medium(image)
+      if (point.second === undefined || left instanceof Medium) continue
+      const again = new Medium(left)
       for (const event of events.slice(0, point.second.moment)) again.apply(event)
-      await checkState({ ...state, image: again.crashed(fateOf(point.second.fates)) }, seed)
+      await checkState({ ...state, left: leftBy(again, point.second.fates) }, seed)
     }
     return null
   } catch (error) {
     return describeError(error)
   }
+}
+
+function leftBy(medium: Medium, fates: Fates): Image | Medium {
+  return fates.kill === true ? medium.clone() : medium.crashed(fateOf(fates))
 }
 
 interface ChosenPoint {
@@ -151,5 +155,5 @@ function stateKey(recording: Recording, medium: Medium, moment: Moment, fates: F
   }
   const lost = new Set(fates.lost)
   const kept = medium.pending.filter(({ order }) => !lost.has(order)).map(({ order }) => order)
-  return `${medium.syncs} ${promises} ${kept.join()} ${fates.torn?.order}.${fates.torn?.sectors}`
+  return `${medium.syncs} ${promises} ${kept.join()} ${fates.torn?.order}.${fates.torn?.sectors}${fates.kill}`
 }
