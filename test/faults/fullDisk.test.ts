@@ -1,4 +1,4 @@
-import { rmSync, statfsSync, writeFileSync } from 'node:fs'
+import { closeSync, openSync, rmSync, writeSync } from 'node:fs'
 import { afterEach, describe, expect, test } from 'vitest'
 import { until } from '../interop/support/run.ts'
 import { removeDisks, TestDisk } from './support/disks.ts'
@@ -17,8 +17,7 @@ describe.each(['journal', 'batch', 'none'])('%s on a disk that fills up', (polic
     const directory = `${disk.path}/data`
     const writer = Writer.start(directory, { policy, logs: 3, writers: 3, bytes: 8000 })
     await writer.acknowledge(200)
-    const { bavail, bsize } = statfsSync(disk.path)
-    writeFileSync(ballast, Buffer.alloc(Math.max(0, bavail * bsize - 6 * 1024 * 1024)))
+    fill(ballast)
     await until('the disk to be full', () => writer.refused.length > 20)
     expect(new Set(writer.refused)).toEqual(new Set(['diskFull']))
     const readable = await writer.read()
@@ -31,3 +30,16 @@ describe.each(['journal', 'batch', 'none'])('%s on a disk that fills up', (polic
     expect(lost(writer.acknowledged, stored)).toEqual([])
   })
 })
+
+/** Writes a file as large as there is room. */
+function fill(path: string): void {
+  const file = openSync(path, 'w')
+  const chunk = Buffer.alloc(256 * 1024)
+  try {
+    for (;;) writeSync(file, chunk)
+  } catch (error) {
+    expect(error).toMatchObject({ code: 'ENOSPC' })
+  } finally {
+    closeSync(file)
+  }
+}

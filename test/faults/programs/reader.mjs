@@ -6,7 +6,7 @@ import { idOf } from './values.mjs'
 
 const engine = await openEngine({ directory: process.argv[2] })
 const lines = []
-for (const name of engine.names) {
+for (const name of engine.logs) {
   const index = name.slice('log-'.length)
   try {
     const log = await engine.log(name)

@@ -4,14 +4,17 @@
 import { openEngine } from '../../../dist/index.js'
 import { textOf } from './values.mjs'
 
-const [directory, flush, logCount, writerCount, bytes] = process.argv.slice(2)
+const [directory, policy, logCount, writerCount, bytes] = process.argv.slice(2)
 const print = (line) => process.stdout.write(`${line}\n`)
 print(`P ${process.pid}`)
+/** The relaxed policies with a bound that this workload reaches. */
+const bounds = { interval: { intervalMs: 20 }, bytes: { bytes: 50_000 }, records: { records: 100 } }
+const flush = bounds[policy] ?? policy
 const engine = await openEngine({ directory, flush })
 const logs = []
 for (let index = 0; index < Number(logCount); index++) {
   // Small segments: the workload has to see them roll.
-  logs.push(await engine.log(`log-${index}`, { segmentBytes: 256 * 1024 }))
+  logs.push(await engine.log(`log-${index}`, { segmentBytes: 256 * 1024, maxAppendBytes: 64 * 1024 }))
 }
 print('O')
 

@@ -95,9 +95,10 @@ export class Writer {
     await until(`${count} refusals`, () => this.#isGone || this.refused.length >= count)
   }
 
-  /** Resolves once it has opened the directory. */
+  /** Resolves once it has opened the directory, or has died before it could; rejects when it gave up. */
   async opened(): Promise<void> {
     await until('the writer to open its directory', () => this.#isOpen || this.#isGone)
+    if (!this.#isOpen && this.#said !== '') throw new Error(`the writer gave up: ${this.#said.slice(-2000)}`)
   }
 
   /** Has it read everything; resolves with the number of records. */
