@@ -7,7 +7,7 @@ import type { JournalReplay } from '../../../src/segment/journal/journalReplay.t
 import type { LogCheckpoint } from '../../../src/segment/journal/nodeCheckpoint.ts'
 import type { Image } from '../../../src/testing/medium.ts'
 import { SimFileSystem } from '../../../src/testing/simFileSystem.ts'
-import type { SimRandom } from '../../../src/testing/simRandom.ts'
+import { SimRandom } from '../../../src/testing/simRandom.ts'
 import { createSimRuntime, type SimRuntime } from '../../../src/testing/simRuntime.ts'
 
 /** Whose journals the tests make. */
@@ -17,6 +17,9 @@ export const directory = '/data/.journal'
 
 /** Eight blocks a file, at most five files: everything happens soon. */
 export const tiny = { fileBytes: 32 << 10, journalBytes: 160 << 10, directoryId, logger: silentLogger }
+
+/** So many files that no checkpoint is needed. */
+export const large = { journalBytes: 8 << 20 }
 
 /** An id whose bytes are all `number`. */
 export function logId(number: number): string {
@@ -83,7 +86,7 @@ export function forgetFrom(truth: Truth, found: number): void {
 }
 
 /** A journal in a simulated world. */
-export interface World {
+export interface Journalled {
   readonly fs: SimFileSystem
   readonly runtime: SimRuntime
   readonly journal: Journal
@@ -97,7 +100,7 @@ export async function openWorld(
   truth: Truth,
   options: Partial<JournalOptions> = {},
   onEvent: (fs: SimFileSystem) => void = () => {},
-): Promise<World> {
+): Promise<Journalled> {
   truth.life++
   const fs: SimFileSystem = new SimFileSystem({
     ...(image === null ? {} : { image }),
@@ -151,7 +154,7 @@ export function hostOf(truth: Truth, random: SimRandom): JournalHost {
 }
 
 /** Carries a workload out. */
-export async function run(world: World, truth: Truth, actions: readonly Action[]): Promise<void> {
+export async function run(world: Journalled, truth: Truth, actions: readonly Action[]): Promise<void> {
   const { journal, runtime } = world
   const { life } = truth
   let last: Promise<unknown> = Promise.resolve()
@@ -194,4 +197,21 @@ export function crash(fs: SimFileSystem, random: SimRandom, keep: number): Image
     if (random.below(20) === 0) return { sectors: random.below(9) }
     return random.below(1000) < keep * 1000
   })
+}
+
+/** What is stored of a journal that took these frames, one after the other, and then had nothing to do. */
+export async function journalWith(
+  truth: Truth,
+  frames: readonly (readonly number[])[],
+  seed: number,
+): Promise<Image> {
+  const world = await openWorld(null, seed, truth, large)
+  for (const sizes of frames) await run(world, truth, [{ type: 'commit', sizes }, { type: 'settle' }])
+  await run(world, truth, [
+    { type: 'wait', ms: 60 },
+    { type: 'wait', ms: 60 },
+    { type: 'turns', count: 200 },
+  ])
+  world.runtime.disk.kill()
+  return crash(world.fs, new SimRandom(seed), 0)
 }
