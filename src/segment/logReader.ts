@@ -60,11 +60,18 @@ async function readFile(
   const query = { offset, maxBytes, minOneBatch, readableBytes, endOffset: endInside }
   let range: BatchRange | null
   try {
-    range = await findRange(segment, await segments.indexes(segment), query, () => segments.rebuild(segment))
+    range = await findRange(segment, segments, query)
   } catch (error) {
     // Retention was faster.
     if (offset < state.logStartOffset) state.outOfRange(offset)
+    if (segment.isReplaced) return readLog(state, offset, maxBytes, end, minOneBatch)
     throw error
+  }
+  // Compaction was faster: what was read may be half of the old segment's, half of the new one's.
+  if (segment.isReplaced) return readLog(state, offset, maxBytes, end, minOneBatch)
+  if (range?.isEmpty) {
+    const next = segments.all[segments.all.indexOf(segment) + 1]?.baseOffset ?? end
+    if (next > offset && next < end) return readLog(state, next, maxBytes, end, minOneBatch)
   }
   return range === null ? null : rangeOf(state, segment, range.position, range.end, range.firstOffset)
 }

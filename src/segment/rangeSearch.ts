@@ -1,7 +1,9 @@
 import { CorruptionError } from '../model/errors.ts'
 import { walkHeaders } from './batchScan.ts'
+import { type IndexLookups, UnmappedError } from './mappedIndex.ts'
 import type { Segment } from './segment.ts'
 import type { SegmentIndexes } from './segmentIndexes.ts'
+import type { SegmentList } from './segmentList.ts'
 
 /** What is wanted of one segment. */
 export interface RangeQuery {
@@ -21,31 +23,42 @@ export interface BatchRange {
   readonly position: number
   readonly end: number
   readonly firstOffset: number
+  /** Compaction left no record in it, up to the end of the segment. */
+  readonly isEmpty: boolean
 }
 
 /**
- * Finds whole batches in a segment by its index and a short walk over batch headers. An index that leads to
- * where no batch begins is made again with `rebuild`, once. Null when there is nothing to return. Throws
+ * Finds whole batches in a segment by its index and a short walk over batch headers. Batches without records are passed
+ * over: some clients take an answer without any record for the end of the log. An index that leads to
+ * where no batch begins is made again, once. Null when there is nothing to return. Throws
  * `CorruptionError` when the segment itself is damaged there.
  */
 export async function findRange(
   segment: Segment,
-  indexes: SegmentIndexes,
+  segments: Pick<SegmentList, 'lookups' | 'indexes' | 'rebuild'>,
   query: RangeQuery,
-  rebuild: () => Promise<SegmentIndexes>,
 ): Promise<BatchRange | null> {
   try {
-    return await search(segment, indexes, query)
+    return await search(segment, await segments.lookups(segment), query)
   } catch (error) {
+    if (error instanceof UnmappedError) return findRange(segment, decoded(segments), query)
     // The indexes of the active segment live in memory and are right: then the damage is real.
     if (!(error instanceof CorruptionError) || segment.offsetIndex !== null) throw error
-    return search(segment, await rebuild(), query)
+    return search(segment, await segments.rebuild(segment), query)
   }
+}
+
+/** The same with indexes in memory of our own. */
+function decoded(
+  segments: Pick<SegmentList, 'indexes' | 'rebuild'>,
+): Pick<SegmentList, 'lookups' | 'indexes' | 'rebuild'> {
+  const indexes = (segment: Segment): Promise<SegmentIndexes> => segments.indexes(segment)
+  return { lookups: indexes, indexes, rebuild: (segment) => segments.rebuild(segment) }
 }
 
 async function search(
   segment: Segment,
-  { offsetIndex }: SegmentIndexes,
+  { offsetIndex }: IndexLookups,
   query: RangeQuery,
 ): Promise<BatchRange | null> {
   const { offset, maxBytes, readableBytes, endOffset } = query
@@ -55,6 +68,7 @@ async function search(
   let limit = 0
   let end = 0
   let tooLarge = false
+  let empty: BatchRange | null = null
   // Base offsets lie outside the checksum: each must continue the batch before it.
   let expectedOffset = from === 0 ? segment.baseOffset : -1
   await walkHeaders(segment.file, from, readableBytes, (header, at) => {
@@ -67,6 +81,11 @@ async function search(
     if (endOffset !== null && header.baseOffset >= endOffset) return false
     if (position < 0) {
       if (header.lastOffset < offset) return true
+      if (header.recordsCount === 0) {
+        const { position, firstOffset } = empty ?? { position: at, firstOffset: header.baseOffset }
+        empty = { position, firstOffset, end: at + header.sizeBytes, isEmpty: true }
+        return true
+      }
       if (header.sizeBytes > maxBytes && !query.minOneBatch) {
         tooLarge = true
         return false
@@ -85,8 +104,9 @@ async function search(
     return true
   })
   if (tooLarge) return null
+  if (position < 0 && empty !== null) return empty
   if (position < 0) damaged(segment, readableBytes, `a batch with offset ${offset}`, 'the end of the segment')
-  return { position, end, firstOffset }
+  return { position, end, firstOffset, isEmpty: false }
 }
 
 function damaged(segment: Segment, position: number, expected: string, found: string): never {

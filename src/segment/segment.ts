@@ -45,6 +45,10 @@ export class Segment {
   isNew: boolean
   /** Whether a sync of the file's name has been asked for: without it the file may be lost with the power. */
   isNameSynced: boolean
+  /** Compaction is putting another one in its place: it stays in the list until that is done. */
+  isBeingReplaced = false
+  /** Another one has its place; only readers that were at it before still have it. */
+  isReplaced = false
 
   constructor(baseOffset: number, file: DiskFile, createdMs: number, sizeBytes: number, isNew: boolean) {
     this.baseOffset = baseOffset

@@ -2,6 +2,7 @@ import { EngineError } from '../model/errors.ts'
 import type { Logger } from '../model/logger.ts'
 import type { Disk, DiskSync } from '../runtime/disk.ts'
 import { walkHeaders } from './batchScan.ts'
+import type { IndexLookups, MappedIndexes } from './mappedIndex.ts'
 import { OffsetIndex } from './offsetIndex.ts'
 import { Segment } from './segment.ts'
 import { TimeIndex } from './timeIndex.ts'
@@ -12,10 +13,14 @@ export interface SegmentIndexes {
   readonly timeIndex: TimeIndex
 }
 
+/** The most pairs of mapped indexes that are kept. */
+const maxMapped = 4096
+
 /** Indexes of sealed segments, the latest used ones, up to a number of bytes; shared by all logs of a directory. */
 export class IndexCache {
   readonly #maxBytes: number
   readonly #entries = new Map<Segment, SegmentIndexes>()
+  readonly #mapped = new Map<Segment, MappedIndexes>()
   #usedBytes = 0
 
   /** `maxBytes` is 64 MiB by default. */
@@ -37,6 +42,20 @@ export class IndexCache {
     return found
   }
 
+  /** What lookups can ask without reading a file. */
+  lookups(segment: Segment): IndexLookups | null {
+    return this.get(segment) ?? this.#mapped.get(segment) ?? null
+  }
+
+  putMapped(segment: Segment, indexes: MappedIndexes): void {
+    this.#mapped.get(segment)?.close()
+    this.#mapped.set(segment, indexes)
+    for (const oldest of this.#mapped.keys()) {
+      if (this.#mapped.size <= maxMapped) break
+      this.#unmap(oldest)
+    }
+  }
+
   put(segment: Segment, indexes: SegmentIndexes): void {
     this.remove(segment)
     this.#entries.set(segment, indexes)
@@ -48,10 +67,16 @@ export class IndexCache {
   }
 
   remove(segment: Segment): void {
+    this.#unmap(segment)
     const found = this.#entries.get(segment)
     if (found === undefined) return
     this.#entries.delete(segment)
     this.#usedBytes -= memoryBytes(found)
+  }
+
+  #unmap(segment: Segment): void {
+    this.#mapped.get(segment)?.close()
+    this.#mapped.delete(segment)
   }
 }
 

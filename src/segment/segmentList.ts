@@ -1,6 +1,8 @@
+import { assert } from '../model/assert.ts'
 import type { Logger } from '../model/logger.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import { segmentFileName } from './fileNames.ts'
+import { type IndexLookups, MappedIndexes } from './mappedIndex.ts'
 import { Segment } from './segment.ts'
 import {
   buildIndexes,
@@ -80,7 +82,10 @@ export class SegmentList {
   /** Lets go of segments that lie wholly below `startOffset`; their files go `delayMs` later. */
   removeBelow(startOffset: number, delayMs: number): Segment[] {
     let count = 0
-    while (count < this.#segments.length - 1 && this.#segments[count + 1]!.baseOffset <= startOffset) count++
+    while (count < this.#segments.length - 1 && this.#segments[count + 1]!.baseOffset <= startOffset) {
+      if (this.#segments[count]!.isBeingReplaced) break
+      count++
+    }
     const removed = this.#segments.splice(0, count)
     for (const segment of removed) {
       this.#options.cache.remove(segment)
@@ -88,6 +93,26 @@ export class SegmentList {
     }
     if (count > 0) this.#runtime.clock.setTimer(delayMs, () => void this.#removeFiles(removed))
     return removed
+  }
+
+  /** Puts `segment` in the place of neighbours, whose files (under other names by now) go `delayMs` later. */
+  replace(replaced: readonly Segment[], segment: Segment, delayMs: number): void {
+    const index = this.#segments.indexOf(replaced[0]!)
+    assert(index >= 0 && this.#segments[index + replaced.length - 1] === replaced.at(-1), 'neighbours')
+    this.#segments.splice(index, replaced.length, segment)
+    for (const old of replaced) {
+      this.#options.cache.remove(old)
+      old.isReplaced = true
+      this.#removed.add(old)
+    }
+    this.#runtime.clock.setTimer(delayMs, () => void this.#removeFiles([...replaced])).detach?.()
+  }
+
+  /** Keeps the indexes of a segment in memory as long as somebody has it. */
+  async keepIndexes(segment: Segment): Promise<void> {
+    const { offsetIndex, timeIndex } = await this.indexes(segment)
+    segment.offsetIndex = offsetIndex
+    segment.timeIndex = timeIndex
   }
 
   /** Removes the files of removed segments now. */
@@ -123,9 +148,26 @@ export class SegmentList {
     return loaded
   }
 
+  /**
+   * Both indexes as far as lookups need them: mapped, where that is possible. They may throw `UnmappedError`: then
+   * `indexes` has them.
+   */
+  async lookups(segment: Segment): Promise<IndexLookups> {
+    const { cache } = this.#options
+    if (segment.offsetIndex !== null) return this.indexes(segment)
+    const cached = cache.lookups(segment)
+    if (cached !== null) return cached
+    const mapped = await MappedIndexes.open(this.#runtime.disk, segment)
+    if (mapped === null) return this.indexes(segment)
+    cache.putMapped(segment, mapped)
+    return mapped
+  }
+
   /** Makes a sealed segment's indexes again from its batches. Throws `CorruptionError`. */
   async rebuild(segment: Segment): Promise<SegmentIndexes> {
     const built = await buildIndexes(segment, segment.sizeBytes, this.#options.indexIntervalBytes())
+    // The files are those of the segment that has its place.
+    if (segment.isBeingReplaced || segment.isReplaced) return built
     reportRebuilt(this.#options.logger, segment)
     this.#options.cache.put(segment, built)
     // The cache has them; without room on the disk they are made once more another time.
@@ -145,6 +187,10 @@ export class SegmentList {
       for (const segment of segments) {
         if (!this.#removed.delete(segment)) continue
         await segment.file.close()
+        if (segment.isReplaced) {
+          await this.#runtime.disk.remove(segment.file.path)
+          continue
+        }
         for (const kind of ['log', 'index', 'timeindex', 'txnindex', 'snapshot'] as const) {
           await this.#runtime.disk.remove(`${directory}/${segmentFileName(segment.baseOffset, kind)}`)
         }
