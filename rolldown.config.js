@@ -5,7 +5,12 @@ import { defineConfig } from 'rolldown'
  * reads and links each module on its own. Commands stay apart, so that one does not load another.
  */
 export default defineConfig({
-  input: { index: 'src/index.ts', 'cli/main': 'src/cli/main.ts', worker: 'src/worker.ts' },
+  input: {
+    index: 'src/index.ts',
+    raft: 'src/raft.ts',
+    'cli/main': 'src/cli/main.ts',
+    worker: 'src/worker.ts',
+  },
   platform: 'node',
   external: [/^[^./]/],
   output: {

@@ -1,0 +1,5 @@
+export type { Effect } from './raft/effects.ts'
+export type { RaftEvent } from './raft/events.ts'
+export { defaultTimeouts, type RaftConfig } from './raft/raftConfig.ts'
+export { RaftNode } from './raft/raftNode.ts'
+export type { RaftStart } from './raft/raftReplica.ts'
