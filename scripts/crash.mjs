@@ -62,12 +62,12 @@ async function runAll() {
   const children = []
   await new Promise((resolve, reject) => {
     const progress = setInterval(() => console.log(`crash: ${line()}`), 15_000)
-    const deadline = Number.isFinite(endMs) ? setTimeout(resolve, endMs) : null
     const stop = () => {
       clearInterval(progress)
       clearTimeout(deadline)
       resolve()
     }
+    const deadline = Number.isFinite(endMs) ? setTimeout(stop, endMs) : undefined
     for (let shard = 0; shard < shards; shard++) {
       const child = fork(self, [...process.argv.slice(2), '--shard', String(shard), '--bundle', path])
       children.push(child)
