@@ -4,9 +4,13 @@ import type { Runtime } from '../runtime/runtime.ts'
 import type { BadRange, BadRanges } from './badRanges.ts'
 import { auditBatches } from './verifyBatches.ts'
 
+/** How far behind the range the next good batch is looked for. */
+const lookBehindBytes = 16 << 20
+
 /**
  * Finds out how far the damage reaches that a check of `range`, read at `firstOffset`, has met, and takes note of it, so
- * that reads end before it from now on. Null when there is none to be found any more.
+ * that reads end before it from now on. Null when there is none to be found: a range that ends inside a good batch is
+ * no damage.
  */
 export async function noteDamage(
   { disk, checksum }: Pick<Runtime, 'disk' | 'checksum'>,
@@ -16,18 +20,25 @@ export async function noteDamage(
 ): Promise<BadRange | null> {
   const { position, lengthBytes } = range
   const found: BadRange[] = []
+  const file = fromPosition(disk.file(range.file.path), position)
   await auditBatches(
     {
-      file: fromPosition(disk.file(range.file.path), position),
+      file,
       baseOffset: firstOffset,
-      sizeBytes: lengthBytes,
+      sizeBytes: Math.min(await file.size(), lengthBytes + lookBehindBytes),
       endOffset: null,
       mayHaveGaps: true,
       epochs: null,
       epochsEnd: 0,
     },
     checksum,
-    { bad: (bad) => found.push({ ...bad, position: bad.position + position, end: bad.end + position }) },
+    {
+      bad: (bad) => {
+        // What lies behind the range may still be being written.
+        if (bad.position >= lengthBytes) return
+        found.push({ ...bad, position: bad.position + position, end: bad.end + position })
+      },
+    },
   )
   for (const bad of found) badRanges.add(bad)
   return found[0] ?? null

@@ -69,6 +69,28 @@ describe.each(implementations)('a fetch from the $name disk', ({ create }) => {
     expect(await fetch(client, 1)).toEqual({ errorCode: 0, offsets: [1, 2, 3, 4] })
   })
 
+  test('an index that ends a range inside a batch costs no more than that batch', async () => {
+    const settings = { 'log.segment.bytes': '1200', 'log.index.interval.bytes': '1' }
+    const first = await runBroker({ runtime: create(), settings })
+    const client = await RawClient.connect(first.broker)
+    await createTopic(client, 'orders')
+    for (let index = 0; index < 9; index++) {
+      await produce(client, 'orders', batchOf([`value ${index}`.repeat(20)]))
+    }
+    await first.close()
+    const path = join(first.directory, 'orders-0', `${'0'.repeat(20)}.index`)
+    const index = readFileSync(path)
+    // The positions of all entries, a byte too far.
+    for (let at = 4; at < index.length; at += 8) index.writeInt32BE(index.readInt32BE(at) + 1, at)
+    writeFileSync(path, index)
+    const again = await runBroker({ runtime: create(), settings, directory: first.directory })
+    const reader = await RawClient.connect(again.broker)
+    const size = readFileSync(path.replace(/index$/, 'log')).length / 5
+    expect(await fetch(reader, 0, size * 2 + 50)).toEqual({ errorCode: 0, offsets: [0, 1] })
+    expect(await fetch(reader, 2, size * 2 + 50)).toEqual({ errorCode: 0, offsets: [2, 3] })
+    expect(again.logger.lines.filter((line) => line.includes('damaged;'))).toEqual([])
+  })
+
   test('what is not damaged is sent whole, also as copies', async () => {
     const { client } = await restarted(() => {}, { 'fetch.verify': 'always' })
     expect(await fetch(client, 0)).toEqual({ errorCode: 0, offsets: [0, 1, 2, 3, 4] })

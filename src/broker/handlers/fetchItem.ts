@@ -117,17 +117,8 @@ export class FetchItem {
           else await this.#services.runtime.disk.prepare(this.#found.ranges)
           return
         } catch (error) {
-          if (!(error instanceof CorruptionError) || !(await this.#note(this.#found))) throw error
-          // Reads again, which ends before the damage or is refused.
-          const { lengthBytes } = this.#found
-          this.#take(
-            await this.#partition!.log.read(
-              this.#position.fetchOffset,
-              lengthBytes,
-              this.highWatermark,
-              true,
-            ),
-          )
+          if (!(error instanceof CorruptionError)) throw error
+          await this.#leaveOut(this.#found, error)
         }
       }
     } catch (error) {
@@ -227,13 +218,21 @@ export class FetchItem {
     this.records = { lengthBytes, parts }
   }
 
-  /** Finds out where the damage is and reports it; false when there is none any more. */
-  async #note({ ranges, firstOffset }: ReadResult): Promise<boolean> {
+  /** Finds out where the damage is, reports it and reads again, which ends before it or is refused. */
+  async #leaveOut(found: ReadResult, error: CorruptionError): Promise<void> {
     const { runtime, directory, log } = this.#services
-    const bad = await noteDamage(runtime, directory.badRanges, ranges[0]!, firstOffset)
-    if (bad === null) return false
-    log.error(`damage:${bad.file}`, 'stored records are damaged; they are not sent', { ...bad })
-    return true
+    const range = found.ranges[0]!
+    const bad = await noteDamage(runtime, directory.badRanges, range, found.firstOffset)
+    if (bad !== null) {
+      log.error(`damage:${bad.file}`, 'stored records are damaged; they are not sent', { ...bad })
+      const { fetchOffset } = this.#position
+      this.#take(await this.#partition!.log.read(fetchOffset, found.lengthBytes, this.highWatermark, true))
+      return
+    }
+    // All batches are good: a damaged index has said that the range ends inside one.
+    const lengthBytes = error.corruption.position - range.position
+    if (lengthBytes <= 0 || lengthBytes >= found.lengthBytes) throw error
+    this.#take({ ...found, ranges: [{ ...range, lengthBytes }], lengthBytes })
   }
 
   #take(found: ReadResult | null): number {
