@@ -55,22 +55,27 @@ const channels: EngineChannels = {
  *
  * Rejects with an `EngineError` whose message says what to do: `invalidConfig` (a setting that does not exist, has a wrong
  * value or contradicts another), `directoryLocked` (somebody has it open), `directoryForeign` (a broker's),
- * `permissionDenied`, `diskFull`.
+ * `permissionDenied`, `diskFull`, `corruptLog` (the journal is gone, or damaged beyond use).
  */
 export async function openEngine<F extends FlushPolicy = 'journal'>(
   options: EngineOptions<F>,
 ): Promise<Engine<F>> {
   const { logger = silentLogger, runtime } = options
   const world = runtime ?? createRuntime({ onFallback: (why) => logger.warn(why) })
-  const isPath = runtime === undefined && typeof options.directory === 'string' && options.directory !== ''
-  // Where it is stays the same when the program changes its directory.
-  const directory = isPath ? resolve(options.directory) : options.directory
+  // Where things are stays the same when the program changes its directory.
+  const absolute = (path: unknown): boolean =>
+    runtime === undefined && typeof path === 'string' && path !== ''
+  const { directory, journalDirectory } = options
+  const paths = {
+    directory: absolute(directory) ? resolve(directory) : directory,
+    journalDirectory: absolute(journalDirectory) ? resolve(journalDirectory!) : journalDirectory,
+  }
   const close = async (): Promise<void> => {
-    if (runtime === undefined) await world.disk.close()
+    if (runtime === undefined) await closeRuntime(world)
   }
   try {
     return await Engine.open(
-      { ...options, directory },
+      { ...options, ...paths },
       { runtime: world, codecs: batchCodecs, channels, close },
     )
   } catch (error) {
@@ -142,4 +147,9 @@ export async function startBroker(options: StartBrokerOptions = {}): Promise<Run
     await closeWorld()
     throw error
   }
+}
+
+async function closeRuntime({ compute, disk }: Runtime): Promise<void> {
+  await compute.close()
+  await disk.close()
 }

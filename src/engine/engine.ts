@@ -24,6 +24,10 @@ import { OpenLog } from './openLog.ts'
 export interface EngineOptions<F extends FlushPolicy = 'journal'> extends LogSettings<F> {
   /** The data directory: made if it is not there, and nobody else's while the engine is open. */
   readonly directory: string
+  /** Where the journal is, perhaps on another disk. Default: `.journal` in the data directory. */
+  readonly journalDirectory?: string | undefined
+  /** How large the journal may become, in bytes. More makes the slowest appends faster. Default 1 GiB, at least 48 MiB. */
+  readonly journalBytes?: number | undefined
   /** Bytes of appends under way at which further ones wait for room. Default 32 MiB. */
   readonly maxPendingBytes?: number | undefined
   /** Says nothing by default. Anything with `debug`, `info`, `warn` and `error`, as pino has them. */
@@ -45,7 +49,9 @@ export interface EngineWorld {
 const partition = 0
 const metadataLog = '__cluster_metadata-0'
 const defaultMaxPendingBytes = 32 << 20
-const ownOptions = ['directory', 'maxPendingBytes', 'logger', 'runtime']
+const ownOptions = ['directory', 'journalDirectory', 'journalBytes', 'maxPendingBytes', 'logger', 'runtime']
+/** The journal has at least three files. */
+const leastJournalBytes = 48 << 20
 
 /** A data directory that is open. `F` is the flush policy of logs that name none. */
 export class Engine<F extends FlushPolicy = FlushPolicy> implements AsyncDisposable {
@@ -100,7 +106,7 @@ export class Engine<F extends FlushPolicy = FlushPolicy> implements AsyncDisposa
     world: EngineWorld,
   ): Promise<Engine<F>> {
     const { runtime, codecs, channels } = world
-    const { directory: path, logger = silentLogger } = options
+    const { directory: path, logger = silentLogger, journalDirectory, journalBytes } = options
     const { clock } = runtime
     const defaults = checkOptions(options)
     const startedMs = clock.monotonicMs()
@@ -113,6 +119,8 @@ export class Engine<F extends FlushPolicy = FlushPolicy> implements AsyncDisposa
       nodeId: 0,
       configFor: () => defaults.config,
       decompress: (codec, body) => codecs.decompress(codec, body, maxBatchBytes),
+      ...(journalDirectory === undefined ? {} : { journalDirectory }),
+      ...(journalBytes === undefined ? {} : { journalBytes }),
     })
     if (channels.recovery.hasSubscribers) {
       const offline = [...directory.logs].flatMap(([name, { offline: error }]) =>
@@ -233,17 +241,26 @@ function logName(directoryName: string): string | null {
 }
 
 function checkOptions(options: EngineOptions<FlushPolicy>): ResolvedSettings {
-  const { directory, maxPendingBytes } = options
-  if (typeof directory !== 'string' || directory === '') refuse('directory has to name a directory')
+  const { directory, journalDirectory, journalBytes, maxPendingBytes } = options
+  checkDirectory('directory', directory)
+  if (journalDirectory !== undefined) checkDirectory('journalDirectory', journalDirectory)
   const settings: Record<string, unknown> = {}
   for (const [name, value] of Object.entries(options)) {
     if (logSettingNames.includes(name)) settings[name] = value
     else if (!ownOptions.includes(name)) refuse(`there is no option "${name}"`)
   }
-  if (maxPendingBytes !== undefined && (!Number.isSafeInteger(maxPendingBytes) || maxPendingBytes < 1)) {
-    refuse(`maxPendingBytes has to be a whole number of 1 or more, not ${String(maxPendingBytes)}`)
-  }
+  checkBytes('maxPendingBytes', maxPendingBytes, 1)
+  checkBytes('journalBytes', journalBytes, leastJournalBytes)
   return resolveSettings(settings, engineDefaults)
+}
+
+function checkDirectory(name: string, path: unknown): void {
+  if (typeof path !== 'string' || path === '') refuse(`${name} has to name a directory`)
+}
+
+function checkBytes(name: string, value: number | undefined, least: number): void {
+  if (value === undefined || (Number.isSafeInteger(value) && value >= least)) return
+  refuse(`${name} has to be a whole number of ${least} or more, not ${String(value)}`)
 }
 
 /** Two users of a log may not think differently of it without knowing. */
