@@ -72,6 +72,7 @@ export class Journal {
   #checkpoint: StoredCheckpoint
   #host: JournalHost | null = null
   #checkpointing: Promise<void> | null = null
+  #storing: Promise<void> = Promise.resolve()
   #closing = false
   #timer: Timer | null = null
   #timerSequence = 0
@@ -100,6 +101,7 @@ export class Journal {
       journalId,
       maxQueuedBytes: options.maxQueuedBytes,
       depth: options.depth,
+      begin: (usedGeneration) => this.#store((last) => ({ ...last, usedGeneration, clean: false })),
       changed: () => this.#changed(),
     })
   }
@@ -224,19 +226,25 @@ export class Journal {
     const place = clean ? this.#cleanPlace() : this.#writer.flushedPlace
     if (planted('recycleTooEarly')) this.#files.release(place.generation)
     const node = await host.syncBehind(place.sequence)
-    const { directoryId, journalId, number } = this.#checkpoint
-    const stored: StoredCheckpoint = {
-      number: number + 1,
-      directoryId,
-      journalId,
+    await this.#store((last) => ({
+      ...last,
       replayFrom: place,
       flushedSequence: Math.max(flushedSequence, place.sequence - 1),
       clean,
       logs: node.logs,
-    }
-    await this.#checkpoints.write(stored)
-    this.#checkpoint = stored
+    }))
     this.#files.release(place.generation)
+  }
+
+  /** Stores the checkpoint that follows from the last one, after those that are being stored. */
+  #store(change: (last: StoredCheckpoint) => StoredCheckpoint): Promise<void> {
+    const stored = this.#storing.then(async () => {
+      const next = { ...change(this.#checkpoint), number: this.#checkpoint.number + 1 }
+      await this.#checkpoints.write(next)
+      this.#checkpoint = next
+    })
+    this.#storing = stored.catch(() => {})
+    return stored
   }
 
   /** The next life begins with a file of its own, so that every file is free then. */
@@ -302,6 +310,14 @@ export class Journal {
     this.#retry.detach?.()
   }
 
+  #tell(): void {
+    this.#writer.tell()
+    if (!this.#writer.idle) return
+    // There is no room for it in this file.
+    this.#prepare()
+    this.#waitForQuiet()
+  }
+
   #waitForQuiet(): void {
     if (this.#timer !== null || this.#closing) return
     const isTold = !this.#writer.hasUntold
@@ -311,8 +327,8 @@ export class Journal {
     this.#timer = this.#runtime.clock.setTimer(isTold ? this.#quietMs : this.#idleMs, () => {
       this.#timer = null
       if (!this.#writer.idle || this.#writer.nextSequence !== this.#timerSequence) this.#waitForQuiet()
-      else if (!isTold) this.#writer.tell()
-      else this.#checkpointSoon()
+      else if (isTold) this.#checkpointSoon()
+      else this.#tell()
     })
     this.#timer.detach?.()
   }

@@ -18,6 +18,8 @@ export interface JournalWriterOptions {
   readonly maxQueuedBytes: number
   /** How many frames are under way while the next one fills up. */
   readonly depth: number
+  /** Notes durably that a file of this generation is the first one of this life. */
+  readonly begin: (generation: number) => Promise<void>
   /** Told when a frame is durable, or the writer waits for a file, or has failed. */
   readonly changed: () => void
 }
@@ -232,6 +234,7 @@ export class JournalWriter {
     else this.#filling = this.#pool.take()
     let place = this.#place
     const writes: DiskWrite[] = []
+    let begun: Promise<void> | null = null
     const current = this.#file
     if (current === null || place.position + frame.builder.sizeBytes + blockBytes > this.#files.fileBytes) {
       const next = this.#files.take()
@@ -242,7 +245,10 @@ export class JournalWriter {
       }
       this.#file = next
       this.#place = { ...this.#place, generation: next.generation, position: blockBytes }
-      if (current === null) place = this.#place
+      if (current === null) {
+        place = this.#place
+        begun = this.#options.begin(next.generation)
+      }
     }
     if (frame.builder.entryCount > 0) this.#lastUsedSequence = this.#place.sequence
     writes.push(this.#write(this.#file!, frame, 0))
@@ -255,7 +261,9 @@ export class JournalWriter {
       done: false,
     }
     this.#flights.push(flight)
-    this.#runtime.disk.submit(writes).then(
+    const written = this.#runtime.disk.submit(writes)
+    const stored = begun === null ? written : Promise.all([written, begun])
+    stored.then(
       () => this.#landed(flight),
       (error) => this.#fail(error),
     )

@@ -47,6 +47,8 @@ export interface StoredCheckpoint extends NodeCheckpoint {
   readonly replayFrom: JournalPlace
   /** Every frame up to here was durable. */
   readonly flushedSequence: number
+  /** A file of this generation is in use, unless that is below `replayFrom.generation`. */
+  readonly usedGeneration: number
   /** Written by a clean shutdown, as the last thing. */
   readonly clean: boolean
 }
@@ -78,6 +80,7 @@ export function encodeCheckpoint(checkpoint: StoredCheckpoint, checksum: Checksu
   writeInt32(target, 84, checkpoint.clean ? 1 : 0)
   writeInt64(target, 88, checkpoint.flushedSequence)
   writeInt32(target, 96, checkpoint.logs.length)
+  writeInt32(target, 100, checkpoint.usedGeneration)
   let at = headerBytes
   for (const [index, log] of checkpoint.logs.entries()) {
     const name = names[index]!
@@ -148,6 +151,7 @@ export function decodeCheckpoint(bytes: Uint8Array, checksum: Checksum): StoredC
     },
     clean: (readUint32(source, 84) & 1) === 1,
     flushedSequence: readInt64(source, 88),
+    usedGeneration: readUint32(source, 100),
     logs,
   }
 }

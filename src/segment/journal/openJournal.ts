@@ -64,8 +64,12 @@ export async function openJournalFiles(
   let frameCount = 0
   for await (const _frame of scan.frames()) frameCount++
   const { sequence, chain, life, verdict } = scan.end!
-  // A file that says nothing at all may have been the end of the journal.
-  const end = found.unreadable.length > 0 ? 'tearUnproven' : verdict.end
+  // A file that is not there, or says nothing at all, may have been the end of the journal.
+  const { usedGeneration } = checkpoint
+  const isLost =
+    usedGeneration >= replayFrom.generation &&
+    !found.scanned.some(({ generation }) => generation === usedGeneration)
+  const end = isLost || found.unreadable.length > 0 ? 'tearUnproven' : verdict.end
   const replay = new JournalReplay(scan, stored, frameCount, { ...verdict, end }, found.damaged)
   const isUnused = (file: ScannedFile): boolean =>
     file.generation > replayFrom.generation && !scan.isUsed(file)
@@ -126,6 +130,7 @@ async function createJournal(
     journalId,
     replayFrom: { sequence: 1, generation: 1, position: blockBytes, chain, life: 0 },
     flushedSequence: 0,
+    usedGeneration: 0,
     clean: true,
     logs: [],
   }

@@ -208,8 +208,9 @@ export async function journalWith(
   const world = await openWorld(null, seed, truth, large)
   for (const sizes of frames) await run(world, truth, [{ type: 'commit', sizes }, { type: 'settle' }])
   await run(world, truth, [
-    { type: 'wait', ms: 60 },
-    { type: 'wait', ms: 60 },
+    { type: 'wait', ms: 120 },
+    { type: 'turns', count: 200 },
+    { type: 'wait', ms: 120 },
     { type: 'turns', count: 200 },
   ])
   world.runtime.disk.kill()
