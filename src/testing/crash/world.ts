@@ -60,6 +60,9 @@ export class SimProcess {
       logger: logger ?? silentLogger,
       nodeId: 1,
       clusterId: 'crash-explorer-clust',
+      // Small enough for files to be used again after a few appends.
+      journalBytes: 4 * journalFileBytes,
+      journalFileBytes,
       configFor: (topic) => this.config(policyOf?.(topic) ?? 'batch'),
     })
     return this.#directory
@@ -114,6 +117,8 @@ export async function settle<T>({ disk, clock }: SimRuntime, work: Promise<T>): 
 const quietTurns = 200
 /** Timers that set themselves again would otherwise keep a run going for ever. */
 const mostJumps = 1000
+
+const journalFileBytes = 32 << 10
 
 const smallLogs: LogConfig = {
   ...defaultLogConfig,
