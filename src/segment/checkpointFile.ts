@@ -6,6 +6,9 @@ export const recoveryPointFile = 'recovery-point-offset-checkpoint'
 /** First readable offset per log. */
 export const logStartOffsetFile = 'log-start-offset-checkpoint'
 
+/** Exclusive end of what was compacted, per log. */
+export const cleanedOffsetFile = 'cleaner-offset-checkpoint'
+
 /** The text of a checkpoint file: version 0, a count, then `topic partition offset`, sorted by name. */
 export function encodeCheckpoint(offsets: ReadonlyMap<string, number>): string {
   const lines = [...offsets].map(([name, offset]) => {

@@ -1,7 +1,12 @@
 import type { Logger } from '../model/logger.ts'
 import type { Disk } from '../runtime/disk.ts'
-import { decodeCheckpoint, logStartOffsetFile, readTextIfThere, recoveryPointFile } from './checkpointFile.ts'
-import { type ClosedLog, closedLogsFile, decodeClosedLogs } from './closedLog.ts'
+import {
+  cleanedOffsetFile,
+  decodeCheckpoint,
+  logStartOffsetFile,
+  readTextIfThere,
+  recoveryPointFile,
+} from './checkpointFile.ts'
 
 /** There only between a clean shutdown and the next start. */
 export const cleanShutdownFile = '.kafka_cleanshutdown'
@@ -10,8 +15,9 @@ export const cleanShutdownFile = '.kafka_cleanshutdown'
 export interface Checkpoints {
   readonly recoveryPoints: ReadonlyMap<string, number>
   readonly startOffsets: ReadonlyMap<string, number>
+  /** What was compacted. Without it everything is compacted again. */
+  readonly cleanedOffsets: ReadonlyMap<string, number>
   readonly cleanShutdown: boolean
-  readonly closedLogs: ReadonlyMap<string, ClosedLog>
 }
 
 /**
@@ -30,18 +36,17 @@ export async function readCheckpoints(disk: Disk, directory: string, logger: Log
   }
   const recoveryPoints = await read(recoveryPointFile)
   const startOffsets = await read(logStartOffsetFile)
+  const cleaned = await readTextIfThere(disk, `${directory}/${cleanedOffsetFile}`)
   const marker = `${directory}/${cleanShutdownFile}`
   const hasMarker = (await disk.stat(marker)) !== null
-  const closed = await readTextIfThere(disk, `${directory}/${closedLogsFile}`)
-  if (hasMarker || closed !== null) {
+  if (hasMarker) {
     await disk.remove(marker)
-    await disk.remove(`${directory}/${closedLogsFile}`)
     await disk.syncDirectory(directory)
   }
   return {
     recoveryPoints: recoveryPoints ?? new Map(),
     startOffsets: startOffsets ?? new Map(),
+    cleanedOffsets: (cleaned === null ? null : decodeCheckpoint(cleaned)) ?? new Map(),
     cleanShutdown: hasMarker && recoveryPoints !== null && startOffsets !== null,
-    closedLogs: closed === null ? new Map() : decodeClosedLogs(closed),
   }
 }

@@ -21,6 +21,7 @@ export async function resumeLog(
   runtime: Runtime,
   input: RecoveryInput,
   closed: ClosedLog,
+  knownProducers: ProducerState | null,
 ): Promise<RecoveredLog | null> {
   const segments: Segment[] = []
   const stats = await Promise.all(
@@ -40,8 +41,9 @@ export async function resumeLog(
     segments.push(segment)
   }
   segments.at(-1)!.resume(closed.active)
-  let producers: ProducerState | null = new ProducerState()
-  if (closed.hasProducers) producers = await readSnapshot(runtime, input.directory, closed.logEndOffset)
+  let producers: ProducerState | null = knownProducers ?? new ProducerState()
+  if (knownProducers === null && closed.hasProducers)
+    producers = await readSnapshot(runtime, input.directory, closed.logEndOffset)
   if (producers === null) return null
   producers.expire(runtime.clock.wallMs(), input.producerIdExpirationMs)
   return {
@@ -53,6 +55,9 @@ export async function resumeLog(
     indexFilesCurrent: true,
     producers,
     corruption: null,
+    syncedOffset: closed.logEndOffset,
+    durableOffset: closed.logEndOffset,
+    unfinished: [],
   }
 }
 
@@ -96,6 +101,9 @@ export async function openClean(
     indexFilesCurrent: false,
     producers,
     corruption: null,
+    syncedOffset: recoveryPoint,
+    durableOffset: recoveryPoint,
+    unfinished: [],
   }
 }
 

@@ -30,6 +30,8 @@ export class FlushTracker {
   flushedPosition: number
   /** Exclusive end of what survives the loss of power; behind `flushedOffset` under relaxed policies. */
   durableOffset: number
+  /** Exclusive end of what the log's files hold durably; behind `durableOffset` where the journal holds the rest. */
+  syncedOffset: number
   readonly #events: FlushEvents
   readonly #pending: PendingWrite[] = []
   #waiters: FlushWaiter[] = []
@@ -37,11 +39,18 @@ export class FlushTracker {
   #barrier: Promise<void> | null = null
   #stopped = false
 
-  constructor(endOffset: number, durableOffset: number, active: Segment, events: FlushEvents) {
+  constructor(
+    endOffset: number,
+    durableOffset: number,
+    syncedOffset: number,
+    active: Segment,
+    events: FlushEvents,
+  ) {
     this.flushedOffset = endOffset
     this.flushedSegment = active
     this.flushedPosition = active.sizeBytes
     this.durableOffset = durableOffset
+    this.syncedOffset = syncedOffset
     this.#events = events
   }
 
@@ -77,6 +86,7 @@ export class FlushTracker {
     this.flushedSegment = active
     this.flushedPosition = active.sizeBytes
     this.durableOffset = Math.min(this.durableOffset, endOffset)
+    this.syncedOffset = Math.min(this.syncedOffset, endOffset)
   }
 
   /** Bytes of a segment that are flushed. */
@@ -86,9 +96,9 @@ export class FlushTracker {
     return segment.baseOffset < flushed.baseOffset ? segment.sizeBytes : 0
   }
 
-  /** Resolves when the groups that are pending now have ended, whatever becomes of them. */
+  /** Resolves when the files have what is pending now, whatever becomes of it otherwise. */
   written(): Promise<unknown> {
-    return Promise.all(this.#pending.map(({ group }) => group.ended))
+    return Promise.all(this.#pending.map(({ group }) => group.written))
   }
 
   /** Resolves once everything below `endOffset` is flushed; rejects when that fails. */
@@ -129,11 +139,18 @@ export class FlushTracker {
       () => {
         if (this.#barrier !== barrier) return
         this.#barrier = null
-        this.durableOffset = Math.max(this.durableOffset, Math.min(endOffset, this.flushedOffset))
+        this.synced(endOffset)
         this.#settled()
       },
       () => {},
     )
+  }
+
+  /** The log's files hold what was flushed of everything below `endOffset` durably. */
+  synced(endOffset: number): void {
+    const offset = Math.min(endOffset, this.flushedOffset)
+    this.durableOffset = Math.max(this.durableOffset, offset)
+    this.syncedOffset = Math.max(this.syncedOffset, offset)
   }
 
   /** A group has settled: counts what can be counted, in order. */
@@ -148,6 +165,7 @@ export class FlushTracker {
       this.flushedSegment = pending.endSegment
       this.flushedPosition = pending.endPosition
       if (pending.isDurable) this.durableOffset = pending.endOffset
+      if (pending.isSynced) this.syncedOffset = pending.endOffset
       count++
     }
     if (count > 0) this.#pending.splice(0, count)

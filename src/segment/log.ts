@@ -4,9 +4,17 @@ import type { Uuid } from '../model/uuid.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import { checkEpoch, checkSize, checkTimestamps } from './appendChecks.ts'
 import type { ClosedLog } from './closedLog.ts'
-import type { LeaderEpochs } from './leaderEpochs.ts'
+import {
+  type Compacted,
+  type CompactOptions,
+  compactLog,
+  type Dirtiness,
+  dirtinessOf,
+} from './compaction/compactLog.ts'
+import type { FlushEvents } from './flushTracker.ts'
 import { closeClean } from './logClosing.ts'
 import type { LogConfig } from './logConfig.ts'
+import { LogFacts } from './logFacts.ts'
 import type { RecoveredLog } from './logFiles.ts'
 import { readLog, timestampView } from './logReader.ts'
 import { recoverLog } from './logRecovery.ts'
@@ -14,9 +22,9 @@ import { isRoomError, undoAppends } from './logRepair.ts'
 import { LogState } from './logState.ts'
 import { LogSync } from './logSync.ts'
 import { cutLog } from './logTruncation.ts'
-import type { AppendResult, LogOptions, ReadResult, SealedSegment } from './logTypes.ts'
-import type { ProducerState } from './producerState.ts'
+import type { AppendResult, LogOptions, ReadResult } from './logTypes.ts'
 import { type BatchHeader, setBaseOffset, setLogAppendTime, setPartitionLeaderEpoch } from './recordBatch.ts'
+import type { ResumePoint } from './resumePoint.ts'
 import { expiredNow } from './retention.ts'
 import { latestTimestamp, offsetForTimestamp, type TimestampOffset } from './timestampLookup.ts'
 import type { WriteGroup } from './writeGroup.ts'
@@ -29,29 +37,30 @@ export type { AppendResult, LogOptions, ReadResult } from './logTypes.ts'
  * synchronous; they count once `flushedOffset` has passed them. Every method but `append`, `read` and the
  * getters may be called at any time and runs beside appends.
  */
-export class Log {
+export class Log extends LogFacts {
   readonly directory: string
   readonly topicId: Uuid
   /** Called whenever `flushedOffset` has moved on. */
   onAdvance: ((flushedOffset: number) => void) | null = null
   /** Called when appends from `endOffset` on are lost: the disk was full and they were undone, or it failed. */
   onFailure: ((error: EngineError, endOffset: number) => void) | null = null
-  readonly #state: LogState
   readonly #sync: LogSync
   #repair: Promise<void> = Promise.resolve()
   #closedState: ClosedLog | null = null
   #closed = false
 
   private constructor(runtime: Runtime, options: LogOptions, found: RecoveredLog) {
+    const events: FlushEvents = { advanced() {}, failed() {} }
+    super(new LogState(runtime, options, found, events))
+    events.advanced = () => this.#advanced()
+    events.failed = (index) => this.#onFailed(index)
     this.directory = options.directory
     this.topicId = options.topicId
-    this.#state = new LogState(runtime, options, found, {
-      advanced: () => this.#advanced(),
-      failed: (index) => this.#onFailed(index),
-    })
-    this.#sync = new LogSync(this.#state, (error) => {
+    this.#sync = new LogSync(this.state, (error) => {
       this.#goOffline(toEngineError(error, 'diskFailed', 'a sync failed'))
     })
+    this.#sync.adopt()
+    if (found.unfinished.length > 0) this.#sealReady()
   }
 
   /**
@@ -62,62 +71,14 @@ export class Log {
     return new Log(runtime, options, await recoverLog(runtime, options))
   }
 
-  get config(): LogConfig {
-    return this.#state.config
-  }
-
-  /** First readable offset, inclusive. */
-  get logStartOffset(): number {
-    return this.#state.logStartOffset
-  }
-
-  /** The offset that the next record gets. */
-  get logEndOffset(): number {
-    return this.#state.logEndOffset
-  }
-
-  /** Exclusive end of what the policy has made true: in the page cache, or durable. Never goes back. */
-  get flushedOffset(): number {
-    return this.#state.flush.flushedOffset
-  }
-
-  /** Exclusive end of what a crash cannot take, and of what recovery need not scan. */
-  get recoveryPoint(): number {
-    return Math.min(
-      this.#state.flush.durableOffset,
-      this.#state.sealer.oldestOffset ?? Number.MAX_SAFE_INTEGER,
-    )
-  }
-
-  /** Why the log takes and gives nothing any more; null while it does. */
-  get offline(): EngineError | null {
-    return this.#state.offline
-  }
-
-  get leaderEpochs(): LeaderEpochs {
-    return this.#state.epochs
-  }
-
-  get producerState(): ProducerState {
-    return this.#state.producers
+  /** Where recovery may begin, at most at the recovery point; null for the beginning of that one's segment. */
+  get resumePoint(): ResumePoint | null {
+    return this.#sync.resumePoint()
   }
 
   /** After a clean close, what the next `open` may be given; null otherwise. */
   get closedState(): ClosedLog | null {
     return this.#closedState
-  }
-
-  get segmentCount(): number {
-    return this.#state.segments.all.length
-  }
-
-  get sealedSegments(): readonly SealedSegment[] {
-    return this.#state.sealedSegments()
-  }
-
-  /** Bytes of all batches, those on their way to the disk included. */
-  get sizeBytes(): number {
-    return this.#state.segments.sizeBytes
   }
 
   /**
@@ -129,14 +90,14 @@ export class Log {
    */
   append(batch: BatchHeader, bytes: Uint8Array, leaderEpoch: number, group: WriteGroup): AppendResult {
     this.#checkWritable()
-    const config = this.#state.config
+    const config = this.state.config
     checkSize(bytes.length, config)
-    checkEpoch(leaderEpoch, this.#state.epochs.latestEpoch)
-    const wallMs = this.#state.runtime.clock.wallMs()
+    checkEpoch(leaderEpoch, this.state.epochs.latestEpoch)
+    const wallMs = this.state.runtime.clock.wallMs()
     const isTimed = config.timestampType === 'logAppendTime' && !batch.isControl
     if (!isTimed) checkTimestamps(batch, wallMs, config)
     if (batch.producerId >= 0) {
-      const known = this.#state.producers.check(batch)
+      const known = this.state.producers.check(batch)
       if (known !== null) {
         const { baseOffset, lastOffset, timestampMs } = known
         const logAppendTimeMs = isTimed ? timestampMs : -1
@@ -144,27 +105,27 @@ export class Log {
         return { baseOffset, lastOffset, logAppendTimeMs, duplicate: true, survives }
       }
     }
-    const baseOffset = this.#state.logEndOffset
+    const baseOffset = this.state.logEndOffset
     const lastOffset = baseOffset + batch.lastOffsetDelta
     const maxTimestampMs = isTimed ? wallMs : batch.maxTimestampMs
     setBaseOffset(bytes, baseOffset)
     setPartitionLeaderEpoch(bytes, leaderEpoch)
-    if (isTimed) setLogAppendTime(bytes, wallMs, this.#state.runtime.checksum)
-    const pending = this.#state.flush.pendingFor(group, baseOffset, this.#state.segments.active)
-    if (this.#state.segments.active.mustRoll(lastOffset, bytes.length, maxTimestampMs, wallMs, config))
+    if (isTimed) setLogAppendTime(bytes, wallMs, this.state.runtime.checksum)
+    const pending = this.state.flush.pendingFor(group, baseOffset, this.state.segments.active)
+    if (this.state.segments.active.mustRoll(lastOffset, bytes.length, maxTimestampMs, wallMs, config))
       this.#roll(baseOffset)
-    const segment = this.#state.segments.active
+    const segment = this.state.segments.active
     const position = segment.add(lastOffset, maxTimestampMs, bytes.length, config.indexIntervalBytes)
-    const survives = this.#sync.add(pending, segment, position, bytes, batch.lastOffsetDelta + 1)
-    this.#state.indexFilesCurrent = false
+    const survives = this.#sync.add(pending, segment, position, bytes, baseOffset, lastOffset)
+    this.state.indexFilesCurrent = false
     segment.isNew = false
-    this.#state.recent.add(baseOffset, position)
-    if (this.#state.epochs.assign(leaderEpoch, baseOffset)) this.#state.epochsChanged = true
+    this.state.recent.add(baseOffset, position)
+    if (this.state.epochs.assign(leaderEpoch, baseOffset)) this.state.epochsChanged = true
     if (batch.producerId >= 0) {
-      const before = this.#state.producers.append(batch, baseOffset, maxTimestampMs, wallMs)
+      const before = this.state.producers.append(batch, baseOffset, maxTimestampMs, wallMs)
       pending.rememberProducer(batch.producerId, before)
     }
-    this.#state.logEndOffset = lastOffset + 1
+    this.state.logEndOffset = lastOffset + 1
     pending.endOffset = lastOffset + 1
     pending.endSegment = segment
     pending.endPosition = segment.sizeBytes
@@ -183,19 +144,19 @@ export class Log {
     endOffset: number,
     minOneBatch: boolean,
   ): ReadResult | null | Promise<ReadResult | null> {
-    return readLog(this.#state, offset, maxBytes, endOffset, minOneBatch)
+    return readLog(this.state, offset, maxBytes, endOffset, minOneBatch)
   }
 
   /** Resolves once everything below `endOffset` is flushed; rejects when it was undone or the log failed. */
   whenFlushed(endOffset: number): Promise<void> {
     if (endOffset <= this.flushedOffset) return Promise.resolve()
-    if (this.#state.offline !== null) return Promise.reject(this.#state.offline)
-    if (endOffset > this.#state.logEndOffset) {
+    if (this.state.offline !== null) return Promise.reject(this.state.offline)
+    if (endOffset > this.state.logEndOffset) {
       return Promise.reject(
-        this.#state.refusal ?? new EngineError('offsetOutOfRange', `nothing has offset ${endOffset - 1}`),
+        this.state.refusal ?? new EngineError('offsetOutOfRange', `nothing has offset ${endOffset - 1}`),
       )
     }
-    return this.#state.flush.wait(endOffset)
+    return this.state.flush.wait(endOffset)
   }
 
   /** Makes all that was appended survive the loss of power, whatever the policy. Rejects as `whenFlushed` does. */
@@ -211,24 +172,24 @@ export class Log {
    */
   async offsetForTimestamp(timestampMs: number): Promise<TimestampOffset | null> {
     this.#checkReadable()
-    return offsetForTimestamp(timestampView(this.#state), timestampMs)
+    return offsetForTimestamp(timestampView(this.state), timestampMs)
   }
 
   /** The record with the greatest timestamp, the earliest of them; null for an empty log. */
   async maxTimestamp(): Promise<TimestampOffset | null> {
     this.#checkReadable()
-    return latestTimestamp(timestampView(this.#state))
+    return latestTimestamp(timestampView(this.state))
   }
 
   /** The greatest epoch up to `epoch` that wrote here, and the exclusive end of what it wrote; -1 and -1 for none. */
   offsetForLeaderEpoch(epoch: number): { epoch: number; endOffset: number } {
-    return this.#state.epochs.endOffsetFor(epoch, this.#state.logEndOffset)
+    return this.state.epochs.endOffsetFor(epoch, this.state.logEndOffset)
   }
 
   /** Replaces the configuration. A durable policy after a relaxed one counts once everything earlier is synced. */
   updateConfig(config: LogConfig): void {
-    const before = this.#state.config.flush
-    this.#state.config = config
+    const before = this.state.config.flush
+    this.state.config = config
     this.#sync.policyChanged(before, config.flush)
   }
 
@@ -238,10 +199,10 @@ export class Log {
    */
   async deleteRecordsBefore(offset: number): Promise<void> {
     this.#checkReadable()
-    if (offset > this.flushedOffset) this.#state.outOfRange(offset)
-    if (offset > this.#state.logStartOffset) {
-      this.#state.setStartOffset(offset)
-      await this.#state.options.persistStartOffset?.()
+    if (offset > this.flushedOffset) this.state.outOfRange(offset)
+    if (offset > this.state.logStartOffset) {
+      this.state.setStartOffset(offset)
+      await this.state.options.persistStartOffset?.(offset)
     }
     this.#removeBelowStart()
   }
@@ -252,25 +213,41 @@ export class Log {
    * whole: the log rolls first.
    */
   async applyRetention(): Promise<number> {
-    if (this.#state.offline !== null || this.#closed) return 0
-    const wallMs = this.#state.runtime.clock.wallMs()
-    this.#state.producers.expire(wallMs, this.#state.options.producerIdExpirationMs)
-    const expired = await expiredNow(this.#state, wallMs)
-    if (expired === 0 || this.#state.offline !== null || this.#state.refusal !== null || this.#closed)
-      return 0
-    if (expired === this.#state.segments.all.length) this.#roll(this.#state.logEndOffset)
-    this.#state.setStartOffset(this.#state.segments.all[expired]!.baseOffset)
-    await this.#state.options.persistStartOffset?.()
+    if (this.state.offline !== null || this.#closed) return 0
+    const wallMs = this.state.runtime.clock.wallMs()
+    this.state.producers.expire(wallMs, this.state.options.producerIdExpirationMs)
+    const expired = await expiredNow(this.state, wallMs)
+    if (expired === 0 || this.state.offline !== null || this.state.refusal !== null || this.#closed) return 0
+    if (expired === this.state.segments.all.length) this.#roll(this.state.logEndOffset)
+    this.state.setStartOffset(this.state.segments.all[expired]!.baseOffset)
+    await this.state.options.persistStartOffset?.(this.state.logStartOffset)
     return this.#removeBelowStart()
   }
 
   /** Writes what the recovery point depends on and returns the recovery point that may now be stored. */
   async prepareCheckpoint(): Promise<number> {
     const recoveryPoint = this.recoveryPoint
-    if (this.#state.offline !== null || this.#closed) return recoveryPoint
+    if (this.state.offline !== null || this.#closed) return recoveryPoint
     this.#sealReady()
-    if (this.#state.epochsChanged) await this.#state.writeEpochs()
+    if (this.state.epochsChanged) await this.state.writeEpochs()
     return recoveryPoint
+  }
+
+  /** What compaction has to do below `endOffset`. */
+  dirtiness(endOffset: number): Promise<Dirtiness> {
+    this.#checkReadable()
+    return dirtinessOf(this.state, endOffset)
+  }
+
+  /**
+   * Rewrites sealed segments so that older records go whose key has a newer one. Null when there was nothing to do. Once
+   * at a time. Rejects with `CorruptionError` when a segment is damaged: then it is left as it is.
+   */
+  compact(options: CompactOptions): Promise<Compacted | null> {
+    this.#checkReadable()
+    return compactLog(this.state, options, (cause) => {
+      this.#goOffline(toEngineError(cause, 'diskFailed', 'a compacted segment could not be put in place'))
+    })
   }
 
   /**
@@ -281,59 +258,62 @@ export class Log {
     this.#checkReadable()
     await this.#repair
     this.#checkWritable()
-    if (offset < this.#state.logStartOffset || offset > this.#state.logEndOffset)
-      this.#state.outOfRange(offset)
-    this.#state.refusal = new EngineError('kafkaStorageError', 'the log is being cut')
+    if (offset < this.state.logStartOffset || offset > this.state.logEndOffset) this.state.outOfRange(offset)
+    this.state.refusal = new EngineError('kafkaStorageError', 'the log is being cut')
     await this.#whenSettled()
-    await this.#state.sealer.idle()
-    if (this.#state.offline !== null) throw this.#state.offline
+    await this.state.swapping
+    await this.state.sealer.idle()
+    if (this.state.offline !== null) throw this.state.offline
     try {
-      if (offset < this.#state.logEndOffset) await cutLog(this.#state, offset)
+      if (offset < this.state.logEndOffset) await cutLog(this.state, offset)
     } catch (cause) {
       this.#goOffline(toEngineError(cause, 'diskFailed', 'the log could not be cut'))
       throw cause
     }
-    this.#state.refusal = null
+    this.state.refusal = null
   }
 
   /** Waits for what is in flight, then closes; `clean` also writes all that makes the next open fast. */
   async close(options: { readonly clean: boolean }): Promise<void> {
     if (this.#closed) return
     this.#closed = true
+    this.state.isClosing = true
     await this.#whenSettled()
+    await this.state.swapping
     this.#sync.stop()
     try {
-      if (options.clean && this.#state.offline === null) this.#closedState = await closeClean(this.#state)
+      if (options.clean && this.state.offline === null) this.#closedState = await closeClean(this.state)
+      if (this.#closedState !== null) this.#sync.closed(this.#closedState)
     } finally {
-      await this.#state.idle()
-      await this.#state.segments.close()
+      await this.state.idle()
+      await this.state.segments.close()
     }
-    this.#state.flush.failWaiters(new EngineError('closed', 'the log has been closed'), 0)
+    this.state.flush.failWaiters(new EngineError('closed', 'the log has been closed'), 0)
   }
 
   #checkWritable(): void {
-    if (this.#state.offline !== null) throw this.#state.offline
-    if (this.#state.refusal !== null) throw this.#state.refusal
+    if (this.state.offline !== null) throw this.state.offline
+    if (this.state.refusal !== null) throw this.state.refusal
     if (this.#closed) throw new EngineError('closed', 'the log has been closed')
   }
 
   #checkReadable(): void {
-    if (this.#state.offline !== null) throw this.#state.offline
+    if (this.state.offline !== null) throw this.state.offline
     if (this.#closed) throw new EngineError('closed', 'the log has been closed')
   }
 
   /** Begins a new active segment at `baseOffset`; the old one is sealed once all of it is flushed. */
   #roll(baseOffset: number): void {
-    this.#state.sealer.add(this.#state.segments.active, baseOffset, this.#state.producers.entries())
-    this.#state.segments.roll(baseOffset)
-    this.#state.recent.clear()
+    this.state.sealer.add(this.state.segments.active, baseOffset, this.state.producers.entries())
+    this.state.segments.roll(baseOffset)
+    this.state.recent.clear()
     if (this.flushedOffset === baseOffset) this.#sealReady()
   }
 
   #sealReady(): void {
-    this.#state.sealer.seal(this.flushedOffset).then(
+    this.state.sealer.seal(this.flushedOffset).then(
       (sealedOffset) => {
-        if (sealedOffset > this.#state.flush.durableOffset) this.#state.flush.durableOffset = sealedOffset
+        this.state.flush.synced(sealedOffset)
       },
       (cause) => {
         const error = toEngineError(cause, 'diskFailed', 'a segment could not be sealed')
@@ -344,55 +324,55 @@ export class Log {
   }
 
   #advanced(): void {
-    const { nextEndOffset } = this.#state.sealer
+    const { nextEndOffset } = this.state.sealer
     if (nextEndOffset !== null && nextEndOffset <= this.flushedOffset) this.#sealReady()
     this.onAdvance?.(this.flushedOffset)
   }
 
   /** The group at `index` has failed. Nothing after it counts: a hole lies before it. */
   #onFailed(index: number): void {
-    const lost = this.#state.flush.pending.slice(index)
+    const lost = this.state.flush.pending.slice(index)
     const fatal = lost.find(({ error }) => error !== null && !isRoomError(error))
     if (fatal !== undefined) {
       this.#goOffline(fatal.error!)
       return
     }
     const error = lost[0]!.error!
-    this.#state.refusal = error
+    this.state.refusal = error
     if (lost.some(({ state }) => state === 'pending')) return
-    const undone = this.#state.flush.takeFrom(index)
-    const repair = undoAppends(this.#state, undone)
+    const undone = this.state.flush.takeFrom(index)
+    const repair = undoAppends(this.state, undone)
     this.#sync.distrust(undone[0]!.startSegment)
     this.#repair = repair.catch((cause) => {
       this.#goOffline(toEngineError(cause, 'diskFailed', 'the torn end of a log could not be cut'))
     })
-    this.#state.flush.failWaiters(error, this.#state.logEndOffset)
-    this.onFailure?.(error, this.#state.logEndOffset)
+    this.state.flush.failWaiters(error, this.state.logEndOffset)
+    this.onFailure?.(error, this.state.logEndOffset)
   }
 
   #goOffline(error: EngineError): void {
-    if (this.#state.offline !== null) return
-    this.#state.offline = error
-    this.#state.options.logger.error('a log went offline', {
+    if (this.state.offline !== null) return
+    this.state.offline = error
+    this.state.options.logger.error('a log went offline', {
       directory: this.directory,
       error: error.message,
     })
-    this.#state.flush.stop(error)
+    this.state.flush.stop(error)
     this.onFailure?.(error, this.flushedOffset)
   }
 
   async #whenSettled(): Promise<void> {
-    await this.#state.flush.settled()
+    await this.state.flush.settled()
     await this.#repair
-    await this.#state.flush.barrier
+    await this.state.flush.barrier
   }
 
   #removeBelowStart(): number {
-    const removed = this.#state.segments.removeBelow(
-      this.#state.logStartOffset,
-      this.#state.config.fileDeleteDelayMs,
+    const removed = this.state.segments.removeBelow(
+      this.state.logStartOffset,
+      this.state.config.fileDeleteDelayMs,
     )
-    for (const segment of removed) this.#state.sealer.forget(segment)
+    for (const segment of removed) this.state.sealer.forget(segment)
     return removed.length
   }
 }

@@ -13,7 +13,7 @@ export async function closeClean(state: LogState): Promise<ClosedLog | null> {
   await state.sealer.seal(state.flush.flushedOffset)
   if (state.sealer.oldestOffset !== null) return null
   await state.segments.removeFiles()
-  if (state.flush.durableOffset < state.logEndOffset) {
+  if (state.flush.syncedOffset < state.logEndOffset) {
     await active.file.sync()
     await disk.syncDirectory(state.directory)
   }
@@ -32,7 +32,7 @@ export async function closeClean(state: LogState): Promise<ClosedLog | null> {
     await writeWholeFile(disk, path, Buffer.from(state.epochs.encode()), 'none')
     state.epochsChanged = false
   }
-  state.flush.durableOffset = state.logEndOffset
+  state.flush.synced(state.logEndOffset)
   return {
     topicId: state.options.topicId,
     logStartOffset: state.logStartOffset,

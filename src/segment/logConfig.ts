@@ -24,6 +24,22 @@ export interface LogConfig {
   /** How long files outlive their deletion, so that running sends can end. */
   readonly fileDeleteDelayMs: number
   readonly flush: FlushPolicy
+  /** What happens to old segments: removed by age and size, compacted by key, or both. */
+  readonly cleanupPolicy: CleanupPolicy
+  /** How long a tombstone or marker stays after the compaction that first met it. */
+  readonly deleteRetentionMs: number
+  /** How old a record has to be before compaction may touch it. */
+  readonly minCompactionLagMs: number
+  /** How long a record may wait for compaction; 2^53 - 1: without bound. */
+  readonly maxCompactionLagMs: number
+  /** The part of a log, by bytes, that has to be uncompacted before it is compacted, 0 to 1. */
+  readonly minCleanableDirtyRatio: number
+}
+
+/** Kafka's `cleanup.policy`. */
+export interface CleanupPolicy {
+  readonly delete: boolean
+  readonly compact: boolean
 }
 
 /** Kafka's defaults, and `journal` as the flush policy. Source: Kafka documentation, "Topic Configs". */
@@ -40,4 +56,9 @@ export const defaultLogConfig: LogConfig = {
   timestampAfterMaxMs: 3_600_000,
   fileDeleteDelayMs: 60_000,
   flush: 'journal',
+  cleanupPolicy: { delete: true, compact: false },
+  deleteRetentionMs: 86_400_000,
+  minCompactionLagMs: 0,
+  maxCompactionLagMs: Number.MAX_SAFE_INTEGER,
+  minCleanableDirtyRatio: 0.5,
 }

@@ -5,22 +5,18 @@ import type { DiskLock } from '../runtime/disk.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import { BackgroundSync } from './backgroundSync.ts'
 import { BadRanges } from './badRanges.ts'
-import { encodeCheckpoint, logStartOffsetFile, readTextIfThere, recoveryPointFile } from './checkpointFile.ts'
-import { type Checkpoints, cleanShutdownFile, readCheckpoints } from './checkpoints.ts'
-import { type ClosedLog, closedLogsFile, encodeClosedLogs } from './closedLog.ts'
-import {
-  decodePartitionMetadata,
-  directoryKind,
-  encodePartitionMetadata,
-  logDirectoryName,
-  retiredDirectoryName,
-} from './directoryNames.ts'
+import { CheckpointStore } from './checkpointStore.ts'
+import { cleanShutdownFile } from './checkpoints.ts'
+import { encodePartitionMetadata, logDirectoryName, retiredDirectoryName } from './directoryNames.ts'
 import { partitionMetadataFile } from './fileNames.ts'
 import { inParallel } from './inParallel.ts'
 import { lockDirectory } from './lockOwner.ts'
 import { Log, type LogConfig } from './log.ts'
+import { type FoundLog, findLogs } from './logFinder.ts'
+import type { LogOptions } from './logTypes.ts'
 import { type MetaProperties, openMetaProperties } from './metaProperties.ts'
-import { IndexCache } from './segmentIndexes.ts'
+import { NodeJournal } from './nodeJournal.ts'
+import { IndexCache, writeWholeFile } from './segmentIndexes.ts'
 import { SharedSync } from './sharedSync.ts'
 
 /** Logs that are opened, closed or checkpointed at the same time. */
@@ -36,6 +32,12 @@ export interface LogDirectoryOptions {
   readonly nodeId: number
   /** Taken from the directory, or made, when absent. */
   readonly clusterId?: string
+  /** Where the journal is, perhaps on another disk; `.journal` in the directory by default. */
+  readonly journalDirectory?: string
+  /** How large the journal may become; 1 GiB by default. */
+  readonly journalBytes?: number
+  /** How large each of its files is; 16 MiB by default. */
+  readonly journalFileBytes?: number
   /** The configuration that a found log is opened with. */
   configFor(topicName: string): LogConfig
   readonly producerIdExpirationMs?: number
@@ -44,8 +46,8 @@ export interface LogDirectoryOptions {
 }
 
 /**
- * The data directory of one node: its lock, its identity, and every log in it. While it is open nobody else has
- * it; directories in it that it does not know are kept and reported.
+ * The data directory of one node: its lock, its identity, its journal and every log in it. While it is open nobody else
+ * has it; directories in it that it does not know are kept and reported.
  */
 export class LogDirectory {
   readonly directory: string
@@ -55,44 +57,59 @@ export class LogDirectory {
   readonly #options: LogDirectoryOptions
   readonly #logger: Logger
   readonly #lock: DiskLock
+  readonly #journal: NodeJournal
   readonly #logs = new Map<string, Log>()
+  readonly #ids = new Map<Log, Uuid>()
   readonly #cache = new IndexCache()
   readonly #background: BackgroundSync
   /** Stored bytes that are known to be damaged, and are not served. */
   readonly badRanges = new BadRanges()
-  /** Recovery points and start offsets of logs that were found but could not be opened. */
-  readonly #kept = { recoveryPoints: new Map<string, number>(), startOffsets: new Map<string, number>() }
-  /** What the checkpoint files say now. */
-  #storedPoints: ReadonlyMap<string, number> = new Map()
-  #storedStarts: ReadonlyMap<string, number> = new Map()
+  readonly #checkpoints: CheckpointStore
   readonly #names: SharedSync
-  #writing: Promise<void> = Promise.resolve()
-  #queuedStarts: Promise<void> | null = null
+  /** Names whose earlier logs may still have them after a power cut. */
+  readonly #retiredNames = new Set<string>()
+  #cleanedOffsets: ReadonlyMap<string, number> = new Map()
   #closed = false
 
-  private constructor(runtime: Runtime, options: LogDirectoryOptions, lock: DiskLock, meta: MetaProperties) {
+  private constructor(
+    runtime: Runtime,
+    options: LogDirectoryOptions,
+    lock: DiskLock,
+    meta: MetaProperties,
+    journal: NodeJournal,
+  ) {
     this.#runtime = runtime
     this.#options = options
     this.#logger = options.logger
     this.#lock = lock
+    this.#journal = journal
     this.directory = options.directory
     this.#names = new SharedSync(runtime.disk, options.directory)
     this.#background = new BackgroundSync(runtime, options.directory)
+    this.#checkpoints = new CheckpointStore(runtime.disk, options.directory)
     this.clusterId = meta.clusterId
     this.directoryId = meta.directoryId
   }
 
   /**
-   * Locks the directory, checks whose it is, opens every log in it (recovering what a crash left) and removes
-   * what was deleted. Throws, with one line that says what to do: `directoryLocked`, `directoryForeign`,
-   * `permissionDenied`, `diskFull`.
+   * Locks the directory, checks whose it is, replays its journal, opens every log in it (recovering what a crash left)
+   * and removes what was deleted. Throws, with one line that says what to do: `directoryLocked`, `directoryForeign`,
+   * `permissionDenied`, `diskFull`, `invalidConfig` for a journal that is elsewhere, `corruptLog` for one that is gone.
    */
   static async open(runtime: Runtime, options: LogDirectoryOptions): Promise<LogDirectory> {
     const lock = await lockDirectory(runtime, options.directory)
     try {
-      const clusterId = options.clusterId ?? null
-      const meta = await openMetaProperties(runtime, options.directory, options.nodeId, clusterId)
-      const opened = new LogDirectory(runtime, options, lock, meta)
+      const { directory, nodeId, logger, journalDirectory, journalBytes, journalFileBytes } = options
+      const meta = await openMetaProperties(runtime, directory, nodeId, options.clusterId ?? null)
+      const journal = await NodeJournal.open(runtime, {
+        dataDirectory: directory,
+        directoryId: meta.directoryId,
+        logger,
+        ...(journalDirectory === undefined ? {} : { directory: journalDirectory }),
+        ...(journalBytes === undefined ? {} : { journalBytes }),
+        ...(journalFileBytes === undefined ? {} : { fileBytes: journalFileBytes }),
+      })
+      const opened = new LogDirectory(runtime, options, lock, meta, journal)
       await opened.#load()
       return opened
     } catch (error) {
@@ -114,36 +131,37 @@ export class LogDirectory {
     this.#checkOpen()
     const name = logDirectoryName(topic, partition)
     if (this.#logs.has(name)) throw new EngineError('duplicateResource', `${name} is open already`)
-    const { disk } = this.#runtime
     const path = `${this.directory}/${name}`
-    if ((await disk.stat(path)) !== null) await this.#checkUnused(path)
-    // The offsets of a deleted log of this name must not be taken for the new one's.
-    this.#kept.recoveryPoints.delete(name)
-    this.#kept.startOffsets.delete(name)
-    await this.#writing
-    if (this.#storedPoints.has(name) || this.#storedStarts.has(name)) await this.checkpoint()
-    await disk.makeDirectory(path)
-    const metadata = Buffer.from(encodePartitionMetadata(topicId))
-    await disk.replaceFile(`${path}/${partitionMetadataFile}`, metadata)
-    await this.#names.sync()
-    const log = await this.#openLog(name, topicId, config, {
+    if ((await this.#runtime.disk.stat(path)) !== null) await this.#checkUnused(path)
+    await this.#checkpoints.forget(name, this.#logs)
+    if (this.#retiredNames.has(name)) {
+      // The journal's replay could not tell the old directory from the new one.
+      await this.#names.sync()
+      this.#retiredNames.delete(name)
+    }
+    await this.#makeDirectory(name, topicId)
+    const id = await this.#journal.create(name, topicId)
+    const log = await this.#openLog(name, config, {
+      id,
+      topicId,
       recoveryPoint: 0,
       logStartOffset: 0,
-      clean: true,
-      closed: null,
+      cleanShutdown: true,
     })
-    this.#logs.set(name, log)
     return log
   }
 
-  /** Removes a log: at once from `logs`, by name durably when this resolves, its files after `fileDeleteDelayMs`. */
+  /** Removes a log: at once from `logs`, durably when this resolves, its files after `fileDeleteDelayMs`. */
   async deleteLog(topic: string, partition: number): Promise<void> {
     const log = this.#logs.get(logDirectoryName(topic, partition))
     if (log === undefined) return
+    const id = await this.#take(log)
+    await this.#journal.delete(id)
     const deleted = await this.#rename(log, 'delete')
-    this.#runtime.clock.setTimer(log.config.fileDeleteDelayMs, () => {
+    const timer = this.#runtime.clock.setTimer(log.config.fileDeleteDelayMs, () => {
       if (!this.#closed) void this.#removeDeleted(deleted)
     })
+    timer.detach?.()
   }
 
   /**
@@ -152,21 +170,39 @@ export class LogDirectory {
    */
   async setAside(topic: string, partition: number): Promise<string | null> {
     const log = this.#logs.get(logDirectoryName(topic, partition))
-    return log === undefined ? null : this.#rename(log, 'stray')
+    if (log === undefined) return null
+    const id = await this.#take(log)
+    const stray = await this.#rename(log, 'stray')
+    await this.#names.sync()
+    await this.#journal.delete(id)
+    return stray
   }
 
-  /** Closes a log and takes its name; returns its directory under the new one. */
-  async #rename(log: Log, why: 'delete' | 'stray'): Promise<string> {
+  /** Closes a log and takes it out; returns its id. */
+  async #take(log: Log): Promise<Uuid> {
     this.#checkOpen()
-    const name = log.directory.slice(this.directory.length + 1)
-    this.#logs.delete(name)
+    const id = this.#ids.get(log)!
+    this.#logs.delete(this.#nameOf(log))
+    this.#ids.delete(log)
     await log.close({ clean: false })
-    const id = Buffer.alloc(16)
-    this.#runtime.random.fill(id)
-    const renamed = `${this.directory}/${retiredDirectoryName(name, id.toString('hex'), why)}`
+    return id
+  }
+
+  async #rename(log: Log, why: 'delete' | 'stray'): Promise<string> {
+    const name = this.#nameOf(log)
+    const unique = Buffer.alloc(16)
+    this.#runtime.random.fill(unique)
+    const renamed = `${this.directory}/${retiredDirectoryName(name, unique.toString('hex'), why)}`
+    // The directory of a damaged log may be gone.
+    if ((await this.#runtime.disk.stat(log.directory)) === null) return renamed
     await this.#runtime.disk.rename(log.directory, renamed)
-    await this.#names.sync()
+    this.#retiredNames.add(name)
+    this.#journal.namesChanged(null)
     return renamed
+  }
+
+  #nameOf(log: Log): string {
+    return log.directory.slice(this.directory.length + 1)
   }
 
   /** Stores recovery points and start offsets, after what they depend on. */
@@ -175,10 +211,13 @@ export class LogDirectory {
     await inParallel([...this.#logs.values()], parallel, async (log) => {
       points.set(log, await log.prepareCheckpoint())
     })
-    await this.#write(async () => {
-      await this.#storeStarts()
-      await this.#storePoints(points)
-    })
+    if (this.#journal.isBehind) await this.#journal.checkpoint()
+    await this.#checkpoints.store(this.#logs, points)
+  }
+
+  /** Stores up to where each log was compacted, in Kafka's `cleaner-offset-checkpoint`. */
+  storeCleanedOffsets(): Promise<void> {
+    return this.#checkpoints.storeCleaned(this.#logs)
   }
 
   /** Applies retention to every log; returns the number of segments removed. */
@@ -199,20 +238,23 @@ export class LogDirectory {
     if (this.#closed) return
     this.#closed = true
     try {
-      const closed = new Map<string, ClosedLog>()
+      // What is left to sync is synced together; what goes wrong takes logs offline and shows below.
+      await this.#journal.checkpoint().catch(() => {})
+      await this.#background.idle()
+      let closed = 0
       await inParallel([...this.#logs], parallel, async ([name, log]) => {
         try {
           await log.close({ clean: true })
-          if (log.closedState !== null) closed.set(name, log.closedState)
+          if (log.closedState !== null) closed++
         } catch (error) {
           this.#logger.error('a log was not closed cleanly', { log: name, error: String(error) })
         }
       })
-      await this.checkpoint()
-      const text = Buffer.from(encodeClosedLogs(closed))
-      await this.#runtime.disk.replaceFile(`${this.directory}/${closedLogsFile}`, text)
+      const points = new Map([...this.#logs.values()].map((log) => [log, log.recoveryPoint]))
+      await this.#checkpoints.store(this.#logs, points)
+      await this.#journal.close({ clean: true })
       // Logs that could not be opened may still be as a crash left them.
-      if (closed.size === this.#logs.size && this.#kept.recoveryPoints.size === 0) {
+      if (closed === this.#logs.size && this.#checkpoints.keepsNothing && this.#journal.failed === null) {
         const marker = Buffer.from('{"version":0,"brokerEpoch":-1}')
         await this.#runtime.disk.replaceFile(`${this.directory}/${cleanShutdownFile}`, marker)
       }
@@ -222,126 +264,80 @@ export class LogDirectory {
   }
 
   async #load(): Promise<void> {
-    const { disk } = this.#runtime
-    const checkpoints = await readCheckpoints(disk, this.directory, this.#logger)
-    this.#storedPoints = checkpoints.recoveryPoints
-    this.#storedStarts = checkpoints.startOffsets
-    const names: string[] = []
-    for (const { name, kind } of await disk.list(this.directory)) {
-      if (kind !== 'directory') continue
-      const what = directoryKind(name)
-      if (what === 'log') names.push(name)
-      else if (what === 'deleted') void this.#removeDeleted(`${this.directory}/${name}`)
-      else this.#logger.warn('an unknown directory is kept and not used', { directory: name })
-    }
-    await inParallel(names, parallel, (name) => this.#loadLog(name, checkpoints))
+    const startedMs = this.#runtime.clock.monotonicMs()
+    const found = await findLogs(this.#runtime, this.directory, this.#journal, this.#logger)
+    this.#checkpoints.found(found.checkpoints)
+    this.#cleanedOffsets = found.checkpoints.cleanedOffsets
+    for (const path of found.deleted) void this.#removeDeleted(path)
+    for (const { name, topicId } of found.missing) await this.#makeDirectory(name, topicId)
+    await this.#journal.replay()
+    this.#journal.start(this.#background)
+    await inParallel(found.logs, parallel, async (each) => {
+      const config = this.#options.configFor(each.name.slice(0, each.name.lastIndexOf('-')))
+      try {
+        await this.#openFound(each, config)
+      } catch (cause) {
+        const error = toEngineError(cause, 'diskFailed', 'the log could not be opened')
+        this.#checkpoints.keep(each.name, found.checkpoints)
+        this.#logger.error('a log could not be opened; it is kept and not used', {
+          directory: `${this.directory}/${each.name}`,
+          error: error.message,
+        })
+      }
+    })
+    for (const name of found.unreadable) this.#checkpoints.keep(name, found.checkpoints)
+    this.#logger.info('opened the data directory', {
+      logs: this.#logs.size,
+      clean: found.isClean,
+      elapsedMs: Math.round(this.#runtime.clock.monotonicMs() - startedMs),
+    })
   }
 
-  async #loadLog(name: string, checkpoints: Checkpoints): Promise<void> {
-    const path = `${this.directory}/${name}`
-    const recoveryPoint = checkpoints.recoveryPoints.get(name) ?? 0
-    const logStartOffset = checkpoints.startOffsets.get(name) ?? 0
-    const closed = checkpoints.closedLogs.get(name) ?? null
-    const topicId = closed?.topicId ?? (await this.#readTopicId(path))
-    if (topicId === null) {
-      this.#keep(name, checkpoints)
-      this.#logger.warn('a log directory without a readable partition.metadata is kept and not used', {
-        directory: path,
-      })
-      return
-    }
-    const config = this.#options.configFor(name.slice(0, name.lastIndexOf('-')))
-    const clean = checkpoints.cleanShutdown || closed !== null
-    try {
-      this.#logs.set(
-        name,
-        await this.#openLog(name, topicId, config, { recoveryPoint, logStartOffset, clean, closed }),
-      )
-    } catch (cause) {
-      const error = toEngineError(cause, 'diskFailed', 'the log could not be opened')
-      this.#keep(name, checkpoints)
-      this.#logger.error('a log could not be opened; it is kept and not used', {
-        directory: path,
-        error: error.message,
-      })
-    }
+  async #openFound(found: FoundLog, config: LogConfig): Promise<void> {
+    const id = found.id ?? (await this.#journal.create(found.name, found.topicId, found.recoveryPoint))
+    const damage = this.#journal.damageOf(id) ?? found.damage
+    const journalIsDamaged = this.#journal.isRotten
+    const cleanedOffset = this.#cleanedOffsets.get(found.name) ?? 0
+    await this.#openLog(found.name, config, { ...found, id, damage, journalIsDamaged, cleanedOffset })
   }
 
-  async #readTopicId(path: string): Promise<Uuid | null> {
-    const text = await readTextIfThere(this.#runtime.disk, `${path}/${partitionMetadataFile}`)
-    return text === null ? null : decodePartitionMetadata(text)
-  }
-
-  /** Keeps the checkpoints of a log that is there but not open. */
-  #keep(name: string, checkpoints: Checkpoints): void {
-    const recoveryPoint = checkpoints.recoveryPoints.get(name)
-    const startOffset = checkpoints.startOffsets.get(name)
-    if (recoveryPoint !== undefined) this.#kept.recoveryPoints.set(name, recoveryPoint)
-    if (startOffset !== undefined) this.#kept.startOffsets.set(name, startOffset)
-  }
-
-  #openLog(
+  async #openLog(
     name: string,
-    topicId: Uuid,
     config: LogConfig,
-    from: { recoveryPoint: number; logStartOffset: number; clean: boolean; closed: ClosedLog | null },
+    from: Pick<LogOptions, 'topicId' | 'recoveryPoint' | 'logStartOffset' | 'cleanShutdown'> &
+      Partial<LogOptions> & { readonly id: Uuid },
   ): Promise<Log> {
     const { decompress } = this.#options
-    return Log.open(this.#runtime, {
+    const { id, ...rest } = from
+    const log = await Log.open(this.#runtime, {
+      ...rest,
       directory: `${this.directory}/${name}`,
-      topicId,
       config,
       logger: this.#logger,
-      recoveryPoint: from.recoveryPoint,
-      logStartOffset: from.logStartOffset,
-      cleanShutdown: from.clean,
-      closedState: from.closed,
       producerIdExpirationMs: this.#options.producerIdExpirationMs ?? defaultProducerIdExpirationMs,
       indexCache: this.#cache,
-      backgroundSync: this.#background,
       badRanges: this.badRanges,
-      persistStartOffset: () => this.#persistStarts(),
+      backgroundSync: this.#background,
+      journal: this.#journal.forLog(id),
       persistRecoveryPoint: () => this.checkpoint(),
+      persistCleanedOffset: () => this.storeCleanedOffsets(),
+      persistStartOffset: (offset) => this.#journal.commit([{ type: 'startOffset', logId: id, offset }]),
       ...(decompress === undefined ? {} : { decompress }),
     })
+    this.#journal.opened(id, log)
+    this.#ids.set(log, id)
+    this.#logs.set(name, log)
+    return log
   }
 
-  /** Stores the start offsets of all logs; callers that come before it has begun share one store. */
-  #persistStarts(): Promise<void> {
-    this.#queuedStarts ??= this.#write(() => {
-      this.#queuedStarts = null
-      return this.#storeStarts()
-    })
-    return this.#queuedStarts
-  }
-
-  async #storeStarts(): Promise<void> {
-    const starts = new Map(this.#kept.startOffsets)
-    for (const [name, log] of this.#logs) if (log.logStartOffset > 0) starts.set(name, log.logStartOffset)
-    if (isSame(starts, this.#storedStarts)) return
-    const text = Buffer.from(encodeCheckpoint(starts))
-    await this.#runtime.disk.replaceFile(`${this.directory}/${logStartOffsetFile}`, text)
-    this.#storedStarts = starts
-  }
-
-  /** Stores recovery points as they were `taken`. Meanwhile a log may have been cut, or another may have its name. */
-  async #storePoints(taken: ReadonlyMap<Log, number>): Promise<void> {
-    const points = new Map(this.#kept.recoveryPoints)
-    for (const [name, log] of this.#logs) {
-      const point = taken.get(log)
-      if (point !== undefined) points.set(name, Math.min(point, log.recoveryPoint))
-    }
-    if (isSame(points, this.#storedPoints)) return
-    const text = Buffer.from(encodeCheckpoint(points))
-    await this.#runtime.disk.replaceFile(`${this.directory}/${recoveryPointFile}`, text)
-    this.#storedPoints = points
-  }
-
-  /** Runs one writer of checkpoint files at a time. */
-  #write(body: () => Promise<void>): Promise<void> {
-    const written = this.#writing.then(body)
-    this.#writing = written.catch(() => {})
-    return written
+  /** Makes the directory of a log; durable with the journal's next checkpoint, which knows the log until then. */
+  async #makeDirectory(name: string, topicId: Uuid): Promise<void> {
+    const { disk } = this.#runtime
+    const path = `${this.directory}/${name}`
+    await disk.makeDirectory(path)
+    const metadata = Buffer.from(encodePartitionMetadata(topicId))
+    await writeWholeFile(disk, `${path}/${partitionMetadataFile}`, metadata, 'none')
+    this.#journal.namesChanged(name)
   }
 
   /** A directory may be taken over only when it holds no records: its maker died before it could say whose it is. */
@@ -372,10 +368,4 @@ export class LogDirectory {
   #checkOpen(): void {
     if (this.#closed) throw new EngineError('closed', 'the data directory has been closed')
   }
-}
-
-function isSame(left: ReadonlyMap<string, number>, right: ReadonlyMap<string, number>): boolean {
-  if (left.size !== right.size) return false
-  for (const [name, offset] of left) if (right.get(name) !== offset) return false
-  return true
 }

@@ -2,11 +2,13 @@ import { type CorruptionError, EngineError } from '../model/errors.ts'
 import type { Logger } from '../model/logger.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import type { ClosedLog } from './closedLog.ts'
+import { takeUpSwaps } from './compaction/takeUpSwaps.ts'
 import { leaderEpochFile, parseSegmentFileName, type SegmentFileKind, segmentFileName } from './fileNames.ts'
 import { LeaderEpochs } from './leaderEpochs.ts'
 import type { LogConfig } from './logConfig.ts'
 import { decodeProducerSnapshot } from './producerSnapshot.ts'
-import { ProducerState } from './producerState.ts'
+import { type ProducerEntry, ProducerState } from './producerState.ts'
+import type { ResumedLog } from './resumePoint.ts'
 import { Segment } from './segment.ts'
 import { buildIndexes, reportRebuilt, writeIndexes } from './segmentIndexes.ts'
 
@@ -22,6 +24,21 @@ export interface RecoveryInput {
   readonly producerIdExpirationMs: number
   /** What the clean shutdown noted of this log; null when it noted nothing. */
   readonly closedState?: ClosedLog | null
+  /** What the log was at an offset up to `recoveryPoint`. */
+  readonly resume?: ResumedLog | null
+  /** Exclusive end of what the log must have, being in the journal. */
+  readonly provenEnd?: number | null
+  readonly damage?: CorruptionError | null
+  /** The journal has lost what it held: nobody can tell what must be there. */
+  readonly journalIsDamaged?: boolean
+}
+
+/** A segment that was full and is not finished: its indexes and the snapshot at its end are not written. */
+export interface Unfinished {
+  readonly segment: Segment
+  /** Exclusive. */
+  readonly endOffset: number
+  readonly producers: readonly ProducerEntry[]
 }
 
 /** A log as it was found on disk. */
@@ -38,6 +55,11 @@ export interface RecoveredLog {
   readonly producers: ProducerState
   /** Damage below the recovery point; the log can only be offline. */
   readonly corruption: CorruptionError | null
+  /** Exclusive end of what the files hold durably. */
+  readonly syncedOffset: number
+  /** Exclusive end of what survives the loss of power: the journal may hold what the files do not. */
+  readonly durableOffset: number
+  readonly unfinished: readonly Unfinished[]
 }
 
 /** The files of one log. */
@@ -54,23 +76,19 @@ export interface Listing {
 export async function listLog(runtime: Runtime, input: RecoveryInput): Promise<Listing> {
   const { disk } = runtime
   const { directory, logger } = input
-  const names = (await disk.list(directory)).filter(({ kind }) => kind === 'file').map(({ name }) => name)
+  const list = async (): Promise<string[]> => {
+    return (await disk.list(directory)).filter(({ kind }) => kind === 'file').map(({ name }) => name)
+  }
+  let names = await list()
+  if (await takeUpSwaps(disk, directory, names, logger)) names = await list()
   const present = new Set(names)
   for (const name of names) {
     const parsed = parseSegmentFileName(name)
     if (parsed === null || parsed.leftover === null) continue
-    const original = segmentFileName(parsed.baseOffset, parsed.kind)
     const path = `${directory}/${name}`
     present.delete(name)
-    // A `.swap` is complete; it is the only copy when the crash came after the original had gone.
-    if (parsed.leftover === 'swap' && !present.has(original)) {
-      logger.warn('took up a segment file that an interrupted compaction had finished', { file: path })
-      await disk.rename(path, `${directory}/${original}`)
-      present.add(original)
-    } else {
-      logger.info('removed a file left over from a deletion or compaction', { file: path })
-      await disk.remove(path)
-    }
+    logger.info('removed a file left over from a deletion or compaction', { file: path })
+    await disk.remove(path)
   }
   const offsetsOf = (wanted: SegmentFileKind): number[] => {
     const offsets: number[] = []
@@ -88,15 +106,15 @@ export async function listLog(runtime: Runtime, input: RecoveryInput): Promise<L
   }
 }
 
-/** The segments that have a `.log` file, ascending, with their sizes. */
+/** The segments of the `.log` files with these base offsets, with their sizes. */
 export async function findSegments(
   runtime: Runtime,
   input: RecoveryInput,
-  listing: Listing,
+  offsets: readonly number[],
 ): Promise<Segment[]> {
   const { directory } = input
   return Promise.all(
-    listing.segmentOffsets.map(async (baseOffset) => {
+    offsets.map(async (baseOffset) => {
       const path = `${directory}/${segmentFileName(baseOffset, 'log')}`
       const stat = await runtime.disk.stat(path)
       if (stat === null) throw new EngineError('diskFailed', `${path} went away while the log was opened`)
@@ -148,6 +166,9 @@ export function freshLog(runtime: Runtime, input: RecoveryInput, epochs: LeaderE
     indexFilesCurrent: false,
     producers: new ProducerState(),
     corruption: null,
+    syncedOffset: logStartOffset,
+    durableOffset: logStartOffset,
+    unfinished: [],
   }
 }
 

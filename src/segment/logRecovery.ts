@@ -15,24 +15,37 @@ import {
   readEpochs,
   readSnapshot,
   removeBelowStart,
-  unlessFull,
+  type Unfinished,
 } from './logFiles.ts'
 import { ProducerState } from './producerState.ts'
+import { resumeStart, type ScanStart } from './scanStart.ts'
 import { Segment } from './segment.ts'
-import { writeIndexes } from './segmentIndexes.ts'
 
 /**
- * Opens the files of one log. After a clean shutdown only the tail of the last segment is looked at. After a
- * crash every batch from the segment of the recovery point on is checked: above the recovery point the first
- * bad one ends the log and what follows is cut, below it nothing is changed and `corruption` says what is bad.
+ * Opens the files of one log. After a clean shutdown nothing is read. After a crash every batch from the resume point on
+ * is checked, without one from the beginning of the recovery point's segment on: above what must be there the first bad
+ * one ends the log and what follows is cut, below it nothing is changed and `corruption` says what is bad.
  */
 export async function recoverLog(runtime: Runtime, input: RecoveryInput): Promise<RecoveredLog> {
-  if (input.cleanShutdown && input.closedState) {
-    const resumed = await resumeLog(runtime, input, input.closedState)
-    if (resumed !== null) return resumed
+  if (input.damage) return damagedLog(runtime, input, input.damage)
+  const { resume = null, closedState = null } = input
+  if (input.cleanShutdown) {
+    const closed = closedState ?? resume?.closed ?? null
+    const producers = closedState === null && resume !== null ? new ProducerState(resume.producers) : null
+    if (closed !== null) {
+      const resumed = await resumeLog(runtime, input, closed, producers)
+      if (resumed !== null) return resumed
+    }
   }
   const listing = await listLog(runtime, input)
-  const segments = await findSegments(runtime, input, listing)
+  if (resume !== null) {
+    const start = await resumeStart(runtime, input, listing, resume)
+    if (start !== null) return scanLog(runtime, input, listing, start)
+    input.logger.warn('the log is not as the last checkpoint says and is checked from further back', {
+      directory: input.directory,
+    })
+  }
+  const segments = await findSegments(runtime, input, listing.segmentOffsets)
   await removeBelowStart(runtime, input, segments)
   const epochs = await readEpochs(runtime, input, listing)
   if (input.cleanShutdown && epochs !== null) {
@@ -42,7 +55,66 @@ export async function recoverLog(runtime: Runtime, input: RecoveryInput): Promis
       directory: input.directory,
     })
   }
-  return scanLog(runtime, input, listing, segments, epochs)
+  if (segments.length === 0) return emptyLog(runtime, input)
+  return scanLog(runtime, input, listing, await coldStart(runtime, input, listing, segments, epochs))
+}
+
+/** A log of which it is known that its files are not what they must be. Nothing is read. */
+function damagedLog(runtime: Runtime, input: RecoveryInput, corruption: CorruptionError): RecoveredLog {
+  input.logger.error('the log is damaged and stays offline; nothing was changed', {
+    directory: input.directory,
+    error: corruption.message,
+    recoveryPoint: input.recoveryPoint,
+    logStartOffset: input.logStartOffset,
+  })
+  const fresh = freshLog(runtime, { ...input, logStartOffset: input.recoveryPoint }, new LeaderEpochs())
+  return { ...fresh, logStartOffset: input.logStartOffset, corruption }
+}
+
+/** A log that has no segment. */
+function emptyLog(runtime: Runtime, input: RecoveryInput): RecoveredLog {
+  const fresh = freshLog(runtime, input, new LeaderEpochs())
+  const mustHave = Math.max(input.recoveryPoint, input.provenEnd ?? 0)
+  if (mustHave <= input.logStartOffset) return fresh
+  return { ...fresh, corruption: missing(`${input.directory}/`, input.logStartOffset, mustHave) }
+}
+
+/** Where to begin without a resume point: at the recovery point's segment, earlier when producers have to be made again. */
+async function coldStart(
+  runtime: Runtime,
+  input: RecoveryInput,
+  listing: Listing,
+  segments: Segment[],
+  knownEpochs: LeaderEpochs | null,
+): Promise<ScanStart> {
+  const { recoveryPoint } = input
+  const snapshot = await newestSnapshot(runtime, input, listing)
+  const epochs = knownEpochs?.clone() ?? new LeaderEpochs()
+  const producersFrom = snapshot?.offset ?? 0
+  const scanFrom = knownEpochs === null ? 0 : Math.min(recoveryPoint, producersFrom)
+  const first = Math.max(
+    0,
+    segments.findLastIndex(({ baseOffset }) => baseOffset <= scanFrom),
+  )
+  for (const segment of segments.slice(0, first)) {
+    segment.offsetIndex = null
+    segment.timeIndex = null
+  }
+  // Epochs above the recovery point come from the batches themselves.
+  epochs.truncateFromEnd(Math.max(recoveryPoint, 1))
+  const { baseOffset, file, createdMs } = segments[first]!
+  return {
+    segments,
+    first,
+    // Made anew: an attempt to open the log without a scan may have read indexes into the old one.
+    makeFirst: () => new Segment(baseOffset, file, createdMs, 0, false),
+    offset: baseOffset,
+    epochs,
+    // A snapshot is written only after everything below it was synced: it is a recovery point of its own.
+    durableOffset: Math.max(recoveryPoint, snapshot?.offset ?? 0),
+    producers: snapshot?.producers ?? new ProducerState(),
+    producersFrom,
+  }
 }
 
 /** The newest valid snapshot; bad ones are removed, they can be made again. */
@@ -61,101 +133,138 @@ async function newestSnapshot(
   return null
 }
 
-/** Checks every batch from the recovery point's segment on (earlier when producer state has to be made again). */
-async function scanLog(
+/** What a scan has found. */
+interface Scanned {
+  readonly segments: Segment[]
+  readonly endOffset: number
+  readonly torn: { readonly index: number; readonly damage: Damage } | null
+  readonly epochs: LeaderEpochs
+  readonly producers: ProducerState
+  readonly unfinished: readonly Unfinished[]
+}
+
+/** Checks every batch from `start` on. `isSuspect`: the page cache lets go of what it has first. */
+async function scan(
   runtime: Runtime,
   input: RecoveryInput,
-  listing: Listing,
-  segments: Segment[],
-  knownEpochs: LeaderEpochs | null,
-): Promise<RecoveredLog> {
-  const { config, recoveryPoint, logger, directory } = input
-  if (segments.length === 0) {
-    const fresh = freshLog(runtime, input, new LeaderEpochs())
-    if (recoveryPoint <= input.logStartOffset) return fresh
-    return { ...fresh, corruption: missing(`${directory}/`, input.logStartOffset, recoveryPoint) }
-  }
-  const snapshot = await newestSnapshot(runtime, input, listing)
-  const producers = snapshot?.producers ?? new ProducerState()
-  // A snapshot is written only after everything below it was synced: it is a recovery point of its own.
-  const durableOffset = Math.max(recoveryPoint, snapshot?.offset ?? 0)
-  const epochs = knownEpochs?.clone() ?? new LeaderEpochs()
-  const producersFrom = snapshot?.offset ?? 0
-  const scanFrom = knownEpochs === null ? 0 : Math.min(recoveryPoint, producersFrom)
-  const first = Math.max(
-    0,
-    segments.findLastIndex(({ baseOffset }) => baseOffset <= scanFrom),
-  )
-  for (const segment of segments.slice(0, first)) {
-    segment.offsetIndex = null
-    segment.timeIndex = null
-  }
-  // Epochs above the recovery point come from the batches themselves.
-  epochs.truncateFromEnd(Math.max(recoveryPoint, 1))
-  const suspect = segments.findLastIndex(({ baseOffset }) => baseOffset <= durableOffset)
-  let nextOffset = segments[first]!.baseOffset
+  start: ScanStart,
+  isSuspect: boolean,
+): Promise<Scanned> {
   const wallMs = runtime.clock.wallMs()
-  let torn: { index: number; damage: Damage } | null = null
-  for (let index = first; index < segments.length; index++) {
+  const segments = [...start.segments]
+  const epochs = start.epochs.clone()
+  const producers = new ProducerState(start.producers.entries())
+  const unfinished: Unfinished[] = []
+  const suspect = segments.findLastIndex(({ baseOffset }) => baseOffset <= start.durableOffset)
+  let nextOffset = start.offset
+  let torn: Scanned['torn'] = null
+  for (let index = start.first; index < segments.length; index++) {
     const { baseOffset, file, createdMs, sizeBytes } = segments[index]!
-    if (baseOffset !== nextOffset) {
+    const isFirst = index === start.first
+    if (!isFirst && baseOffset !== nextOffset) {
       const damage = { position: 0, expected: `offset ${nextOffset}`, found: `offset ${baseOffset}` }
       torn = { index, damage }
       break
     }
-    // Made anew: an attempt to open the log without a scan may have read indexes into the old one.
-    const segment = new Segment(baseOffset, file, createdMs, 0, false)
+    const segment = isFirst ? start.makeFirst() : new Segment(baseOffset, file, createdMs, 0, false)
     segments[index] = segment
+    const range = { file, position: segment.sizeBytes, end: sizeBytes, offset: nextOffset }
     // What a failed sync left in the page cache would look stored, and be acknowledged.
-    if (index >= suspect) await file.dropCached?.()
-    const range = { file, position: 0, end: sizeBytes, offset: nextOffset }
+    if (isSuspect && index >= suspect && range.end > range.position) await file.dropCached?.()
     const end = await verifyBatches(range, runtime.checksum, (header) => {
-      segment.add(header.lastOffset, header.maxTimestampMs, header.sizeBytes, config.indexIntervalBytes)
+      const { lastOffset, maxTimestampMs, sizeBytes: batchBytes } = header
+      segment.add(lastOffset, maxTimestampMs, batchBytes, input.config.indexIntervalBytes)
       epochs.assign(header.partitionLeaderEpoch, header.baseOffset)
-      if (header.producerId >= 0 && header.baseOffset >= producersFrom) {
+      if (header.producerId >= 0 && header.baseOffset >= start.producersFrom) {
         producers.append(header, header.baseOffset, header.maxTimestampMs, wallMs)
       }
     })
     nextOffset = end.nextOffset
-    if (end.damage === null) continue
-    torn = { index, damage: end.damage }
-    segment.sizeBytes = sizeBytes
-    break
+    if (end.damage !== null) {
+      torn = { index, damage: end.damage }
+      segment.sizeBytes = sizeBytes
+      break
+    }
+    if (index < segments.length - 1) {
+      unfinished.push({ segment, endOffset: nextOffset, producers: producers.entries() })
+    }
   }
+  return { segments, endOffset: nextOffset, torn, epochs, producers, unfinished }
+}
+
+async function scanLog(
+  runtime: Runtime,
+  input: RecoveryInput,
+  listing: Listing,
+  start: ScanStart,
+): Promise<RecoveredLog> {
+  const { config, logger, directory } = input
+  const proven = input.provenEnd ?? 0
+  const isInJournal = proven > input.recoveryPoint
+  let scanned = await scan(runtime, input, start, !isInJournal)
+  // What the journal has was written again; anything beyond it may be in the page cache only.
+  if (isInJournal && scanned.endOffset > proven) scanned = await scan(runtime, input, start, true)
+  const { segments, endOffset, torn, epochs, producers } = scanned
+  const durableOffset = Math.max(start.durableOffset, proven)
   const logStartOffset = Math.max(input.logStartOffset, segments[0]!.baseOffset)
-  const base = { segments, logStartOffset, logEndOffset: nextOffset, producers }
-  const found = { ...base, leaderEpochs: epochs, leaderEpochsChanged: true, indexFilesCurrent: false }
-  // Under `batch` only synced records are deleted: damage below the start offset is no torn end, and there may be
-  // acknowledged records beyond it.
-  const isBelowStart = torn !== null && nextOffset < input.logStartOffset && isDurable(config.flush)
-  if (nextOffset <= input.logStartOffset && durableOffset <= input.logStartOffset && !isBelowStart) {
+  const found = {
+    segments,
+    logStartOffset,
+    logEndOffset: endOffset,
+    producers,
+    leaderEpochs: epochs,
+    leaderEpochsChanged: true,
+    indexFilesCurrent: false,
+  }
+  // Under a durable policy only synced records are deleted: damage below the start offset is no torn end, and there may
+  // be acknowledged records beyond it.
+  const isBelowStart = torn !== null && endOffset < input.logStartOffset && isDurable(config.flush)
+  if (endOffset <= input.logStartOffset && durableOffset <= input.logStartOffset && !isBelowStart) {
     // All that is left was deleted; what followed it never became durable.
     return startOver(runtime, input, listing, segments, epochs)
   }
-  if (nextOffset < durableOffset || isBelowStart) {
+  // Where the journal has lost something, what looks like a torn end may have been acknowledged.
+  const isUnknown = torn !== null && input.journalIsDamaged === true && config.flush === 'journal'
+  if (endOffset < durableOffset || isBelowStart || isUnknown) {
     // What was durable is not there: report, change nothing.
     const corruption =
       torn === null
-        ? missing(segments.at(-1)!.file.path, segments.at(-1)!.sizeBytes, durableOffset, nextOffset)
+        ? missing(segments.at(-1)!.file.path, segments.at(-1)!.sizeBytes, durableOffset, endOffset)
         : new CorruptionError({ file: segments[torn.index]!.file.path, ...torn.damage })
     logger.error('the log is damaged below its recovery point and stays offline; nothing was cut', {
       directory,
       error: corruption.message,
-      damagedOffset: nextOffset,
+      damagedOffset: endOffset,
       recoveryPoint: durableOffset,
       logStartOffset,
     })
-    return { ...found, corruption }
+    const syncedOffset = input.recoveryPoint
+    return { ...found, corruption, syncedOffset, durableOffset, unfinished: [] }
   }
-  if (torn !== null) await cutTail(runtime, input, segments, torn.index, torn.damage, nextOffset)
-  await settle(runtime, input, listing, segments, first, nextOffset)
-  producers.expire(wallMs, input.producerIdExpirationMs)
-  logger.info('recovered a log', {
+  if (torn !== null) await cutTail(runtime, input, segments, torn.index, torn.damage, endOffset)
+  const unfinished = scanned.unfinished.filter(({ segment }) => segment !== segments.at(-1))
+  const hasTail = torn !== null || endOffset > durableOffset
+  // Without a journal what was found becomes the recovery point; with one, only what nobody would have otherwise.
+  const isSynced = input.provenEnd === undefined || input.provenEnd === null || torn !== null
+  const mustSync = isSynced || (hasTail && isDurable(config.flush))
+  if (mustSync) for (const { file } of segments.slice(start.first)) await file.sync()
+  await removeLaterSnapshots(runtime, input, listing, endOffset)
+  if (mustSync) await runtime.disk.syncDirectory(directory)
+  producers.expire(runtime.clock.wallMs(), input.producerIdExpirationMs)
+  const log = hasTail || isInJournal ? 'info' : 'debug'
+  logger[log]('recovered a log', {
     directory,
-    logEndOffset: nextOffset,
-    scannedSegments: segments.length - first,
+    logEndOffset: endOffset,
+    from: start.offset,
+    scannedSegments: segments.length - start.first,
   })
-  return { ...found, corruption: null }
+  return {
+    ...found,
+    corruption: null,
+    syncedOffset: mustSync ? endOffset : Math.min(start.durableOffset, endOffset),
+    durableOffset: mustSync ? endOffset : Math.min(durableOffset, endOffset),
+    unfinished,
+  }
 }
 
 function missing(
@@ -229,28 +338,15 @@ async function cutTail(
   await segment.file.truncate(damage.position)
 }
 
-/** Makes what was found durable, so that it becomes the new recovery point; writes the scanned segments' indexes. */
-async function settle(
+/** Removes the producer snapshots that were taken beyond the end. */
+async function removeLaterSnapshots(
   runtime: Runtime,
   input: RecoveryInput,
   listing: Listing,
-  segments: Segment[],
-  first: number,
   endOffset: number,
 ): Promise<void> {
-  const { disk } = runtime
-  for (let index = first; index < segments.length; index++) {
-    const segment = segments[index]!
-    await segment.file.sync()
-    if (index === segments.length - 1) break
-    segment.completeTimeIndex()
-    const indexes = { offsetIndex: segment.offsetIndex!, timeIndex: segment.timeIndex! }
-    await unlessFull(writeIndexes(disk, segment, indexes, 'data'))
-    segment.offsetIndex = null
-    segment.timeIndex = null
-  }
   for (const offset of listing.snapshotOffsets) {
-    if (offset > endOffset) await disk.remove(`${input.directory}/${segmentFileName(offset, 'snapshot')}`)
+    if (offset > endOffset)
+      await runtime.disk.remove(`${input.directory}/${segmentFileName(offset, 'snapshot')}`)
   }
-  await disk.syncDirectory(input.directory)
 }

@@ -1,6 +1,7 @@
 import type { EngineError } from '../model/errors.ts'
 import type { LogState } from './logState.ts'
 import type { PendingWrite } from './pendingWrite.ts'
+import type { Segment } from './segment.ts'
 
 /**
  * Takes back the appends of groups that found no room on the disk: in memory at once, then in the files.
@@ -27,10 +28,13 @@ export async function undoAppends(state: LogState, lost: readonly PendingWrite[]
     })
   }
   state.undoneTo = startOffset
-  if (lost.every((pending) => pending.error?.code === 'queueFull')) {
+  // What found the disk's queue full was not written; the journal's queue may be full when the files have it.
+  const isJournaled = lost.some(({ group }) => group.isJournaled)
+  if (!isJournaled && lost.every((pending) => pending.error?.code === 'queueFull')) {
     state.refusal = null
     return
   }
+  await Promise.all(lost.map(({ group }) => group.written))
   for (const { file } of dropped) await state.runtime.disk.remove(file.path)
   // A file that was to be made may not be there.
   const { path } = startSegment.file
@@ -39,10 +43,24 @@ export async function undoAppends(state: LogState, lost: readonly PendingWrite[]
   else if ((await state.runtime.disk.stat(path))?.sizeBytes !== startMark.sizeBytes) {
     await startSegment.file.truncate(startMark.sizeBytes)
   }
+  if (isJournaled) await forgetInJournal(state, startOffset, startSegment)
   state.refusal = null
 }
 
 /** Whether there was only no room: nothing is broken, and the same may succeed later. */
 export function isRoomError(error: EngineError): boolean {
   return error.code === 'diskFull' || error.code === 'queueFull'
+}
+
+/** Keeps a later start from replaying what was undone: some of it may be in the journal. */
+async function forgetInJournal(state: LogState, endOffset: number, segment: Segment): Promise<void> {
+  const { journal } = state.options
+  if (!journal) return
+  if (!segment.isNew) await segment.file.sync()
+  const { logId, writer } = journal
+  const { baseOffset: segmentBaseOffset, sizeBytes: position } = segment
+  await writer.commit([
+    { type: 'truncate', logId, endOffset, segmentBaseOffset, position },
+    { type: 'truncated', logId },
+  ])
 }

@@ -36,6 +36,13 @@ export class LogState {
   offline: EngineError | null
   /** Why appends are refused for now: the tail is being undone or cut. */
   refusal: EngineError | null = null
+  /** How often the log was cut. */
+  cuts = 0
+  /** Everything below it was compacted. */
+  cleanedOffset: number
+  /** Resolves when no segment is being put in the place of others. */
+  swapping: Promise<void> = Promise.resolve()
+  isClosing = false
   /** Log end after appends were last undone for want of room, -1 for never. */
   undoneTo = -1
   /** The epochs differ from the checkpoint file. */
@@ -58,13 +65,17 @@ export class LogState {
     this.sealer = new Sealer(runtime, directory, cache, (segment) => list.indexes(segment))
     this.logStartOffset = found.logStartOffset
     this.logEndOffset = found.logEndOffset
+    this.cleanedOffset = Math.min(options.cleanedOffset ?? 0, found.logEndOffset)
     this.producers = found.producers
     this.epochs = found.leaderEpochs
     this.epochsChanged = found.leaderEpochsChanged
     this.indexFilesCurrent = found.indexFilesCurrent
     this.offline = found.corruption
-    const durableOffset = found.corruption === null ? found.logEndOffset : options.recoveryPoint
-    this.flush = new FlushTracker(found.logEndOffset, durableOffset, list.active, events)
+    for (const { segment, endOffset, producers } of found.unfinished) {
+      this.sealer.add(segment, endOffset, producers)
+    }
+    const { logEndOffset, durableOffset, syncedOffset } = found
+    this.flush = new FlushTracker(logEndOffset, durableOffset, syncedOffset, list.active, events)
   }
 
   /** Throws `offsetOutOfRange`. */

@@ -1,11 +1,16 @@
 import { toEngineError } from '../model/errors.ts'
 import { type FlushPolicy, isDurable, type Survives } from '../model/flushPolicy.ts'
 import { BackgroundSync, type SyncTarget, type UnsyncedFiles } from './backgroundSync.ts'
+import type { ClosedLog } from './closedLog.ts'
 import type { LogState } from './logState.ts'
 import type { PendingWrite } from './pendingWrite.ts'
+import { captureResume, closedResume, type ResumePoint } from './resumePoint.ts'
 import type { Segment } from './segment.ts'
 import { SoloWrites } from './soloWrites.ts'
 import { Unsynced } from './unsynced.ts'
+
+/** More than an append takes in the journal beside its bytes. */
+const entryOverheadBytes = 128
 
 /** How one log's appends become durable, as its flush policy says: with their group, or behind it. */
 export class LogSync implements SyncTarget {
@@ -15,6 +20,8 @@ export class LogSync implements SyncTarget {
   readonly #unsynced: Unsynced
   #solo: SoloWrites | null = null
   #stopped = false
+  /** Where recovery may begin instead of at the beginning of a segment; never beyond `syncedOffset`. */
+  #resume: ResumePoint | null = null
 
   /** `failed` is called when a sync behind an acknowledgement has failed. */
   constructor(state: LogState, failed: (error: Error) => void) {
@@ -30,10 +37,36 @@ export class LogSync implements SyncTarget {
     segment: Segment,
     position: number,
     bytes: Uint8Array,
-    records: number,
+    baseOffset: number,
+    lastOffset: number,
   ): Survives {
     const { flush } = this.#state.config
     const { group } = pending
+    const records = lastOffset + 1 - baseOffset
+    const journal = this.#state.options.journal ?? null
+    if (
+      flush === 'journal' &&
+      journal !== null &&
+      bytes.length + entryOverheadBytes <= journal.writer.maxEntryBytes
+    ) {
+      pending.isDurable = true
+      pending.isSynced = false
+      group.add(segment.file, position, bytes, 'none')
+      const { logId } = journal
+      const segmentBaseOffset = segment.baseOffset
+      group.addEntry(journal.writer, {
+        type: 'append',
+        logId,
+        segmentBaseOffset,
+        position,
+        baseOffset,
+        lastOffset,
+        bytes,
+      })
+      this.#unsynced.add(segment, bytes.length, records, flush)
+      journal.lags(this)
+      return 'powerLoss'
+    }
     // Once something of a group is synced, what follows it in the same group costs nothing more.
     if (!isDurable(flush) && !pending.isDurable && !this.#unsynced.reaches(flush, bytes.length, records)) {
       group.add(segment.file, position, bytes, 'none')
@@ -41,6 +74,7 @@ export class LogSync implements SyncTarget {
       return 'processKill'
     }
     pending.isDurable = true
+    pending.isSynced = true
     const sync = nameSync(segment)
     if (flush === 'append') {
       this.#solo ??= new SoloWrites(this.#state.runtime.disk)
@@ -80,22 +114,28 @@ export class LogSync implements SyncTarget {
       this.#failed(error)
       throw error
     }
-    flush.durableOffset = Math.max(flush.durableOffset, Math.min(endOffset, flush.flushedOffset))
+    flush.synced(endOffset)
   }
 
   takeUnsynced(): UnsyncedFiles | null {
     if (this.#stopped) return null
-    const segments = this.#take()
-    if (segments.length === 0) return null
-    const { flush, logEndOffset, directory } = this.#state
-    const isNameless = segments.some(({ isNameSynced }) => !isNameSynced)
-    for (const segment of segments) segment.isNameSynced = true
+    const { flush, logEndOffset, directory, segments, sealer } = this.#state
+    const isDirty = this.#take().length > 0 || flush.syncedOffset < logEndOffset
+    if (!isDirty) return null
+    // All that are not finished: another sync of some of them may be under way and not be done when this one is.
+    const unfinished = [...sealer.segments(), segments.active].filter(({ isNew }) => !isNew)
+    const isNameless = unfinished.some(({ isNameSynced }) => !isNameSynced)
+    for (const segment of unfinished) segment.isNameSynced = true
+    const resume = captureResume(this.#state)
+    const { cuts } = this.#state
     return {
-      files: segments.map(({ file }) => file),
+      files: unfinished.map(({ file }) => file),
       directories: isNameless ? [directory] : [],
       written: flush.written(),
       synced: () => {
-        flush.durableOffset = Math.max(flush.durableOffset, Math.min(logEndOffset, flush.flushedOffset))
+        if (this.#state.cuts !== cuts) return
+        flush.synced(logEndOffset)
+        if (resume !== null) this.#resume = resume
       },
       failed: (error) => {
         if (!this.#stopped) this.#failed(error)
@@ -107,6 +147,32 @@ export class LogSync implements SyncTarget {
   distrust(segment: Segment): void {
     segment.isNameSynced = false
     this.#unsynced.distrust([segment])
+  }
+
+  /** Where recovery may begin, as late as is known; null for the beginning of the recovery point's segment. */
+  resumePoint(): ResumePoint | null {
+    const { flush } = this.#state
+    if (this.#resume !== null && this.#resume.offset > flush.syncedOffset) this.#resume = null
+    if (this.#stopped) return this.#resume
+    const isBehind = (this.#resume?.offset ?? -1) < flush.flushedOffset
+    if (isBehind && flush.syncedOffset >= flush.flushedOffset)
+      this.#resume = captureResume(this.#state) ?? this.#resume
+    return this.#resume
+  }
+
+  /** The log was taken up with files that may lag behind what it has acknowledged. */
+  adopt(): void {
+    const { flush, logEndOffset, segments, sealer, options, config, offline } = this.#state
+    if (offline !== null) return
+    if (flush.syncedOffset >= logEndOffset) return
+    this.#unsynced.distrust([...sealer.segments(), segments.active])
+    this.#unsynced.schedule(config.flush)
+    options.journal?.lags(this)
+  }
+
+  /** The log was closed cleanly. */
+  closed(state: ClosedLog): void {
+    this.#resume = closedResume(this.#state, state)
   }
 
   /** Nothing is synced behind any more. */

@@ -1,7 +1,9 @@
+import type { Uuid } from '../model/uuid.ts'
 import type { Disk } from '../runtime/disk.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import { walkHeaders } from './batchScan.ts'
 import { parseSegmentFileName, segmentFileName } from './fileNames.ts'
+import type { JournalEntry } from './journal/entries.ts'
 import type { LogState } from './logState.ts'
 import { decodeProducerSnapshot } from './producerSnapshot.ts'
 import { ProducerState } from './producerState.ts'
@@ -14,11 +16,19 @@ export async function cutLog(state: LogState, offset: number): Promise<void> {
   // First what recovery may count on, then the bytes: a crash in between finds them above the recovery point.
   const dropped = state.segments.makeActive(cut.segment)
   state.flush.reset(cut.endOffset, cut.segment)
+  state.cuts++
   state.logEndOffset = cut.endOffset
+  if (state.cleanedOffset > cut.endOffset) {
+    // What is appended in the place of what is cut was never compacted.
+    state.cleanedOffset = cut.endOffset
+    await state.options.persistCleanedOffset?.()
+  }
   state.sealer.drop(cut.segment)
   state.recent.clear()
   state.indexFilesCurrent = false
   if (state.epochs.truncateFromEnd(cut.endOffset)) state.epochsChanged = true
+  const { journal } = state.options
+  if (journal) await journal.writer.commit([truncateEntry(journal.logId, cut)])
   await removeSnapshotsAbove(state.runtime.disk, state.directory, cut.endOffset)
   await state.options.persistRecoveryPoint?.()
   for (const { file } of dropped.toReversed()) {
@@ -31,7 +41,18 @@ export async function cutLog(state: LogState, offset: number): Promise<void> {
     await cut.segment.file.sync()
   }
   await state.runtime.disk.syncDirectory(state.directory)
+  if (journal) await journal.writer.commit([{ type: 'truncated', logId: journal.logId }])
   state.producers.replace(await rebuildProducers(state.runtime, state.directory, state.segments.all))
+}
+
+function truncateEntry(logId: Uuid, { endOffset, segment }: CutSegment): JournalEntry {
+  return {
+    type: 'truncate',
+    logId,
+    endOffset,
+    segmentBaseOffset: segment.baseOffset,
+    position: segment.sizeBytes,
+  }
 }
 
 /** The part of a segment below an offset, as a segment that takes appends again. */

@@ -1,3 +1,4 @@
+import type { CorruptionError } from '../model/errors.ts'
 import type { FileRange } from '../model/fileRange.ts'
 import type { Survives } from '../model/flushPolicy.ts'
 import type { Logger } from '../model/logger.ts'
@@ -7,6 +8,8 @@ import type { BackgroundSync } from './backgroundSync.ts'
 import type { BadRanges } from './badRanges.ts'
 import type { ClosedLog } from './closedLog.ts'
 import type { LogConfig } from './logConfig.ts'
+import type { LogJournal } from './logJournal.ts'
+import type { ResumedLog } from './resumePoint.ts'
 import type { IndexCache } from './segmentIndexes.ts'
 
 /** What `Log.open` needs to know. */
@@ -23,17 +26,31 @@ export interface LogOptions {
   readonly cleanShutdown: boolean
   /** What `closedState` gave after that; null or absent when it is not known. */
   readonly closedState?: ClosedLog | null
+  /** What the log was at an offset up to `recoveryPoint`: recovery reads nothing before it. */
+  readonly resume?: ResumedLog | null
+  /** Exclusive end of what the log must have, being in the journal; null or absent when nobody can tell. */
+  readonly provenEnd?: number | null
+  /** What is known to be wrong with the log's files: it opens offline, and nothing is changed. */
+  readonly damage?: CorruptionError | null
+  /** The journal has lost something: a torn end of the log may have been acknowledged. */
+  readonly journalIsDamaged?: boolean
   readonly producerIdExpirationMs: number
   /** Shared by the logs of a directory; one of its own by default. */
   readonly indexCache?: IndexCache
   /** Damage that is known, shared by the logs of a directory; one's own by default. */
   readonly badRanges?: BadRanges
+  /** The node's journal; without one the policy "journal" is "batch". */
+  readonly journal?: LogJournal | null
   /** Syncs behind acknowledgements; shared by the logs of a directory, one of its own by default. */
   readonly backgroundSync?: BackgroundSync
   /** For timestamps inside compressed batches; without it the batch's first record stands for them. */
   readonly decompress?: (codec: number, body: Uint8Array) => Uint8Array
+  /** Everything below it was compacted; 0 by default. */
+  readonly cleanedOffset?: number
+  /** Makes `Log.cleanedOffset` durable. */
+  readonly persistCleanedOffset?: () => Promise<void>
   /** Makes `logStartOffset` durable. */
-  readonly persistStartOffset?: () => Promise<void>
+  readonly persistStartOffset?: (offset: number) => Promise<void>
   /** Makes `recoveryPoint` durable. */
   readonly persistRecoveryPoint?: () => Promise<void>
 }

@@ -64,6 +64,18 @@ export class OffsetIndex {
     }
   }
 
+  /** `summary` of the entries whose batches begin before `position`; every unread one does. */
+  summaryBefore(position: number): UnreadOffsets {
+    let count = this.#count
+    while (count > 0 && this.#entries[count * 2 - 1]! >= position) count--
+    if (count === 0) return this.#unread ?? { count: 0, lastRelativeOffset: -1, lastPosition: 0 }
+    return {
+      count: count + (this.#unread?.count ?? 0),
+      lastRelativeOffset: this.#entries[count * 2 - 2]!,
+      lastPosition: this.#entries[count * 2 - 1]!,
+    }
+  }
+
   /** Puts the unread entries in front; false, with nothing changed, when `file` does not hold them. */
   complete(file: OffsetIndex): boolean {
     const unread = this.#unread

@@ -12,6 +12,8 @@ export class PendingWrite implements WriteListener {
   readonly startMark: SegmentMark
   /** Whether everything up to `endOffset` survives the loss of power once this is counted. */
   isDurable = false
+  /** Whether the log's files then hold everything up to `endOffset` durably. */
+  isSynced = false
   /** Exclusive. */
   endOffset: number
   /** Where `endOffset` lies. */

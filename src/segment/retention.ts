@@ -33,6 +33,7 @@ export async function expiredSegments(
 
 /** `expiredSegments` of an open log, 0 when the log has changed so much meanwhile that the answer may be wrong. */
 export async function expiredNow(state: LogState, wallMs: number): Promise<number> {
+  if (!state.config.cleanupPolicy.delete) return 0
   const { logEndOffset } = state
   const segments = [...state.segments.all]
   const expired = await expiredSegments(

@@ -66,6 +66,18 @@ export class TimeIndex {
     return { count, lastTimestampMs, lastRelativeOffset }
   }
 
+  /** `summary` of the entries below `relativeEndOffset`; every unread one is. */
+  summaryBefore(relativeEndOffset: number): UnreadTimes {
+    let count = this.#count
+    while (count > 0 && this.#offsets[count - 1]! >= relativeEndOffset) count--
+    if (count === 0) return this.#unread ?? { count: 0, lastTimestampMs: -1, lastRelativeOffset: -1 }
+    return {
+      count: count + (this.#unread?.count ?? 0),
+      lastTimestampMs: this.#timestamps[count - 1]!,
+      lastRelativeOffset: this.#offsets[count - 1]!,
+    }
+  }
+
   /** Puts the unread entries in front; false, with nothing changed, when `file` does not hold them. */
   complete(file: TimeIndex): boolean {
     const unread = this.#unread

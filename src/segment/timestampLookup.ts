@@ -64,8 +64,8 @@ async function scanForLatest(view: TimestampView): Promise<TimestampOffset | nul
   let greatest = -1
   for (const segment of view.segments) {
     await walkHeaders(segment.file, 0, view.readableBytes(segment), (header) => {
-      if (header.lastOffset >= view.logStartOffset && header.maxTimestampMs > greatest)
-        greatest = header.maxTimestampMs
+      const counts = header.recordsCount > 0 && header.lastOffset >= view.logStartOffset
+      if (counts && header.maxTimestampMs > greatest) greatest = header.maxTimestampMs
       return true
     })
   }
@@ -104,6 +104,8 @@ async function searchBatch(
   header: BatchHeader,
   matches: (timestampMs: number) => boolean,
 ): Promise<TimestampOffset | null> {
+  // Compaction left nothing of it but a header.
+  if (header.recordsCount === 0) return null
   const leaderEpoch = header.partitionLeaderEpoch
   const { decompress } = view
   const firstOffset = Math.max(header.baseOffset, view.logStartOffset)

@@ -3,10 +3,14 @@ import type { Disk } from '../runtime/disk.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import { decodeCheckpoint, logStartOffsetFile, readTextIfThere, recoveryPointFile } from './checkpointFile.ts'
 import { cleanShutdownFile } from './checkpoints.ts'
-import { type ClosedLog, closedLogsFile, decodeClosedLogs } from './closedLog.ts'
+import type { ClosedLog } from './closedLog.ts'
 import { directoryKind } from './directoryNames.ts'
 import { inParallel } from './inParallel.ts'
+import { CheckpointFiles } from './journal/nodeCheckpoint.ts'
+import { journalPlaceFile } from './journalPlace.ts'
 import { decodeMetaProperties, metaPropertiesFile } from './metaProperties.ts'
+import { resumePointKind } from './ownStates.ts'
+import { decodeResume } from './resumePoint.ts'
 import { type Finding, fileFinding, findingKinds, type Severity } from './verifyFindings.ts'
 import { excerpt, type FoundLog, findLog, type LogClaims, planLog } from './verifyLog.ts'
 import { verifySegmentTask } from './verifySegment.ts'
@@ -143,7 +147,7 @@ class Verification {
     const starts = await this.#checkpoint(logStartOffsetFile, 'startOffsets')
     const cleaned = await this.#checkpoint(cleanerFile, 'checkpoint')
     const hasMarker = (await disk.stat(`${this.#directory}/${cleanShutdownFile}`)) !== null
-    const closed = await this.#closedLogs()
+    const closed = hasMarker ? await this.#closedLogs() : new Map<string, ClosedLog>()
     const present = new Set(names)
     for (const [name, point] of points ?? []) {
       if (present.has(name) || point === 0) continue
@@ -173,13 +177,21 @@ class Verification {
     return null
   }
 
+  /** What the last clean shutdown noted of each log; empty when something was written since. */
   async #closedLogs(): Promise<ReadonlyMap<string, ClosedLog>> {
-    const file = `${this.#directory}/${closedLogsFile}`
-    const text = await readTextIfThere(this.#runtime.disk, file)
-    if (text === null) return new Map()
-    const logs = decodeClosedLogs(text)
-    if (logs.size === 0 && text.length > 40) {
-      this.#add(fileFinding('cleanShutdown', file, 'what the clean shutdown noted', excerpt(text)))
+    const { checksum, disk } = this.#runtime
+    const place = await readTextIfThere(disk, `${this.#directory}/${journalPlaceFile}`)
+    if (place === null) return new Map()
+    const logs = new Map<string, ClosedLog>()
+    const { checkpoint, damaged } = await new CheckpointFiles(this.#runtime, place.trim()).read()
+    for (const file of damaged) {
+      this.#add(fileFinding('cleanShutdown', file, 'a checkpoint that is whole', 'another checksum'))
+    }
+    if (checkpoint?.clean !== true) return logs
+    for (const { name, states } of checkpoint.logs) {
+      const state = states.find(({ kind }) => kind === resumePointKind)
+      const resumed = state === undefined ? null : decodeResume(state.bytes, checksum)
+      if (resumed !== null) logs.set(name, resumed.closed)
     }
     return logs
   }
@@ -226,7 +238,7 @@ function isKnownFile(name: string): boolean {
     name === logStartOffsetFile ||
     name === cleanerFile ||
     name === cleanShutdownFile ||
-    name === closedLogsFile ||
+    name === journalPlaceFile ||
     name === metaPropertiesFile
   )
 }

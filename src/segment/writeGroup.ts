@@ -1,5 +1,7 @@
 import { type EngineError, toEngineError } from '../model/errors.ts'
 import type { Disk, DiskFile, DiskSync, DiskWrite } from '../runtime/disk.ts'
+import type { JournalEntry } from './journal/entries.ts'
+import type { JournalWriter } from './logJournal.ts'
 import type { SoloWrites } from './soloWrites.ts'
 
 /** Told once how the group that it took part in ended. */
@@ -24,14 +26,19 @@ interface SoloWrite {
   readonly write: DiskWrite
 }
 
-/** The writes of one request, however many partitions it touches: one `Disk.submit`, but for the policy `append`. */
+/**
+ * The writes of one request, however many partitions it touches: one `Disk.submit` and one commit to the journal, but
+ * for the policy `append`.
+ */
 export class WriteGroup {
   readonly #disk: Disk
   readonly #writes: GrowingWrite[] = []
   readonly #listeners: WriteListener[] = []
   #solo: SoloWrite[] | null = null
+  #journal: JournalWriter | null = null
+  readonly #entries: JournalEntry[] = []
   #submitted = false
-  #ended: Promise<void> = Promise.resolve()
+  #written: Promise<unknown> = Promise.resolve()
 
   constructor(disk: Disk) {
     this.#disk = disk
@@ -47,9 +54,9 @@ export class WriteGroup {
     return this.#submitted
   }
 
-  /** Resolves when the group has been written or has failed. */
-  get ended(): Promise<void> {
-    return this.#ended.catch(() => {})
+  /** Resolves when the files have been written or that has failed, whatever the journal does. */
+  get written(): Promise<unknown> {
+    return this.#written.catch(() => {})
   }
 
   /** Adds bytes of one file. They must stay as they are until `submit` is called, and may change after it. */
@@ -64,10 +71,21 @@ export class WriteGroup {
     this.#writes.push({ file, position, parts: [bytes], sync, endPosition: position + bytes.length })
   }
 
+  /** Adds an entry for the journal, whose bytes must stay as they are until `submit` is called. */
+  addEntry(journal: JournalWriter, entry: JournalEntry): void {
+    this.#journal = journal
+    this.#entries.push(entry)
+  }
+
   /** Adds bytes that are written and synced by themselves, in the order of `queue`. */
   addAlone(queue: SoloWrites, file: DiskFile, position: number, bytes: Uint8Array, sync: DiskSync): void {
     this.#solo ??= []
     this.#solo.push({ queue, write: { file, position, parts: [bytes], sync } })
+  }
+
+  /** Whether the journal has a part in it. */
+  get isJournaled(): boolean {
+    return this.#journal !== null
   }
 
   /** Has `file`, of `sizeBytes` with what the group adds to it, synced with the group. */
@@ -89,13 +107,8 @@ export class WriteGroup {
    * Hands everything to the disk in one call, tells the listeners, then resolves; rejects with the disk's
    * `EngineError`. The bytes are copied before this returns. Called at most once, in the same turn as `add`.
    */
-  submit(): Promise<void> {
+  async submit(): Promise<void> {
     this.#submitted = true
-    this.#ended = this.#submit()
-    return this.#ended
-  }
-
-  async #submit(): Promise<void> {
     if (this.isEmpty) return
     try {
       await this.#write()
@@ -108,15 +121,20 @@ export class WriteGroup {
   }
 
   #write(): Promise<unknown> {
-    if (this.#solo === null) return this.#disk.submit(this.#writes)
-    const written = this.#solo.map(({ queue, write }) => queue.write(write))
-    if (this.#writes.length > 0) written.push(this.#disk.submit(this.#writes))
-    return settleAll(written)
+    if (this.#solo === null) {
+      this.#written = this.#disk.submit(this.#writes)
+    } else {
+      const written = this.#solo.map(({ queue, write }) => queue.write(write))
+      if (this.#writes.length > 0) written.push(this.#disk.submit(this.#writes))
+      this.#written = settleAll(written)
+    }
+    if (this.#journal === null) return this.#written
+    return settleAll([this.#written, this.#journal.commit(this.#entries)])
   }
 }
 
 /** Resolves when all of `promises` have; rejects with the first error once all have ended. */
-async function settleAll(promises: readonly Promise<void>[]): Promise<void> {
+async function settleAll(promises: readonly Promise<unknown>[]): Promise<void> {
   for (const result of await Promise.allSettled(promises)) {
     if (result.status === 'rejected') throw result.reason
   }

@@ -330,17 +330,22 @@ test('producer ids are never given out twice, across restarts', async () => {
   expect(seen.size).toBe(15)
 })
 
-test('a log that is missing at the start is reported and begins empty; one of no topic is kept and not served', async () => {
+test('a log whose directory is missing at the start stays offline; one of no topic is kept and not served', async () => {
   const { client, directory, close } = await world()
   await createTopic(client, 'orders', 2)
   await produce(client, 'orders', batchOf(['a']), { index: 1 })
   await close()
   renameSync(join(directory, 'orders-1'), join(directory, 'strangers-0'))
   const again = await world({ directory })
-  const warnings = again.logger.lines.filter((line) => line.startsWith('warn'))
-  expect(warnings.some((line) => line.includes('begin empty'))).toBe(true)
-  expect(warnings.some((line) => line.includes('belongs to no topic'))).toBe(true)
-  expect(await produce(again.client, 'orders', batchOf(['b']), { index: 1 })).toMatchObject({ baseOffset: 0 })
+  const damaged = again.logger.lines.find((line) =>
+    line.startsWith('error the log is damaged and stays offline'),
+  )
+  expect(damaged).toContain('found no directory')
+  expect(again.logger.lines).toContain('warn a log belongs to no topic; it is kept and not served')
+  expect(await produce(again.client, 'orders', batchOf(['b']), { index: 1 })).toMatchObject({
+    errorCode: error('kafkaStorageError'),
+  })
+  expect(await produce(again.client, 'orders', batchOf(['b']), { index: 0 })).toMatchObject({ errorCode: 0 })
   expect((await topicOf(again.client, 'strangers')).errorCode).toBe(error('unknownTopicOrPartition'))
   await again.close()
   expect(existsSync(join(directory, 'strangers-0', '00000000000000000000.log'))).toBe(true)

@@ -1,4 +1,4 @@
-import { cpSync, existsSync, readdirSync, readFileSync, renameSync } from 'node:fs'
+import { cpSync, existsSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { apiKeys } from '../../src/protocol/apiKeys.ts'
 import { temporaryDirectory } from '../support/temporaryDirectory.ts'
@@ -19,6 +19,8 @@ async function directoryWithStray(topic: string): Promise<{ directory: string; r
   await produce(client, topic, batchOf(['not to be lost']))
   await close()
   renameSync(`${directory}/__cluster_metadata-0`, `${temporaryDirectory()}/moved`)
+  // The journal knows the metadata log; without it nobody does.
+  for (const name of ['.journal', '.cordwood_journal']) rmSync(`${directory}/${name}`, { recursive: true })
   return { directory, records: readFileSync(`${directory}/${topic}-0/${firstSegment}`) }
 }
 

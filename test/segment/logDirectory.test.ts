@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { silentLogger } from '../../src/model/logger.ts'
 import { randomUuid } from '../../src/model/uuid.ts'
@@ -54,11 +54,14 @@ describe('a data directory', () => {
     const log = await first.createLog('orders', 0, randomUuid(runtime.random), testConfig)
     await append(log, batchOf(['a']))
     await first.close()
-    rmSync(`${directory}/orders-0/partition.metadata`)
-    rmSync(`${directory}/.cordwood_cleanshutdown`)
+    // A directory that the journal does not know, and that does not say whose it is.
+    cpSync(`${directory}/orders-0`, `${directory}/payments-0`, { recursive: true })
+    rmSync(`${directory}/payments-0/partition.metadata`)
+    const points = '0\n2\norders 0 1\npayments 0 1\n'
+    writeFileSync(`${directory}/recovery-point-offset-checkpoint`, points)
     await (await open(directory)).close()
     expect(existsSync(`${directory}/.kafka_cleanshutdown`)).toBe(false)
-    expect(readFileSync(`${directory}/recovery-point-offset-checkpoint`, 'utf8')).toBe('0\n1\norders 0 1\n')
+    expect(readFileSync(`${directory}/recovery-point-offset-checkpoint`, 'utf8')).toBe(points)
   })
 
   test('is refused by another cluster and by another node', async () => {

@@ -1,0 +1,159 @@
+import { CorruptionError } from '../model/errors.ts'
+import type { Logger } from '../model/logger.ts'
+import type { Uuid } from '../model/uuid.ts'
+import type { Runtime } from '../runtime/runtime.ts'
+import { readTextIfThere } from './checkpointFile.ts'
+import { type Checkpoints, readCheckpoints } from './checkpoints.ts'
+import { decodePartitionMetadata, directoryKind, retiredDirectoryName } from './directoryNames.ts'
+import { partitionMetadataFile } from './fileNames.ts'
+import { inParallel } from './inParallel.ts'
+import type { NodeJournal } from './nodeJournal.ts'
+import { resumePointKind } from './ownStates.ts'
+import type { ReplayedLog } from './replayPlan.ts'
+import { decodeResume, type ResumedLog } from './resumePoint.ts'
+
+/** Metadata files that are read at the same time. */
+const parallel = 16
+
+/** A log to be opened, and what is known of it. */
+export interface FoundLog {
+  /** Null when the journal does not know it. */
+  readonly id: Uuid | null
+  readonly name: string
+  readonly topicId: Uuid
+  readonly recoveryPoint: number
+  readonly logStartOffset: number
+  readonly cleanShutdown: boolean
+  readonly resume: ResumedLog | null
+  readonly provenEnd: number | null
+  /** Its files are not what they must be. */
+  readonly damage: CorruptionError | null
+}
+
+/** What lies in a data directory. */
+export interface FoundLogs {
+  readonly checkpoints: Checkpoints
+  readonly isClean: boolean
+  readonly logs: readonly FoundLog[]
+  /** Logs that were created in the journal and whose directories are not there. */
+  readonly missing: readonly { readonly name: string; readonly topicId: Uuid }[]
+  /** Paths of directories that are to be removed. */
+  readonly deleted: readonly string[]
+  /** Names of logs whose topic nobody can tell; kept and not used. */
+  readonly unreadable: readonly string[]
+}
+
+/**
+ * Brings together what the journal knows and what the data directory holds. The marker of a clean shutdown is gone,
+ * durably, when this resolves.
+ */
+export async function findLogs(
+  runtime: Runtime,
+  directory: string,
+  journal: NodeJournal,
+  logger: Logger,
+): Promise<FoundLogs> {
+  const { disk } = runtime
+  const checkpoints = await readCheckpoints(disk, directory, logger)
+  const isClean = checkpoints.cleanShutdown && (journal.isClean || journal.isNew)
+  const { plan } = journal
+  const byName = new Map([...plan.logs.values()].map((log) => [log.name, log]))
+  const logs: FoundLog[] = []
+  const deleted: string[] = []
+  const strange: string[] = []
+  const present = new Set<string>()
+  const strays = new Set<string>()
+  for (const { name, kind } of await disk.list(directory)) {
+    if (kind !== 'directory') continue
+    const what = directoryKind(name)
+    if (what === 'log' && byName.has(name)) present.add(name)
+    else if (what === 'log' && plan.deletedNames.has(name))
+      deleted.push(await retire(runtime, directory, name))
+    else if (what === 'log') strange.push(name)
+    else if (what === 'deleted') deleted.push(`${directory}/${name}`)
+    else if (name !== '.journal') {
+      const stray = /^(.*)\.[0-9a-f]{32}-stray$/.exec(name)
+      if (stray !== null) strays.add(stray[1]!)
+      logger.warn('an unknown directory is kept and not used', { directory: name })
+    }
+  }
+  const missing: { name: string; topicId: Uuid }[] = []
+  for (const log of plan.logs.values()) {
+    const { name, topicId } = log
+    const isThere = present.has(name)
+    const wasEmpty = plan.created.has(log.id) || log.endOffset <= log.logStartOffset
+    if (!isThere && strays.has(name)) {
+      // It was set aside, and the power went before the journal had that.
+      await journal.delete(log.id)
+      continue
+    }
+    if (!isThere && wasEmpty) missing.push({ name, topicId })
+    const damage = isThere || wasEmpty ? null : goneDirectory(`${directory}/${name}`, log)
+    logs.push(known(runtime, log, isClean, damage))
+  }
+  const unreadable: string[] = []
+  await inParallel(strange, parallel, async (name) => {
+    const text = await readTextIfThere(disk, `${directory}/${name}/${partitionMetadataFile}`)
+    const topicId = text === null ? null : decodePartitionMetadata(text)
+    if (topicId !== null) {
+      logs.push(stranger(name, topicId, checkpoints))
+      return
+    }
+    unreadable.push(name)
+    logger.warn('a log directory without a readable partition.metadata is kept and not used', {
+      directory: `${directory}/${name}`,
+    })
+  })
+  return { checkpoints, isClean, logs, missing, deleted, unreadable }
+}
+
+function known(
+  runtime: Runtime,
+  log: ReplayedLog,
+  isClean: boolean,
+  damage: CorruptionError | null,
+): FoundLog {
+  const { id, name, topicId, recoveryPoint, logStartOffset, provenEnd, states } = log
+  const bytes = states.get(resumePointKind)
+  const resume = bytes === undefined ? null : decodeResume(bytes, runtime.checksum)
+  const isUsable = resume !== null && resume.closed.logEndOffset <= recoveryPoint
+  return {
+    id,
+    name,
+    topicId,
+    recoveryPoint,
+    logStartOffset,
+    cleanShutdown: isClean,
+    resume: isUsable ? resume : null,
+    provenEnd,
+    damage,
+  }
+}
+
+/** A log that the journal does not know: Kafka's files say what there is to say. */
+function stranger(name: string, topicId: Uuid, checkpoints: Checkpoints): FoundLog {
+  return {
+    id: null,
+    name,
+    topicId,
+    recoveryPoint: checkpoints.recoveryPoints.get(name) ?? 0,
+    logStartOffset: checkpoints.startOffsets.get(name) ?? 0,
+    cleanShutdown: checkpoints.cleanShutdown,
+    resume: null,
+    provenEnd: null,
+    damage: null,
+  }
+}
+
+function goneDirectory(path: string, log: ReplayedLog): CorruptionError {
+  const expected = `records from offset ${log.logStartOffset} to ${log.endOffset}`
+  return new CorruptionError({ file: path, position: 0, expected, found: 'no directory' })
+}
+
+async function retire(runtime: Runtime, directory: string, name: string): Promise<string> {
+  const unique = Buffer.alloc(16)
+  runtime.random.fill(unique)
+  const path = `${directory}/${retiredDirectoryName(name, unique.toString('hex'), 'delete')}`
+  await runtime.disk.rename(`${directory}/${name}`, path)
+  return path
+}

@@ -1,0 +1,321 @@
+import type { CorruptionError, EngineError } from '../model/errors.ts'
+import type { Logger } from '../model/logger.ts'
+import { randomUuid, type Uuid, uuidToBytes } from '../model/uuid.ts'
+import type { DiskFile } from '../runtime/disk.ts'
+import type { Runtime } from '../runtime/runtime.ts'
+import type { BackgroundSync, SyncTarget } from './backgroundSync.ts'
+import { partitionMetadataFile } from './fileNames.ts'
+import type { JournalEntry } from './journal/entries.ts'
+import { Journal, type JournalHost } from './journal/journal.ts'
+import type { JournalReplay } from './journal/journalReplay.ts'
+import type { LogCheckpoint, NodeCheckpoint } from './journal/nodeCheckpoint.ts'
+import { checkJournalPlace, noteJournalPlace } from './journalPlace.ts'
+import type { Log } from './log.ts'
+import type { LogJournal } from './logJournal.ts'
+import { ownKinds, provenEndKind, provenEndOf, provenEndState, resumePointKind } from './ownStates.ts'
+import { planReplay, type ReplayedLog, type ReplayPlan } from './replayPlan.ts'
+import { ReplayWriter } from './replayWriter.ts'
+
+/** From so many files or directories on one sync of the whole file system is cheaper. */
+const manyNames = 64
+
+/** What `NodeJournal.open` is told. */
+export interface NodeJournalOptions {
+  readonly dataDirectory: string
+  readonly directoryId: Uuid
+  readonly logger: Logger
+  /** Where the journal is; `.journal` in the data directory by default. */
+  readonly directory?: string
+  /** How large it may become. */
+  readonly journalBytes?: number
+  /** How large each of its files is. */
+  readonly fileBytes?: number
+}
+
+/** One log as the checkpoint has it. */
+interface KnownLog {
+  readonly id: Uuid
+  readonly name: string
+  readonly topicId: Uuid
+  /** Null while it is not open. */
+  log: Log | null
+  /** The last that was known when it was not open, or is offline. */
+  last: LogCheckpoint
+  /** States that are not of this layer. */
+  readonly states: Map<number, Uint8Array>
+}
+
+/** The journal of a data directory: what it holds of each log, and what each log has stored elsewhere. */
+export class NodeJournal implements JournalHost {
+  readonly plan: ReplayPlan
+  readonly #runtime: Runtime
+  readonly #options: NodeJournalOptions
+  readonly #journal: Journal
+  readonly #replay: JournalReplay
+  readonly #writer: ReplayWriter
+  readonly #known = new Map<Uuid, KnownLog>()
+  #sync: BackgroundSync | null = null
+  #lagging = new Set<SyncTarget>()
+  /** What replay has written, of logs that are open or not. */
+  #replayedFiles: ReadonlySet<DiskFile> = new Set()
+  /** Logs whose directories and metadata files may not be durable. */
+  #newNames: string[] = []
+  /** Whether names in the data directory have changed. */
+  #namesChanged = false
+
+  private constructor(
+    runtime: Runtime,
+    options: NodeJournalOptions,
+    journal: Journal,
+    replay: JournalReplay,
+    plan: ReplayPlan,
+  ) {
+    this.#runtime = runtime
+    this.#options = options
+    this.#journal = journal
+    this.#replay = replay
+    this.plan = plan
+    this.#writer = new ReplayWriter(runtime, options.dataDirectory, plan)
+    for (const log of plan.logs.values()) this.#know(log.id, log.name, log.topicId, lastOf(log))
+  }
+
+  /**
+   * Opens the journal and reads what it has. Throws `directoryForeign` for a journal of another data directory,
+   * `corruptLog` when it is gone or both its checkpoints are damaged.
+   */
+  static async open(runtime: Runtime, options: NodeJournalOptions): Promise<NodeJournal> {
+    const { dataDirectory, directoryId, logger, journalBytes, fileBytes } = options
+    const directory = options.directory ?? `${dataDirectory}/.journal`
+    await checkJournalPlace(runtime, dataDirectory, directory)
+    const { journal, replay } = await Journal.open(runtime, {
+      directory,
+      directoryId: uuidToBytes(directoryId),
+      logger,
+      ...(journalBytes === undefined ? {} : { journalBytes }),
+      ...(fileBytes === undefined ? {} : { fileBytes }),
+    })
+    await noteJournalPlace(runtime, dataDirectory, directory)
+    return new NodeJournal(runtime, options, journal, replay, await planReplay(replay))
+  }
+
+  /** Whether the last thing that happened to the journal was a clean shutdown. */
+  get isClean(): boolean {
+    return this.#replay.isClean
+  }
+
+  /** Whether there was no journal before. */
+  get isNew(): boolean {
+    return this.#replay.checkpoint === null
+  }
+
+  /** Whether frames that were durable cannot be read. */
+  get isRotten(): boolean {
+    return this.#replay.verdict.rot.length > 0 || this.#replay.damagedFiles.length > 0
+  }
+
+  /** Why nothing can be committed any more; null while it can. */
+  get failed(): EngineError | null {
+    return this.#journal.failed
+  }
+
+  /** Bytes of all files of the journal. */
+  get totalBytes(): number {
+    return this.#journal.totalBytes
+  }
+
+  /** Writes what the journal holds of the logs into their files again, and says what it found. */
+  async replay(): Promise<void> {
+    const { logger } = this.#options
+    const { verdict, damagedFiles, frameCount } = this.#replay
+    for (const { file, position, fromSequence, toSequence } of verdict.rot) {
+      logger.error('the journal is damaged where it was durable; logs that lack what it held stay offline', {
+        file,
+        position,
+        fromSequence,
+        toSequence,
+      })
+    }
+    for (const file of damagedFiles) logger.error('the first block of a journal file is damaged', { file })
+    if (verdict.end === 'tear') logger.info('cut the torn end of the journal: it was never durable', {})
+    if (verdict.end === 'tearUnproven') {
+      logger.warn('cut the torn end of the journal; that it was never durable cannot be proven', {})
+    }
+    if (this.plan.strangers > 0) {
+      logger.error('the journal has entries of logs that nobody knows', { entries: this.plan.strangers })
+    }
+    if (frameCount === 0) return
+    await this.#writer.run(this.#replay)
+    this.#replayedFiles = this.#writer.written
+    const { batches, bytes, written } = this.#writer
+    logger.info('replayed the journal', { frames: frameCount, batches, bytes, files: written.size })
+  }
+
+  /** What replay found wrong with a log's files; null for nothing. */
+  damageOf(id: Uuid): CorruptionError | null {
+    return this.#writer.damaged.get(id) ?? null
+  }
+
+  /** Lets the journal use its files again, from now on. Every log must be known and its files replayed. */
+  start(sync: BackgroundSync): void {
+    this.#sync = sync
+    this.#journal.host = this
+  }
+
+  /** A log that is there and that the journal does not know yet; resolves once it does, durably. */
+  async create(name: string, topicId: Uuid, recoveryPoint = 0): Promise<Uuid> {
+    const id = randomUuid(this.#runtime.random)
+    this.#know(id, name, topicId, { id, name, topicId, recoveryPoint, logStartOffset: 0, states: [] })
+    try {
+      await this.commit([{ type: 'create', logId: id, topicId, name }])
+    } catch (error) {
+      this.#known.delete(id)
+      throw error
+    }
+    return id
+  }
+
+  /** Names in the data directory have changed; `created` is a new log's. Durable before the journal lets go of it. */
+  namesChanged(created: string | null): void {
+    this.#namesChanged = true
+    if (created !== null) this.#newNames.push(created)
+  }
+
+  /** Whether a log that is open has more stored than the last checkpoint says. */
+  get isBehind(): boolean {
+    for (const { log, last } of this.#known.values()) {
+      if (log === null || log.offline !== null) continue
+      if (log.recoveryPoint !== last.recoveryPoint || log.logStartOffset !== last.logStartOffset) return true
+    }
+    return false
+  }
+
+  /** The log is open from now on. */
+  opened(id: Uuid, log: Log): void {
+    this.#known.get(id)!.log = log
+  }
+
+  /** The log is gone, durably when this resolves. */
+  async delete(id: Uuid): Promise<void> {
+    this.#known.delete(id)
+    await this.commit([{ type: 'delete', logId: id }])
+  }
+
+  /** The journal as log `id` sees it. */
+  forLog(id: Uuid): LogJournal {
+    return {
+      logId: id,
+      writer: this.#journal,
+      lags: (log) => {
+        this.#lagging.add(log)
+      },
+    }
+  }
+
+  /** The last state of a kind that was stored for a log; null for none. */
+  stateOf(id: Uuid, kind: number): Uint8Array | null {
+    return this.#known.get(id)?.states.get(kind) ?? null
+  }
+
+  /** Stores a state of a log, in place of the last one of that kind; durable when it resolves. */
+  async putState(id: Uuid, kind: number, bytes: Uint8Array): Promise<void> {
+    this.#known.get(id)?.states.set(kind, bytes)
+    await this.commit([{ type: 'state', logId: id, kind, bytes }])
+  }
+
+  /** Makes entries durable. */
+  commit(entries: readonly JournalEntry[]): Promise<void> {
+    return this.#journal.commit(entries)
+  }
+
+  /** Has everything that the journal holds synced elsewhere. */
+  checkpoint(): Promise<void> {
+    return this.#journal.checkpoint()
+  }
+
+  async syncBehind(): Promise<NodeCheckpoint> {
+    const lagging = this.#lagging
+    this.#lagging = new Set()
+    await this.#syncNames()
+    await this.#sync!.sync(lagging)
+    await this.#syncReplayed()
+    return { logs: [...this.#known.values()].map(checkpointOf) }
+  }
+
+  /** Closes the journal; `clean`: everything that it holds is stored elsewhere first. */
+  close(options: { readonly clean: boolean }): Promise<void> {
+    return this.#journal.close(options)
+  }
+
+  /** Makes the directories of new logs durable, and that old ones have other names. */
+  async #syncNames(): Promise<void> {
+    if (!this.#namesChanged) return
+    const { disk } = this.#runtime
+    const { dataDirectory } = this.#options
+    const names = this.#newNames
+    this.#newNames = []
+    this.#namesChanged = false
+    try {
+      if (names.length >= manyNames && disk.syncFileSystem !== undefined) {
+        await disk.syncFileSystem(dataDirectory)
+      } else {
+        for (const name of names) {
+          if ((await disk.stat(`${dataDirectory}/${name}`)) === null) continue
+          await disk.file(`${dataDirectory}/${name}/${partitionMetadataFile}`).sync()
+          await disk.syncDirectory(`${dataDirectory}/${name}`)
+        }
+        await disk.syncDirectory(dataDirectory)
+      }
+    } catch (error) {
+      this.#newNames.push(...names)
+      this.#namesChanged = true
+      throw error
+    }
+  }
+
+  async #syncReplayed(): Promise<void> {
+    const files = this.#replayedFiles
+    if (files.size === 0) return
+    const { disk } = this.#runtime
+    if (files.size >= manyNames && disk.syncFileSystem !== undefined) {
+      await disk.syncFileSystem(this.#options.dataDirectory)
+    } else {
+      for (const file of files) await file.sync()
+    }
+    this.#replayedFiles = new Set()
+  }
+
+  #know(id: Uuid, name: string, topicId: Uuid, last: LogCheckpoint): void {
+    const states = new Map(
+      last.states.filter(({ kind }) => !ownKinds.has(kind)).map((s) => [s.kind, s.bytes]),
+    )
+    this.#known.set(id, { id, name, topicId, log: null, last, states })
+  }
+}
+
+/** What replay has found of a log, as a checkpoint has it. */
+function lastOf(log: ReplayedLog): LogCheckpoint {
+  const { id, name, topicId, recoveryPoint, logStartOffset, provenEnd } = log
+  const states = [...log.states]
+    .map(([kind, bytes]) => ({ kind, bytes }))
+    .filter(({ kind }) => kind !== provenEndKind)
+  if (provenEnd !== null && provenEnd > recoveryPoint) states.push(provenEndState(provenEnd))
+  return { id, name, topicId, recoveryPoint, logStartOffset, states }
+}
+
+function checkpointOf(known: KnownLog): LogCheckpoint {
+  const { id, name, topicId, log, last } = known
+  if (log === null) return last
+  const foreign = [...known.states].map(([kind, bytes]) => ({ kind, bytes }))
+  if (log.offline !== null) {
+    // Nothing of it is known to be stored beyond the last checkpoint, but all of it must be found.
+    const { durableOffset } = log
+    const own = last.states.filter(({ kind }) => kind === resumePointKind)
+    const proven = Math.max(durableOffset, provenEndOf(last.states) ?? 0)
+    if (proven > last.recoveryPoint) own.push(provenEndState(proven))
+    return { ...last, states: [...own, ...foreign] }
+  }
+  const { recoveryPoint, logStartOffset, resumePoint } = log
+  const own = resumePoint === null ? [] : [{ kind: resumePointKind, bytes: resumePoint.bytes }]
+  known.last = { id, name, topicId, recoveryPoint, logStartOffset, states: [...own, ...foreign] }
+  return known.last
+}

@@ -1,0 +1,26 @@
+import { readInt64, writeInt64 } from './integers.ts'
+
+/** The kind of `StateEntry` in the journal and its checkpoints under which a log's resume point stands. */
+export const resumePointKind = 1
+/** The kind of state under which the checkpoint of a log that is offline says how far it was durable. */
+export const provenEndKind = 2
+
+/** The kinds of state that belong to the log itself; replication has the others. */
+export const ownKinds: ReadonlySet<number> = new Set([resumePointKind, provenEndKind])
+
+/** The state that says how far a log was durable. */
+export function provenEndState(offset: number): { kind: number; bytes: Uint8Array } {
+  const bytes = new Uint8Array(8)
+  writeInt64(bytes, 0, offset)
+  return { kind: provenEndKind, bytes }
+}
+
+/** How far a log was durable, as a checkpoint that was written while it was offline says; null when none does. */
+export function provenEndOf(
+  states: Iterable<{ readonly kind: number; readonly bytes: Uint8Array }>,
+): number | null {
+  for (const { kind, bytes } of states) {
+    if (kind === provenEndKind && bytes.length === 8) return readInt64(bytes, 0)
+  }
+  return null
+}

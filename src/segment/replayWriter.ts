@@ -1,0 +1,134 @@
+import { CorruptionError } from '../model/errors.ts'
+import type { Uuid } from '../model/uuid.ts'
+import type { DiskFile, DiskWrite } from '../runtime/disk.ts'
+import type { Runtime } from '../runtime/runtime.ts'
+import { parseSegmentFileName, segmentFileName } from './fileNames.ts'
+import { inParallel } from './inParallel.ts'
+import type { AppendEntry } from './journal/entries.ts'
+import type { JournalReplay } from './journal/journalReplay.ts'
+import type { ReplayedLog, ReplayPlan } from './replayPlan.ts'
+
+/** Groups of writes that are under way at once; each has the bytes of one frame. */
+const mostWrites = 8
+/** Cuts that are carried out at the same time. */
+const parallel = 16
+
+/** A segment file that is written again. */
+interface Target {
+  readonly file: DiskFile
+  /** Bytes that are in place: what comes next may begin there, not later. */
+  end: number
+}
+
+/**
+ * Puts what the journal has back into the segments. Everything above a log's recovery point is written again, never
+ * compared: after a failed sync the page cache is no evidence. Nothing is synced: the journal has it until its next
+ * checkpoint.
+ */
+export class ReplayWriter {
+  /** Logs that the journal does not fit: their files have lost what had been synced. */
+  readonly damaged = new Map<Uuid, CorruptionError>()
+  /** Files that were written, to be synced before the journal lets go of them. */
+  readonly written = new Set<DiskFile>()
+  /** Batches and bytes that were written again. */
+  batches = 0
+  bytes = 0
+  readonly #runtime: Runtime
+  readonly #directory: string
+  readonly #plan: ReplayPlan
+  readonly #targets = new Map<string, Target>()
+  #running = new Set<Promise<void>>()
+  #failure: unknown = null
+
+  constructor(runtime: Runtime, directory: string, plan: ReplayPlan) {
+    this.#runtime = runtime
+    this.#directory = directory
+    this.#plan = plan
+  }
+
+  /** Carries out the cuts that were decided, then writes what is alive. Rejects with the disk's errors. */
+  async run(replay: JournalReplay): Promise<void> {
+    const cut = [...this.#plan.logs.values()].filter(({ unfinishedCut }) => unfinishedCut !== null)
+    await inParallel(cut, parallel, (log) => this.#cut(log))
+    if (![...this.#plan.logs.values()].some(({ hasAppends }) => hasAppends)) return
+    let ordinal = 0
+    for await (const { entries } of replay.frames()) {
+      const writes: DiskWrite[] = []
+      for (const entry of entries) {
+        if (entry.type === 'append') await this.#add(entry, ordinal, writes)
+        ordinal++
+      }
+      if (writes.length === 0) continue
+      this.#submit(writes)
+      while (this.#running.size >= mostWrites) await Promise.race(this.#running)
+      if (this.#failure !== null) break
+    }
+    await Promise.all(this.#running)
+    if (this.#failure !== null) throw this.#failure
+  }
+
+  #submit(writes: readonly DiskWrite[]): void {
+    const written = this.#runtime.disk.submit(writes).then(
+      () => {
+        this.#running.delete(written)
+      },
+      (error) => {
+        this.#failure ??= error
+        this.#running.delete(written)
+      },
+    )
+    this.#running.add(written)
+  }
+
+  async #add(entry: AppendEntry, ordinal: number, writes: DiskWrite[]): Promise<void> {
+    const { logId, baseOffset, lastOffset, segmentBaseOffset, position, bytes } = entry
+    const log = this.#plan.logs.get(logId)
+    if (log === undefined || this.damaged.has(logId) || !log.isLive(ordinal, baseOffset, lastOffset)) return
+    const path = `${this.#directory}/${log.name}/${segmentFileName(segmentBaseOffset, 'log')}`
+    let target = this.#targets.get(path)
+    if (target === undefined) {
+      const stat = await this.#runtime.disk.stat(path)
+      target = { file: this.#runtime.disk.file(path), end: stat?.sizeBytes ?? 0 }
+      this.#targets.set(path, target)
+      this.written.add(target.file)
+    }
+    if (position > target.end && log.provenEnd !== null) {
+      const found = `a file of ${target.end} bytes`
+      const damage = {
+        file: path,
+        position: target.end,
+        expected: `${position} bytes that were synced`,
+        found,
+      }
+      this.damaged.set(logId, new CorruptionError(damage))
+      return
+    }
+    target.end = Math.max(target.end, position + bytes.length)
+    writes.push({ file: target.file, position, parts: [bytes], sync: 'none' })
+    this.batches++
+    this.bytes += bytes.length
+  }
+
+  /** Cuts the files of a log as its last truncation has it. Files of it that are not there need no cut. */
+  async #cut(log: ReplayedLog): Promise<void> {
+    const { endOffset, segmentBaseOffset, position } = log.unfinishedCut!
+    const { disk } = this.#runtime
+    const directory = `${this.#directory}/${log.name}`
+    if ((await disk.stat(directory)) === null) return
+    for (const { name } of await disk.list(directory)) {
+      const parsed = parseSegmentFileName(name)
+      if (parsed === null) continue
+      const isLater =
+        parsed.kind === 'snapshot' ? parsed.baseOffset > endOffset : parsed.baseOffset > segmentBaseOffset
+      if (isLater) await disk.remove(`${directory}/${name}`)
+    }
+    const path = `${directory}/${segmentFileName(segmentBaseOffset, 'log')}`
+    const stat = await disk.stat(path)
+    if (stat !== null && stat.sizeBytes > position) {
+      const file = disk.file(path)
+      await file.truncate(position)
+      await file.sync()
+    }
+    await disk.syncDirectory(directory)
+  }
+}

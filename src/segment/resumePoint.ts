@@ -1,0 +1,126 @@
+import type { Checksum } from '../runtime/checksum.ts'
+import { type ClosedLog, isClosedLog } from './closedLog.ts'
+import { readUint32, writeInt32 } from './integers.ts'
+import type { LogState } from './logState.ts'
+import { decodeProducerSnapshot, encodeProducerSnapshot } from './producerSnapshot.ts'
+import { type ProducerEntry, ProducerState } from './producerState.ts'
+import type { Segment, SegmentMark } from './segment.ts'
+
+/** A log with more producers has them in snapshot files only: recovery then begins at one of these. */
+const mostProducers = 20_000
+
+/** All that has to be known of a log at one of its offsets to go on from there without reading what lies before. */
+export interface ResumePoint {
+  /** Everything below it is in the log's files, durably. */
+  readonly offset: number
+  readonly bytes: Uint8Array
+}
+
+/** A resume point taken apart. */
+export interface ResumedLog {
+  readonly closed: ClosedLog
+  readonly producers: ProducerEntry[]
+}
+
+/**
+ * What the log is at `flushedOffset`; null when earlier segments are not finished, or there are too many producers.
+ * It may be used once everything below it has been synced.
+ */
+export function captureResume(state: LogState): ResumePoint | null {
+  const { flush, segments, sealer, producers, options } = state
+  const offset = flush.flushedOffset
+  if (producers.count > mostProducers || state.offline !== null) return null
+  const [first] = flush.pending
+  let active: Segment = segments.active
+  let mark: SegmentMark = active.mark()
+  if (first !== undefined) {
+    active = first.startSegment
+    mark = first.startMark
+    // The segment was full, and has been finished meanwhile.
+    if (active.offsetIndex === null) {
+      active = segments.all[segments.indexFor(offset)]!
+      mark = emptyMark
+    }
+  }
+  if (active.offsetIndex === null || active.timeIndex === null) return null
+  const oldest = sealer.oldestOffset
+  if (oldest !== null && oldest < active.baseOffset) return null
+  const earlier = segments.all.filter(({ baseOffset }) => baseOffset < active.baseOffset)
+  const epochs = state.epochs.clone()
+  epochs.truncateFromEnd(offset)
+  const closed: ClosedLog = {
+    topicId: options.topicId,
+    logStartOffset: Math.min(state.logStartOffset, offset),
+    logEndOffset: offset,
+    leaderEpochs: epochs.entries,
+    hasProducers: false,
+    segments: [
+      ...earlier.map(({ baseOffset, sizeBytes }) => [baseOffset, sizeBytes] as const),
+      [active.baseOffset, mark.sizeBytes],
+    ],
+    active: {
+      ...mark,
+      offsets: active.offsetIndex.summaryBefore(mark.sizeBytes),
+      times: timesAt(active, mark, offset),
+    },
+  }
+  return { offset, bytes: encode(closed, producersAt(state), state.runtime.checksum) }
+}
+
+/** The resume point of a log that was closed cleanly. */
+export function closedResume(state: LogState, closed: ClosedLog): ResumePoint {
+  const bytes = encode({ ...closed, hasProducers: false }, state.producers.entries(), state.runtime.checksum)
+  return { offset: closed.logEndOffset, bytes }
+}
+
+/** Takes a resume point apart; null when it is none. */
+export function decodeResume(bytes: Uint8Array, checksum: Checksum): ResumedLog | null {
+  if (bytes.length < 4) return null
+  const length = readUint32(bytes, 0)
+  if (length > bytes.length - 4) return null
+  const producers = decodeProducerSnapshot(bytes.subarray(4 + length), checksum)
+  if (producers === null) return null
+  try {
+    const closed = JSON.parse(Buffer.from(bytes.subarray(4, 4 + length)).toString()) as Partial<ClosedLog>
+    return isClosedLog(closed) ? { closed, producers } : null
+  } catch {
+    return null
+  }
+}
+
+function encode(closed: ClosedLog, producers: readonly ProducerEntry[], checksum: Checksum): Uint8Array {
+  const text = Buffer.from(JSON.stringify(closed))
+  const snapshot = encodeProducerSnapshot(producers, checksum)
+  const bytes = new Uint8Array(4 + text.length + snapshot.length)
+  writeInt32(bytes, 0, text.length)
+  bytes.set(text, 4)
+  bytes.set(snapshot, 4 + text.length)
+  return bytes
+}
+
+/** The time index as it would be had the segment been finished at `mark`. */
+function timesAt(active: Segment, mark: SegmentMark, endOffset: number): ClosedLog['active']['times'] {
+  const times = active.timeIndex!.summaryBefore(endOffset - active.baseOffset)
+  if (mark.maxTimestampMs <= times.lastTimestampMs || mark.maxTimestampMs < 0) return times
+  const lastRelativeOffset = mark.offsetOfMaxTimestamp - active.baseOffset
+  return { count: times.count + 1, lastTimestampMs: mark.maxTimestampMs, lastRelativeOffset }
+}
+
+/** The producers as they were at `flushedOffset`: what is pending is taken back, latest first. */
+function producersAt(state: LogState): readonly ProducerEntry[] {
+  const { pending } = state.flush
+  if (pending.length === 0) return state.producers.entries()
+  const producers = new ProducerState(state.producers.entries())
+  for (const each of pending.toReversed()) {
+    each.restoreProducers((producerId, before) => producers.restore(producerId, before))
+  }
+  return producers.entries()
+}
+
+const emptyMark: SegmentMark = {
+  sizeBytes: 0,
+  maxTimestampMs: -1,
+  offsetOfMaxTimestamp: -1,
+  firstTimestampMs: -1,
+  bytesSinceIndexEntry: 0,
+}

@@ -1,0 +1,75 @@
+import type { Runtime } from '../runtime/runtime.ts'
+import { segmentFileName } from './fileNames.ts'
+import { LeaderEpochs } from './leaderEpochs.ts'
+import { findSegments, type Listing, type RecoveryInput } from './logFiles.ts'
+import { ProducerState } from './producerState.ts'
+import type { ResumedLog } from './resumePoint.ts'
+import { Segment } from './segment.ts'
+
+/** Where recovery begins to read a log, and what is known of all before. */
+export interface ScanStart {
+  /** Every segment, ascending, with the size that its file has. */
+  readonly segments: Segment[]
+  /** The segment that the scan begins in. */
+  readonly first: number
+  /** That segment as it is before the scan: its `sizeBytes` is where the scan begins. A new one with each call. */
+  makeFirst(): Segment
+  /** The offset of the first batch that is scanned. */
+  readonly offset: number
+  readonly epochs: LeaderEpochs
+  /** Exclusive end of what the files must have. */
+  readonly durableOffset: number
+  readonly producers: ProducerState
+  /** Batches of producers count from this offset on. */
+  readonly producersFrom: number
+}
+
+/** Begins at a resume point; null when the files are not such that it can be one. */
+export async function resumeStart(
+  runtime: Runtime,
+  input: RecoveryInput,
+  listing: Listing,
+  { closed, producers }: ResumedLog,
+): Promise<ScanStart | null> {
+  const { directory, logStartOffset } = input
+  const [activeBase, knownBytes] = closed.segments.at(-1)!
+  const laterOffsets = listing.segmentOffsets.filter((offset) => offset >= activeBase)
+  const hasActive = laterOffsets[0] === activeBase
+  if (!hasActive && knownBytes > 0) return null
+  const later = await findSegments(runtime, input, laterOffsets)
+  if (hasActive && later[0]!.sizeBytes < knownBytes) return null
+  const segments: Segment[] = []
+  const earlier = closed.segments.slice(0, -1)
+  for (const [index, [baseOffset, sizeBytes]] of earlier.entries()) {
+    const path = `${directory}/${segmentFileName(baseOffset, 'log')}`
+    if (!listing.present.has(segmentFileName(baseOffset, 'log'))) {
+      // Only what was deleted may be gone.
+      const endOffset = earlier[index + 1]?.[0] ?? activeBase
+      if (endOffset > logStartOffset || segments.length > 0) return null
+      continue
+    }
+    const segment = new Segment(baseOffset, runtime.disk.file(path), runtime.clock.wallMs(), sizeBytes, false)
+    segment.offsetIndex = null
+    segment.timeIndex = null
+    segments.push(segment)
+  }
+  const first = segments.length
+  const path = `${directory}/${segmentFileName(activeBase, 'log')}`
+  const file = runtime.disk.file(path)
+  const createdMs = later[0]?.createdMs ?? runtime.clock.wallMs()
+  if (!hasActive) later.unshift(new Segment(activeBase, file, createdMs, 0, true))
+  return {
+    segments: [...segments, ...later],
+    first,
+    makeFirst: () => {
+      const segment = new Segment(activeBase, file, createdMs, knownBytes, !hasActive)
+      segment.resume(closed.active)
+      return segment
+    },
+    offset: closed.logEndOffset,
+    epochs: new LeaderEpochs(closed.leaderEpochs),
+    durableOffset: input.recoveryPoint,
+    producers: new ProducerState(producers),
+    producersFrom: closed.logEndOffset,
+  }
+}
