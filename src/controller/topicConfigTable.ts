@@ -31,7 +31,7 @@ const definitions: Readonly<Record<string, TopicConfigDefinition>> = {
     default: 'delete',
     words: ['delete', 'compact'],
     synonyms: same('log.cleanup.policy'),
-    honoured: false,
+    honoured: true,
     documentation:
       'What happens to old segments: "delete" removes them once retention allows, "compact" keeps the newest record per key.',
   },
@@ -93,7 +93,7 @@ const definitions: Readonly<Record<string, TopicConfigDefinition>> = {
     default: '86400000',
     ...none,
     synonyms: same('log.cleaner.delete.retention.ms'),
-    honoured: false,
+    honoured: true,
     documentation: 'How long tombstones are kept in a compacted topic, in milliseconds.',
   },
   'file.delete.delay.ms': {
@@ -165,7 +165,7 @@ const definitions: Readonly<Record<string, TopicConfigDefinition>> = {
     default: longMaxText,
     min: 1n,
     synonyms: same('log.cleaner.max.compaction.lag.ms'),
-    honoured: false,
+    honoured: true,
     documentation: 'The longest a record stays uncompacted, in milliseconds.',
   },
   'max.message.bytes': {
@@ -206,7 +206,7 @@ const definitions: Readonly<Record<string, TopicConfigDefinition>> = {
     min: 0n,
     max: 1n,
     synonyms: same('log.cleaner.min.cleanable.ratio'),
-    honoured: false,
+    honoured: true,
     documentation: 'How much of a log must be uncompacted before it is compacted.',
   },
   'min.compaction.lag.ms': {
@@ -214,7 +214,7 @@ const definitions: Readonly<Record<string, TopicConfigDefinition>> = {
     default: '0',
     ...none,
     synonyms: same('log.cleaner.min.compaction.lag.ms'),
-    honoured: false,
+    honoured: true,
     documentation: 'The shortest a record stays uncompacted, in milliseconds.',
   },
   'min.insync.replicas': {

@@ -114,9 +114,16 @@ export function topicConfigValue(name: string, overrides: Configs, broker: Confi
 export function toLogConfig(overrides: Configs, broker: Configs = noConfigs): LogConfig {
   const text = (name: string): string => topicConfigValue(name, overrides, broker)
   const number = (name: string): number => clampedNumber(text(name))
+  const policies = text('cleanup.policy')
+    .split(',')
+    .map((word) => word.trim())
+  const cleanupPolicy = { delete: policies.includes('delete'), compact: policies.includes('compact') }
+  const maxCompactionLagMs = number('max.compaction.lag.ms')
+  const segmentMs = number('segment.ms')
   return {
     segmentBytes: number('segment.bytes'),
-    segmentMs: number('segment.ms'),
+    // An active segment is not compacted, so it may not grow older than records may wait for that.
+    segmentMs: cleanupPolicy.compact ? Math.min(segmentMs, maxCompactionLagMs) : segmentMs,
     indexIntervalBytes: number('index.interval.bytes'),
     segmentIndexBytes: number('segment.index.bytes'),
     retentionMs: number('retention.ms'),
@@ -127,6 +134,11 @@ export function toLogConfig(overrides: Configs, broker: Configs = noConfigs): Lo
     timestampAfterMaxMs: number('message.timestamp.after.max.ms'),
     fileDeleteDelayMs: number('file.delete.delay.ms'),
     flush: flushPolicy(overrides, broker),
+    cleanupPolicy,
+    deleteRetentionMs: number('delete.retention.ms'),
+    minCompactionLagMs: number('min.compaction.lag.ms'),
+    maxCompactionLagMs,
+    minCleanableDirtyRatio: Number(text('min.cleanable.dirty.ratio')),
   }
 }
 

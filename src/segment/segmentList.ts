@@ -143,6 +143,8 @@ export class SegmentList {
     const cached = cache.get(segment)
     if (cached !== null) return cached
     const loaded = await loadIndexes(disk, segment)
+    const kept = keptIndexes(segment)
+    if (kept !== null) return kept
     if (loaded === null) return this.rebuild(segment)
     cache.put(segment, loaded)
     return loaded
@@ -158,6 +160,11 @@ export class SegmentList {
     const cached = cache.lookups(segment)
     if (cached !== null) return cached
     const mapped = await MappedIndexes.open(this.#runtime.disk, segment)
+    const kept = keptIndexes(segment)
+    if (kept !== null) {
+      mapped?.close()
+      return kept
+    }
     if (mapped === null) return this.indexes(segment)
     cache.putMapped(segment, mapped)
     return mapped
@@ -202,4 +209,9 @@ export class SegmentList {
       })
     }
   }
+}
+
+/** Set when the segment is about to be replaced: what is read from then on may be another one's. */
+function keptIndexes({ offsetIndex, timeIndex }: Segment): SegmentIndexes | null {
+  return offsetIndex !== null && timeIndex !== null ? { offsetIndex, timeIndex } : null
 }
