@@ -77,6 +77,8 @@ export class Broker {
       logger,
       nodeId: config.nodeId,
       ...(options.decompress === undefined ? {} : { decompress: options.decompress }),
+      ...(config.journalDirectory === null ? {} : { journalDirectory: config.journalDirectory }),
+      journalBytes: config.number('cordwood.journal.bytes'),
       ...(config.clusterId === null ? {} : { clusterId: config.clusterId }),
       // What a log may lose its topic decides, once it is known whose it is; a log without a topic loses nothing.
       configFor: (topic) =>

@@ -18,6 +18,8 @@ export interface BrokerConfig {
   /** What clients are told; port 0 stands for the port that the listener got. */
   readonly advertised: Address
   readonly directory: string
+  /** Null: in the data directory. */
+  readonly journalDirectory: string | null
   /** Every setting of `brokerConfigTable` as text, defaults included; null where there is none. */
   readonly texts: ReadonlyMap<BrokerConfigName, string | null>
   /** What was given, under the broker's names: settings of the table and defaults of topics. */
@@ -70,6 +72,7 @@ export function brokerConfig(
     listen,
     advertised,
     directory: directory(texts.get('log.dirs')!),
+    journalDirectory: texts.get('cordwood.journal.directory') || null,
     texts,
     statics,
     number: (name) => Number(texts.get(name)),

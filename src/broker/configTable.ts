@@ -41,6 +41,19 @@ export const brokerConfigTable = {
     documentation: 'The address that clients are told to connect to; by default the one of listeners.',
   },
   'log.dirs': { type: 'list', default: './cordwood-data', documentation: 'The data directory.' },
+  'cordwood.journal.directory': {
+    type: 'string',
+    default: null,
+    documentation:
+      'Where the journal is, perhaps on another disk; by default .journal in the data directory.',
+  },
+  'cordwood.journal.bytes': {
+    type: 'long',
+    default: '1073741824',
+    min: 50331648,
+    documentation:
+      'How large the journal may become. It takes that room only under load; a larger one makes the slowest appends faster.',
+  },
   'num.partitions': {
     type: 'int',
     default: '1',

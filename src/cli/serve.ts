@@ -10,7 +10,7 @@ import type { Address } from '../runtime/network.ts'
 import { decompressWithin } from '../zerocopy/codecs.ts'
 import { createRuntime } from '../zerocopy/nativeRuntime.ts'
 import { UsageError } from './failure.ts'
-import { collectPair, formatAddress, parseAddress } from './options.ts'
+import { collectPair, formatAddress, parseAddress, parseBytes } from './options.ts'
 import { parseProperties } from './properties.ts'
 import { type LogFormat, type LogLevel, logFormats, logLevels, stderrLogger } from './stderrLogger.ts'
 import type { Terminal } from './terminal.ts'
@@ -22,6 +22,8 @@ interface ServeOptions {
   readonly config?: string
   readonly set?: readonly (readonly [string, string])[]
   readonly flush?: string
+  readonly journalDirectory?: string
+  readonly journalSize?: number
   readonly logLevel: LogLevel
   readonly logFormat: LogFormat
 }
@@ -63,6 +65,11 @@ export function defineServe(command: Command, terminal: Terminal): void {
       '-d, --directory <path>',
       'the data directory, made if it is not there (default: ./cordwood-data)',
     )
+    .option(
+      '--journal-directory <path>',
+      'where the journal is, perhaps on another disk (default: .journal in the data directory)',
+    )
+    .option('--journal-size <size>', 'how large the journal may become (default: 1GiB)', parseBytes)
     .option('--config <file>', 'settings, as in Kafka’s server.properties')
     .option('--set <name=value>', 'one setting; repeatable', collectPair)
     .addOption(
@@ -131,7 +138,7 @@ function aborted(signal: AbortSignal): Promise<void> {
 
 /** The settings under Kafka's names: those of the file, over them `--set`, over them the flags. */
 function settings(options: ServeOptions): Record<string, string> {
-  const { config, set = [], listen, advertise, directory, flush } = options
+  const { config, set = [], listen, advertise, directory, flush, journalDirectory, journalSize } = options
   return {
     ...(config === undefined ? {} : parseProperties(readConfig(config), config)),
     ...Object.fromEntries(set),
@@ -139,6 +146,8 @@ function settings(options: ServeOptions): Record<string, string> {
     ...(advertise === undefined ? {} : { 'advertised.listeners': `PLAINTEXT://${formatAddress(advertise)}` }),
     ...(directory === undefined ? {} : { 'log.dirs': directory }),
     ...(flush === undefined ? {} : { [flushPolicyName]: flush }),
+    ...(journalDirectory === undefined ? {} : { 'cordwood.journal.directory': journalDirectory }),
+    ...(journalSize === undefined ? {} : { 'cordwood.journal.bytes': String(journalSize) }),
   }
 }
 

@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { temporaryDirectory } from '../support/temporaryDirectory.ts'
@@ -55,6 +55,32 @@ test('a setting of the file is overridden by --set, and that by a flag', async (
   expect((await run(['topics', 'list', '--json', '--bootstrap', address])).stdout).toContain('"partitions":3')
   broker.interrupt()
   await broker.done
+})
+
+test('the journal may be elsewhere, and is missed when it is not named again', async () => {
+  const directory = join(temporaryDirectory(), 'data')
+  const journal = join(temporaryDirectory(), 'journal')
+  const { broker, address } = await serve(
+    directory,
+    '--journal-directory',
+    journal,
+    '--journal-size',
+    '64MiB',
+  )
+  expect((await run(['produce', 't', '--quiet', '--bootstrap', address], 'kept\n')).exitCode).toBe(0)
+  broker.interrupt()
+  await broker.done
+  expect(readdirSync(journal)).toContain('checkpoint-0')
+  expect(readdirSync(directory)).not.toContain('.journal')
+  const elsewhere = await run(['serve', '--listen', '127.0.0.1:0', '--directory', directory])
+  expect([elsewhere.exitCode, elsewhere.stderr]).toEqual([
+    1,
+    expect.stringContaining(`is in ${journal}, not in`),
+  ])
+  const again = await serve(directory, '--journal-directory', journal)
+  expect((await run(['consume', 't', '--bootstrap', again.address])).stdout).toBe('kept\n')
+  again.broker.interrupt()
+  await again.broker.done
 })
 
 test('a broker that cannot start says in one line what to do', async () => {
