@@ -40,8 +40,6 @@ interface Appended {
   readonly target: OpenLog
   readonly ack: Ack
   readonly bytes: number
-  /** Losses of the log before it. */
-  readonly losses: number
   resolve(ack: Ack): void
   reject(error: unknown): void
 }
@@ -187,7 +185,7 @@ export class Appender {
       const turn = this.#turn(isSynced)
       const { baseOffset, lastOffset, duplicate, survives } = log.append(header, bytes, 0, turn.group)
       const ack = { survives, policy, baseOffset, lastOffset, duplicate } as Ack
-      turn.appends.push({ target, ack, bytes: bytes.length, losses: target.losses, resolve, reject })
+      turn.appends.push({ target, ack, bytes: bytes.length, resolve, reject })
       this.#pendingBytes += bytes.length
       this.#appended += 1
     } catch (error) {
@@ -276,9 +274,8 @@ export class Appender {
   }
 
   #settle(appended: Appended, error: EngineError | null): void {
-    const { target, ack, losses } = appended
-    const loss = target.lossOf(ack.lastOffset, losses) ?? (ack.duplicate ? null : error)
-    if (loss !== null) appended.reject(loss)
+    const { target, ack } = appended
+    if (error !== null && !ack.duplicate) appended.reject(error)
     else if (target.log.flushedOffset > ack.lastOffset) this.#acknowledge(appended)
     else {
       // Something before it, or a batch that it repeats, is still under way.
@@ -287,7 +284,7 @@ export class Appender {
         .whenFlushed(ack.lastOffset + 1)
         .then(
           () => this.#acknowledge(appended),
-          (cause) => appended.reject(target.lossOf(ack.lastOffset, losses) ?? cause),
+          (cause) => appended.reject(cause),
         )
         .finally(() => {
           this.#inFlight -= 1

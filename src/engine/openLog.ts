@@ -3,27 +3,14 @@ import type { Log } from '../segment/log.ts'
 import type { EngineChannels } from './events.ts'
 import type { ResolvedSettings } from './logSettings.ts'
 
-/** How many losses are remembered singly. */
-const rememberedLosses = 16
-
-interface Loss {
-  readonly number: number
-  /** Everything from here on was lost. */
-  readonly endOffset: number
-  readonly error: EngineError
-}
-
-/** What the parts of the engine share of one log that is open: who waits for it, what it has lost, whether it is gone. */
+/** What the parts of the engine share of one log that is open: who waits for it, whether it is gone. */
 export class OpenLog {
   readonly name: string
   readonly directory: string
   readonly log: Log
   settings: ResolvedSettings
-  /** Losses of appends so far. */
-  losses = 0
   /** Why the log takes nothing any more; null while it does. */
   ended: EngineError | null = null
-  #lost: readonly Loss[] = []
   #followers = new Set<() => void>()
 
   constructor(
@@ -38,25 +25,12 @@ export class OpenLog {
     this.log = log
     this.settings = settings
     log.onAdvance = () => this.wake()
-    log.onFailure = (error, endOffset) => {
-      this.losses += 1
-      this.#lost = [...this.#lost, { number: this.losses, endOffset, error }].slice(-rememberedLosses)
+    log.onFailure = (error) => {
       if (log.offline !== null && channels.logOffline.hasSubscribers) {
         channels.logOffline.publish({ directory, log: name, error })
       }
       this.wake()
     }
-  }
-
-  /** Why an append is lost that ended at `lastOffset` when `losses` stood at `since`; null if it is not. */
-  lossOf(lastOffset: number, since: number): EngineError | null {
-    if (since === this.losses) return null
-    const oldest = this.#lost[0]!
-    // Too long ago to know: what was acknowledged then would have been said then.
-    if (oldest.number > since + 1) return oldest.error
-    return (
-      this.#lost.find(({ number, endOffset }) => number > since && endOffset <= lastOffset)?.error ?? null
-    )
   }
 
   /** Calls `wake` once, when more is readable, the log has failed or has ended; at once if it has. */
