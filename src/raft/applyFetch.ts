@@ -5,7 +5,7 @@ import { compareLogs, type LogPosition } from './epochHistory.ts'
 import type { EventOf } from './events.ts'
 import { dropRequest, loopOf, startClaiming, startFetching } from './fetchLoop.ts'
 import { learnRecorded, rolledBack } from './incarnations.ts'
-import { fetchDeadline, learn, reconcileMembership } from './leadership.ts'
+import { fetchDeadline, learn, reconcileMembership, standDeadline } from './leadership.ts'
 import type { Batch, FetchResponse } from './messages.ts'
 import { planted } from './planted.ts'
 import type { RaftReplica } from './raftReplica.ts'
@@ -21,7 +21,7 @@ export function applyFetch(r: RaftReplica, event: EventOf<'fetchResponse'>, nowM
   const { response, from, requestId } = event
   const loop = loopOf(r)!
   const asked = take(loop, requestId)
-  if (asked !== null) learnRecorded(r, from, response.recorded)
+  learnRecorded(r, from, response.recorded)
   if (learn(r, response, nowMs)) return
   if (asked === null && !planted('staleFetchApplied')) return
   if (response.error !== 'none' || response.leaderEpoch !== r.epoch || response.leaderId !== loop.leaderId) {
@@ -61,6 +61,7 @@ function heard(r: RaftReplica, loop: FollowerData | ObserverData, nowMs: number)
   loop.hasFetched = true
   loop.retryAtMs = nowMs
   if (loop.name === 'follower') loop.fetchDeadlineMs = fetchDeadline(r, nowMs)
+  else loop.standAtMs = standDeadline(r, nowMs)
 }
 
 /** The one who was asked does not lead: wait for another one, or look elsewhere. */

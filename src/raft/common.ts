@@ -21,6 +21,12 @@ export function learnOnly(
   learn(r, event.response, nowMs)
 }
 
+/** The same for a vote, which also tells what is recorded of this start. */
+export function lateVote(r: RaftReplica, event: EventOf<'voteResponse'>, nowMs: number): void {
+  learnRecorded(r, event.from, event.response.recorded)
+  learn(r, event.response, nowMs)
+}
+
 /** Only leaders take records. */
 export function refuseAppend(r: RaftReplica, event: EventOf<'append'>): void {
   r.refuse(event.token, 'notLeaderOrFollower')

@@ -59,9 +59,9 @@ export function followerContact(r: RaftReplica, event: EventOf<'contact'>, nowMs
   if (data.fetch !== null) data.fetch = { ...data.fetch, sentMs: nowMs }
 }
 
-/** Asks for an election, unless this replica must not lead (I16). */
+/** Asks for an election, unless this replica must not lead. */
 function stand(r: RaftReplica, data: FollowerData, nowMs: number): void {
   data.hasFetched = false
-  if (r.quorum.quarantine === 'rolledBack') data.fetchDeadlineMs = fetchDeadline(r, nowMs)
+  if (!r.mayStand) data.fetchDeadlineMs = fetchDeadline(r, nowMs)
   else becomeProspective(r, data.leaderId, false, nowMs)
 }

@@ -1,27 +1,31 @@
 import { planted } from './planted.ts'
 import type { Incarnation } from './quorumState.ts'
 import type { RaftReplica } from './raftReplica.ts'
-import { fitsReplica, type ReplicaKey, sameReplica } from './replicaKey.ts'
+import { type ReplicaKey, sameReplica } from './replicaKey.ts'
 
 /** What is recorded of a replica, null for nothing. */
 export function recordedOf(r: RaftReplica, seen: ReplicaKey): Incarnation | null {
   return r.quorum.incarnations.find((known) => sameReplica(known, seen)) ?? null
 }
 
+/** How many starts of replicas that are no voters, as far as is known here, are remembered. */
+const mostStrangers = 16
+
 /**
  * Records a peer's start, durably and before anything is answered. False for a start that is not the latest: an old
- * request that comes late, or a disk that went back. Observers are not recorded: nothing rests on their memory.
+ * request that comes late, or a disk that went back. Whoever asks for votes is recorded although it may be no voter as
+ * far as this replica knows: the set with it may not have come here yet.
  */
 export function recordIncarnation(r: RaftReplica, seen: Incarnation): boolean {
-  const voter = r.voters.current.get(seen.id)
-  if (voter === null || !fitsReplica(voter, seen)) return true
   const known = recordedOf(r, seen)
   if (known !== null && known.incarnation >= seen.incarnation) {
     return known.incarnation === seen.incarnation && known.startNonce === seen.startNonce
   }
-  const others = r.quorum.incarnations.filter(({ id }) => id !== seen.id)
   const { id, directoryId, incarnation, startNonce } = seen
-  r.persist({ incarnations: [...others, { id, directoryId, incarnation, startNonce }] })
+  const others = r.quorum.incarnations.filter((other) => !sameReplica(other, seen))
+  const strangers = others.filter((other) => !r.voters.current.has(other))
+  const kept = strangers.length < mostStrangers ? others : others.filter((other) => other !== strangers[0])
+  r.persist({ incarnations: [...kept, { id, directoryId, incarnation, startNonce }] })
   return true
 }
 

@@ -41,7 +41,8 @@ export function answerFetch(r: RaftReplica, event: EventOf<'fetchRequest'>, nowM
     return
   }
   const leader = r.state
-  if (!recordIncarnation(r, request.incarnation)) {
+  // Observers that only fetch are not recorded: nothing rests on their memory.
+  if (r.voters.current.has(request.replica) && !recordIncarnation(r, request.incarnation)) {
     const recorded = recordedOf(r, request.incarnation)
     r.respond(replyTo, { type: 'fetch', ...emptyFetchResponse(r, 'staleBrokerEpoch'), recorded })
     return

@@ -26,9 +26,14 @@ export function becomeUnattached(
   move(r, { name: r.quorum.voted === null ? 'unattached' : 'voted', electionDeadlineMs })
 }
 
-/** Learns of a higher epoch without its leader. */
+/**
+ * Learns of a higher epoch without its leader. Whoever waits already waits no longer for that: only a vote that is given
+ * is worth a whole timeout, or one replica that cannot win could keep all others from standing.
+ */
 export function raiseEpoch(r: RaftReplica, epoch: number, nowMs: number): void {
-  becomeUnattached(r, epoch, r.electionDeadline(nowMs), nowMs)
+  const { state } = r
+  const waitedFor = 'electionDeadlineMs' in state ? state.electionDeadlineMs : Number.POSITIVE_INFINITY
+  becomeUnattached(r, epoch, Math.min(waitedFor, r.electionDeadline(nowMs)), nowMs)
 }
 
 /** Follows the leader of an epoch that is at least the own one. Whoever is no voter observes it. */
@@ -44,7 +49,7 @@ export function follow(r: RaftReplica, leaderId: number, epoch: number, nowMs: n
 
 /** Fetches from a leader without being a voter, or looks for one (-1). */
 export function becomeObserver(r: RaftReplica, leaderId: number, nowMs: number): void {
-  move(r, { name: 'observer', ...newFetchLoop(leaderId, nowMs) })
+  move(r, { name: 'observer', ...newFetchLoop(leaderId, nowMs), standAtMs: standDeadline(r, nowMs) })
   startFetching(r, nowMs)
 }
 
@@ -52,6 +57,11 @@ export function becomeObserver(r: RaftReplica, leaderId: number, nowMs: number):
 export function fetchDeadline(r: RaftReplica, nowMs: number): number {
   const { fetchTimeoutMs, electionTimeoutMs } = r.config
   return nowMs + fetchTimeoutMs + r.random.below(electionTimeoutMs)
+}
+
+/** When an observer that hears of no leader from now on stands for election. */
+export function standDeadline(r: RaftReplica, nowMs: number): number {
+  return r.mayStand ? fetchDeadline(r, nowMs) : Number.POSITIVE_INFINITY
 }
 
 /** What every answer tells about leadership. True if this replica is in another state now. */
@@ -82,9 +92,10 @@ export function reconcileMembership(r: RaftReplica, nowMs: number): void {
   const { state } = r
   if (state.name === 'follower' && !r.isVoter) {
     const { fetchDeadlineMs: _, ...loop } = state
-    move(r, { ...loop, name: 'observer' })
+    move(r, { ...loop, name: 'observer', standAtMs: standDeadline(r, nowMs) })
   } else if (state.name === 'observer' && r.isVoter) {
-    if (state.leaderId >= 0) move(r, { ...state, name: 'follower', fetchDeadlineMs: fetchDeadline(r, nowMs) })
+    const { standAtMs: _, ...loop } = state
+    if (state.leaderId >= 0) move(r, { ...loop, name: 'follower', fetchDeadlineMs: fetchDeadline(r, nowMs) })
     else becomeUnattached(r, r.epoch, r.electionDeadline(nowMs), nowMs)
   }
 }

@@ -88,7 +88,7 @@ export const legalMoves: Readonly<Record<RaftState, Readonly<Record<RaftState, s
   observer: {
     unattached: 'voter now, no leader known',
     voted: 'voter now, vote given',
-    prospective: never,
+    prospective: 'its removal may be uncommitted, and nobody leads',
     candidate: never,
     leader: never,
     follower: 'voter now',

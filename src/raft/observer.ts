@@ -2,16 +2,25 @@ import type { EventOf } from './events.ts'
 import { tickFetching } from './fetchLoop.ts'
 import { becomeObserver } from './leadership.ts'
 import { askForMembership } from './membership.ts'
+import { becomeProspective } from './prospective.ts'
 import type { RaftReplica } from './raftReplica.ts'
 import type { ObserverData } from './states.ts'
 
 /*
- * Observer: fetches without being a voter. It never stands for election, but votes when a candidate names it: the candidate
+ * Observer: fetches without being a voter. It stands for election only while its own removal may be uncommitted, but votes when a candidate names it: the candidate
  * may know a voter set that has not reached this replica. Source: KIP-853.
  */
 
-/** Fetches what is due, and asks around while nobody leads. */
+/** Fetches what is due, asks around while nobody leads, and stands where nobody else can. */
 export function observerTimer(r: RaftReplica, _: EventOf<'timerFired'>, nowMs: number): void {
+  const data = r.state as ObserverData
+  if (nowMs >= data.standAtMs && !data.snapshot?.isReceived) {
+    if (r.mayStand) {
+      becomeProspective(r, data.leaderId, false, nowMs)
+      return
+    }
+    data.standAtMs = Number.POSITIVE_INFINITY
+  }
   tickFetching(r, nowMs)
   askForMembership(r, nowMs)
 }

@@ -55,10 +55,8 @@ export class RaftNode {
         return leaderDeadline(this.#r, state)
       case 'follower':
       case 'observer': {
-        const timeoutMs =
-          state.name === 'follower' && !state.snapshot?.isReceived
-            ? state.fetchDeadlineMs
-            : Number.POSITIVE_INFINITY
+        const silenceMs = state.name === 'follower' ? state.fetchDeadlineMs : state.standAtMs
+        const timeoutMs = state.snapshot?.isReceived ? Number.POSITIVE_INFINITY : silenceMs
         return Math.min(timeoutMs, fetchingDeadline(this.#r, state), membershipDeadline(this.#r))
       }
       case 'stopped':

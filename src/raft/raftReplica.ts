@@ -76,6 +76,19 @@ export class RaftReplica {
     return this.voters.current.has(this.config.self)
   }
 
+  /**
+   * Whether this replica stands for election: a voter, or one whose removal is not known to be committed. That one may be
+   * the only replica that has its removal, and thus the only one with a log that all others can follow.
+   * Source: Raft dissertation, section 4.2.2.
+   */
+  get mayStand(): boolean {
+    // I16: a disk that went back may have forgotten votes.
+    if (this.quorum.quarantine === 'rolledBack') return false
+    if (this.isVoter) return true
+    const { entries, last } = this.voters
+    return last.offset >= this.#highWatermark && entries.at(-2)?.voters.has(this.config.self) === true
+  }
+
   /** Who leads this epoch as far as this replica knows, -1 for nobody. */
   get leaderId(): number {
     const { state } = this

@@ -1,7 +1,7 @@
 import { resumeCandidate } from './candidate.ts'
 import { newFetchLoop, startFetching } from './fetchLoop.ts'
 import { newLeader } from './leader.ts'
-import { fetchDeadline } from './leadership.ts'
+import { fetchDeadline, standDeadline } from './leadership.ts'
 import { planted } from './planted.ts'
 import { becomeProspective } from './prospective.ts'
 import type { RaftReplica } from './raftReplica.ts'
@@ -18,7 +18,7 @@ export function begin(r: RaftReplica, mayHaveForgotten: boolean, nowMs: number):
   const { self } = r.config
   const electionDeadlineMs = r.electionDeadline(nowMs)
   if (!r.isVoter) {
-    r.enter({ name: 'observer', ...newFetchLoop(-1, nowMs) })
+    r.enter({ name: 'observer', ...newFetchLoop(-1, nowMs), standAtMs: standDeadline(r, nowMs) })
     startFetching(r, nowMs)
   } else if (r.voters.current.isOnly(self) && r.quorum.quarantine !== 'rolledBack') {
     r.isConfirmed = true

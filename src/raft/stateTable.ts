@@ -5,6 +5,7 @@ import {
   contactAtLeader,
   ignore,
   incarnationRecorded,
+  lateVote,
   learnOnly,
   logFailed,
   refuseAppend,
@@ -79,7 +80,7 @@ const notLeading = {
 const notFetching = {
   ...notLeading,
   endQuorumEpochRequest: answerEndQuorum(null),
-  voteResponse: learnOnly,
+  voteResponse: lateVote,
   fetchResponse: learnOnly,
   fetchSnapshotResponse: learnOnly,
   flushed: ignore,
@@ -93,7 +94,7 @@ const notFetching = {
 /** What followers and observers do alike. */
 const fetching = {
   ...notLeading,
-  voteResponse: learnOnly,
+  voteResponse: lateVote,
   fetchResponse: applyFetch,
   fetchSnapshotResponse: applyFetchSnapshot,
   flushed: fetcherFlushed,
@@ -122,7 +123,7 @@ export const stateTable: Readonly<Record<RaftState, StateRow>> = {
     ...alike,
     timerFired: leaderTimer,
     endQuorumEpochRequest: answerEndQuorum(null),
-    voteResponse: learnOnly,
+    voteResponse: lateVote,
     fetchRequest: answerFetch,
     fetchResponse: learnOnly,
     fetchSnapshotRequest: answerFetchSnapshot,

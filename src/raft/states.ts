@@ -86,6 +86,8 @@ export interface FollowerData extends FetchLoop {
 /** Fetches without being a voter; without a leader it asks around. */
 export interface ObserverData extends FetchLoop {
   readonly name: 'observer'
+  /** When to stand for election, should it have to. */
+  standAtMs: number
 }
 
 /** A Fetch that waits at the leader for something to bring. */

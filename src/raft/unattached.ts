@@ -12,14 +12,13 @@ import type { FreeData } from './states.ts'
 export function unattachedTimer(r: RaftReplica, _: EventOf<'timerFired'>, nowMs: number): void {
   const data = r.state as FreeData
   if (nowMs < data.electionDeadlineMs) return
-  // I16: a replica whose disk went back does not stand.
-  if (r.quorum.quarantine === 'rolledBack') data.electionDeadlineMs = r.electionDeadline(nowMs)
+  if (!r.mayStand) data.electionDeadlineMs = r.electionDeadline(nowMs)
   else becomeProspective(r, -1, false, nowMs)
 }
 
 /** An operator does not wait. */
 export function uncleanElection(r: RaftReplica, event: EventOf<'uncleanElection'>, nowMs: number): void {
-  if (!r.isVoter || r.quorum.quarantine === 'rolledBack') {
+  if (!r.mayStand) {
     r.refuse(event.token, 'ineligibleReplica')
     return
   }

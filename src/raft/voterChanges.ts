@@ -154,14 +154,14 @@ function lastHeardMs(leader: LeaderData): number {
   return latestMs
 }
 
-/** Ends the change whose set is committed. */
+/** Ends the change whose set is committed, and the reign of a leader that is not in it. */
 export function voterChangeCommitted(r: RaftReplica, leader: LeaderData, nowMs: number): void {
+  if (!isVoterSetCommitted(r, leader)) return
   const { change } = leader
-  if (change === null || change.joining !== null || !isVoterSetCommitted(r, leader)) {
-    return
+  if (change !== null && change.joining === null) {
+    leader.change = null
+    if (change.ackWhenCommitted) reply(r, change)
   }
-  leader.change = null
-  if (change.ackWhenCommitted) reply(r, change)
   if (!r.isVoter && !planted('removedLeaderCounts')) resign(r, nowMs)
 }
 

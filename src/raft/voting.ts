@@ -8,6 +8,7 @@ import { planted } from './planted.ts'
 import type { RaftReplica } from './raftReplica.ts'
 import { fitsReplica, sameReplica } from './replicaKey.ts'
 import type { StateData } from './states.ts'
+import { askForVote } from './votingRound.ts'
 
 /**
  * Answers a request for a vote, binding or not. A higher epoch is taken over before anything else. A binding vote is
@@ -40,6 +41,7 @@ export function answerVote(r: RaftReplica, event: EventOf<'voteRequest'>, nowMs:
   if (planted('voteAnsweredBeforePersist')) answer()
   if (voteGranted && !request.preVote) vote(r, request, nowMs)
   if (!planted('voteAnsweredBeforePersist')) answer()
+  if (!request.preVote && !r.isConfirmed) askForVote(r, request.candidate, true)
 }
 
 function checkVote(r: RaftReplica, request: VoteRequest) {

@@ -3,6 +3,7 @@ import { learnRecorded } from './incarnations.ts'
 import { learn } from './leadership.ts'
 import { planted } from './planted.ts'
 import type { RaftReplica } from './raftReplica.ts'
+import type { ReplicaKey } from './replicaKey.ts'
 import type { VotingData } from './states.ts'
 
 /** How a round of votes stands. */
@@ -32,23 +33,30 @@ export function newRound(
 
 /** Asks every other voter. */
 export function askForVotes(r: RaftReplica, data: VotingData): void {
-  const { self, clusterId } = r.config
+  const { self } = r.config
   for (const { id, directoryId } of r.voters.current.voters) {
     if (id === self.id) continue
-    const requestId = r.send(id, {
-      type: 'vote',
-      clusterId,
-      voter: { id, directoryId },
-      replicaEpoch: r.epoch,
-      candidate: self,
-      lastOffsetEpoch: r.log.lastEpoch,
-      lastOffset: r.log.endOffset,
-      preVote: data.name === 'prospective',
-      votersVersion: r.log.votersVersion,
-      incarnation: r.incarnation,
-    })
-    data.requests.add(requestId)
+    data.requests.add(askForVote(r, { id, directoryId }, data.name === 'prospective'))
   }
+}
+
+/**
+ * Asks one voter. A pre-vote also has this start recorded: a replica that may not vote yet asks for one whoever wants its
+ * vote, since it may be no voter as far as it knows, and would not ask on its own.
+ */
+export function askForVote(r: RaftReplica, voter: ReplicaKey, preVote: boolean): number {
+  return r.send(voter.id, {
+    type: 'vote',
+    clusterId: r.config.clusterId,
+    voter,
+    replicaEpoch: r.epoch,
+    candidate: r.config.self,
+    lastOffsetEpoch: r.log.lastEpoch,
+    lastOffset: r.log.endOffset,
+    preVote,
+    votersVersion: r.log.votersVersion,
+    incarnation: r.incarnation,
+  })
 }
 
 /** Counts an answer to this round once; null when it is none, or when it moved the replica to another state. */
@@ -60,7 +68,7 @@ export function countVote(
 ): Standing | null {
   const { response, from, requestId } = event
   const isOfRound = data.requests.delete(requestId) || planted('staleVoteCounts')
-  if (isOfRound) learnRecorded(r, from, response.recorded)
+  learnRecorded(r, from, response.recorded)
   if (learn(r, response, nowMs) || !isOfRound) return null
   if (response.error !== 'none' || !response.voteGranted) data.rejected.add(from)
   else if (response.quarantined) data.quarantinedGranted.add(from)
