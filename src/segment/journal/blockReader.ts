@@ -19,7 +19,7 @@ export class BlockReader {
   constructor(file: DiskFile, sizeBytes: number, memory: Uint8Array | null) {
     this.#file = file
     this.#sizeBytes = sizeBytes
-    this.#window = memory ?? new Uint8Array(windowBytes)
+    this.#window = memory ?? new Uint8Array(Math.min(windowBytes, Math.max(sizeBytes, blockBytes)))
   }
 
   get window(): Uint8Array {

@@ -1,4 +1,4 @@
-import { EngineError, toEngineError } from '../../model/errors.ts'
+import { EngineError } from '../../model/errors.ts'
 import type { Logger } from '../../model/logger.ts'
 import { planted } from '../../model/planted.ts'
 import type { Timer } from '../../runtime/clock.ts'
@@ -76,7 +76,9 @@ export class Journal {
   #closing = false
   #timer: Timer | null = null
   #timerSequence = 0
-  #retry: Timer | null = null
+  /** Until they fire no new file and no checkpoint are tried again. */
+  #fileRetry: Timer | null = null
+  #checkpointRetry: Timer | null = null
   #isFull = false
 
   private constructor(
@@ -196,7 +198,8 @@ export class Journal {
     if (this.#closing) return
     this.#closing = true
     this.#timer?.cancel()
-    this.#retry?.cancel()
+    this.#fileRetry?.cancel()
+    this.#checkpointRetry?.cancel()
     this.#writer.close()
     await this.#finish()
     await this.#checkpointing?.catch(() => {})
@@ -266,48 +269,59 @@ export class Journal {
       this.#isFull = true
     } else if (!isFull) this.#isFull = false
     if (isFull || this.#writer.wantsNext) this.#prepare()
-    const isHalfFull = this.#files.liveBytes >= this.#fullBytes || (isFull && !this.#files.canPrepare)
+    const isHalfFull =
+      this.#files.liveBytes >= this.#fullBytes ||
+      (isFull && (!this.#files.canPrepare || this.#fileRetry !== null))
     if (isHalfFull && this.#files.canRelease(this.#writer.flushedPlace.generation)) this.#checkpointSoon()
     if (this.#writer.idle) this.#waitForQuiet()
   }
 
   #prepare(): void {
-    if (this.#files.next !== null || !this.#files.canPrepare || this.#retry !== null) return
+    if (this.#files.next !== null || !this.#files.canPrepare) return
+    if (this.#fileRetry !== null && !this.#files.hasFree) return
     this.#files.prepare().then(
       () => {
         this.#writer.pump()
         this.#changed()
       },
       (error) => {
-        this.#logger.warn('there is no new file for the journal', {
-          error: toEngineError(error, 'diskFailed', '').message,
+        this.#logger.warn('there is no new file for the journal', { error: messageOf(error) })
+        this.#fileRetry ??= this.#later(() => {
+          this.#fileRetry = null
         })
-        this.#checkpointSoon()
-        this.#retryLater()
+        this.#changed()
       },
     )
   }
 
   #checkpointSoon(): void {
-    if (this.#checkpointing !== null || this.#retry !== null || this.#host === null || this.#closing) return
+    if (
+      this.#checkpointing !== null ||
+      this.#checkpointRetry !== null ||
+      this.#host === null ||
+      this.#closing
+    )
+      return
     this.checkpoint().then(
       () => this.#changed(),
       (error) => {
         this.#logger.warn('the journal keeps its files: what they hold cannot be stored elsewhere', {
-          error: toEngineError(error, 'diskFailed', '').message,
+          error: messageOf(error),
         })
-        this.#retryLater()
+        this.#checkpointRetry ??= this.#later(() => {
+          this.#checkpointRetry = null
+        })
       },
     )
   }
 
-  #retryLater(): void {
-    if (this.#retry !== null) return
-    this.#retry = this.#runtime.clock.setTimer(retryMs, () => {
-      this.#retry = null
+  #later(again: () => void): Timer {
+    const timer = this.#runtime.clock.setTimer(retryMs, () => {
+      again()
       this.#changed()
     })
-    this.#retry.detach?.()
+    timer.detach?.()
+    return timer
   }
 
   #tell(): void {
@@ -332,4 +346,8 @@ export class Journal {
     })
     this.#timer.detach?.()
   }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
 }

@@ -85,6 +85,11 @@ export class JournalFiles {
     return this.#next
   }
 
+  /** Whether a file can be used again at once. */
+  get hasFree(): boolean {
+    return this.#free.length > 0
+  }
+
   /** Whether a file can be had without waiting for a checkpoint. */
   get canPrepare(): boolean {
     return this.#free.length > 0 || this.#count < this.#options.maxFiles
@@ -165,19 +170,32 @@ export class JournalFiles {
     const { disk } = this.#runtime
     const { directory, fileBytes, maxFiles } = this.#options
     if (this.#count >= maxFiles) throw new EngineError('queueFull', 'every file of the journal is in use')
-    const number = ++this.#lastNumber
+    const number = this.#lastNumber + 1
     const path = `${directory}/${journalFileName(number)}`
-    const unfinished = disk.file(`${path}.tmp`)
+    const file: JournalFile = { number, path, file: disk.file(path), generation, sizeBytes: fileBytes }
+    const unfinished = `${path}.tmp`
+    try {
+      await this.#fill(disk.file(unfinished), file)
+      await disk.rename(unfinished, path)
+    } catch (error) {
+      // What is there of it takes room that others may need.
+      await disk.remove(unfinished).catch(() => {})
+      throw error
+    }
+    this.#lastNumber = number
+    await disk.syncDirectory(directory)
+    this.#next = file
+  }
+
+  async #fill(target: DiskFile, file: JournalFile): Promise<void> {
+    const { disk } = this.#runtime
+    const { fileBytes } = this.#options
     const piece = this.#filler(Math.min(pieceBytes, fileBytes))
     for (let at = 0; at < fileBytes; at += piece.length) {
       const part = piece.subarray(0, Math.min(piece.length, fileBytes - at))
-      await disk.submit([{ file: unfinished, position: at, parts: [part], sync: 'none' }])
+      await disk.submit([{ file: target, position: at, parts: [part], sync: 'none' }])
     }
-    const file: JournalFile = { number, path, file: disk.file(path), generation, sizeBytes: fileBytes }
-    await disk.submit([{ file: unfinished, position: 0, parts: [this.#header(file)], sync: 'data' }])
-    await disk.rename(unfinished.path, path)
-    await disk.syncDirectory(directory)
-    this.#next = file
+    await disk.submit([{ file: target, position: 0, parts: [this.#header(file)], sync: 'data' }])
   }
 
   #header({ number, generation }: JournalFile): Uint8Array {

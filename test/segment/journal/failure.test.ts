@@ -1,0 +1,221 @@
+import { expect, test } from 'vitest'
+import { EngineError } from '../../../src/model/errors.ts'
+import { silentLogger } from '../../../src/model/logger.ts'
+import { Journal, type JournalOptions } from '../../../src/segment/journal/journal.ts'
+import type { JournalReplay } from '../../../src/segment/journal/journalReplay.ts'
+import { SimFileSystem } from '../../../src/testing/simFileSystem.ts'
+import { createSimRuntime, type SimRuntime } from '../../../src/testing/simRuntime.ts'
+import type { DiskCall, DiskFault } from '../../../src/testing/systemCalls.ts'
+import { directory, numbered, numbersIn, tiny } from './support.ts'
+
+type Faults = (call: DiskCall) => DiskFault | null
+
+interface Opened {
+  readonly journal: Journal
+  readonly replay: JournalReplay
+  readonly runtime: SimRuntime
+  readonly fs: SimFileSystem
+}
+
+async function open(
+  fs: SimFileSystem = new SimFileSystem(),
+  options: Partial<JournalOptions> = {},
+  faults: Faults = () => null,
+): Promise<Opened> {
+  const runtime = createSimRuntime(fs, { seed: 1, faults })
+  await runtime.disk.makeDirectory('/data')
+  const opened = await Journal.open(runtime, { ...tiny, directory, ...options })
+  return { ...opened, runtime, fs }
+}
+
+async function turns(count: number): Promise<void> {
+  for (let turn = 0; turn < count; turn++) await null
+}
+
+const isJournalFile = (path: string): boolean => path.includes('/journal-')
+
+test('a failed sync fails everything from then on, and is not tried again', async () => {
+  let fails = false
+  let syncs = 0
+  const { journal } = await open(undefined, {}, ({ kind, path }) => {
+    if (!fails || kind !== 'sync' || !isJournalFile(path)) return null
+    syncs++
+    return syncs === 1 ? { code: 'EIO' } : null
+  })
+  await journal.commit([numbered(0, 10)])
+  fails = true
+  const first = journal.commit([numbered(1, 10)])
+  await turns(1)
+  const second = journal.commit([numbered(2, 10)])
+  await expect(first).rejects.toMatchObject({ code: 'diskFailed' })
+  await expect(second).rejects.toMatchObject({ code: 'diskFailed' })
+  const synced = syncs
+  await expect(journal.commit([numbered(3, 10)])).rejects.toMatchObject({ code: 'diskFailed' })
+  expect(journal.failed?.code).toBe('diskFailed')
+  expect(journal.flushedSequence).toBe(1)
+  expect(journal.queuedBytes).toBe(0)
+  await turns(100)
+  expect(syncs).toBe(synced)
+  await journal.close({ clean: true })
+})
+
+test('a journal whose sync failed is read from the disk at the next start', async () => {
+  let fails = false
+  const opened = await open(undefined, {}, ({ kind, path }) =>
+    fails && kind === 'sync' && isJournalFile(path) ? { code: 'EIO' } : null,
+  )
+  await opened.journal.commit([numbered(0, 10)])
+  fails = true
+  await expect(opened.journal.commit([numbered(1, 4_000)])).rejects.toMatchObject({ code: 'diskFailed' })
+  opened.runtime.disk.kill()
+  // The page cache still shows the frame; the disk never got all of it.
+  const again = await open(opened.fs)
+  const numbers = await numbersIn(again.replay)
+  again.fs.dropCached(again.fs.fileAt(`${directory}/journal-00000001`))
+  expect(await numbersIn(again.replay)).toEqual(numbers)
+})
+
+test('a full journal makes commits wait, then refuses them, and goes on once its files are free', async () => {
+  const { journal } = await open(undefined, { maxQueuedBytes: 40_000 })
+  const settled: number[] = []
+  const waiting: Promise<unknown>[] = []
+  let refused: unknown = null
+  for (let id = 0; refused === null; id++) {
+    await turns(200)
+    const commit = journal.commit([numbered(id, 6_000)])
+    waiting.push(
+      commit.then(
+        () => settled.push(id),
+        (error) => (refused ??= error),
+      ),
+    )
+    await turns(1)
+  }
+  expect(refused).toMatchObject({ code: 'queueFull' })
+  expect(journal.isFull).toBe(true)
+  expect(journal.failed).toBeNull()
+  expect(journal.totalBytes).toBe(tiny.journalBytes)
+  const before = settled.length
+  journal.host = { syncBehind: async () => ({ logs: [] }) }
+  await Promise.all(waiting)
+  expect(settled.length).toBe(waiting.length - 1)
+  expect(settled.length).toBeGreaterThan(before)
+  expect(journal.isFull).toBe(false)
+  await journal.room()
+  await journal.commit([numbered(1_000, 6_000)])
+  await journal.close({ clean: true })
+})
+
+test('a full journal that nobody empties can be closed; what waits is refused', async () => {
+  const { journal } = await open()
+  let settled = 0
+  const commits = Array.from({ length: 40 }, (_, id) =>
+    journal.commit([numbered(id, 6_000)]).then(() => settled++),
+  )
+  const results = Promise.allSettled(commits)
+  await turns(500)
+  expect(journal.isFull).toBe(true)
+  await journal.close({ clean: true })
+  const refused = (await results).filter(({ status }) => status === 'rejected')
+  expect(refused.length).toBe(40 - settled)
+  expect(refused.length).toBeGreaterThan(0)
+  expect(refused[0]).toMatchObject({ reason: { code: 'closed' } })
+  await journal.close({ clean: true })
+  await expect(journal.commit([numbered(99, 1)])).rejects.toMatchObject({ code: 'closed' })
+})
+
+test('without room for another file the journal goes on with those that it has', async () => {
+  const { journal, fs } = await open()
+  journal.host = { syncBehind: async () => ({ logs: [] }) }
+  for (let id = 0; id < 6; id++) await journal.commit([numbered(id, 6_000)])
+  await turns(500)
+  const files = journal.totalBytes
+  fs.capacityBytes = fs.usedBytes
+  for (let id = 6; id < 60; id++) await journal.commit([numbered(id, 6_000)])
+  expect(journal.totalBytes).toBeLessThanOrEqual(files + tiny.fileBytes)
+  await journal.close({ clean: true })
+})
+
+test('a host that cannot store keeps the files; the next try lets go of them', async () => {
+  const { journal, runtime } = await open()
+  let tries = 0
+  journal.host = {
+    async syncBehind() {
+      if (++tries < 3) throw new Error('no')
+      return { logs: [] }
+    },
+  }
+  const commits = Array.from({ length: 40 }, (_, id) => journal.commit([numbered(id, 6_000)]))
+  for (let second = 0; second < 20; second++) {
+    await turns(2_000)
+    runtime.clock.advance(1_000)
+  }
+  await Promise.all(commits)
+  expect(tries).toBeGreaterThanOrEqual(3)
+  await journal.close({ clean: true })
+})
+
+test('refuses what is larger than a frame may be, and takes nothing of it', async () => {
+  const { journal } = await open()
+  const large = numbered(1, journal.maxEntryBytes)
+  await expect(journal.commit([numbered(0, 1), large])).rejects.toMatchObject({ code: 'messageTooLarge' })
+  expect(journal.queuedBytes).toBe(0)
+  await journal.commit([numbered(2, journal.maxEntryBytes - 100)])
+  await journal.close({ clean: false })
+})
+
+test('refuses the journal of another data directory, and a file of one', async () => {
+  const mine = await open()
+  await mine.journal.commit([numbered(0, 10)])
+  await mine.journal.close({ clean: false })
+  const otherId = new Uint8Array(16).fill(1)
+  await expect(open(mine.fs, { directoryId: otherId })).rejects.toMatchObject({ code: 'directoryForeign' })
+  const other = await open(new SimFileSystem(), { directoryId: otherId })
+  await other.journal.commit([numbered(0, 10)])
+  await other.journal.close({ clean: false })
+  const file = `${directory}/journal-00000001`
+  mine.fs.damage(file, () => other.fs.contentOf(file))
+  await expect(open(mine.fs)).rejects.toMatchObject({ code: 'directoryForeign' })
+})
+
+test('a sector that cannot be read costs its frame, not the start', async () => {
+  const fs = new SimFileSystem()
+  const first = await open(fs)
+  for (let id = 0; id < 3; id++) await first.journal.commit([numbered(id, 10)])
+  await first.journal.close({ clean: false })
+  let reads = 0
+  const runtime = createSimRuntime(fs, { seed: 2 })
+  const { disk } = runtime
+  const failing = new Proxy(disk, {
+    get(target, name) {
+      if (name !== 'file') {
+        const value: unknown = Reflect.get(target, name, target)
+        return typeof value === 'function' ? value.bind(target) : value
+      }
+      return (path: string) => {
+        const file = target.file(path)
+        const read: typeof file.read = async (bytes, position) => {
+          if (position <= 8_192 && position + bytes.length > 8_192) {
+            reads++
+            throw new EngineError('diskFailed', 'EIO')
+          }
+          return file.read(bytes, position)
+        }
+        return new Proxy(file, {
+          get: (inner, key) => {
+            if (key === 'read') return read
+            const value: unknown = Reflect.get(inner, key, inner)
+            return typeof value === 'function' ? value.bind(inner) : value
+          },
+        })
+      }
+    },
+  })
+  const { replay } = await Journal.open(
+    { ...runtime, disk: failing },
+    { ...tiny, logger: silentLogger, directory },
+  )
+  expect(reads).toBeGreaterThan(1)
+  expect(await numbersIn(replay)).toEqual([0, 2])
+  expect(replay.verdict.rot).toMatchObject([{ fromSequence: 2, toSequence: 2, position: 8_192 }])
+})
