@@ -32,6 +32,10 @@ const commands: Readonly<Record<string, { summary: string; load: () => Promise<D
     summary: 'check every checksum and index of a data directory',
     load: async () => (await import('./verify.ts')).defineVerify,
   },
+  bench: {
+    summary: 'measure what each flush policy costs on your own disk',
+    load: async () => (await import('./bench/bench.ts')).defineBench,
+  },
 }
 
 const overview = `

@@ -1,0 +1,177 @@
+import { mainOf } from './flushOptions.ts'
+import type { Cell, FlushResult, Measured } from './flushResult.ts'
+
+/** Where `journal` and `batch` meet for one number of logs. */
+export interface Crossover {
+  readonly logs: number
+  /** Ascending by size: how many times as much `journal` acknowledges as `batch`. */
+  readonly ratios: readonly { readonly sizeBytes: number; readonly ratio: number }[]
+  /** The smallest size from which on `batch` acknowledges more; null for none. */
+  readonly batchWinsFrom: number | null
+}
+
+/** Less than this apart counts as equal: rounds differ by as much. */
+const margin = 1.05
+
+/** The cell of these, null when it was not measured. */
+export function cellFor(
+  cells: readonly Cell[],
+  policy: Measured,
+  logs: number,
+  sizeBytes: number,
+  writers: number,
+): Cell | null {
+  return (
+    cells.find(
+      (cell) =>
+        cell.policy === policy &&
+        cell.logs === logs &&
+        cell.sizeBytes === sizeBytes &&
+        cell.writers === writers,
+    ) ?? null
+  )
+}
+
+/** The size and the writers that plots over something else are drawn with. */
+export function mainPlace({ options }: FlushResult): {
+  readonly sizeBytes: number
+  readonly writers: number
+} {
+  return { sizeBytes: mainOf(options.sizes, 4096), writers: mainOf(options.writers, 32) }
+}
+
+/** `journal` beside `batch`, for every number of logs for which sizes were measured. */
+export function crossovers(result: FlushResult): Crossover[] {
+  const { writers } = mainPlace(result)
+  const all = [...result.crossover, ...result.cells].filter((cell) => cell.writers === writers)
+  const counts = [...new Set(all.map(({ logs }) => logs))].sort((left, right) => left - right)
+  return counts.flatMap((logs) => {
+    const sizes = [...new Set(all.filter((cell) => cell.logs === logs).map(({ sizeBytes }) => sizeBytes))]
+    const ratios = sizes
+      .sort((left, right) => left - right)
+      .flatMap((sizeBytes) => {
+        const journal = cellFor(all, 'journal', logs, sizeBytes, writers)
+        const batch = cellFor(all, 'batch', logs, sizeBytes, writers)
+        if (journal === null || batch === null || batch.megabytesPerSecond === 0) return []
+        return [{ sizeBytes, ratio: journal.megabytesPerSecond / batch.megabytesPerSecond }]
+      })
+    if (ratios.length === 0) return []
+    let batchWinsFrom: number | null = null
+    for (const { sizeBytes, ratio } of ratios.toReversed()) {
+      if (ratio > 1 / margin) break
+      batchWinsFrom = sizeBytes
+    }
+    return [{ logs, ratios, batchWinsFrom }]
+  })
+}
+
+/** What the figures say, in sentences: what durable costs, where the journal pays, and where it stops paying. */
+export function findings(result: FlushResult): string[] {
+  const { sizeBytes, writers } = mainPlace(result)
+  const at = (policy: Measured, logs: number): Cell | null =>
+    cellFor(result.cells, policy, logs, sizeBytes, writers)
+  const said: string[] = []
+  const { logs } = result.options
+  const most = logs.at(-1)!
+  for (const count of [...new Set([logs[0]!, most])]) {
+    const journal = at('journal', count)
+    if (journal === null) continue
+    const beside = (['none', 'floor', 'batch', 'append'] as const).flatMap((policy) => {
+      const other = at(policy, count)
+      if (other === null || other.megabytesPerSecond === 0) return []
+      return [`${timesText(journal.megabytesPerSecond / other.megabytesPerSecond)} ${names[policy]}`]
+    })
+    said.push(
+      `With ${logsText(count)}, the journal acknowledges ${megabytesText(journal.megabytesPerSecond)} durably${beside.length === 0 ? '' : `: ${listText(beside)}`}.`,
+    )
+  }
+  const first = at('journal', logs[0]!)
+  const last = at('journal', most)
+  if (first !== null && last !== null && most > logs[0]!) {
+    const batch = [at('batch', logs[0]!), at('batch', most)]
+    const fall = batch[0] && batch[1] ? `; batch keeps ${shareText(batch[1], batch[0])}` : ''
+    said.push(
+      `From ${logsText(logs[0]!)} to ${most.toLocaleString('en-US')}, the journal keeps ${shareText(last, first)} of its throughput${fall}.`,
+    )
+  }
+  said.push(...crossoverSentences(crossovers(result)))
+  const short = result.cells.filter(
+    ({ policy, recycles }) => policy === 'journal' && recycles !== null && recycles < 10,
+  )
+  if (short.length > 0) {
+    said.push(
+      `In ${short.length} of ${result.cells.filter(({ policy }) => policy === 'journal').length} durable figures the journal was used again fewer than ten times: they are an impression, not a measurement over a long time${result.form === 'quick' ? ' (leave out --quick)' : ''}.`,
+    )
+  }
+  return said
+}
+
+const names: Readonly<Record<'none' | 'floor' | 'batch' | 'append', string>> = {
+  none: 'as much as no sync at all',
+  floor: 'as much as bare system calls',
+  batch: 'as much as a sync of each file',
+  append: 'as much as a sync for each append',
+}
+
+function crossoverSentences(all: readonly Crossover[]): string[] {
+  const wide = all.filter(({ ratios }) => ratios.length > 1)
+  const shown = wide.length > 0 ? wide : all
+  const wins = shown.filter(({ batchWinsFrom }) => batchWinsFrom !== null)
+  const said = wins.map(({ logs, batchWinsFrom, ratios }) => {
+    const worst = ratios.at(-1)!
+    return `The journal stops paying at ${logsText(logs)} and appends of ${sizeText(batchWinsFrom!)} or more: it writes every byte twice, and batch acknowledges ${timesText(1 / worst.ratio)} as much at ${sizeText(worst.sizeBytes)}. Use flush: 'batch' there.`
+  })
+  const even = shown.filter(({ batchWinsFrom }) => batchWinsFrom === null)
+  if (even.length > 0) {
+    const largest = Math.max(...even.flatMap(({ ratios }) => ratios.map(({ sizeBytes }) => sizeBytes)))
+    const counts = listText(even.map(({ logs }) => logsText(logs)))
+    said.push(`At ${counts}, batch was not ahead of the journal at any size up to ${sizeText(largest)}.`)
+  }
+  return said
+}
+
+/** `1 log`, `10,000 logs`. */
+export function logsText(count: number): string {
+  return count === 1 ? '1 log' : `${count.toLocaleString('en-US')} logs`
+}
+
+/** `4 KiB`, `1,000 bytes`, `1 MiB`. */
+export function sizeText(bytes: number): string {
+  if (bytes >= 1 << 20 && bytes % (1 << 20) === 0) return `${bytes >> 20} MiB`
+  if (bytes >= 1024 && bytes % 1024 === 0) return `${bytes >> 10} KiB`
+  if (bytes >= 1e6 && bytes % 1e6 === 0) return `${bytes / 1e6} MB`
+  return `${bytes.toLocaleString('en-US')} bytes`
+}
+
+/** `312 MB/s`, `4.2 MB/s`. */
+export function megabytesText(value: number): string {
+  return `${figure(value)} MB/s`
+}
+
+/** `0.8 ms`, `12 ms`, `450 µs`, `1.4 s`. */
+export function latencyText(us: number): string {
+  if (us < 1000) return `${Math.round(us)} µs`
+  if (us < 1e6) return `${figure(us / 1000)} ms`
+  return `${figure(us / 1e6)} s`
+}
+
+/** A number in three figures at most. */
+export function figure(value: number): string {
+  if (value >= 100) return Math.round(value).toLocaleString('en-US')
+  if (value >= 10) return value.toFixed(0)
+  return value.toFixed(value >= 1 ? 1 : 2)
+}
+
+function timesText(ratio: number): string {
+  if (ratio >= 0.95 && ratio <= 1.05) return 'about'
+  return `${ratio >= 10 ? Math.round(ratio) : ratio.toFixed(ratio < 1 ? 2 : 1)} times`
+}
+
+function shareText(part: Cell, whole: Cell): string {
+  const share = (part.megabytesPerSecond / whole.megabytesPerSecond) * 100
+  return `${share < 1 ? share.toFixed(1) : Math.round(share)} %`
+}
+
+function listText(parts: readonly string[]): string {
+  return parts.length < 2 ? (parts[0] ?? '') : `${parts.slice(0, -1).join(', ')} and ${parts.at(-1)}`
+}
