@@ -36,6 +36,8 @@ else process.exitCode = await runAll()
 async function runShard(shard) {
   const { explorer } = await loadExplorer(values.bundle)
   explorer.plant(values.planted ?? null)
+  // Every file that is looked for and not there makes an error; who wants to know where it came from replays it.
+  Error.stackTraceLimit = 0
   process.on('disconnect', () => process.exit(0))
   for (let index = shard; ; index += shards) {
     const outcome = await explorer.runJob(seed, index, explorer.limits)

@@ -46,6 +46,11 @@ export function isDurable(policy: FlushPolicy): policy is DurableFlush {
   return policy === 'journal' || policy === 'batch' || policy === 'append'
 }
 
+/** Whether acknowledgements under `policy` may rest on syncs of the log's own files. */
+export function acksBesideJournal(policy: FlushPolicy): boolean {
+  return policy !== 'journal' && policy !== 'none'
+}
+
 /** `policy` for people: its name, and its bounds. */
 export function describeFlush(policy: FlushPolicy): string {
   if (typeof policy === 'string') return policy

@@ -1,4 +1,5 @@
 import { EngineError, toEngineError } from '../model/errors.ts'
+import { acksBesideJournal } from '../model/flushPolicy.ts'
 import type { Logger } from '../model/logger.ts'
 import type { Uuid } from '../model/uuid.ts'
 import type { DiskLock } from '../runtime/disk.ts'
@@ -141,6 +142,8 @@ export class LogDirectory {
     }
     await this.#makeDirectory(name, topicId)
     const id = await this.#journal.create(name, topicId)
+    // Replay makes the directory again, but cannot bring back what was synced into a lost one.
+    if (acksBesideJournal(config.flush)) await this.#names.sync()
     const log = await this.#openLog(name, config, {
       id,
       topicId,
@@ -271,6 +274,8 @@ export class LogDirectory {
     for (const path of found.deleted) void this.#removeDeleted(path)
     for (const { name, topicId } of found.missing) await this.#makeDirectory(name, topicId)
     await this.#journal.replay()
+    // What the page cache shows of a dead process's work may not be stored.
+    if (!found.isClean) await this.#names.sync()
     this.#journal.start(this.#background)
     await inParallel(found.logs, parallel, async (each) => {
       const config = this.#options.configFor(each.name.slice(0, each.name.lastIndexOf('-')))
@@ -320,6 +325,7 @@ export class LogDirectory {
       backgroundSync: this.#background,
       journal: this.#journal.forLog(id),
       persistRecoveryPoint: () => this.checkpoint(),
+      syncName: () => this.#names.sync(),
       persistCleanedOffset: () => this.storeCleanedOffsets(),
       persistStartOffset: (offset) => this.#journal.commit([{ type: 'startOffset', logId: id, offset }]),
       ...(decompress === undefined ? {} : { decompress }),

@@ -1,5 +1,5 @@
 import { toEngineError } from '../model/errors.ts'
-import { type FlushPolicy, isDurable, type Survives } from '../model/flushPolicy.ts'
+import { acksBesideJournal, type FlushPolicy, isDurable, type Survives } from '../model/flushPolicy.ts'
 import { BackgroundSync, type SyncTarget, type UnsyncedFiles } from './backgroundSync.ts'
 import type { ClosedLog } from './closedLog.ts'
 import type { LogState } from './logState.ts'
@@ -16,6 +16,7 @@ const entryOverheadBytes = 128
 export class LogSync implements SyncTarget {
   readonly #state: LogState
   readonly #failed: (error: Error) => void
+  readonly #rewrite: (error: Error) => Promise<void>
   readonly #background: BackgroundSync
   readonly #unsynced: Unsynced
   #solo: SoloWrites | null = null
@@ -23,10 +24,14 @@ export class LogSync implements SyncTarget {
   /** Where recovery may begin instead of at the beginning of a segment; never beyond `syncedOffset`. */
   #resume: ResumePoint | null = null
 
-  /** `failed` is called when a sync behind an acknowledgement has failed. */
-  constructor(state: LogState, failed: (error: Error) => void) {
+  /**
+   * `failed` is called when a sync has failed and nobody has the bytes elsewhere, `rewrite` when the journal has all of
+   * them.
+   */
+  constructor(state: LogState, failed: (error: Error) => void, rewrite: (error: Error) => Promise<void>) {
     this.#state = state
     this.#failed = failed
+    this.#rewrite = rewrite
     this.#background = state.options.backgroundSync ?? new BackgroundSync(state.runtime, state.directory)
     this.#unsynced = new Unsynced(state.runtime.clock, () => this.#background.request(this))
   }
@@ -90,16 +95,20 @@ export class LogSync implements SyncTarget {
 
   /** The policy was replaced. What was acknowledged before is synced before anything durable is acknowledged. */
   policyChanged(before: FlushPolicy, after: FlushPolicy): void {
-    if (!isDurable(after)) {
-      this.#unsynced.schedule(after)
-      return
+    if (!isDurable(after)) this.#unsynced.schedule(after)
+    const { flush, logEndOffset, options } = this.#state
+    const isBehind = isDurable(after) && !isDurable(before) && flush.durableOffset < logEndOffset
+    const isNameless = acksBesideJournal(after) && !acksBesideJournal(before)
+    if (!isBehind && !isNameless) return
+    const waits: Promise<unknown>[] = [flush.barrier]
+    if (isNameless && options.syncName !== undefined) waits.push(options.syncName())
+    if (isBehind) {
+      for (const segment of this.#take()) segment.isNameSynced = true
+      waits.push(this.#state.syncWritten())
     }
-    const { flush, logEndOffset } = this.#state
-    if (isDurable(before) || flush.durableOffset === logEndOffset) return
-    for (const segment of this.#take()) segment.isNameSynced = true
-    const synced = this.#state.syncWritten()
+    const synced = Promise.all(waits).then(() => {})
     synced.catch((cause) => this.#failed(toEngineError(cause, 'diskFailed', 'a sync failed')))
-    flush.holdUntil(synced, logEndOffset)
+    flush.holdUntil(synced, isBehind ? logEndOffset : 0)
   }
 
   /** Makes everything below `endOffset`, which is flushed, durable. Rejects when the log is offline. */
@@ -137,10 +146,18 @@ export class LogSync implements SyncTarget {
         flush.synced(logEndOffset)
         if (resume !== null) this.#resume = resume
       },
-      failed: (error) => {
-        if (!this.#stopped) this.#failed(error)
+      failed: async (error) => {
+        if (this.#stopped) return
+        if (this.isJournaled) await this.#rewrite(error)
+        else this.#failed(error)
       },
     }
+  }
+
+  /** Whether the journal, or a sync that has succeeded, has everything that was acknowledged. */
+  get isJournaled(): boolean {
+    const { flush, options } = this.#state
+    return Boolean(options.journal) && flush.durableOffset >= flush.flushedOffset
   }
 
   /** Appends were undone, and with them perhaps a sync: nothing of `segment` counts as synced. */

@@ -53,6 +53,8 @@ export interface LogOptions {
   readonly persistStartOffset?: (offset: number) => Promise<void>
   /** Makes `recoveryPoint` durable. */
   readonly persistRecoveryPoint?: () => Promise<void>
+  /** Makes the name of the log's directory durable, without which no sync of its files is worth anything. */
+  readonly syncName?: () => Promise<void>
 }
 
 /** What an append was given. */
