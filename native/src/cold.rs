@@ -195,6 +195,7 @@ fn check(file: &OpenFile, position: u64, length: u64, scratch: &mut Vec<u8>) -> 
     let end = position + length;
     file.verified.remove(position, end);
     let mut walk = BatchWalk::new(0);
+    read_ahead(file, position, length);
     let result = read(file, position, length, scratch, |bytes| walk.feed(bytes));
     let good = position + walk.valid_bytes;
     file.verified.add(position, good);
@@ -238,7 +239,7 @@ fn read(
     Ok(None)
 }
 
-/// Has the kernel fetch what a sequential reader wants next.
+/// Has the kernel begin to fetch a range, or what a sequential reader wants after it.
 fn read_ahead(file: &OpenFile, position: u64, length: u64) {
     let length = length.min(READ_AROUND_BYTES) as usize;
     // SAFETY: the descriptor is open as long as `file` lives.

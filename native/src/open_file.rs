@@ -33,6 +33,9 @@ impl OpenFile {
             }
             Err(errno) => return Err(errno),
         };
+        // Otherwise whoever sends what is in memory, and may not wait, submits reads of what follows it.
+        // SAFETY: the descriptor is open; the advice changes no memory.
+        unsafe { libc::posix_fadvise(fd.as_raw_fd(), 0, 0, libc::POSIX_FADV_RANDOM) };
         let device = status(&fd)?.st_dev;
         let (written, synced) = (AtomicU64::new(0), AtomicU64::new(0));
         Ok(OpenFile { fd, writable, device, written, synced, verified })
