@@ -13,6 +13,7 @@ import type { Logger } from '../model/logger.ts'
 import { metadataTopicId } from '../model/uuid.ts'
 import type { Address } from '../runtime/network.ts'
 import type { Runtime } from '../runtime/runtime.ts'
+import { LogCleaner } from '../segment/compaction/logCleaner.ts'
 import { LogDirectory } from '../segment/logDirectory.ts'
 import { Background } from './background.ts'
 import type { BrokerConfig } from './brokerConfig.ts'
@@ -31,6 +32,8 @@ import { offsetsTopicName, TopicCreator } from './topicCreator.ts'
 const closeGraceMs = 5_000
 const metadataLogName = `${metadataTopicName}-0`
 const plaintext = 0
+/** A log whose topic nobody has told loses nothing. */
+const keep = { delete: false, compact: false } as const
 /** Lookups by time that run at once, over all connections. */
 const maxLookups = 8
 
@@ -51,13 +54,21 @@ export class Broker {
   readonly #services: Services
   readonly #server: Server
   readonly #background: Background
+  readonly #cleaner: LogCleaner
 
-  private constructor(address: Address, services: Services, server: Server, background: Background) {
+  private constructor(
+    address: Address,
+    services: Services,
+    server: Server,
+    background: Background,
+    cleaner: LogCleaner,
+  ) {
     this.address = address
     this.clusterId = services.controller.image.clusterId
     this.#services = services
     this.#server = server
     this.#background = background
+    this.#cleaner = cleaner
   }
 
   /**
@@ -84,7 +95,12 @@ export class Broker {
       configFor: (topic) =>
         topic === metadataTopicName
           ? metadataLogConfig
-          : { ...toLogConfig(new Map(), config.statics), retentionMs: -1, retentionBytes: -1 },
+          : {
+              ...toLogConfig(new Map(), config.statics),
+              retentionMs: -1,
+              retentionBytes: -1,
+              cleanupPolicy: keep,
+            },
     })
     try {
       return await Broker.#startOn(runtime, config, logger, directory)
@@ -183,12 +199,20 @@ export class Broker {
     background.every('retention', config.number('log.retention.check.interval.ms'), () =>
       directory.retention(),
     )
+    const cleaner = new LogCleaner({
+      clock,
+      logger,
+      logs: () => directory.logs,
+      storeCleanedOffsets: () => directory.storeCleanedOffsets(),
+      maxMapBytes: config.number('log.cleaner.dedupe.buffer.size'),
+    })
+    background.every('compaction', config.number('log.cleaner.backoff.ms'), () => cleaner.run())
     background.every('checkpoint', config.number('log.flush.offset.checkpoint.interval.ms'), async () => {
       await partitions.retryMissing()
       await directory.checkpoint()
     })
     ready()
-    return new Broker(address, services, server, background)
+    return new Broker(address, services, server, background, cleaner)
   }
 
   /** What it is doing, for tests and figures. */
@@ -204,6 +228,7 @@ export class Broker {
 
   /** Accepts no more, answers what is in flight (for up to 5 s), then closes every log cleanly. */
   async close(): Promise<void> {
+    await this.#cleaner.close()
     await this.#background.close()
     // Members that wait in a rebalance are sent away by the coordinator, and so answered.
     await Promise.all([this.#server.close(closeGraceMs), this.#services.coordinator.close()])

@@ -78,6 +78,21 @@ export const brokerConfigTable = {
     default: 'true',
     documentation: 'Whether topics may be deleted.',
   },
+  'log.cleaner.backoff.ms': {
+    type: 'long',
+    default: '15000',
+    min: 1,
+    max: maxInt,
+    documentation: 'Milliseconds between two looks for logs to compact.',
+  },
+  'log.cleaner.dedupe.buffer.size': {
+    type: 'long',
+    default: '134217728',
+    min: 1048576,
+    max: maxInt,
+    documentation:
+      'Bytes of memory for the keys of the log that is being compacted; a log with more keys is compacted in several rounds.',
+  },
   'log.retention.check.interval.ms': {
     type: 'long',
     default: '300000',

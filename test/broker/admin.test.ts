@@ -132,11 +132,11 @@ test('a change of configuration reaches the running log, and lasts', async () =>
 
 test('what is not honoured is refused, in CreateTopics as in AlterConfigs', async () => {
   const { client } = await world()
-  const configs = [{ name: 'cleanup.policy', value: 'compact' }]
-  const topics = [{ name: 'compacted', numPartitions: 1, replicationFactor: 1, configs }]
+  const configs = [{ name: 'compression.type', value: 'zstd' }]
+  const topics = [{ name: 'compressed', numPartitions: 1, replicationFactor: 1, configs }]
   const created = await client.request(apiKeys.createTopics, 7, { topics })
   expect(created.topics[0]!.errorCode).toBe(error('invalidConfig'))
-  expect(created.topics[0]!.errorMessage).toContain('cleanup.policy')
+  expect(created.topics[0]!.errorMessage).toContain('compression.type')
   await createTopic(client, 'orders')
   const { responses } = await client.request(apiKeys.alterConfigs, 2, {
     resources: [{ resourceType: topicResource, resourceName: 'orders', configs }],

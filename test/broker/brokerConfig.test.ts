@@ -37,7 +37,7 @@ test.each([
   [{ 'auto.create.topics.enable': 'yes' }, 'auto.create.topics.enable=yes'],
   [{ 'log.retention.ms': 'forever' }, 'log.retention.ms'],
   [{ 'cordwood.flush.policy': 'sometimes' }, 'cordwood.flush.policy'],
-  [{ 'log.cleanup.policy': 'compact' }, 'log.cleanup.policy'],
+  [{ 'log.cleanup.policy': 'burn' }, 'log.cleanup.policy'],
   [{ 'log.dirs': '/a,/b' }, 'log.dirs=/a,/b'],
   [{ listeners: 'SASL_SSL://127.0.0.1:9092' }, 'PLAINTEXT'],
   [{ listeners: '127.0.0.1:9092' }, 'PLAINTEXT://HOST:PORT'],

@@ -188,7 +188,7 @@ test("an error of the broker is one line with Kafka's name for it, and exit code
   for (const [args, message, input] of [
     [['topics', 'create', 'there'], 'TOPIC_ALREADY_EXISTS'],
     [['topics', 'delete', 'nowhere'], 'UNKNOWN_TOPIC_OR_PARTITION'],
-    [['topics', 'create', 'a', '--config', 'cleanup.policy=compact'], 'INVALID_CONFIG'],
+    [['topics', 'create', 'a', '--config', 'cleanup.policy=burn'], 'INVALID_CONFIG'],
     [['topics', 'alter', 'there', '--partitions', '1'], 'INVALID_PARTITIONS'],
     [['consume', 'nowhere'], 'cordwood topics create nowhere'],
     [['produce', '..'], 'INVALID_TOPIC_EXCEPTION', 'x'],

@@ -36,7 +36,7 @@ describe('a new cluster', () => {
   })
 
   test('is refused defaults that no topic could have', async () => {
-    const defaults = new Map([['log.cleanup.policy', 'compact']])
+    const defaults = new Map([['log.cleanup.policy', 'burn']])
     await expect(openController(testRuntime(), metadataDirectory(), { defaults })).rejects.toMatchObject({
       code: 'invalidConfig',
     })

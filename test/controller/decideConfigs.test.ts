@@ -102,11 +102,13 @@ describe('changing single configs', () => {
     const append = { name, configOperation: ConfigOperation.append, value: 'delete' }
     expect(change(world, append)).toBe('done')
     expect(configsOf(world)).toMatchObject({ 'cleanup.policy': 'delete' })
-    expect(change(world, { ...append, value: 'compact' })).toBe('invalidConfig')
-    const subtract = { name, configOperation: ConfigOperation.subtract, value: 'compact' }
+    expect(change(world, { ...append, value: 'compact' })).toBe('done')
+    expect(configsOf(world)).toMatchObject({ 'cleanup.policy': 'delete,compact' })
+    const subtract = { name, configOperation: ConfigOperation.subtract, value: 'delete' }
     expect(change(world, subtract)).toBe('done')
-    expect(change(world, { ...subtract, value: 'delete' })).toBe('invalidConfig')
-    expect(configsOf(world)).toMatchObject({ 'cleanup.policy': 'delete' })
+    expect(configsOf(world)).toMatchObject({ 'cleanup.policy': 'compact' })
+    expect(change(world, { ...append, value: 'burn' })).toBe('invalidConfig')
+    expect(configsOf(world)).toMatchObject({ 'cleanup.policy': 'compact' })
   })
 
   test.each([

@@ -61,7 +61,7 @@ describe('creating topics', () => {
       'The target replication factor of 2 cannot be reached because only 1 broker(s) are registered.',
     ],
     [{ configs: [{ name: 'x', value: '1' }] }, 'invalidConfig', 'unknown topic config: x'],
-    [{ configs: [{ name: 'cleanup.policy', value: 'compact' }] }, 'invalidConfig', 'not supported yet'],
+    [{ configs: [{ name: 'preallocate', value: 'true' }] }, 'invalidConfig', 'not supported yet'],
     [
       {
         configs: [

@@ -65,15 +65,45 @@ describe('a value that a client sets', () => {
   })
 
   test.each([
-    ['cleanup.policy', 'compact', 'only delete is'],
-    ['cleanup.policy', 'compact,delete', 'only delete is'],
-    ['cleanup.policy', '', 'only delete is'],
     ['compression.type', 'gzip', 'only producer is'],
     ['segment.jitter.ms', '5', 'only 0 is'],
     ['remote.storage.enable', 'true', 'only false is'],
     ['leader.replication.throttled.replicas', '*', 'only the empty default is'],
   ])('is refused because it has no effect yet: %s=%s', (name, value, text) => {
     expect(() => checkTopicConfig(name, value)).toThrow(invalid(`is not supported yet: ${text}`))
+  })
+
+  test.each([
+    ['delete', { delete: true, compact: false }],
+    ['compact', { delete: false, compact: true }],
+    ['compact,delete', { delete: true, compact: true }],
+    ['delete, compact', { delete: true, compact: true }],
+    ['', { delete: false, compact: false }],
+  ])('cleanup.policy=%s is taken apart', (value, cleanupPolicy) => {
+    const own = new Map([['cleanup.policy', checkTopicConfig('cleanup.policy', value)]])
+    expect(toLogConfig(own).cleanupPolicy).toEqual(cleanupPolicy)
+  })
+
+  test('for compaction reach the log, also from the broker under its names', () => {
+    const broker = new Map([
+      ['log.cleaner.delete.retention.ms', '7'],
+      ['log.cleaner.min.compaction.lag.ms', '8'],
+      ['log.cleaner.min.cleanable.ratio', '0.25'],
+    ])
+    const own = new Map([
+      ['cleanup.policy', 'compact'],
+      ['max.compaction.lag.ms', '9000'],
+    ])
+    expect(toLogConfig(own, broker)).toMatchObject({
+      deleteRetentionMs: 7,
+      minCompactionLagMs: 8,
+      maxCompactionLagMs: 9000,
+      minCleanableDirtyRatio: 0.25,
+      segmentMs: 9000,
+    })
+    expect(toLogConfig(new Map([['max.compaction.lag.ms', '9000']]))).toMatchObject({
+      segmentMs: 604_800_000,
+    })
   })
 
   test.each(['retention.m', '', 'constructor', '__proto__', 'log.retention.ms'])(
@@ -165,8 +195,8 @@ test('candidates say where a value comes from, each in its own unit', () => {
 })
 
 test("a broker's defaults are held to the same rules, under their own names", () => {
-  expect(() => checkBrokerDefaults(new Map([['log.cleanup.policy', 'compact']]))).toThrow(
-    invalid(/^log\.cleanup\.policy: .*not supported yet/),
+  expect(() => checkBrokerDefaults(new Map([['log.preallocate', 'true']]))).toThrow(
+    invalid(/^log\.preallocate: .*not supported yet/),
   )
   expect(() => checkBrokerDefaults(new Map([['log.retention.hours', 'x']]))).toThrow(invalid('Not a number'))
   expect(() => checkBrokerDefaults(new Map([['log.retention.hours', '-1']]))).not.toThrow()
