@@ -28,6 +28,8 @@ export class Writer {
   readonly refused: string[] = []
   /** Answers to `read`: the number of records. */
   readonly reads: number[] = []
+  /** Where it writes. */
+  readonly directory: string
   readonly #child: ChildProcess
   readonly #gone: Promise<void>
   #pid = 0
@@ -36,7 +38,8 @@ export class Writer {
   #isGone = false
   #said = ''
 
-  private constructor(command: string, args: readonly string[]) {
+  private constructor(directory: string, command: string, args: readonly string[]) {
+    this.directory = directory
     // Node's own file calls must not go where the tracer cannot see them.
     const env = { ...process.env, UV_USE_IO_URING: '0' }
     this.#child = spawn(command, args, { env, stdio: ['pipe', 'pipe', 'pipe'] })
@@ -65,11 +68,24 @@ export class Writer {
   static start(directory: string, workload: Workload, injections: readonly string[] = []): Writer {
     const { policy, logs, writers, bytes } = workload
     const program = [`${programs}writer.mjs`, directory, policy, logs, writers, bytes].map(String)
-    if (injections.length === 0) return new Writer(process.execPath, program)
-    const calls = [...new Set(injections.flatMap((injection) => injection.split(':')[0]!.split(',')))]
-    const traced = ['-f', '-qq', '-o', '/dev/null', '-e', `trace=${calls.join(',')}`]
-    for (const injection of injections) traced.push('-e', `inject=${injection}`)
-    return new Writer('strace', [...traced, process.execPath, ...program])
+    if (injections.length === 0) return new Writer(directory, process.execPath, program)
+    return new Writer(directory, 'strace', [...straceFlags(injections), process.execPath, ...program])
+  }
+
+  /** Has strace meddle with its system calls from now on; resolves once it does. */
+  async inject(injections: readonly string[]): Promise<void> {
+    const tracer = spawn('strace', [...straceFlags(injections), '-p', `${this.#pid}`], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+    })
+    let said = ''
+    tracer.stderr.on('data', (chunk: Buffer) => {
+      said += chunk.toString()
+    })
+    // It ends with the process that it traces.
+    await until('strace to attach', () => {
+      if (tracer.exitCode !== null) throw new Error(`strace ended: ${said}`)
+      return /attached/.test(said)
+    })
   }
 
   /** What it printed on stderr. */
@@ -90,15 +106,11 @@ export class Writer {
     })
   }
 
-  /** Resolves once `count` appends have been refused. */
-  async refusals(count: number): Promise<void> {
-    await until(`${count} refusals`, () => this.#isGone || this.refused.length >= count)
-  }
-
-  /** Resolves once it has opened the directory, or has died before it could; rejects when it gave up. */
+  /** Resolves once it has opened the directory, or could not; rejects when it does not say why with a code. */
   async opened(): Promise<void> {
     await until('the writer to open its directory', () => this.#isOpen || this.#isGone)
-    if (!this.#isOpen && this.#said !== '') throw new Error(`the writer gave up: ${this.#said.slice(-2000)}`)
+    if (this.#isOpen || this.#said === '' || /code: '(diskFailed|diskFull)'/.test(this.#said)) return
+    throw new Error(`the writer gave up: ${this.#said.slice(-2000)}`)
   }
 
   /** Has it read everything; resolves with the number of records. */
@@ -161,4 +173,11 @@ export async function readBack(directory: string): Promise<Stored> {
     records.push({ log, offset, id })
   }
   return { records, failed }
+}
+
+function straceFlags(injections: readonly string[]): string[] {
+  const calls = [...new Set(injections.flatMap((injection) => injection.split(':')[0]!.split(',')))]
+  const flags = ['-f', '-o', '/dev/null', '-e', `trace=${calls.join(',')}`]
+  for (const injection of injections) flags.push('-e', `inject=${injection}`)
+  return flags
 }
