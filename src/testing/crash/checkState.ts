@@ -12,6 +12,8 @@ export interface CrashState {
   readonly moment: Moment
   /** What the power left; or what a process left, of which the power may still take what is pending. */
   readonly left: Image | Medium
+  /** The power had gone before: what a process left now is no more than what that had left. */
+  readonly wasPowerLoss?: boolean
 }
 
 /** A state that has been recovered. */
@@ -31,7 +33,7 @@ export async function checkState(state: CrashState, seed: number): Promise<Recov
     events.push(event)
   }
   const fs = new SimFileSystem(isKill ? { medium: left, onEvent, wallMs } : { image: left, onEvent, wallMs })
-  const crash: Crash = isKill ? 'processKill' : 'powerLoss'
+  const crash: Crash = isKill && state.wasPowerLoss !== true ? 'processKill' : 'powerLoss'
   const first = await recover(fs, state, crash, seed)
   const recovered = { fs, events: [...events] }
   // Every other time the power goes right after the recovery, so that only what it made durable counts.

@@ -80,7 +80,10 @@ export async function exploreWorkload(workload: Workload, limits: ExploreLimits)
       states++
       secondLevel++
       const { seed } = workload
-      await checkState({ ...state, left: leftBy(again, point.second!.fates) }, seed + states)
+      await checkState(
+        { ...state, left: leftBy(again, point.second!.fates), wasPowerLoss: true },
+        seed + states,
+      )
     } catch (error) {
       failures.push({ point, message: describeError(error) })
       if (failures.length >= limits.failuresPerWorkload) break
@@ -103,7 +106,7 @@ export async function replayCrash(point: CrashPoint): Promise<string | null> {
       if (point.second === undefined || left instanceof Medium) continue
       const again = new Medium(left)
       for (const event of events.slice(0, point.second.moment)) again.apply(event)
-      await checkState({ ...state, left: leftBy(again, point.second.fates) }, seed)
+      await checkState({ ...state, left: leftBy(again, point.second.fates), wasPowerLoss: true }, seed)
     }
     return null
   } catch (error) {

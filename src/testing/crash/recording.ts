@@ -9,7 +9,7 @@ import { SimClock } from '../simClock.ts'
 import { SimFileSystem } from '../simFileSystem.ts'
 import { SimRandom } from '../simRandom.ts'
 import type { DiskFaults } from '../systemCalls.ts'
-import { type AppendedBatch, LogHistory, never } from './history.ts'
+import { type AppendedBatch, LogHistory, never, type Version } from './history.ts'
 import { checkRecovered } from './oracle.ts'
 import type { Step, Workload } from './workload.ts'
 import { SimProcess } from './world.ts'
@@ -175,16 +175,19 @@ export class Recorder {
       return
     }
     if (history.createdAt === never) history.createdAt = this.#now
-    this.#follow(history, log, endedAt)
+    this.#follow(history, log, endedAt, true)
   }
 
-  /** The log has come to another end than what was appended: by a crash, or because there was no room. */
-  #follow(history: LogHistory, log: Log, startedAt: number): void {
+  /**
+   * The log has come to another end than what was appended: by a crash, which `isKnown` to have taken the rest, or
+   * because there was no room: then a crash may bring it back, until something else is acknowledged in its place.
+   */
+  #follow(history: LogHistory, log: Log, startedAt: number, isKnown: boolean): void {
     const before = history.current
     const last = before.batches.at(-1)
     if (before.doneAt === never || (last !== undefined && last.lastOffset >= log.logEndOffset)) {
       const version = history.resumed(log.logEndOffset, startedAt)
-      version.doneAt = this.#now
+      if (isKnown) version.doneAt = this.#now
     }
     this.#sequences.set(history, nextSequence(history.current.batches))
   }
@@ -217,7 +220,8 @@ export class Recorder {
     const log = this.#process.directory.logs.get(history.name)
     if (log === undefined || log.topicId !== history.topicId) return null
     log.onFailure = (_, endOffset) => {
-      if (log.offline === null && endOffset < log.logEndOffset + 1) this.#follow(history, log, this.#now)
+      if (log.offline === null && endOffset < log.logEndOffset + 1)
+        this.#follow(history, log, this.#now, false)
     }
     return log
   }
@@ -242,7 +246,7 @@ export class Recorder {
       if (history === null || log === null) continue
       try {
         const batch = this.#appendOne(history, log, size, producer, group)
-        acks.push(this.#acknowledged(log, batch))
+        acks.push(this.#acknowledged(log, batch, history.current))
       } catch (error) {
         if (!(error instanceof EngineError)) throw error
       }
@@ -281,10 +285,11 @@ export class Recorder {
     })
   }
 
-  async #acknowledged(log: Log, batch: AppendedBatch): Promise<void> {
+  async #acknowledged(log: Log, batch: AppendedBatch, version: Version): Promise<void> {
     try {
       await log.whenFlushed(batch.lastOffset + 1)
       batch.ackedAt = this.#now
+      version.doneAt = Math.min(version.doneAt, this.#now)
     } catch (error) {
       if (!(error instanceof EngineError)) throw error
     }
