@@ -200,7 +200,8 @@ export class Appender {
     const found = isSynced ? this.#durable : this.#relaxed
     if (found !== null) return found
     const { disk, clock } = this.#options.runtime
-    const turn = { group: new WriteGroup(disk), appends: [], startedMs: clock.monotonicMs() }
+    const group = new WriteGroup(disk, () => this.submit())
+    const turn = { group, appends: [], startedMs: clock.monotonicMs() }
     if (isSynced) this.#durable = turn
     else this.#relaxed = turn
     this.#inFlight += 1

@@ -96,6 +96,12 @@ export class FlushTracker {
     return segment.baseOffset < flushed.baseOffset ? segment.sizeBytes : 0
   }
 
+  /** Has everything handed to the disk that is appended: a sync that begins after this covers it. */
+  submitPending(): void {
+    // The last ones alone may be open, one for each kind of promise.
+    for (let index = this.#pending.length - 1; index >= 0; index--) this.#pending[index]?.group.submitNow()
+  }
+
   /** Resolves when the files have what is pending now, whatever becomes of it otherwise. */
   written(): Promise<unknown> {
     return Promise.all(this.#pending.map(({ group }) => group.written))

@@ -129,6 +129,7 @@ export class LogSync implements SyncTarget {
   takeUnsynced(): UnsyncedFiles | null {
     if (this.#stopped) return null
     const { flush, logEndOffset, directory, segments, sealer } = this.#state
+    flush.submitPending()
     const isDirty = this.#take().length > 0 || flush.syncedOffset < logEndOffset
     if (!isDirty) return null
     // All that are not finished: another sync of some of them may be under way and not be done when this one is.
@@ -182,7 +183,10 @@ export class LogSync implements SyncTarget {
     const { flush, logEndOffset, segments, sealer, options, config, offline } = this.#state
     if (offline !== null) return
     if (flush.syncedOffset >= logEndOffset) return
-    this.#unsynced.distrust([...sealer.segments(), segments.active])
+    const unfinished = [...sealer.segments(), segments.active]
+    // What a process left in the page cache are names, too.
+    for (const segment of unfinished) segment.isNameSynced = false
+    this.#unsynced.distrust(unfinished)
     this.#unsynced.schedule(config.flush)
     options.journal?.lags(this)
   }

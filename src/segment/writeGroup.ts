@@ -32,6 +32,7 @@ interface SoloWrite {
  */
 export class WriteGroup {
   readonly #disk: Disk
+  readonly #submitNow: (() => void) | null
   readonly #writes: GrowingWrite[] = []
   readonly #listeners: WriteListener[] = []
   #solo: SoloWrite[] | null = null
@@ -40,8 +41,10 @@ export class WriteGroup {
   #submitted = false
   #written: Promise<unknown> = Promise.resolve()
 
-  constructor(disk: Disk) {
+  /** A group that is not submitted in the function that makes it needs `submitNow`, which has its owner submit it. */
+  constructor(disk: Disk, submitNow: (() => void) | null = null) {
     this.#disk = disk
+    this.#submitNow = submitNow
   }
 
   /** Whether there is nothing to write: no partition took part, or all of them had seen their batches before. */
@@ -52,6 +55,11 @@ export class WriteGroup {
   /** Whether `submit` was called: nothing more can be added. */
   get isSubmitted(): boolean {
     return this.#submitted
+  }
+
+  /** Has it submitted, if it is not: somebody is about to sync the files that it writes to. */
+  submitNow(): void {
+    if (!this.#submitted) this.#submitNow?.()
   }
 
   /** Resolves when the files have been written or that has failed, whatever the journal does. */

@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { type EngineOptions, openEngine, startBroker } from '../../src/index.ts'
 import type { FlushPolicy } from '../../src/model/flushPolicy.ts'
+import type { DiskFile, DiskWrite } from '../../src/runtime/disk.ts'
 import { HoldingDisk } from '../segment/faultyDisk.ts'
 import { ManualClock } from '../segment/support.ts'
 import { temporaryDirectory } from '../support/temporaryDirectory.ts'
@@ -247,6 +248,41 @@ describe('the disk', () => {
     await expectCode(log.flush(), 'diskFailed')
     expect(events).toMatchObject([{ log: 'orders', error: { code: 'diskFailed' } }])
   })
+})
+
+test('a sync behind covers what was appended before it, also what its turn has not handed over', async () => {
+  const clock = new ManualClock()
+  const real = machine()
+  const calls: string[] = []
+  const file = (path: string): DiskFile => {
+    const found = real.disk.file(path)
+    const sync = found.sync.bind(found)
+    found.sync = () => {
+      if (path.endsWith('.log')) calls.push('sync')
+      return sync()
+    }
+    return found
+  }
+  const submit = (group: readonly DiskWrite[]): Promise<void> => {
+    for (const write of group) if (write.file.path.endsWith('.log')) calls.push('write')
+    return real.disk.submit(group)
+  }
+  const disk = new Proxy(real.disk, {
+    get: (target, name) => {
+      if (name === 'file') return file
+      if (name === 'submit') return submit
+      const value: unknown = Reflect.get(target, name, target)
+      return typeof value === 'function' ? value.bind(target) : value
+    },
+  })
+  const engine = await open({ runtime: { ...real, disk, clock }, flush: { intervalMs: 10 } })
+  const log = await engine.log('orders')
+  await log.append({ value: 'a' })
+  const appended = log.append({ value: 'b' })
+  clock.advance(10)
+  await appended
+  await log.flush()
+  expect(calls.slice(0, 3)).toEqual(['write', 'write', 'sync'])
 })
 
 describe('appends beyond what may be under way', () => {
