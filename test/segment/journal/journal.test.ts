@@ -1,6 +1,7 @@
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { silentLogger } from '../../../src/model/logger.ts'
 import { uuidFromBytes } from '../../../src/model/uuid.ts'
+import type { Disk, DiskFile } from '../../../src/runtime/disk.ts'
 import type { JournalEntry } from '../../../src/segment/journal/entries.ts'
 import { Journal, type JournalOptions } from '../../../src/segment/journal/journal.ts'
 import { createRuntime } from '../../../src/zerocopy/nativeRuntime.ts'
@@ -79,6 +80,42 @@ describe.each(['portable', 'native'] as const)('a journal on the %s disk', (kind
     expect(again.replay.isClean).toBe(true)
     await again.journal.close({ clean: false })
   })
+})
+
+test('reads in small pieces into the same memory, whatever the size of the journal', async () => {
+  const runtime = createRuntime({ native: false })
+  onTestFinished(() => runtime.disk.close())
+  const directory = temporaryDirectory()
+  const options = { ...small, directory, fileBytes: 2 << 20, journalBytes: 64 << 20 }
+  const first = await Journal.open(runtime, options)
+  for (let offset = 0; offset < 120; offset++) {
+    await first.journal.commit([append(1, offset, Buffer.alloc(100_000, offset))])
+  }
+  await first.journal.close({ clean: false })
+  let largest = 0
+  const memory = new Set<unknown>()
+  const watching: Disk = new Proxy(runtime.disk, {
+    get(target, name) {
+      const value: unknown = Reflect.get(target, name, target)
+      if (name !== 'file') return typeof value === 'function' ? value.bind(target) : value
+      return (path: string) => {
+        const file = target.file(path)
+        const read: DiskFile['read'] = (bytes, position) => {
+          largest = Math.max(largest, bytes.length)
+          if (bytes.length > 4_096) memory.add(bytes.buffer)
+          return file.read(bytes, position)
+        }
+        return { path, read, size: () => file.size(), sync: () => file.sync() }
+      }
+    },
+  })
+  const { journal, replay } = await Journal.open({ ...runtime, disk: watching }, options)
+  let count = 0
+  for await (const entry of replay.entries()) if (entry.type === 'append') count += entry.bytes.length
+  expect(count).toBe(120 * 100_000)
+  expect(largest).toBeLessThanOrEqual(1 << 20)
+  expect(memory.size).toBe(1)
+  await journal.close({ clean: false })
 })
 
 function copied(entry: JournalEntry): JournalEntry {
