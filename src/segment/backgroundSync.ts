@@ -17,8 +17,8 @@ export interface UnsyncedFiles {
   readonly written: Promise<unknown>
   /** Everything has been synced. */
   synced(): void
-  /** A sync of one of the files has failed with `error`. */
-  failed(error: Error): void
+  /** A sync of one of the files has failed with `error`; resolves when what can be done about it is done. */
+  failed(error: Error): Promise<void>
 }
 
 /** A log that can be synced behind its acknowledgements. */
@@ -86,7 +86,7 @@ export class BackgroundSync {
     } catch (cause) {
       // Nobody can tell which file it was.
       const error = toEngineError(cause, 'diskFailed', `cannot sync the file system of ${this.#path}`)
-      for (const unsynced of taken) unsynced.failed(error)
+      await inParallel(taken, parallel, (unsynced) => unsynced.failed(error))
       return
     }
     for (const unsynced of taken) unsynced.synced()
@@ -97,7 +97,7 @@ export class BackgroundSync {
       for (const file of unsynced.files) await file.sync()
       for (const directory of unsynced.directories) await this.#runtime.disk.syncDirectory(directory)
     } catch (cause) {
-      unsynced.failed(toEngineError(cause, 'diskFailed', 'a sync failed'))
+      await unsynced.failed(toEngineError(cause, 'diskFailed', 'a sync failed'))
       return
     }
     unsynced.synced()

@@ -1,5 +1,6 @@
 import { EngineError, toEngineError } from '../model/errors.ts'
 import { isDurable } from '../model/flushPolicy.ts'
+import { planted } from '../model/planted.ts'
 import type { Uuid } from '../model/uuid.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import { checkEpoch, checkSize, checkTimestamps } from './appendChecks.ts'
@@ -26,6 +27,7 @@ import type { AppendResult, LogOptions, ReadResult } from './logTypes.ts'
 import { type BatchHeader, setBaseOffset, setLogAppendTime, setPartitionLeaderEpoch } from './recordBatch.ts'
 import type { ResumePoint } from './resumePoint.ts'
 import { expiredNow } from './retention.ts'
+import { rewriteUnfinished } from './segmentRewrite.ts'
 import { latestTimestamp, offsetForTimestamp, type TimestampOffset } from './timestampLookup.ts'
 import type { WriteGroup } from './writeGroup.ts'
 
@@ -56,9 +58,11 @@ export class Log extends LogFacts {
     events.failed = (index) => this.#onFailed(index)
     this.directory = options.directory
     this.topicId = options.topicId
-    this.#sync = new LogSync(this.state, (error) => {
-      this.#goOffline(toEngineError(error, 'diskFailed', 'a sync failed'))
-    })
+    this.#sync = new LogSync(
+      this.state,
+      (error) => this.#goOffline(toEngineError(error, 'diskFailed', 'a sync failed')),
+      (error) => this.#rewriteFiles(error),
+    )
     this.#sync.adopt()
     if (found.unfinished.length > 0) this.#sealReady()
   }
@@ -202,7 +206,7 @@ export class Log extends LogFacts {
     if (offset > this.flushedOffset) this.state.outOfRange(offset)
     if (offset > this.state.logStartOffset) {
       this.state.setStartOffset(offset)
-      await this.state.options.persistStartOffset?.(offset)
+      if (!planted('startOffsetNotStored')) await this.state.options.persistStartOffset?.(offset)
     }
     this.#removeBelowStart()
   }
@@ -318,7 +322,9 @@ export class Log extends LogFacts {
       (cause) => {
         const error = toEngineError(cause, 'diskFailed', 'a segment could not be sealed')
         // The sealer keeps what it could not write; a full disk is tried again at the next checkpoint.
-        if (!isRoomError(error)) this.#goOffline(error)
+        if (isRoomError(error)) return
+        if (this.#sync.isJournaled) void this.#rewriteFiles(error)
+        else this.#goOffline(error)
       },
     )
   }
@@ -359,6 +365,26 @@ export class Log extends LogFacts {
     })
     this.state.flush.stop(error)
     this.onFailure?.(error, this.flushedOffset)
+  }
+
+  /** A sync of the log's files has failed. What they hold is written into new ones; if that fails, too, it is over. */
+  async #rewriteFiles(error: Error): Promise<void> {
+    if (this.state.offline !== null) return
+    const earlier = this.#repair
+    this.state.options.logger.warn('a sync failed: the segment is written into a new file', {
+      directory: this.directory,
+      error: error.message,
+    })
+    this.state.refusal ??= new EngineError('kafkaStorageError', 'the log is being written into a new file')
+    const rewritten = earlier.then(async () => {
+      await this.state.flush.settled()
+      await rewriteUnfinished(this.state)
+      this.state.refusal = null
+    })
+    this.#repair = rewritten.catch((cause) => {
+      this.#goOffline(toEngineError(cause, 'diskFailed', 'a segment could not be written into a new file'))
+    })
+    await this.#repair
   }
 
   async #whenSettled(): Promise<void> {

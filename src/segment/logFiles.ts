@@ -31,6 +31,8 @@ export interface RecoveryInput {
   readonly damage?: CorruptionError | null
   /** The journal has lost what it held: nobody can tell what must be there. */
   readonly journalIsDamaged?: boolean
+  /** `logStartOffset` was stored before any segment below it went: the first one begins there or before. */
+  readonly startIsKnown?: boolean
 }
 
 /** A segment that was full and is not finished: its indexes and the snapshot at its end are not written. */

@@ -26,6 +26,8 @@ export interface FoundLog {
   readonly cleanShutdown: boolean
   readonly resume: ResumedLog | null
   readonly provenEnd: number | null
+  /** The journal knows where it starts. */
+  readonly startIsKnown: boolean
   /** Its files are not what they must be. */
   readonly damage: CorruptionError | null
 }
@@ -126,6 +128,7 @@ function known(
     cleanShutdown: isClean,
     resume: isUsable ? resume : null,
     provenEnd,
+    startIsKnown: true,
     damage,
   }
 }
@@ -141,6 +144,7 @@ function stranger(name: string, topicId: Uuid, checkpoints: Checkpoints): FoundL
     cleanShutdown: checkpoints.cleanShutdown,
     resume: null,
     provenEnd: null,
+    startIsKnown: false,
     damage: null,
   }
 }

@@ -1,5 +1,6 @@
 import { CorruptionError } from '../model/errors.ts'
 import { isDurable } from '../model/flushPolicy.ts'
+import { planted } from '../model/planted.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import { type Damage, verifyBatches } from './batchScan.ts'
 import { openClean, resumeLog } from './cleanOpen.ts'
@@ -161,7 +162,10 @@ async function scan(
   for (let index = start.first; index < segments.length; index++) {
     const { baseOffset, file, createdMs, sizeBytes } = segments[index]!
     const isFirst = index === start.first
-    if (!isFirst && baseOffset !== nextOffset) {
+    // Nothing is deleted before the new start is stored: what begins later lies beyond a hole.
+    const isBeyondStart = index === 0 && input.startIsKnown === true && baseOffset > input.logStartOffset
+    if (isBeyondStart) nextOffset = input.logStartOffset
+    if (isBeyondStart || (!isFirst && baseOffset !== nextOffset)) {
       const damage = { position: 0, expected: `offset ${nextOffset}`, found: `offset ${baseOffset}` }
       torn = { index, damage }
       break
@@ -170,7 +174,8 @@ async function scan(
     segments[index] = segment
     const range = { file, position: segment.sizeBytes, end: sizeBytes, offset: nextOffset }
     // What a failed sync left in the page cache would look stored, and be acknowledged.
-    if (isSuspect && index >= suspect && range.end > range.position) await file.dropCached?.()
+    if (isSuspect && index >= suspect && range.end > range.position && !planted('trustCacheAfterFailedSync'))
+      await file.dropCached?.()
     const end = await verifyBatches(range, runtime.checksum, (header) => {
       const { lastOffset, maxTimestampMs, sizeBytes: batchBytes } = header
       segment.add(lastOffset, maxTimestampMs, batchBytes, input.config.indexIntervalBytes)
@@ -206,7 +211,8 @@ async function scanLog(
   if (isInJournal && scanned.endOffset > proven) scanned = await scan(runtime, input, start, true)
   const { segments, endOffset, torn, epochs, producers } = scanned
   const durableOffset = Math.max(start.durableOffset, proven)
-  const logStartOffset = Math.max(input.logStartOffset, segments[0]!.baseOffset)
+  const firstOffset = Math.min(segments[0]!.baseOffset, endOffset)
+  const logStartOffset = Math.max(input.logStartOffset, firstOffset)
   const found = {
     segments,
     logStartOffset,
@@ -225,7 +231,8 @@ async function scanLog(
   }
   // Where the journal has lost something, what looks like a torn end may have been acknowledged.
   const isUnknown = torn !== null && input.journalIsDamaged === true && config.flush === 'journal'
-  if (endOffset < durableOffset || isBelowStart || isUnknown) {
+  const isCut = planted('cutAtBadChecksum') && torn !== null
+  if ((endOffset < durableOffset || isBelowStart || isUnknown) && !isCut) {
     // What was durable is not there: report, change nothing.
     const corruption =
       torn === null
@@ -335,6 +342,7 @@ async function cutTail(
   }
   if (keep === index) return
   segment.sizeBytes = damage.position
+  if (planted('keepTornEnd')) return
   await segment.file.truncate(damage.position)
 }
 

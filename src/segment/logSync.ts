@@ -1,5 +1,6 @@
 import { toEngineError } from '../model/errors.ts'
 import { acksBesideJournal, type FlushPolicy, isDurable, type Survives } from '../model/flushPolicy.ts'
+import { planted } from '../model/planted.ts'
 import { BackgroundSync, type SyncTarget, type UnsyncedFiles } from './backgroundSync.ts'
 import type { ClosedLog } from './closedLog.ts'
 import type { LogState } from './logState.ts'
@@ -80,7 +81,7 @@ export class LogSync implements SyncTarget {
     }
     pending.isDurable = true
     pending.isSynced = true
-    const sync = nameSync(segment)
+    const sync = planted('ackBeforeSync') ? 'none' : nameSync(segment)
     if (flush === 'append') {
       this.#solo ??= new SoloWrites(this.#state.runtime.disk)
       group.addAlone(this.#solo, segment.file, position, bytes, sync)
@@ -99,7 +100,7 @@ export class LogSync implements SyncTarget {
     const { flush, logEndOffset, options } = this.#state
     const isBehind = isDurable(after) && !isDurable(before) && flush.durableOffset < logEndOffset
     const isNameless = acksBesideJournal(after) && !acksBesideJournal(before)
-    if (!isBehind && !isNameless) return
+    if ((!isBehind && !isNameless) || planted('raisePolicyWithoutSync')) return
     const waits: Promise<unknown>[] = [flush.barrier]
     if (isNameless && options.syncName !== undefined) waits.push(options.syncName())
     if (isBehind) {
@@ -216,5 +217,5 @@ export class LogSync implements SyncTarget {
 function nameSync(segment: Segment): 'data' | 'dataAndName' {
   if (segment.isNameSynced) return 'data'
   segment.isNameSynced = true
-  return 'dataAndName'
+  return planted('ackBeforeName') ? 'data' : 'dataAndName'
 }

@@ -34,6 +34,8 @@ export interface LogOptions {
   readonly damage?: CorruptionError | null
   /** The journal has lost something: a torn end of the log may have been acknowledged. */
   readonly journalIsDamaged?: boolean
+  /** `logStartOffset` was stored before any segment below it went: the first one begins there or before. */
+  readonly startIsKnown?: boolean
   readonly producerIdExpirationMs: number
   /** Shared by the logs of a directory; one of its own by default. */
   readonly indexCache?: IndexCache

@@ -280,6 +280,7 @@ export class NodeJournal implements JournalHost {
       await disk.syncFileSystem(this.#options.dataDirectory)
     } else {
       for (const file of files) await file.sync()
+      for (const directory of this.#writer.directories) await disk.syncDirectory(directory)
     }
     this.#replayedFiles = new Set()
   }

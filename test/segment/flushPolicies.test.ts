@@ -294,7 +294,7 @@ describe('syncing behind', () => {
         directories: [],
         written: Promise.resolve(),
         synced: () => void told.push('synced'),
-        failed: () => void told.push('failed'),
+        failed: async () => void told.push('failed'),
       }),
     })
     return { calls, sync: new BackgroundSync({ ...runtime, disk }, '/data'), target }
