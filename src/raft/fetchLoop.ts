@@ -98,7 +98,7 @@ function inFlight(r: RaftReplica, requestId: number, nowMs: number): NonNullable
 
 /** Exclusive end of what this replica may claim in the current epoch, -1 while its start is not durable. */
 function claimOf(r: RaftReplica): number {
-  const isCurrent = r.log.flushedEpoch === r.epoch || planted('countWithoutCurrentEpoch')
+  const isCurrent = r.log.flushedEpoch === r.epoch || planted('commitOldEpoch')
   return isCurrent ? r.log.claimOffset : -1
 }
 

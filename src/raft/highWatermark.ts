@@ -31,7 +31,7 @@ export function majorityClaim(r: RaftReplica, leader: LeaderData): Claim {
 function ownClaim(r: RaftReplica): Claim {
   if (planted('leaderCountsUnflushed'))
     return { endOffset: r.log.endOffset, votersVersion: r.log.votersVersion }
-  if (r.log.flushedEpoch !== r.epoch && !planted('countWithoutCurrentEpoch')) return nothing
+  if (r.log.flushedEpoch !== r.epoch && !planted('commitOldEpoch')) return nothing
   return { endOffset: r.log.claimOffset, votersVersion: r.log.flushedVotersVersion }
 }
 

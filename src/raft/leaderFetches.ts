@@ -162,7 +162,7 @@ function count(r: RaftReplica, leader: LeaderData, progress: Progress, request: 
   const { fetchOffset, flushedOffset, flushedVotersVersion, lastFetchedEpoch } = request
   progress.fetchOffset = Math.max(progress.fetchOffset, fetchOffset)
   progress.round = Math.max(progress.round, Math.min(request.round, leader.round))
-  if (lastFetchedEpoch !== r.epoch && !planted('countWithoutCurrentEpoch')) return
+  if (lastFetchedEpoch !== r.epoch && !planted('commitOldEpoch')) return
   const claim = Math.min(flushedOffset, fetchOffset)
   if (claim > progress.claimOffset || (claim === progress.claimOffset && claim >= 0)) {
     progress.claimVersion = Math.max(progress.claimVersion, flushedVotersVersion)

@@ -135,10 +135,8 @@ export class LogView {
     this.#votersVersion = to.votersVersion
     this.epochs.truncate(to.epoch, to.endOffset)
     const { epoch } = this.#position()
-    if (!planted('flushAcrossTruncation')) {
-      cap(this.#flushed, to, epoch)
-      for (const write of this.#pending) cap(write, to, epoch)
-    }
+    cap(this.#flushed, to, epoch)
+    for (const write of this.#pending) cap(write, to, epoch)
     return this.#write()
   }
 
@@ -173,6 +171,7 @@ export class LogView {
     const pending = this.#pending
     let done = 0
     while (done < pending.length && pending[done]!.sequence <= sequence) done++
+    if (planted('flushCountsLaterWrites')) done = pending.length
     if (done === 0) return
     const { endOffset, epoch, votersVersion } = pending[done - 1]!
     this.#flushed = { endOffset, epoch, votersVersion }

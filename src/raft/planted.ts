@@ -25,10 +25,8 @@ export const plantedRaftBugs = [
   'claimUnflushed',
   /** The leader counts itself before its own flush. */
   'leaderCountsUnflushed',
-  /** A flush that was asked for before a truncation counts for what was appended after it. */
-  'flushAcrossTruncation',
-  /** A voter counts although its last epoch is not the current one. */
-  'countWithoutCurrentEpoch',
+  /** A flush counts for everything that was written by the time it ends. */
+  'flushCountsLaterWrites',
   /** LastFetchedEpoch is not compared. */
   'skipLastFetchedEpoch',
   /** A follower that diverges cuts one record less than it must. */
@@ -59,8 +57,8 @@ export const plantedRaftBugs = [
   'removedLeaderCounts',
   /** A linearizable read is answered without a round. */
   'readWithoutRound',
-  /** A snapshot is installed over a log that is committed further. */
-  'snapshotOverNewerLog',
+  /** A snapshot that arrives late is installed over a log that has gone on. */
+  'lateSnapshotInstalled',
   /** A rolled-back disk is not noticed. */
   'rollbackUnnoticed',
 ] as const

@@ -67,7 +67,7 @@ export function beginSnapshot(
 
 /** I5: a snapshot may only replace a log that it holds all committed records of. */
 function isNewer(r: RaftReplica, { endOffset }: SnapshotId): boolean {
-  return planted('snapshotOverNewerLog') || endOffset >= r.highWatermark
+  return planted('lateSnapshotInstalled') || endOffset >= r.highWatermark
 }
 
 /** Stores a part of a snapshot and asks for the next. */
@@ -121,7 +121,8 @@ export function snapshotReceived(r: RaftReplica, event: EventOf<'snapshotReceive
   const { snapshotId, votersVersion } = event
   const loop = loopOf(r)
   const voters = readVoters(event.voters)
-  const isWanted = loop?.snapshot?.isReceived === true && isSame(loop.snapshot.id, snapshotId)
+  const isWaiting = loop?.snapshot?.isReceived === true && isSame(loop.snapshot.id, snapshotId)
+  const isWanted = isWaiting || (loop !== null && planted('lateSnapshotInstalled'))
   if (!isWanted || voters === null || !isNewer(r, snapshotId)) {
     if (isWanted) abandon(r, loop, nowMs)
     else r.emit({ type: 'discardSnapshot', snapshotId })

@@ -23,7 +23,7 @@ export function answerVote(r: RaftReplica, event: EventOf<'voteRequest'>, nowMs:
       ...r.currentLeader(error),
       voteGranted: false,
       quarantined: false,
-      recorded: null,
+      recorded: error === 'fencedLeaderEpoch' ? recordedOf(r, request.candidate) : null,
     })
     return
   }
@@ -84,8 +84,8 @@ function grantsVote(r: RaftReplica, request: VoteRequest): boolean {
   const { voted } = r.quorum
   if (voted !== null && !planted('voteTwice') && !sameReplica(voted, request.candidate)) return false
   // Compared again when the same candidate asks again: it may have restarted with less.
-  if (voted !== null && planted('voteAgainUnchecked')) return true
-  return mayVote(r.state) && isLongEnough(r, request)
+  const isLong = isLongEnough(r, request) || (voted !== null && planted('voteAgainUnchecked'))
+  return mayVote(r.state) && isLong
 }
 
 /** Whether a replica in this state gives votes in its own epoch. */

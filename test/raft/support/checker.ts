@@ -24,11 +24,15 @@ interface Origin {
 export class Checker {
   /** Committed batches, one after the other. */
   committed: Batch[] = []
+  /** The epoch in which each of them was committed. */
+  #committedIn: number[] = []
   #leaders = new Map<number, string>()
   #origins = new Map<number, Origin>()
   #votes = new Map<string, string>()
   #grants = new Map<string, boolean>()
   #sentEpochs = new Map<string, number>()
+  /** Epochs of which something is committed, and so their start. */
+  #committedEpochs = new Set<number>()
   #claims = new Map<string, number>()
   #lost = new Map<string, LogState[]>()
   readonly #nodes: ReadonlyMap<number, SimNode>
@@ -53,10 +57,10 @@ export class Checker {
         this.#appending(node, effect.batch)
         break
       case 'truncate':
-        this.#dropping(node, effect.to.endOffset)
+        this.#dropping(node, effect.to.endOffset, effect.to.epoch)
         break
       case 'installSnapshot':
-        this.#dropping(node, effect.snapshotId.endOffset)
+        this.#dropping(node, effect.snapshotId.endOffset, effect.snapshotId.epoch)
         break
       case 'highWatermark':
         this.#committing(node, effect.offset)
@@ -95,8 +99,12 @@ export class Checker {
     }
   }
 
-  #dropping(node: SimNode, endOffset: number): void {
-    const { batches } = node.disk.cache
+  #dropping(node: SimNode, endOffset: number, epoch: number): void {
+    const { batches, epochStarts } = node.disk.cache
+    for (const start of epochStarts) {
+      const isGone = start.epoch > epoch && this.#committedEpochs.has(start.epoch)
+      check(!isGone, () => `I5: node ${node.id} drops the start of epoch ${start.epoch}, which is committed`)
+    }
     for (let i = batches.length - 1; i >= 0 && batches[i]!.lastOffset >= endOffset; i--) {
       check(
         !this.#isCommitted(batches[i]!),
@@ -135,11 +143,17 @@ export class Checker {
       check(batch !== null, () => `node ${node.id} lacks ${at}`)
       if (at < this.committedEnd) {
         check(this.#at(at) === batch, () => `I4: node ${node.id} applies another record at ${at}`)
-      } else this.committed.push(batch!)
+      } else {
+        this.committed.push(batch!)
+        this.#committedIn.push(node.core!.leaderEpoch)
+      }
       at = batch!.lastOffset + 1
     }
     node.highWatermark = offset
-    if (node.core?.state === 'leader') this.#majority(node, offset)
+    if (node.core?.state === 'leader') {
+      this.#committedEpochs.add(node.core.leaderEpoch)
+      this.#majority(node, offset)
+    }
   }
 
   /** I8 and I16: who holds it, and who has said so. */
@@ -205,8 +219,9 @@ export class Checker {
     check(other === undefined, () => `I1: ${me} and ${other} lead epoch ${epoch}`)
     this.#leaders.set(epoch, me)
     const { cache } = node.disk
-    for (const batch of this.committed) {
-      if (batch.lastOffset < cache.startOffset) continue
+    for (const [index, batch] of this.committed.entries()) {
+      // A leader that was elected late, after a later epoch has begun, leads nobody.
+      if (batch.lastOffset < cache.startOffset || this.#committedIn[index]! >= epoch) continue
       check(
         cache.batchAt(batch.baseOffset) === batch,
         () => `I3: leader ${node.id} of epoch ${epoch} lacks committed ${batch.baseOffset}`,
@@ -215,11 +230,9 @@ export class Checker {
     const { voters } = node.core!.voters
     let granted = 0
     let agreed = 0
-    for (const { id } of voters.voters) {
-      const voter = this.#nodes.get(id)!
-      if (!voters.has(voter.key)) continue
-      const grant =
-        id === node.id ? node.wasQuarantined : this.#grants.get(`${epoch} ${replicaText(voter.key)}`)
+    for (const voter of voters.voters) {
+      const isSelf = voter.id === node.id && voters.has(node.key)
+      const grant = isSelf ? node.wasQuarantined : this.#grants.get(`${epoch} ${replicaText(voter)}`)
       if (grant === false) granted++
       else if (grant === true) agreed++
     }
@@ -259,7 +272,14 @@ export class Checker {
     const first = this.committed.findIndex(
       (batch) => batch.lastOffset >= cache.startOffset && cache.batchAt(batch.baseOffset) !== batch,
     )
-    if (first >= 0) this.committed.splice(first)
+    if (first >= 0) {
+      this.committed.splice(first)
+      this.#committedIn.splice(first)
+    }
+    const { epochStarts } = cache
+    for (const epoch of this.#committedEpochs) {
+      if (!epochStarts.some((start) => start.epoch === epoch)) this.#committedEpochs.delete(epoch)
+    }
   }
 
   /** Something leaves a node. */
@@ -283,6 +303,10 @@ export class Checker {
       !asked.preVote
     ) {
       this.#voted(directory, asked.replicaEpoch, replicaText(asked.candidate))
+      check(
+        !node.isRolledBack,
+        () => `I16: node ${node.id} votes in epoch ${asked.replicaEpoch} after its disk went back`,
+      )
       const isQuarantined = node.core?.quorumState.quarantine !== 'none'
       this.#grants.set(`${asked.replicaEpoch} ${directory}`, isQuarantined)
     }

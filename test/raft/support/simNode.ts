@@ -39,6 +39,7 @@ export class SimNode {
   isRolledBack = false
   #outbox: { readonly after: number; readonly run: () => void }[] = []
   #barrier = 0
+  #pausedUntilMs = 0
   #isSyncing = false
   #timerMs = Number.POSITIVE_INFINITY
 
@@ -61,6 +62,7 @@ export class SimNode {
     disk.cache = durable.clone()
     this.#outbox = []
     this.#barrier = 0
+    this.#pausedUntilMs = 0
     this.#isSyncing = false
     this.#timerMs = Number.POSITIVE_INFINITY
     this.highWatermark = Math.max(durable.startOffset, Math.min(this.savedHighWatermark, durable.endOffset))
@@ -103,11 +105,23 @@ export class SimNode {
     this.world.stopped(this)
   }
 
+  /** The process stands still; what happens to it meanwhile waits. */
+  pause(ms: number): void {
+    this.#pausedUntilMs = this.world.nowMs + ms
+  }
+
   step(event: RaftEvent): void {
+    const { world, session } = this
     if (this.core === null) return
-    this.world.steps++
+    if (world.nowMs < this.#pausedUntilMs) {
+      world.after(this.#pausedUntilMs - world.nowMs, () => {
+        if (this.session === session) this.step(event)
+      })
+      return
+    }
+    world.steps++
     this.wasQuarantined = this.core.quorumState.quarantine !== 'none'
-    this.#carryOut(this.core.step(event, this.world.nowMs))
+    this.#carryOut(this.core.step(event, world.nowMs))
   }
 
   #carryOut(effects: readonly Effect[]): void {
@@ -178,7 +192,10 @@ export class SimNode {
 
   #fill({ response, read }: Extract<Effect, { type: 'respond' }>): RaftResponse {
     if (response.type === 'fetch' && read.type === 'records') {
-      const batches = this.disk.cache.read(read.fromOffset, 1 + this.world.random.below(6))
+      const batches = this.disk.cache.read(
+        read.fromOffset,
+        1 + this.world.random.below(this.world.options.batchesPerFetch),
+      )
       return {
         ...response,
         batches: batches.filter(({ lastOffset }): boolean => lastOffset < read.toOffset) as Batch[],
@@ -195,7 +212,7 @@ export class SimNode {
     const { world, session } = this
     const snapshot = world.snapshots.get(snapshotName(snapshotId))
     const { voters, version } = snapshot.voters
-    world.after(1 + world.random.below(20), () => {
+    world.after(1 + world.random.below(world.random.chance(0.2) ? 2000 : 20), () => {
       if (this.session !== session) return
       this.step(
         world.random.chance(world.options.faults ? 0.1 : 0)

@@ -24,6 +24,7 @@ export interface WorldOptions {
   readonly loss: number
   readonly duplication: number
   readonly longestDelayMs: number
+  readonly batchesPerFetch: number
 }
 
 /** What every world has unless it says otherwise. */
@@ -40,6 +41,7 @@ export const calm: WorldOptions = {
   loss: 0,
   duplication: 0,
   longestDelayMs: 1,
+  batchesPerFetch: 6,
 }
 
 interface Scheduled {
