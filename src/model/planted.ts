@@ -49,8 +49,6 @@ export const plantedBugs = [
   'deletionNotJournaled',
   /** Raising a relaxed policy to a durable one does not wait for what came before. */
   'raisePolicyWithoutSync',
-  /** The marker of a clean shutdown survives the start. */
-  'keepCleanMarker',
 ] as const
 
 /** One of `plantedBugs`. */

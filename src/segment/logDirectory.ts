@@ -1,6 +1,7 @@
 import { EngineError, toEngineError } from '../model/errors.ts'
 import { acksBesideJournal } from '../model/flushPolicy.ts'
 import type { Logger } from '../model/logger.ts'
+import { planted } from '../model/planted.ts'
 import type { Uuid } from '../model/uuid.ts'
 import type { DiskLock } from '../runtime/disk.ts'
 import type { Runtime } from '../runtime/runtime.ts'
@@ -143,7 +144,7 @@ export class LogDirectory {
     await this.#makeDirectory(name, topicId)
     const id = await this.#journal.create(name, topicId)
     // Replay makes the directory again, but cannot bring back what was synced into a lost one.
-    if (acksBesideJournal(config.flush)) await this.#names.sync()
+    if (acksBesideJournal(config.flush) && !planted('missingDirectorySync')) await this.#names.sync()
     const log = await this.#openLog(name, config, {
       id,
       topicId,
@@ -159,7 +160,7 @@ export class LogDirectory {
     const log = this.#logs.get(logDirectoryName(topic, partition))
     if (log === undefined) return
     const id = await this.#take(log)
-    await this.#journal.delete(id)
+    if (!planted('deletionNotJournaled')) await this.#journal.delete(id)
     const deleted = await this.#rename(log, 'delete')
     const timer = this.#runtime.clock.setTimer(log.config.fileDeleteDelayMs, () => {
       if (!this.#closed) void this.#removeDeleted(deleted)
@@ -327,7 +328,10 @@ export class LogDirectory {
       persistRecoveryPoint: () => this.checkpoint(),
       syncName: () => this.#names.sync(),
       persistCleanedOffset: () => this.storeCleanedOffsets(),
-      persistStartOffset: (offset) => this.#journal.commit([{ type: 'startOffset', logId: id, offset }]),
+      persistStartOffset: async (offset) => {
+        if (planted('startOffsetNotStored')) return
+        await this.#journal.commit([{ type: 'startOffset', logId: id, offset }])
+      },
       ...(decompress === undefined ? {} : { decompress }),
     })
     this.#journal.opened(id, log)

@@ -1,4 +1,5 @@
 import type { EngineError } from '../model/errors.ts'
+import { planted } from '../model/planted.ts'
 import type { LeaderEpochs } from './leaderEpochs.ts'
 import type { LogConfig } from './logConfig.ts'
 import type { LogState } from './logState.ts'
@@ -34,6 +35,7 @@ export abstract class LogFacts {
 
   /** Exclusive end of what a crash cannot take, and of what recovery need not scan. */
   get recoveryPoint(): number {
+    if (planted('recoveryPointBeforeSync')) return this.state.flush.flushedOffset
     return Math.min(this.state.flush.syncedOffset, this.state.sealer.oldestOffset ?? Number.MAX_SAFE_INTEGER)
   }
 

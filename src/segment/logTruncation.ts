@@ -1,3 +1,4 @@
+import { planted } from '../model/planted.ts'
 import type { Uuid } from '../model/uuid.ts'
 import type { Disk } from '../runtime/disk.ts'
 import type { Runtime } from '../runtime/runtime.ts'
@@ -28,9 +29,10 @@ export async function cutLog(state: LogState, offset: number): Promise<void> {
   state.indexFilesCurrent = false
   if (state.epochs.truncateFromEnd(cut.endOffset)) state.epochsChanged = true
   const { journal } = state.options
-  if (journal) await journal.writer.commit([truncateEntry(journal.logId, cut)])
+  if (journal && !planted('truncateNotJournaled'))
+    await journal.writer.commit([truncateEntry(journal.logId, cut)])
   await removeSnapshotsAbove(state.runtime.disk, state.directory, cut.endOffset)
-  await state.options.persistRecoveryPoint?.()
+  if (!planted('truncateBeforeRecoveryPoint')) await state.options.persistRecoveryPoint?.()
   for (const { file } of dropped.toReversed()) {
     await state.runtime.disk.remove(file.path)
     state.badRanges.forget(file.path)

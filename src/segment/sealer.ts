@@ -1,3 +1,4 @@
+import { planted } from '../model/planted.ts'
 import type { DiskSync } from '../runtime/disk.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import { segmentFileName } from './fileNames.ts'
@@ -104,6 +105,7 @@ export class Sealer {
     const { disk } = this.#runtime
     const indexes = await this.#indexes(segment)
     segment.completeTimeIndex()
+    if (planted('snapshotBeforeSegmentSync')) await this.writeSnapshot(endOffset, producers, 'dataAndName')
     await segment.file.sync()
     await writeIndexes(disk, segment, indexes, 'data')
     await this.writeSnapshot(endOffset, producers, 'data')

@@ -1,5 +1,6 @@
 import { EngineError } from '../model/errors.ts'
 import type { Logger } from '../model/logger.ts'
+import { planted } from '../model/planted.ts'
 import type { Disk, DiskSync } from '../runtime/disk.ts'
 import { walkHeaders } from './batchScan.ts'
 import type { IndexLookups, MappedIndexes } from './mappedIndex.ts'
@@ -115,6 +116,8 @@ export async function loadIndexes(disk: Disk, segment: Segment): Promise<Segment
   if (offsets === null || times === null) return null
   const offsetIndex = OffsetIndex.decode(offsets, segment.sizeBytes)
   const timeIndex = TimeIndex.decode(times)
+  if (planted('trustDamagedIndex'))
+    return { offsetIndex: offsetIndex ?? new OffsetIndex(), timeIndex: timeIndex ?? new TimeIndex() }
   if (offsetIndex === null || timeIndex === null) return null
   // A power cut may leave a file of no bytes. Only without any timestamp is a time index rightly empty.
   if (timeIndex.count === 0 && segment.sizeBytes > 0) return null

@@ -1,4 +1,5 @@
 import { CorruptionError } from '../model/errors.ts'
+import { planted } from '../model/planted.ts'
 import { verifyBatches } from './batchScan.ts'
 import type { LogState } from './logState.ts'
 import type { Segment } from './segment.ts'
@@ -41,7 +42,7 @@ async function rewriteSegment(state: LogState, segment: Segment, endOffset: numb
     const lost = { expected: `records up to offset ${endOffset}`, found: `none from offset ${nextOffset} on` }
     throw new CorruptionError({ file: path, position: validBytes, ...lost })
   }
-  await copy.sync()
+  if (!planted('renameBeforeSync')) await copy.sync()
   await copy.close()
   await disk.rename(copyPath, path)
   await disk.syncDirectory(state.directory)

@@ -265,7 +265,7 @@ export class JournalWriter {
     const stored = begun === null ? written : Promise.all([written, begun])
     stored.then(
       () => this.#landed(flight),
-      (error) => this.#fail(error),
+      (error) => (planted('retryFailedSync') ? this.#syncAgain(flight) : this.#fail(error)),
     )
     // The disk has copied the bytes.
     frame.builder.clear()
@@ -302,6 +302,13 @@ export class JournalWriter {
       parts: [blocks],
       sync: planted('journalAckBeforeSync') ? 'none' : 'data',
     }
+  }
+
+  /** What must never be done: the system tells of a failure once, and has forgotten what it could not store. */
+  async #syncAgain(flight: Flight): Promise<void> {
+    await this.#file!.file.close()
+    await this.#file!.file.sync()
+    this.#landed(flight)
   }
 
   #landed(flight: Flight): void {
