@@ -37,14 +37,29 @@ export class EngineLink {
    * has come to its end, for all operations that it has queued.
    */
   ticket(done: Done): number {
-    const ticket = ++this.#lastTicket
+    const ticket = this.number()
     if (!this.#wakes) {
       this.#wakes = true
       queueMicrotask(this.#wake)
     }
+    this.expect(ticket, done)
+    return ticket
+  }
+
+  /** A ticket for an operation that the writer's thread has no part in, and that may have no end to tell of. */
+  number(): number {
+    return ++this.#lastTicket
+  }
+
+  /** The end of an operation with a ticket of `number` is told to `done`. To be called in the turn that began it. */
+  expect(ticket: number, done: Done): void {
     if (this.#tickets.size === 0) this.#keepAlive.ref()
     this.#tickets.set(ticket, done)
-    return ticket
+  }
+
+  /** Wakes the writer's thread now. */
+  wake(): void {
+    this.engine.wakeWriter()
   }
 
   /** Takes a ticket back that was never used. */

@@ -119,20 +119,14 @@ export class NativeDisk extends DiskBase implements Disk {
       this.#ranges[at++] = position
       this.#ranges[at++] = lengthBytes
     }
-    let resolve = (): void => {}
-    let reject = (_error: Error): void => {}
-    const ticket = this.#link.ticket((errno, file, stage) => {
-      if (stage === Stage.damaged) reject(this.#damage(ticket, file))
-      else if (errno !== 0) reject(this.rangeFailure(errno, file, 'read'))
-      else resolve()
-    })
-    if (this.#link.engine.prepare(ticket, this.#ranges, ranges.length)) {
-      this.#link.cancel(ticket)
-      return null
-    }
-    return new Promise<void>((resolved, rejected) => {
-      resolve = resolved
-      reject = rejected
+    const ticket = this.#link.number()
+    if (this.#link.engine.prepare(ticket, this.#ranges, ranges.length)) return null
+    return new Promise((resolve, reject) => {
+      this.#link.expect(ticket, (errno, file, stage) => {
+        if (stage === Stage.damaged) reject(this.#damage(ticket, file))
+        else if (errno !== 0) reject(this.rangeFailure(errno, file, 'read'))
+        else resolve()
+      })
     })
   }
 

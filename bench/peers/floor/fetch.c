@@ -2,9 +2,9 @@
 //   cc -O2 fetch.c -o fetch
 //   ./fetch serve FILE REQUEST_BYTES RESPONSE_BYTES    prints its port; answers each request on one connection with the
 //                                                      next stretch of FILE: a size, then sendfile
-//   ./fetch read PORT REQUESTS REQUEST_BYTES SECONDS [PER_SECOND]
-//                                                      sends the requests of a file, one at a time and over again; throws
-//                                                      the answers away; prints answers and bytes of them, per second
+//   ./fetch read PORT REQUESTS REQUEST_BYTES SECONDS [PER_SECOND [DEPTH]]
+//                                                      sends the requests of a file, DEPTH (1) at a time and over again;
+//                                                      throws the answers away; prints answers and bytes of them, per second
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -56,7 +56,7 @@ static int serve(const char *path, size_t request_bytes, size_t response_bytes) 
   }
 }
 
-static int read_all(int port, const char *path, size_t request_bytes, double seconds, double per_second) {
+static int read_all(int port, const char *path, size_t request_bytes, double seconds, double per_second, int depth) {
   int file = open(path, O_RDONLY), server = socket(AF_INET, SOCK_STREAM, 0), one = 1;
   struct stat found;
   if (file < 0 || fstat(file, &found)) die(path);
@@ -67,10 +67,13 @@ static int read_all(int port, const char *path, size_t request_bytes, double sec
   setsockopt(server, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
   static char trash[1 << 20];
   double start = now(), took = 0, bytes = 0, answers = 0;
-  for (off_t at = 0; took < seconds; took = now() - start, answers++, at += request_bytes) {
-    if (at + (off_t)request_bytes > found.st_size) at = 0;
+  double sent = 0;
+  for (off_t at = 0; took < seconds; took = now() - start, answers++) {
     if (per_second > 0 && start + answers / per_second > now()) usleep((start + answers / per_second - now()) * 1e6);
-    if (send(server, requests + at, request_bytes, MSG_NOSIGNAL) != (ssize_t)request_bytes) die("send");
+    for (; sent < answers + depth; sent++, at += request_bytes) {
+      if (at + (off_t)request_bytes > found.st_size) at = 0;
+      if (send(server, requests + at, request_bytes, MSG_NOSIGNAL) != (ssize_t)request_bytes) die("send");
+    }
     uint32_t size;
     receive(server, &size, 4);
     for (size_t left = ntohl(size); left > 0;) {
@@ -87,7 +90,7 @@ static int read_all(int port, const char *path, size_t request_bytes, double sec
 int main(int argc, char **argv) {
   if (argc == 5 && !strcmp(argv[1], "serve")) return serve(argv[2], atol(argv[3]), atol(argv[4]));
   if (argc >= 6 && !strcmp(argv[1], "read"))
-    return read_all(atoi(argv[2]), argv[3], atol(argv[4]), atof(argv[5]), argc > 6 ? atof(argv[6]) : 0);
-  fprintf(stderr, "usage: fetch serve FILE REQUEST_BYTES RESPONSE_BYTES | read PORT REQUESTS REQUEST_BYTES SECONDS [PER_SECOND]\n");
+    return read_all(atoi(argv[2]), argv[3], atol(argv[4]), atof(argv[5]), argc > 6 ? atof(argv[6]) : 0, argc > 7 ? atoi(argv[7]) : 1);
+  fprintf(stderr, "usage: fetch serve FILE REQUEST_BYTES RESPONSE_BYTES | read PORT REQUESTS REQUEST_BYTES SECONDS [PER_SECOND [DEPTH]]\n");
   return 2;
 }
