@@ -98,12 +98,13 @@ export function cellOf(place: Place, samples: readonly Sample[]): Cell {
     p99Us: of(({ p99Us }) => p99Us),
     maxUs: Math.max(...samples.map(({ maxUs }) => maxUs)),
     writtenPerByte: written.length === 0 ? null : round(median(written), 2),
-    cpuUsPerAppend: isBare
-      ? null
-      : round(
-          of(({ cpuSeconds, appends }) => (appends === 0 ? 0 : (cpuSeconds / appends) * 1e6)),
-          1,
-        ),
+    cpuUsPerAppend:
+      isBare || samples.every(({ appends }) => appends === 0)
+        ? null
+        : round(
+            of(({ cpuSeconds, appends }) => (appends === 0 ? 0 : (cpuSeconds / appends) * 1e6)),
+            1,
+          ),
     recycles: recycles.every((count) => count === null)
       ? null
       : round(

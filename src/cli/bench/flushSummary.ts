@@ -148,8 +148,9 @@ export function megabytesText(value: number): string {
   return `${figure(value)} MB/s`
 }
 
-/** `0.8 ms`, `12 ms`, `450 µs`, `1.4 s`. */
+/** `0.8 ms`, `12 ms`, `450 µs`, `1.4 s`; a dash when nothing was acknowledged in time. */
 export function latencyText(us: number): string {
+  if (us === 0) return '-'
   if (us < 1000) return `${Math.round(us)} µs`
   if (us < 1e6) return `${figure(us / 1000)} ms`
   return `${figure(us / 1e6)} s`
