@@ -1,4 +1,5 @@
 import {
+  appendFileSync,
   mkdirSync,
   readdirSync,
   readlinkSync,
@@ -10,6 +11,7 @@ import {
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { killed, nextMessage, startProgram } from '../support/childProgram.ts'
+import { recordBatch } from '../support/recordBatch.ts'
 import { temporaryDirectory } from '../support/temporaryDirectory.ts'
 import { implementations } from './implementations.ts'
 
@@ -107,6 +109,33 @@ describe.each(implementations)('the $name disk on this machine', ({ name, create
     const file = disk.file(join(directory, 'log'))
     const write = disk.submit([{ file, position: 0, parts: [Buffer.from('x')], sync: 'none' }])
     await expect(write).rejects.toMatchObject({ code: 'diskFailed', cause: { code: 'EISDIR' } })
+  })
+
+  test('what lies behind a cut does not count as written any more', async () => {
+    const path = join(temporaryDirectory(), 'log')
+    const { disk } = create()
+    const file = disk.file(path)
+    const [first, second] = [recordBatch(0, 1, 500), recordBatch(1, 1, 500)]
+    await disk.submit([{ file, position: 0, parts: [first, second], sync: 'data' }])
+    await file.truncate(first.length)
+    second[200]! ^= 1
+    appendFileSync(path, second)
+    await disk.prepare([{ file, position: 0, lengthBytes: first.length }])
+    const behind = disk.prepare([{ file, position: first.length, lengthBytes: second.length }])
+    await expect(behind).rejects.toMatchObject({ corruption: { file: path, position: first.length } })
+  })
+
+  test('a file that takes the name of another is not taken for it', async () => {
+    const directory = temporaryDirectory()
+    const { disk } = create()
+    const [path, other] = [join(directory, 'log'), join(directory, 'other')]
+    const bytes = recordBatch(0, 1, 500)
+    const write = { position: 0, parts: [bytes], sync: 'none' } as const
+    await disk.submit([{ file: disk.file(path), ...write }])
+    writeFileSync(other, Buffer.from(bytes).fill(7, 100, 110))
+    await disk.rename(other, path)
+    const prepared = disk.prepare([{ file: disk.file(path), position: 0, lengthBytes: bytes.length }])
+    await expect(prepared).rejects.toMatchObject({ corruption: { file: path, position: 0 } })
   })
 
   test('a lock ends with its process, however that ends', async () => {
