@@ -38,20 +38,22 @@ export async function resumeStart(
   if (!hasActive && knownBytes > 0) return null
   const later = await findSegments(runtime, input, laterOffsets)
   if (hasActive && later[0]!.sizeBytes < knownBytes) return null
-  const segments: Segment[] = []
   const earlier = closed.segments.slice(0, -1)
-  for (const [index, [baseOffset, sizeBytes]] of earlier.entries()) {
-    const path = `${directory}/${segmentFileName(baseOffset, 'log')}`
-    if (!listing.present.has(segmentFileName(baseOffset, 'log'))) {
-      // Only what was deleted may be gone.
-      const endOffset = earlier[index + 1]?.[0] ?? activeBase
-      if (endOffset > logStartOffset || segments.length > 0) return null
+  const kept: number[] = []
+  for (const [index, [baseOffset]] of earlier.entries()) {
+    if (listing.present.has(segmentFileName(baseOffset, 'log'))) {
+      kept.push(baseOffset)
       continue
     }
-    const segment = new Segment(baseOffset, runtime.disk.file(path), runtime.clock.wallMs(), sizeBytes, false)
+    // Only what was deleted may be gone.
+    const endOffset = earlier[index + 1]?.[0] ?? activeBase
+    if (endOffset > logStartOffset || kept.length > 0) return null
+  }
+  // With the sizes that they have now: they may have been compacted since.
+  const segments = await findSegments(runtime, input, kept)
+  for (const segment of segments) {
     segment.offsetIndex = null
     segment.timeIndex = null
-    segments.push(segment)
   }
   const first = segments.length
   const path = `${directory}/${segmentFileName(activeBase, 'log')}`
