@@ -31,8 +31,8 @@ function open(runtime: SimRuntime): Promise<LogDirectory> {
     logger: silentLogger,
     nodeId: 1,
     clusterId: 'a-cluster-for-compaction',
-    journalBytes: 128 << 10,
-    journalFileBytes: 32 << 10,
+    journalBytes: 512 << 10,
+    journalFileBytes: 64 << 10,
     configFor: () => config,
   })
 }
