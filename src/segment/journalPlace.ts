@@ -5,6 +5,15 @@ import { readTextIfThere } from './checkpointFile.ts'
 /** Name of the file in a data directory that says where its journal is. */
 export const journalPlaceFile = '.cordwood_journal'
 
+/** Where the journal of a data directory is unless somebody says something else: it moves with the directory. */
+export const defaultJournalName = '.journal'
+
+/** Where the journal of a data directory was when it was last open; null when it has had none. */
+export async function notedJournalPlace(runtime: Runtime, dataDirectory: string): Promise<string | null> {
+  const noted = (await readTextIfThere(runtime.disk, `${dataDirectory}/${journalPlaceFile}`))?.trim() ?? null
+  return noted === defaultJournalName ? `${dataDirectory}/${defaultJournalName}` : noted
+}
+
 /**
  * Throws unless a data directory's journal is in `directory`, or it has none yet: without its journal a data
  * directory lacks what was acknowledged last. `invalidConfig` when it is elsewhere, `corruptLog` when it is gone.
@@ -14,8 +23,8 @@ export async function checkJournalPlace(
   dataDirectory: string,
   directory: string,
 ): Promise<void> {
-  const noted = (await readTextIfThere(runtime.disk, `${dataDirectory}/${journalPlaceFile}`))?.trim()
-  if (noted === undefined || (await hasJournal(runtime, directory))) return
+  const noted = await notedJournalPlace(runtime, dataDirectory)
+  if (noted === null || (await hasJournal(runtime, directory))) return
   if (noted !== directory && (await hasJournal(runtime, noted))) {
     throw new EngineError(
       'invalidConfig',
@@ -35,9 +44,9 @@ export async function noteJournalPlace(
   dataDirectory: string,
   directory: string,
 ): Promise<void> {
-  const path = `${dataDirectory}/${journalPlaceFile}`
-  const noted = (await readTextIfThere(runtime.disk, path))?.trim()
-  if (noted !== directory) await runtime.disk.replaceFile(path, Buffer.from(`${directory}\n`))
+  if ((await notedJournalPlace(runtime, dataDirectory)) === directory) return
+  const place = directory === `${dataDirectory}/${defaultJournalName}` ? defaultJournalName : directory
+  await runtime.disk.replaceFile(`${dataDirectory}/${journalPlaceFile}`, Buffer.from(`${place}\n`))
 }
 
 async function hasJournal(runtime: Runtime, directory: string): Promise<boolean> {

@@ -7,6 +7,7 @@ import { type Checkpoints, readCheckpoints } from './checkpoints.ts'
 import { decodePartitionMetadata, directoryKind, retiredDirectoryName } from './directoryNames.ts'
 import { partitionMetadataFile } from './fileNames.ts'
 import { inParallel } from './inParallel.ts'
+import { defaultJournalName } from './journalPlace.ts'
 import type { NodeJournal } from './nodeJournal.ts'
 import { resumePointKind } from './ownStates.ts'
 import type { ReplayedLog } from './replayPlan.ts'
@@ -73,7 +74,7 @@ export async function findLogs(
       deleted.push(await retire(runtime, directory, name))
     else if (what === 'log') strange.push(name)
     else if (what === 'deleted') deleted.push(`${directory}/${name}`)
-    else if (name !== '.journal') {
+    else if (name !== defaultJournalName) {
       const stray = /^(.*)\.[0-9a-f]{32}-stray$/.exec(name)
       if (stray !== null) strays.add(stray[1]!)
       logger.warn('an unknown directory is kept and not used', { directory: name })

@@ -9,7 +9,7 @@ import type { JournalEntry } from './journal/entries.ts'
 import { Journal, type JournalHost } from './journal/journal.ts'
 import type { JournalReplay } from './journal/journalReplay.ts'
 import type { LogCheckpoint, NodeCheckpoint } from './journal/nodeCheckpoint.ts'
-import { checkJournalPlace, noteJournalPlace } from './journalPlace.ts'
+import { checkJournalPlace, defaultJournalName, noteJournalPlace } from './journalPlace.ts'
 import type { Log } from './log.ts'
 import type { LogJournal } from './logJournal.ts'
 import { ownKinds, provenEndKind, provenEndOf, provenEndState, resumePointKind } from './ownStates.ts'
@@ -85,7 +85,7 @@ export class NodeJournal implements JournalHost {
    */
   static async open(runtime: Runtime, options: NodeJournalOptions): Promise<NodeJournal> {
     const { dataDirectory, directoryId, logger, journalBytes, fileBytes } = options
-    const directory = options.directory ?? `${dataDirectory}/.journal`
+    const directory = options.directory ?? `${dataDirectory}/${defaultJournalName}`
     await checkJournalPlace(runtime, dataDirectory, directory)
     const { journal, replay } = await Journal.open(runtime, {
       directory,
@@ -180,8 +180,9 @@ export class NodeJournal implements JournalHost {
     if (created !== null) this.#newNames.push(created)
   }
 
-  /** Whether a log that is open has more stored than the last checkpoint says. */
+  /** Whether there is more to store than the last checkpoint has. */
   get isBehind(): boolean {
+    if (this.#lagging.size > 0) return true
     for (const { log, last } of this.#known.values()) {
       if (log === null || log.offline !== null) continue
       if (log.recoveryPoint !== last.recoveryPoint || log.logStartOffset !== last.logStartOffset) return true

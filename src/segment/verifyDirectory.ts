@@ -7,7 +7,7 @@ import type { ClosedLog } from './closedLog.ts'
 import { directoryKind } from './directoryNames.ts'
 import { inParallel } from './inParallel.ts'
 import { CheckpointFiles } from './journal/nodeCheckpoint.ts'
-import { journalPlaceFile } from './journalPlace.ts'
+import { journalPlaceFile, notedJournalPlace } from './journalPlace.ts'
 import { decodeMetaProperties, metaPropertiesFile } from './metaProperties.ts'
 import { resumePointKind } from './ownStates.ts'
 import { decodeResume } from './resumePoint.ts'
@@ -179,11 +179,11 @@ class Verification {
 
   /** What the last clean shutdown noted of each log; empty when something was written since. */
   async #closedLogs(): Promise<ReadonlyMap<string, ClosedLog>> {
-    const { checksum, disk } = this.#runtime
-    const place = await readTextIfThere(disk, `${this.#directory}/${journalPlaceFile}`)
+    const { checksum } = this.#runtime
+    const place = await notedJournalPlace(this.#runtime, this.#directory)
     if (place === null) return new Map()
     const logs = new Map<string, ClosedLog>()
-    const { checkpoint, damaged } = await new CheckpointFiles(this.#runtime, place.trim()).read()
+    const { checkpoint, damaged } = await new CheckpointFiles(this.#runtime, place).read()
     for (const file of damaged) {
       this.#add(fileFinding('cleanShutdown', file, 'a checkpoint that is whole', 'another checksum'))
     }
