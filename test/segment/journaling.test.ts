@@ -4,6 +4,7 @@ import { EngineError } from '../../src/model/errors.ts'
 import type { LogFields, Logger } from '../../src/model/logger.ts'
 import { randomUuid } from '../../src/model/uuid.ts'
 import type { Disk, DiskFile } from '../../src/runtime/disk.ts'
+import { createNodeRuntime } from '../../src/runtime/node/nodeRuntime.ts'
 import type { Runtime } from '../../src/runtime/runtime.ts'
 import type { AppendResult, Log, LogConfig } from '../../src/segment/log.ts'
 import { LogDirectory, type LogDirectoryOptions } from '../../src/segment/logDirectory.ts'
@@ -296,8 +297,10 @@ describe('the journal of a data directory', () => {
     await append(await create(logs, 'orders'), batchOf(['a']))
     await logs.close()
     for (const name of ['.journal', '.cordwood_journal']) rmSync(`${directory}/${name}`, { recursive: true })
-    const again = await open(directory)
-    await append(again.log('orders-0'), batchOf(['b']))
+    // A disk of its own: the other one holds descriptors of what was removed behind its back.
+    const on = createNodeRuntime()
+    const again = await open(directory, { on })
+    await append(again.log('orders-0'), batchOf(['b']), on)
     expect(await values(killed(directory))).toEqual(['a', 'b'])
     await again.logs.close()
   })
