@@ -334,7 +334,8 @@ async function connect(network: Network, address: { host: string; port: number }
   return new Side(await network.connect(address, 5000))
 }
 
-async function pair({ network }: Runtime) {
+/** Two ends of a connection. */
+export async function pair({ network }: Runtime) {
   let accepted: (side: Side) => void = () => {}
   const server = new Promise<Side>((resolve) => (accepted = resolve))
   const listener = await network.listen(anyPort, (connection) => accepted(new Side(connection)))

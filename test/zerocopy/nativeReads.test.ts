@@ -5,6 +5,7 @@ import { Worker } from 'node:worker_threads'
 import { describe, expect, test } from 'vitest'
 import type { Disk, DiskFile } from '../../src/runtime/disk.ts'
 import { implementations } from '../contract/implementations.ts'
+import { pair } from '../contract/networkContract.ts'
 import { recordBatch } from '../support/recordBatch.ts'
 import { temporaryDirectory } from '../support/temporaryDirectory.ts'
 
@@ -89,6 +90,50 @@ describe.each(implementations.filter(({ name }) => name === 'native'))('verified
     await disk.prepare([whole])
   })
 })
+
+describe.each(implementations.filter(({ name }) => name === 'native'))(
+  'sends from the disk',
+  ({ create }) => {
+    const batches = Array.from({ length: 60 }, (_, index) => recordBatch(index, 1, 50_000))
+
+    test('a range that is not in memory is read aside and arrives whole, beside one that is', async () => {
+      const runtime = create()
+      const { disk } = runtime
+      const cold = await writtenLog(disk, batches)
+      const hot = await writtenLog(disk, [recordBatch(0, 1, 1000)])
+      const sides = await pair(runtime)
+      for (let round = 0; round < 3; round++) {
+        await evict(cold.file)
+        const small = { file: cold.file, position: 50_000 * 30, lengthBytes: 700 }
+        sides.server.connection.send([Buffer.from('head'), cold.whole, hot.whole, small])
+      }
+      const expected = Buffer.concat([
+        Buffer.from('head'),
+        cold.bytes,
+        hot.bytes,
+        cold.bytes.subarray(50_000 * 30, 50_000 * 30 + 700),
+      ])
+      await sides.client.receives(3 * expected.length)
+      expect(sides.client.received.equals(Buffer.concat([expected, expected, expected]))).toBe(true)
+    })
+
+    test('a range that has left memory since it was checked is checked again, and closes the connection if it is bad', async () => {
+      const runtime = create()
+      const { file, bytes, whole } = await writtenLog(runtime.disk, batches)
+      const sides = await pair(runtime)
+      expect(runtime.disk.prepare([whole])).toBeNull()
+      await evict(file)
+      bytes[2_000_000]! ^= 1
+      writeFileSync(file.path, bytes)
+      execFileSync('sync', [file.path])
+      await file.dropCached!()
+      sides.server.connection.send([Buffer.from('head'), whole])
+      expect(await sides.server.closed).toMatchObject({ code: 'corruptLog' })
+      await sides.client.closed
+      expect(sides.client.received.toString()).toBe('head')
+    })
+  },
+)
 
 describe.each(implementations.filter(({ name }) => name === 'native'))('mapped files', ({ create }) => {
   test('a file that is cut under its mapping is an error of reading it, not the end of the process', async () => {
