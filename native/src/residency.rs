@@ -97,19 +97,20 @@ pub fn forget_lost(file: &OpenFile, position: u64, length: u64) {
     if !file.verified.touches(start, end) {
         return;
     }
+    // The last pages of a file may be fewer than asked for.
+    let size = file.size().unwrap_or(0);
+    let is_kept = |from: u64, to: u64| from < size && is_resident(file, from, to.min(size) - from);
+    // As a rule all of it is there.
+    if is_kept(start, end) {
+        return;
+    }
     while start < end {
         let next = start + PIECE_BYTES;
-        if file.verified.touches(start, next) && !is_piece_resident(file, start) {
+        if file.verified.touches(start, next) && !is_kept(start, next) {
             file.verified.remove(start, next);
         }
         start = next;
     }
-}
-
-/// A piece at the end of a file has fewer pages.
-fn is_piece_resident(file: &OpenFile, start: u64) -> bool {
-    let size = file.size().unwrap_or(0);
-    start < size && is_resident(file, start, PIECE_BYTES.min(size - start))
 }
 
 /// Bytes of a page.
