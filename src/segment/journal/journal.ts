@@ -78,6 +78,7 @@ export class Journal {
   #timerSequence = 0
   /** Until they fire no new file and no checkpoint are tried again. */
   #fileRetry: Timer | null = null
+  #resumption: Timer | null = null
   #checkpointRetry: Timer | null = null
   #isFull = false
 
@@ -105,6 +106,7 @@ export class Journal {
       depth: options.depth,
       begin: (usedGeneration) => this.#store((last) => ({ ...last, usedGeneration, clean: false })),
       changed: () => this.#changed(),
+      refused: (error) => this.#resumeLater(error),
     })
   }
 
@@ -182,6 +184,11 @@ export class Journal {
     return this.#writer.commit(entries)
   }
 
+  /** Hands what is committed to the disk now; by itself that happens once the running function has ended. */
+  start(): void {
+    this.#writer.pump()
+  }
+
   /** Has `host` store what the journal holds, writes a checkpoint, and lets go of the files that it covers. */
   checkpoint(): Promise<void> {
     this.#checkpointing ??= this.#makeCheckpoint(false).finally(() => {
@@ -199,6 +206,7 @@ export class Journal {
     this.#closing = true
     this.#timer?.cancel()
     this.#fileRetry?.cancel()
+    this.#resumption?.cancel()
     this.#checkpointRetry?.cancel()
     this.#writer.close()
     await this.#finish()
@@ -212,6 +220,10 @@ export class Journal {
     for (;;) {
       await this.#writer.settled()
       if (this.#writer.idle || this.#writer.failed !== null) return
+      if (this.#writer.isStuck) {
+        this.#writer.fail(new EngineError('closed', 'the journal was closed while the disk took nothing'))
+        return
+      }
       try {
         if (!this.#files.canPrepare) await this.checkpoint()
         await this.#files.prepare()
@@ -313,6 +325,16 @@ export class Journal {
         })
       },
     )
+  }
+
+  /** Writes go on where they were: nothing of them was lost. */
+  #resumeLater(error: EngineError): void {
+    if (this.#resumption !== null || this.#closing) return
+    this.#logger.warn('the journal waits for the disk', { error: messageOf(error) })
+    this.#resumption = this.#later(() => {
+      this.#resumption = null
+      this.#writer.resume()
+    })
   }
 
   #later(again: () => void): Timer {

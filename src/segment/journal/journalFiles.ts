@@ -5,6 +5,7 @@ import type { DiskFile } from '../../runtime/disk.ts'
 import type { Runtime } from '../../runtime/runtime.ts'
 import { blockBytes, fillerGeneration } from './blocks.ts'
 import { encodeFileHeader, journalFileName } from './fileHeader.ts'
+import { writeInPieces } from './writeInPieces.ts'
 
 /** A file of the journal that is in use, waits for its use, or may be used again. */
 export interface JournalFile {
@@ -35,7 +36,7 @@ export interface FoundFiles {
   readonly lastNumber: number
 }
 
-/** A new file is written in pieces, so that others get their turn at the disk. */
+/** How much of a new file is in memory. */
 const pieceBytes = 1 << 20
 
 /**
@@ -160,9 +161,7 @@ export class JournalFiles {
   }
 
   async #stamp(file: JournalFile): Promise<void> {
-    await this.#runtime.disk.submit([
-      { file: file.file, position: 0, parts: [this.#header(file)], sync: 'data' },
-    ])
+    await writeInPieces(this.#runtime.disk, file.file, 0, this.#header(file), 'data')
     this.#next = file
   }
 
@@ -192,10 +191,9 @@ export class JournalFiles {
     const { fileBytes } = this.#options
     const piece = this.#filler(Math.min(pieceBytes, fileBytes))
     for (let at = 0; at < fileBytes; at += piece.length) {
-      const part = piece.subarray(0, Math.min(piece.length, fileBytes - at))
-      await disk.submit([{ file: target, position: at, parts: [part], sync: 'none' }])
+      await writeInPieces(disk, target, at, piece.subarray(0, fileBytes - at), 'none')
     }
-    await disk.submit([{ file: target, position: 0, parts: [this.#header(file)], sync: 'data' }])
+    await writeInPieces(disk, target, 0, this.#header(file), 'data')
   }
 
   #header({ number, generation }: JournalFile): Uint8Array {

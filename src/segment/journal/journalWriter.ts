@@ -6,6 +6,7 @@ import type { Runtime } from '../../runtime/runtime.ts'
 import { WriteBudget } from '../../runtime/writeBudget.ts'
 import { blockBytes } from './blocks.ts'
 import { entryBytes, type JournalEntry } from './entries.ts'
+import { type Flight, Flights } from './flights.ts'
 import { FramePool, type StagedFrame } from './framePool.ts'
 import { chainOf } from './frames.ts'
 import type { JournalFile, JournalFiles } from './journalFiles.ts'
@@ -20,18 +21,10 @@ export interface JournalWriterOptions {
   readonly depth: number
   /** Notes durably that a file of this generation is the first one of this life. */
   readonly begin: (generation: number) => Promise<void>
+  /** Told that the disk had no room for a frame: `resume` tries again. */
+  readonly refused: (error: EngineError) => void
   /** Told when a frame is durable, or the writer waits for a file, or has failed. */
   readonly changed: () => void
-}
-
-/** Frames that were handed to the disk together. */
-interface Flight {
-  /** Where the first one begins. */
-  readonly place: JournalPlace
-  readonly lastSequence: number
-  readonly frame: StagedFrame
-  readonly bytes: number
-  done: boolean
 }
 
 /** A frame takes no further entry beyond this many bytes: its memory stays bounded. */
@@ -51,7 +44,7 @@ export class JournalWriter {
   #filling: StagedFrame
   /** Frames that are full and wait for their turn. */
   #waiting: StagedFrame[] = []
-  #flights: Flight[] = []
+  readonly #flights: Flights
   #file: JournalFile | null = null
   /** Where the next frame begins. */
   #place: JournalPlace
@@ -61,6 +54,8 @@ export class JournalWriter {
   #lastUsedSequence = 0
   #toldFlushedSequence: number
   #turnEnds = false
+  /** `pump` is called once the disk takes more. */
+  #awaitsDisk = false
   #failed: EngineError | null = null
   #closed = false
   #settleWaiters: (() => void)[] = []
@@ -77,6 +72,15 @@ export class JournalWriter {
     this.#flushedSequence = place.sequence - 1
     this.#toldFlushedSequence = place.sequence - 1
     this.#filling = this.#pool.take()
+    this.#flights = new Flights(runtime.disk, {
+      landed: (flight) => this.#landed(flight),
+      changed: () => this.#changed(),
+      refused: (error) => {
+        options.refused(error)
+        this.#wakeSettled()
+      },
+      failed: (error) => this.fail(error),
+    })
   }
 
   /** Every frame up to here is durable. */
@@ -109,7 +113,7 @@ export class JournalWriter {
 
   /** Whether nothing waits or is under way. */
   get idle(): boolean {
-    return this.#flights.length === 0 && this.#waiting.length === 0 && this.#filling.builder.entryCount === 0
+    return this.#flights.count === 0 && this.#waiting.length === 0 && this.#filling.builder.entryCount === 0
   }
 
   /** Whether the last durable frames are not yet known as such by a later one. */
@@ -117,9 +121,14 @@ export class JournalWriter {
     return this.#lastUsedSequence > this.#toldFlushedSequence
   }
 
+  /** Whether the disk has refused what is under way. */
+  get isStuck(): boolean {
+    return this.#flights.isStuck
+  }
+
   /** Whether frames wait for a file. */
   get waitsForFile(): boolean {
-    return this.#flights.length < this.#options.depth && !this.idle && !this.#hasRoom(this.#nextFrame())
+    return this.#canSend && !this.idle && !this.#hasRoom(this.#nextFrame())
   }
 
   /** Whether the next file should be made ready: part of this one is used up. */
@@ -129,7 +138,7 @@ export class JournalWriter {
 
   /** The place of the first frame that is not durable: what a start has to replay from if all before is elsewhere. */
   get flushedPlace(): JournalPlace {
-    return this.#flights[0]?.place ?? this.#place
+    return this.#flights.first?.place ?? this.#place
   }
 
   /** Resolves once less than half of the bound is queued. */
@@ -139,9 +148,20 @@ export class JournalWriter {
 
   /** Resolves when nothing waits or is under way, or nothing goes on without a file, or the writer has failed. */
   async settled(): Promise<void> {
-    while (!this.idle && this.#failed === null && !(this.#flights.length === 0 && this.waitsForFile)) {
+    while (
+      !this.idle &&
+      !this.isStuck &&
+      this.#failed === null &&
+      !(this.#flights.count === 0 && this.waitsForFile)
+    ) {
       await new Promise<void>((wake) => this.#settleWaiters.push(wake))
     }
+  }
+
+  /** Sends what the disk has refused once more. */
+  resume(): void {
+    this.#flights.again()
+    this.pump()
   }
 
   /** Rejects what waits for a file; what is under way goes on. */
@@ -163,7 +183,8 @@ export class JournalWriter {
   /** Writes a frame without entries, which tells how far the journal is durable. */
   tell(): void {
     if (this.#failed !== null || this.#closed || !this.idle || !this.hasUntold) return
-    this.#send(this.#filling)
+    if (this.#canSend && this.#hasRoom(this.#filling) && this.#diskHasRoom(this.#filling))
+      this.#send(this.#filling)
   }
 
   /** Takes nothing any more. */
@@ -174,13 +195,15 @@ export class JournalWriter {
   /** Hands frames over as far as files and `depth` allow. To be called when a file has become ready. */
   readonly pump = (): void => {
     this.#turnEnds = false
-    while (this.#failed === null && this.#flights.length < this.#options.depth) {
+    while (this.#failed === null && this.#canSend) {
       const frame = this.#nextFrame()
       if (frame.builder.entryCount === 0) return
-      if (!this.#send(frame)) {
+      if (!this.#hasRoom(frame)) {
         this.#options.changed()
         return
       }
+      if (!this.#diskHasRoom(frame)) return
+      this.#send(frame)
     }
   }
 
@@ -217,6 +240,10 @@ export class JournalWriter {
     return null
   }
 
+  get #canSend(): boolean {
+    return !this.#flights.isRefused && this.#flights.count < this.#options.depth
+  }
+
   #nextFrame(): StagedFrame {
     return this.#waiting[0] ?? this.#filling
   }
@@ -227,49 +254,47 @@ export class JournalWriter {
     return (this.#file !== null && end <= this.#files.fileBytes) || this.#files.next !== null
   }
 
-  /** Hands a frame to the disk; false when there is no file for it. */
-  #send(frame: StagedFrame): boolean {
-    if (!this.#hasRoom(frame)) return false
+  /** Whether the disk takes so many bytes now. If not it is asked to tell when it does. */
+  #diskHasRoom(frame: StagedFrame): boolean {
+    const { disk } = this.#runtime
+    const bytes = frame.builder.sizeBytes + blockBytes
+    if (disk.queuedBytes === 0 || disk.queuedBytes + bytes <= disk.maxQueuedBytes) return true
+    if (!this.#awaitsDisk) {
+      this.#awaitsDisk = true
+      void disk.room().then(() => {
+        this.#awaitsDisk = false
+        this.pump()
+      })
+    }
+    return false
+  }
+
+  /** Hands a frame to the disk. */
+  #send(frame: StagedFrame): void {
     if (this.#waiting[0] === frame) this.#waiting.shift()
     else this.#filling = this.#pool.take()
     let place = this.#place
     const writes: DiskWrite[] = []
-    let begun: Promise<void> | null = null
+    let begin: Flight['begin'] = null
+    let closing: StagedFrame | null = null
     const current = this.#file
     if (current === null || place.position + frame.builder.sizeBytes + blockBytes > this.#files.fileBytes) {
       const next = this.#files.take()
       if (current !== null) {
-        const closing = this.#pool.take()
+        closing = this.#pool.take()
         writes.push(this.#write(current, closing, next.generation))
-        this.#pool.give(closing)
       }
       this.#file = next
       this.#place = { ...this.#place, generation: next.generation, position: blockBytes }
       if (current === null) {
         place = this.#place
-        begun = this.#options.begin(next.generation)
+        begin = () => this.#options.begin(next.generation)
       }
     }
     if (frame.builder.entryCount > 0) this.#lastUsedSequence = this.#place.sequence
     writes.push(this.#write(this.#file!, frame, 0))
     this.#toldFlushedSequence = this.#flushedSequence
-    const flight: Flight = {
-      place,
-      lastSequence: this.#place.sequence - 1,
-      frame,
-      bytes: frame.bytes,
-      done: false,
-    }
-    this.#flights.push(flight)
-    const written = this.#runtime.disk.submit(writes)
-    const stored = begun === null ? written : Promise.all([written, begun])
-    stored.then(
-      () => this.#landed(flight),
-      (error) => (planted('retryFailedSync') ? this.#syncAgain(flight) : this.#fail(error)),
-    )
-    // The disk has copied the bytes.
-    frame.builder.clear()
-    return true
+    this.#flights.send({ place, lastSequence: this.#place.sequence - 1, frame, closing, writes, begin })
   }
 
   #write(file: JournalFile, { builder }: StagedFrame, nextGeneration: number): DiskWrite {
@@ -304,40 +329,31 @@ export class JournalWriter {
     }
   }
 
-  /** What must never be done: the system tells of a failure once, and has forgotten what it could not store. */
-  async #syncAgain(flight: Flight): Promise<void> {
-    await this.#file!.file.close()
-    await this.#file!.file.sync()
-    this.#landed(flight)
+  #landed({ frame, closing, lastSequence }: Flight): void {
+    this.#flushedSequence = lastSequence
+    this.#budget.give(frame.bytes)
+    frame.resolve()
+    this.#pool.give(frame)
+    if (closing !== null) this.#pool.give(closing)
   }
 
-  #landed(flight: Flight): void {
-    flight.done = true
-    while (this.#flights[0]?.done) {
-      const { frame, lastSequence, bytes } = this.#flights.shift()!
-      if (this.#failed !== null) continue
-      this.#flushedSequence = lastSequence
-      this.#budget.give(bytes)
-      frame.resolve()
-      this.#pool.give(frame)
-    }
+  #changed(): void {
     this.pump()
     this.#wakeSettled()
     this.#options.changed()
   }
 
   /** Nothing that is not durable by now will ever be said to be; the sync is not tried again. */
-  #fail(cause: unknown): void {
+  fail(cause: unknown): void {
     if (this.#failed !== null) return
     const reason = cause instanceof Error ? cause.message : String(cause)
     const error = new EngineError('diskFailed', `the journal cannot be written: ${reason}`, { cause })
     this.#failed = error
     this.#options.logger.error('the journal has failed', { error: reason })
-    for (const { frame, bytes } of this.#flights) {
+    for (const { frame } of this.#flights.drop()) {
       frame.reject(error)
-      this.#budget.give(bytes)
+      this.#budget.give(frame.bytes)
     }
-    this.#flights = []
     this.abandon(error)
     this.#wakeSettled()
     this.#options.changed()

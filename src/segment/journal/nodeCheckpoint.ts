@@ -4,6 +4,7 @@ import { type Uuid, uuidFromBytes, uuidToBytes } from '../../model/uuid.ts'
 import type { Checksum } from '../../runtime/checksum.ts'
 import type { Runtime } from '../../runtime/runtime.ts'
 import { readInt64, readUint32, writeInt32, writeInt64 } from '../integers.ts'
+import { writeInPieces } from './writeInPieces.ts'
 
 /** What the node knows of all logs, beside which nothing of the journal below `replayFrom` is needed. */
 export interface NodeCheckpoint {
@@ -214,13 +215,13 @@ export class CheckpointFiles {
   async #writeTo(index: number, bytes: Uint8Array): Promise<void> {
     const { disk } = this.#runtime
     const path = this.#paths[index]!
-    const parts = [bytes]
+    let content = bytes
     if (bytes.length > this.#capacity[index]!) {
-      const capacity = Math.ceil((bytes.length * 1.5) / roomBytes) * roomBytes
-      parts.push(new Uint8Array(capacity - bytes.length))
+      content = new Uint8Array(Math.ceil((bytes.length * 1.5) / roomBytes) * roomBytes)
+      content.set(bytes)
     }
-    await disk.submit([{ file: disk.file(path), position: 0, parts, sync: 'dataAndName' }])
-    this.#capacity[index] = Math.max(this.#capacity[index]!, sizeOf(parts))
+    await writeInPieces(disk, disk.file(path), 0, content, 'dataAndName')
+    this.#capacity[index] = Math.max(this.#capacity[index]!, content.length)
     this.#first = 1 - index
   }
 
@@ -235,10 +236,6 @@ export class CheckpointFiles {
       throw error
     }
   }
-}
-
-function sizeOf(parts: readonly Uint8Array[]): number {
-  return parts.reduce((sum, part) => sum + part.length, 0)
 }
 
 /** The error for a journal whose two checkpoints are both unusable: nobody can tell any more what it covers. */

@@ -4,9 +4,10 @@ import { silentLogger } from '../../../src/model/logger.ts'
 import { Journal, type JournalOptions } from '../../../src/segment/journal/journal.ts'
 import type { JournalReplay } from '../../../src/segment/journal/journalReplay.ts'
 import { SimFileSystem } from '../../../src/testing/simFileSystem.ts'
+import { SimRandom } from '../../../src/testing/simRandom.ts'
 import { createSimRuntime, type SimRuntime } from '../../../src/testing/simRuntime.ts'
 import type { DiskCall, DiskFault } from '../../../src/testing/systemCalls.ts'
-import { directory, numbered, numbersIn, tiny } from './support.ts'
+import { crash, directory, numbered, numbersIn, tiny } from './support.ts'
 
 type Faults = (call: DiskCall) => DiskFault | null
 
@@ -24,6 +25,7 @@ async function open(
 ): Promise<Opened> {
   const runtime = createSimRuntime(fs, { seed: 1, faults })
   await runtime.disk.makeDirectory('/data')
+  await runtime.disk.syncDirectory('/')
   const opened = await Journal.open(runtime, { ...tiny, directory, ...options })
   return { ...opened, runtime, fs }
 }
@@ -134,6 +136,68 @@ test('without room for another file the journal goes on with those that it has',
   for (let id = 6; id < 60; id++) await journal.commit([numbered(id, 6_000)])
   expect(journal.totalBytes).toBeLessThanOrEqual(files + tiny.fileBytes)
   await journal.close({ clean: true })
+})
+
+test('writes that the disk refuses for want of room are made once there is some, and nothing is lost', async () => {
+  let refuses = false
+  let refusals = 0
+  const { journal, runtime, fs } = await open(undefined, {}, ({ kind, path }) => {
+    if (!refuses || kind !== 'write' || !isJournalFile(path)) return null
+    refusals++
+    return { code: 'ENOSPC', writtenBytes: 5_000 }
+  })
+  await journal.commit([numbered(0, 6_000)])
+  refuses = true
+  const commits = [1, 2, 3, 4, 5].map(async (id) => {
+    await turns(id * 3)
+    await journal.commit([numbered(id, 6_000)])
+  })
+  await turns(500)
+  expect(journal.flushedSequence).toBe(1)
+  runtime.clock.advance(1_000)
+  await turns(500)
+  expect(refusals).toBeGreaterThan(1)
+  expect(journal.failed).toBeNull()
+  refuses = false
+  runtime.clock.advance(1_000)
+  await Promise.all(commits)
+  runtime.disk.kill()
+  const again = await open(new SimFileSystem({ image: crash(fs, new SimRandom(1), 0) }))
+  expect(await numbersIn(again.replay)).toEqual([0, 1, 2, 3, 4, 5])
+})
+
+test('a journal whose disk takes nothing can be closed; what waits is refused', async () => {
+  let refuses = false
+  const { journal } = await open(undefined, {}, ({ kind, path }) =>
+    refuses && kind === 'write' && isJournalFile(path) ? { code: 'ENOSPC' } : null,
+  )
+  await journal.commit([numbered(0, 10)])
+  refuses = true
+  const refused = expect(journal.commit([numbered(1, 10)])).rejects.toMatchObject({ code: 'diskFailed' })
+  await journal.close({ clean: true })
+  await refused
+})
+
+test('what others have queued makes the journal wait, not fail', async () => {
+  const fs = new SimFileSystem()
+  const runtime = createSimRuntime(fs, { seed: 1, maxQueuedBytes: 100_000 })
+  await runtime.disk.makeDirectory('/data')
+  const { journal } = await Journal.open(runtime, { ...tiny, directory })
+  await journal.commit([numbered(0, 10)])
+  const file = runtime.disk.file('/data/segment')
+  let at = 0
+  const fill = (): Promise<void> => {
+    const write = { file, position: at++, parts: [new Uint8Array(99_000)], sync: 'data' as const }
+    return runtime.disk.submit([write])
+  }
+  for (let id = 1; id < 15; id++) {
+    const filled = runtime.disk.queuedBytes === 0 ? fill() : Promise.resolve()
+    const committed = journal.commit([numbered(id, 3_000)])
+    await turns(id % 7)
+    await Promise.all([filled, committed])
+  }
+  expect(journal.failed).toBeNull()
+  await journal.close({ clean: false })
 })
 
 test('a host that cannot store keeps the files; the next try lets go of them', async () => {
