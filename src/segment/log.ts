@@ -1,6 +1,5 @@
 import { EngineError, toEngineError } from '../model/errors.ts'
 import { isDurable } from '../model/flushPolicy.ts'
-import { planted } from '../model/planted.ts'
 import type { Uuid } from '../model/uuid.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import { checkEpoch, checkSize, checkTimestamps } from './appendChecks.ts'
@@ -206,7 +205,7 @@ export class Log extends LogFacts {
     if (offset > this.flushedOffset) this.state.outOfRange(offset)
     if (offset > this.state.logStartOffset) {
       this.state.setStartOffset(offset)
-      if (!planted('startOffsetNotStored')) await this.state.options.persistStartOffset?.(offset)
+      await this.state.options.persistStartOffset?.(offset)
     }
     this.#removeBelowStart()
   }

@@ -162,6 +162,7 @@ export class LogDirectory {
     const id = await this.#take(log)
     if (!planted('deletionNotJournaled')) await this.#journal.delete(id)
     const deleted = await this.#rename(log, 'delete')
+    this.#journal.renamed(id)
     const timer = this.#runtime.clock.setTimer(log.config.fileDeleteDelayMs, () => {
       if (!this.#closed) void this.#removeDeleted(deleted)
     })
@@ -179,6 +180,7 @@ export class LogDirectory {
     const stray = await this.#rename(log, 'stray')
     await this.#names.sync()
     await this.#journal.delete(id)
+    this.#journal.renamed(id)
     return stray
   }
 
@@ -274,7 +276,7 @@ export class LogDirectory {
     this.#cleanedOffsets = found.checkpoints.cleanedOffsets
     for (const path of found.deleted) void this.#removeDeleted(path)
     for (const { name, topicId } of found.missing) await this.#makeDirectory(name, topicId)
-    await this.#journal.replay()
+    await this.#journal.replay(found.absent)
     // What the page cache shows of a dead process's work may not be stored.
     if (!found.isClean) await this.#names.sync()
     this.#journal.start(this.#background)
@@ -300,11 +302,12 @@ export class LogDirectory {
   }
 
   async #openFound(found: FoundLog, config: LogConfig): Promise<void> {
-    const id = found.id ?? (await this.#journal.create(found.name, found.topicId, found.recoveryPoint))
+    const { name, topicId, recoveryPoint, logStartOffset } = found
+    const id = found.id ?? (await this.#journal.create(name, topicId, recoveryPoint, logStartOffset))
     const damage = this.#journal.damageOf(id) ?? found.damage
     const journalIsDamaged = this.#journal.isRotten
     const cleanedOffset = this.#cleanedOffsets.get(found.name) ?? 0
-    await this.#openLog(found.name, config, { ...found, id, damage, journalIsDamaged, cleanedOffset })
+    await this.#openLog(name, config, { ...found, id, damage, journalIsDamaged, cleanedOffset })
   }
 
   async #openLog(

@@ -26,6 +26,8 @@ export interface RecoveryInput {
   readonly closedState?: ClosedLog | null
   /** What the log was at an offset up to `recoveryPoint`. */
   readonly resume?: ResumedLog | null
+  /** The leader epochs below `recoveryPoint`, where no resume point has them. */
+  readonly epochs?: LeaderEpochs | null
   /** Exclusive end of what the log must have, being in the journal. */
   readonly provenEnd?: number | null
   readonly damage?: CorruptionError | null

@@ -1,15 +1,17 @@
 import { CorruptionError } from '../model/errors.ts'
 import type { Logger } from '../model/logger.ts'
 import type { Uuid } from '../model/uuid.ts'
+import type { Disk } from '../runtime/disk.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import { readTextIfThere } from './checkpointFile.ts'
 import { type Checkpoints, readCheckpoints } from './checkpoints.ts'
 import { decodePartitionMetadata, directoryKind, retiredDirectoryName } from './directoryNames.ts'
-import { partitionMetadataFile } from './fileNames.ts'
+import { parseSegmentFileName, partitionMetadataFile } from './fileNames.ts'
 import { inParallel } from './inParallel.ts'
 import { defaultJournalName } from './journalPlace.ts'
+import { LeaderEpochs } from './leaderEpochs.ts'
 import type { NodeJournal } from './nodeJournal.ts'
-import { resumePointKind } from './ownStates.ts'
+import { epochsKind, resumePointKind } from './ownStates.ts'
 import type { ReplayedLog } from './replayPlan.ts'
 import { decodeResume, type ResumedLog } from './resumePoint.ts'
 
@@ -26,6 +28,8 @@ export interface FoundLog {
   readonly logStartOffset: number
   readonly cleanShutdown: boolean
   readonly resume: ResumedLog | null
+  /** The leader epochs below the recovery point; null where a resume point or Kafka's file has them. */
+  readonly epochs: LeaderEpochs | null
   readonly provenEnd: number | null
   /** The journal knows where it starts. */
   readonly startIsKnown: boolean
@@ -40,6 +44,8 @@ export interface FoundLogs {
   readonly logs: readonly FoundLog[]
   /** Logs that were created in the journal and whose directories are not there. */
   readonly missing: readonly { readonly name: string; readonly topicId: Uuid }[]
+  /** Logs whose directories are not there and must not be made: nothing of them is replayed. */
+  readonly absent: ReadonlySet<Uuid>
   /** Paths of directories that are to be removed. */
   readonly deleted: readonly string[]
   /** Names of logs whose topic nobody can tell; kept and not used. */
@@ -70,9 +76,10 @@ export async function findLogs(
     if (kind !== 'directory') continue
     const what = directoryKind(name)
     if (what === 'log' && byName.has(name)) present.add(name)
-    else if (what === 'log' && plan.deletedNames.has(name))
+    else if (what === 'log' && plan.deletedNames.has(name)) {
       deleted.push(await retire(runtime, directory, name))
-    else if (what === 'log') strange.push(name)
+      journal.namesChanged(null)
+    } else if (what === 'log') strange.push(name)
     else if (what === 'deleted') deleted.push(`${directory}/${name}`)
     else if (name !== defaultJournalName) {
       const stray = /^(.*)\.[0-9a-f]{32}-stray$/.exec(name)
@@ -81,17 +88,21 @@ export async function findLogs(
     }
   }
   const missing: { name: string; topicId: Uuid }[] = []
+  const absent = new Set<Uuid>()
   for (const log of plan.logs.values()) {
     const { name, topicId } = log
     const isThere = present.has(name)
     const wasEmpty = plan.created.has(log.id) || log.endOffset <= log.logStartOffset
     if (!isThere && strays.has(name)) {
       // It was set aside, and the power went before the journal had that.
+      absent.add(log.id)
       await journal.delete(log.id)
+      journal.renamed(log.id)
       continue
     }
     if (!isThere && wasEmpty) missing.push({ name, topicId })
     const damage = isThere || wasEmpty ? null : goneDirectory(`${directory}/${name}`, log)
+    if (damage !== null) absent.add(log.id)
     logs.push(known(runtime, log, isClean, damage))
   }
   const unreadable: string[] = []
@@ -99,7 +110,8 @@ export async function findLogs(
     const text = await readTextIfThere(disk, `${directory}/${name}/${partitionMetadataFile}`)
     const topicId = text === null ? null : decodePartitionMetadata(text)
     if (topicId !== null) {
-      logs.push(stranger(name, topicId, checkpoints))
+      const firstOffset = await firstSegment(disk, `${directory}/${name}`)
+      logs.push(stranger(name, topicId, checkpoints, firstOffset))
       return
     }
     unreadable.push(name)
@@ -107,7 +119,7 @@ export async function findLogs(
       directory: `${directory}/${name}`,
     })
   })
-  return { checkpoints, isClean, logs, missing, deleted, unreadable }
+  return { checkpoints, isClean, logs, missing, absent, deleted, unreadable }
 }
 
 function known(
@@ -128,6 +140,7 @@ function known(
     logStartOffset,
     cleanShutdown: isClean,
     resume: isUsable ? resume : null,
+    epochs: decodeEpochs(states.get(epochsKind)),
     provenEnd,
     startIsKnown: true,
     damage,
@@ -135,19 +148,33 @@ function known(
 }
 
 /** A log that the journal does not know: Kafka's files say what there is to say. */
-function stranger(name: string, topicId: Uuid, checkpoints: Checkpoints): FoundLog {
+function stranger(name: string, topicId: Uuid, checkpoints: Checkpoints, firstOffset: number): FoundLog {
   return {
     id: null,
     name,
     topicId,
     recoveryPoint: checkpoints.recoveryPoints.get(name) ?? 0,
-    logStartOffset: checkpoints.startOffsets.get(name) ?? 0,
+    logStartOffset: Math.max(checkpoints.startOffsets.get(name) ?? 0, firstOffset),
     cleanShutdown: checkpoints.cleanShutdown,
     resume: null,
+    epochs: null,
     provenEnd: null,
     startIsKnown: false,
     damage: null,
   }
+}
+
+/** The base offset of the first segment in a log's directory, 0 when there is none. */
+async function firstSegment(disk: Disk, directory: string): Promise<number> {
+  for (const { name } of await disk.list(directory)) {
+    const parsed = parseSegmentFileName(name)
+    if (parsed?.kind === 'log' && parsed.leftover !== 'deleted') return parsed.baseOffset
+  }
+  return 0
+}
+
+function decodeEpochs(bytes: Uint8Array | undefined): LeaderEpochs | null {
+  return bytes === undefined ? null : LeaderEpochs.decode(Buffer.from(bytes).toString())
 }
 
 function goneDirectory(path: string, log: ReplayedLog): CorruptionError {

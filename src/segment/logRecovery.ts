@@ -48,7 +48,7 @@ export async function recoverLog(runtime: Runtime, input: RecoveryInput): Promis
   }
   const segments = await findSegments(runtime, input, listing.segmentOffsets)
   await removeBelowStart(runtime, input, segments)
-  const epochs = await readEpochs(runtime, input, listing)
+  const epochs = await knownEpochs(runtime, input, listing)
   if (input.cleanShutdown && epochs !== null) {
     const opened = await openClean(runtime, input, listing, segments, epochs)
     if (opened !== null) return opened
@@ -86,13 +86,14 @@ async function coldStart(
   input: RecoveryInput,
   listing: Listing,
   segments: Segment[],
-  knownEpochs: LeaderEpochs | null,
+  found: LeaderEpochs | null,
 ): Promise<ScanStart> {
-  const { recoveryPoint } = input
+  const { recoveryPoint, resume } = input
   const snapshot = await newestSnapshot(runtime, input, listing)
-  const epochs = knownEpochs?.clone() ?? new LeaderEpochs()
+  const epochs = found?.clone() ?? new LeaderEpochs()
   const producersFrom = snapshot?.offset ?? 0
-  const scanFrom = knownEpochs === null ? 0 : Math.min(recoveryPoint, producersFrom)
+  const epochsEnd = resume?.closed.logEndOffset ?? recoveryPoint
+  const scanFrom = found === null ? 0 : Math.min(recoveryPoint, producersFrom, epochsEnd)
   const first = Math.max(
     0,
     segments.findLastIndex(({ baseOffset }) => baseOffset <= scanFrom),
@@ -116,6 +117,16 @@ async function coldStart(
     producers: snapshot?.producers ?? new ProducerState(),
     producersFrom,
   }
+}
+
+/** The leader epochs as far as recovery need not make them again from the batches; null when nobody knows them. */
+async function knownEpochs(
+  runtime: Runtime,
+  input: RecoveryInput,
+  listing: Listing,
+): Promise<LeaderEpochs | null> {
+  if (input.resume) return new LeaderEpochs(input.resume.closed.leaderEpochs)
+  return input.epochs ?? readEpochs(runtime, input, listing)
 }
 
 /** The newest valid snapshot; bad ones are removed, they can be made again. */

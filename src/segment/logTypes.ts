@@ -7,6 +7,7 @@ import type { DiskFile } from '../runtime/disk.ts'
 import type { BackgroundSync } from './backgroundSync.ts'
 import type { BadRanges } from './badRanges.ts'
 import type { ClosedLog } from './closedLog.ts'
+import type { LeaderEpochs } from './leaderEpochs.ts'
 import type { LogConfig } from './logConfig.ts'
 import type { LogJournal } from './logJournal.ts'
 import type { ResumedLog } from './resumePoint.ts'
@@ -28,6 +29,8 @@ export interface LogOptions {
   readonly closedState?: ClosedLog | null
   /** What the log was at an offset up to `recoveryPoint`: recovery reads nothing before it. */
   readonly resume?: ResumedLog | null
+  /** The leader epochs below `recoveryPoint`, where no resume point has them. */
+  readonly epochs?: LeaderEpochs | null
   /** Exclusive end of what the log must have, being in the journal; null or absent when nobody can tell. */
   readonly provenEnd?: number | null
   /** What is known to be wrong with the log's files: it opens offline, and nothing is changed. */

@@ -12,7 +12,15 @@ import type { LogCheckpoint, NodeCheckpoint } from './journal/nodeCheckpoint.ts'
 import { checkJournalPlace, defaultJournalName, noteJournalPlace } from './journalPlace.ts'
 import type { Log } from './log.ts'
 import type { LogJournal } from './logJournal.ts'
-import { ownKinds, provenEndKind, provenEndOf, provenEndState, resumePointKind } from './ownStates.ts'
+import {
+  deletedKind,
+  epochsKind,
+  ownKinds,
+  provenEndKind,
+  provenEndOf,
+  provenEndState,
+  resumePointKind,
+} from './ownStates.ts'
 import { planReplay, type ReplayedLog, type ReplayPlan } from './replayPlan.ts'
 import { ReplayWriter } from './replayWriter.ts'
 
@@ -43,6 +51,8 @@ interface KnownLog {
   last: LogCheckpoint
   /** States that are not of this layer. */
   readonly states: Map<number, Uint8Array>
+  /** Deleted: kept in checkpoints until its directory has another name, durably. */
+  deletion: 'none' | 'decided' | 'renamed'
 }
 
 /** The journal of a data directory: what it holds of each log, and what each log has stored elsewhere. */
@@ -123,8 +133,8 @@ export class NodeJournal implements JournalHost {
     return this.#journal.totalBytes
   }
 
-  /** Writes what the journal holds of the logs into their files again, and says what it found. */
-  async replay(): Promise<void> {
+  /** Writes what the journal holds of the logs into their files again, but for those `absent`, and says what it found. */
+  async replay(absent: ReadonlySet<Uuid>): Promise<void> {
     const { logger } = this.#options
     const { verdict, damagedFiles, frameCount } = this.#replay
     for (const { file, position, fromSequence, toSequence } of verdict.rot) {
@@ -144,7 +154,7 @@ export class NodeJournal implements JournalHost {
       logger.error('the journal has entries of logs that nobody knows', { entries: this.plan.strangers })
     }
     if (frameCount === 0) return
-    await this.#writer.run(this.#replay)
+    await this.#writer.run(this.#replay, absent)
     this.#replayedFiles = this.#writer.written
     const { batches, bytes, written } = this.#writer
     logger.info('replayed the journal', { frames: frameCount, batches, bytes, files: written.size })
@@ -162,11 +172,14 @@ export class NodeJournal implements JournalHost {
   }
 
   /** A log that is there and that the journal does not know yet; resolves once it does, durably. */
-  async create(name: string, topicId: Uuid, recoveryPoint = 0): Promise<Uuid> {
+  async create(name: string, topicId: Uuid, recoveryPoint = 0, logStartOffset = 0): Promise<Uuid> {
     const id = randomUuid(this.#runtime.random)
-    this.#know(id, name, topicId, { id, name, topicId, recoveryPoint, logStartOffset: 0, states: [] })
+    this.#know(id, name, topicId, { id, name, topicId, recoveryPoint, logStartOffset, states: [] })
+    const entries: JournalEntry[] = [{ type: 'create', logId: id, topicId, name }]
+    // In the same frame: a log that is known is known with its start.
+    if (logStartOffset > 0) entries.push({ type: 'startOffset', logId: id, offset: logStartOffset })
     try {
-      await this.commit([{ type: 'create', logId: id, topicId, name }])
+      await this.commit(entries)
     } catch (error) {
       this.#known.delete(id)
       throw error
@@ -183,8 +196,8 @@ export class NodeJournal implements JournalHost {
   /** Whether there is more to store than the last checkpoint has. */
   get isBehind(): boolean {
     if (this.#lagging.size > 0) return true
-    for (const { log, last } of this.#known.values()) {
-      if (log === null || log.offline !== null) continue
+    for (const { log, last, deletion } of this.#known.values()) {
+      if (log === null || log.offline !== null || deletion !== 'none') continue
       if (log.recoveryPoint !== last.recoveryPoint || log.logStartOffset !== last.logStartOffset) return true
     }
     return false
@@ -195,10 +208,18 @@ export class NodeJournal implements JournalHost {
     this.#known.get(id)!.log = log
   }
 
-  /** The log is gone, durably when this resolves. */
+  /** The log is gone, durably when this resolves, whatever name its directory has. */
   async delete(id: Uuid): Promise<void> {
-    this.#known.delete(id)
+    const known = this.#known.get(id)
+    if (known !== undefined) known.deletion = 'decided'
     await this.commit([{ type: 'delete', logId: id }])
+  }
+
+  /** The directory of a deleted log has another name, or never had this one. */
+  renamed(id: Uuid): void {
+    const known = this.#known.get(id)
+    if (known !== undefined) known.deletion = 'renamed'
+    this.#namesChanged = true
   }
 
   /** The journal as log `id` sees it. */
@@ -253,6 +274,7 @@ export class NodeJournal implements JournalHost {
     const { disk } = this.#runtime
     const { dataDirectory } = this.#options
     const names = this.#newNames
+    const renamed = [...this.#known.values()].filter(({ deletion }) => deletion === 'renamed')
     this.#newNames = []
     this.#namesChanged = false
     try {
@@ -266,6 +288,7 @@ export class NodeJournal implements JournalHost {
         }
         await disk.syncDirectory(dataDirectory)
       }
+      for (const { id } of renamed) this.#known.delete(id)
     } catch (error) {
       this.#newNames.push(...names)
       this.#namesChanged = true
@@ -290,7 +313,7 @@ export class NodeJournal implements JournalHost {
     const states = new Map(
       last.states.filter(({ kind }) => !ownKinds.has(kind)).map((s) => [s.kind, s.bytes]),
     )
-    this.#known.set(id, { id, name, topicId, log: null, last, states })
+    this.#known.set(id, { id, name, topicId, log: null, last, states, deletion: 'none' })
   }
 }
 
@@ -305,19 +328,27 @@ function lastOf(log: ReplayedLog): LogCheckpoint {
 }
 
 function checkpointOf(known: KnownLog): LogCheckpoint {
-  const { id, name, topicId, log, last } = known
+  const { id, name, topicId, log, last, deletion } = known
+  if (deletion !== 'none') return { ...last, states: [{ kind: deletedKind, bytes: new Uint8Array() }] }
   if (log === null) return last
   const foreign = [...known.states].map(([kind, bytes]) => ({ kind, bytes }))
   if (log.offline !== null) {
     // Nothing of it is known to be stored beyond the last checkpoint, but all of it must be found.
     const { durableOffset } = log
-    const own = last.states.filter(({ kind }) => kind === resumePointKind)
+    const own = last.states.filter(({ kind }) => kind === resumePointKind || kind === epochsKind)
     const proven = Math.max(durableOffset, provenEndOf(last.states) ?? 0)
     if (proven > last.recoveryPoint) own.push(provenEndState(proven))
     return { ...last, states: [...own, ...foreign] }
   }
   const { recoveryPoint, logStartOffset, resumePoint } = log
-  const own = resumePoint === null ? [] : [{ kind: resumePointKind, bytes: resumePoint.bytes }]
+  const own = [resumePoint === null ? epochsState(log) : { kind: resumePointKind, bytes: resumePoint.bytes }]
   known.last = { id, name, topicId, recoveryPoint, logStartOffset, states: [...own, ...foreign] }
   return known.last
+}
+
+/** The leader epochs that recovery cannot make again from what it reads. */
+function epochsState(log: Log): { kind: number; bytes: Uint8Array } {
+  const epochs = log.leaderEpochs.clone()
+  epochs.truncateFromEnd(Math.max(log.recoveryPoint, 1))
+  return { kind: epochsKind, bytes: Buffer.from(epochs.encode()) }
 }

@@ -5,8 +5,18 @@ export const resumePointKind = 1
 /** The kind of state under which the checkpoint of a log that is offline says how far it was durable. */
 export const provenEndKind = 2
 
+/** The kind of state that says that a log was deleted: its directory may still have its name after a power cut. */
+export const deletedKind = 3
+/** The kind of state that holds a log's leader epochs below its recovery point, where no resume point has them. */
+export const epochsKind = 4
+
 /** The kinds of state that belong to the log itself; replication has the others. */
-export const ownKinds: ReadonlySet<number> = new Set([resumePointKind, provenEndKind])
+export const ownKinds: ReadonlySet<number> = new Set([
+  resumePointKind,
+  provenEndKind,
+  deletedKind,
+  epochsKind,
+])
 
 /** The state that says how far a log was durable. */
 export function provenEndState(offset: number): { kind: number; bytes: Uint8Array } {

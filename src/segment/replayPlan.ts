@@ -2,7 +2,7 @@ import type { Uuid } from '../model/uuid.ts'
 import type { JournalEntry, TruncateEntry } from './journal/entries.ts'
 import type { JournalReplay } from './journal/journalReplay.ts'
 import type { LogCheckpoint } from './journal/nodeCheckpoint.ts'
-import { provenEndOf } from './ownStates.ts'
+import { deletedKind, provenEndOf } from './ownStates.ts'
 
 /** What checkpoint and journal together say of one log. */
 export class ReplayedLog {
@@ -96,8 +96,11 @@ export interface ReplayPlan {
 /** Reads the journal a first time: which logs there are, and what of each is still alive. */
 export async function planReplay(replay: JournalReplay): Promise<ReplayPlan> {
   const logs = new Map<Uuid, ReplayedLog>()
-  for (const log of replay.checkpoint?.logs ?? []) logs.set(log.id, new ReplayedLog(log))
   const deletedNames = new Set<string>()
+  for (const log of replay.checkpoint?.logs ?? []) {
+    if (log.states.some(({ kind }) => kind === deletedKind)) deletedNames.add(log.name)
+    else logs.set(log.id, new ReplayedLog(log))
+  }
   const created = new Set<Uuid>()
   let strangers = 0
   let ordinal = 0

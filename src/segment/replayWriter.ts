@@ -39,6 +39,7 @@ export class ReplayWriter {
   readonly #runtime: Runtime
   readonly #directory: string
   readonly #plan: ReplayPlan
+  #absent: ReadonlySet<Uuid> = new Set()
   readonly #targets = new Map<string, Target>()
   #running = new Set<Promise<void>>()
   #failure: unknown = null
@@ -49,8 +50,9 @@ export class ReplayWriter {
     this.#plan = plan
   }
 
-  /** Carries out the cuts that were decided, then writes what is alive. Rejects with the disk's errors. */
-  async run(replay: JournalReplay): Promise<void> {
+  /** Carries out the cuts that were decided, then writes what is alive, but for logs `absent`. Rejects with the disk's errors. */
+  async run(replay: JournalReplay, absent: ReadonlySet<Uuid>): Promise<void> {
+    this.#absent = absent
     const cut = [...this.#plan.logs.values()].filter(({ unfinishedCut }) => unfinishedCut !== null)
     await inParallel(cut, parallel, (log) => this.#cut(log))
     if (![...this.#plan.logs.values()].some(({ hasAppends }) => hasAppends)) return
@@ -86,7 +88,13 @@ export class ReplayWriter {
   async #add(entry: AppendEntry, ordinal: number, writes: DiskWrite[]): Promise<void> {
     const { logId, baseOffset, lastOffset, segmentBaseOffset, position, bytes } = entry
     const log = this.#plan.logs.get(logId)
-    if (log === undefined || this.damaged.has(logId) || !log.isLive(ordinal, baseOffset, lastOffset)) return
+    if (
+      log === undefined ||
+      this.#absent.has(logId) ||
+      this.damaged.has(logId) ||
+      !log.isLive(ordinal, baseOffset, lastOffset)
+    )
+      return
     const path = `${this.#directory}/${log.name}/${segmentFileName(segmentBaseOffset, 'log')}`
     let target = this.#targets.get(path)
     if (target === undefined) {

@@ -145,6 +145,26 @@ describe('an append under the policy journal', () => {
     await logs.close()
   })
 
+  test('whose log has lost its directory since the last checkpoint is reported, not made up', async () => {
+    const directory = temporaryDirectory()
+    const { logs } = await open(directory)
+    const log = await create(logs, 'orders')
+    await append(log, batchOf(['a']))
+    await logs.checkpoint()
+    await append(log, batchOf(['b']))
+    await append(await create(logs, 'others'), batchOf(['x']))
+    const copy = killed(directory)
+    rmSync(`${copy}/orders-0`, { recursive: true })
+    const again = await open(copy)
+    expect(again.log('orders-0').offline?.message).toContain('records from offset 0 to 2, found no directory')
+    expect(valuesOf(await readAll(again.log('others-0')))).toEqual(['x'])
+    // An operator gives it up.
+    await again.logs.deleteLog('orders', 0)
+    expect((await create(again.logs, 'orders')).logEndOffset).toBe(0)
+    await again.logs.close()
+    await logs.close()
+  })
+
   test('is replayed for idempotent producers, who are still known', async () => {
     const directory = temporaryDirectory()
     const { logs } = await open(directory)
