@@ -17,6 +17,7 @@ mod file_systems;
 mod files;
 mod floor;
 mod floor_run;
+mod functions;
 mod maps;
 mod open_file;
 mod plan;
@@ -33,15 +34,11 @@ use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 
-use napi::bindgen_prelude::{
-    Array, Buffer, Error, Float64Array, Float64ArraySlice, Function, Result, Status, Uint8ArraySlice,
-};
+use napi::bindgen_prelude::{Array, Error, Float64Array, Function, Result, Status, Uint8ArraySlice};
 use napi::threadsafe_function::ThreadsafeFunctionCallMode;
 use napi_derive::napi;
 
 use crate::aside::Aside;
-use crate::batches::BatchWalk;
-use crate::codecs::{Codec, CodecError};
 use crate::cold::{ColdReaders, Range};
 use crate::completions::{Completion, Completions, Stage};
 use crate::files::{FileTable, descriptor_limit};
@@ -341,73 +338,10 @@ impl Drop for Engine {
     }
 }
 
-/// Has the next reads of a file come from the disk, except for what is not written to it yet. Best effort: false
-/// when it cannot be done.
-#[napi]
-pub fn drop_cached(path: String) -> bool {
-    files::drop_cached(Path::new(&path)).is_ok()
-}
-
-/// CRC-32C of `bytes`, continuing from `seed`.
-#[napi(js_name = "crc32c")]
-pub fn crc32c(bytes: &[u8], seed: u32) -> u32 {
-    checksum::crc32c(bytes, seed)
-}
-
-/// Walks record batches, the first of which begins at `minOffset` or later. Fills `result` with: bytes of good
-/// batches, the offset after them, their number, which fault ended the walk (0 for none), what was expected and found.
-#[napi]
-pub fn check_batches(bytes: &[u8], min_offset: f64, mut result: Float64ArraySlice<'_>) {
-    let mut walk = BatchWalk::new(min_offset as i64);
-    let fault = walk.feed(bytes).err();
-    let (kind, expected, found) =
-        fault.map_or((0.0, 0.0, 0.0), |fault| (f64::from(fault.kind as u8), fault.expected, fault.found));
-    let values =
-        [walk.valid_bytes as f64, walk.next_offset as f64, walk.batches as f64, kind, expected, found];
-    // SAFETY: JavaScript waits for this call, and `bytes` is another array.
-    for (place, value) in unsafe { result.as_mut() }.iter_mut().zip(values) {
-        *place = value;
-    }
-}
-
-/// Stamps every 4 KiB block in place: CRC-32C of all that follows it, `generation`, number of the block, `sequence`.
-/// Throws unless `blocks` holds whole blocks.
-#[napi]
-pub fn seal_blocks(mut blocks: Uint8ArraySlice<'_>, generation: u32, sequence: f64) -> Result<()> {
-    // SAFETY: JavaScript waits for this call.
-    let blocks = unsafe { blocks.as_mut() };
-    if !blocks.len().is_multiple_of(checksum::BLOCK_BYTES) {
-        return Err(bad_argument());
-    }
-    checksum::seal_blocks(blocks, generation, sequence as u64);
-    Ok(())
-}
-
-/// Compresses with "snappy", "lz4" or "zstd".
-#[napi]
-pub fn compress(codec: String, bytes: &[u8]) -> Result<Buffer> {
-    let codec = Codec::from_name(&codec).ok_or_else(bad_argument)?;
-    codecs::compress(codec, bytes).map(Buffer::from).map_err(codec_error)
-}
-
-/// Decompresses; an error whose message starts with "too large" when the result has more than `maxBytes`.
-#[napi]
-pub fn decompress(codec: String, bytes: &[u8], max_bytes: f64) -> Result<Buffer> {
-    let codec = Codec::from_name(&codec).ok_or_else(bad_argument)?;
-    codecs::decompress(codec, bytes, max_bytes as usize).map(Buffer::from).map_err(codec_error)
-}
-
 fn bad_argument() -> Error {
     Error::from_status(Status::InvalidArg)
 }
 
 fn system_error(errno: files::Errno) -> Error {
     Error::from_reason(std::io::Error::from_raw_os_error(errno).to_string())
-}
-
-fn codec_error(error: CodecError) -> Error {
-    match error {
-        CodecError::TooLarge => Error::from_reason("too large"),
-        CodecError::Malformed(why) => Error::from_reason(format!("malformed: {why}")),
-    }
 }
