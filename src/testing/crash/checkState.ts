@@ -1,6 +1,7 @@
 import { type Image, Medium, type MediumEvent } from '../medium.ts'
 import { SimClock } from '../simClock.ts'
 import { SimFileSystem } from '../simFileSystem.ts'
+import { checkAfterwards } from './afterwards.ts'
 import type { LogHistory, Moment } from './history.ts'
 import { type Crash, checkRecovered, Violation } from './oracle.ts'
 import type { Recording } from './recording.ts'
@@ -39,27 +40,41 @@ export async function checkState(state: CrashState, seed: number): Promise<Recov
   // Every other time the power goes right after the recovery, so that only what it made durable counts.
   const isKept = !isKill && seed % 2 === 0
   const again = isKept ? fs : new SimFileSystem({ image: fs.medium.crashed(() => false) })
-  const second = await recover(again, state, 'powerLoss', seed + 1)
+  const second = await recover(again, state, 'powerLoss', seed + 1, seed % 3 === 0)
   // What a process left of a relaxed log the power may still take.
   if (!isKill && second !== first) throw new Violation(`recovered once: ${first}; recovered again: ${second}`)
   return recovered
 }
 
-async function recover(fs: SimFileSystem, state: CrashState, crash: Crash, seed: number): Promise<string> {
+async function recover(
+  fs: SimFileSystem,
+  state: CrashState,
+  crash: Crash,
+  seed: number,
+  goesOn = false,
+): Promise<string> {
+  const { logs } = state.recording
+  const process = processOver(fs, state, seed)
+  try {
+    const directory = await process.settle(process.open())
+    const { disk } = process.runtime
+    const digest = await process.settle(checkRecovered(disk, directory, logs, state.moment, crash))
+    if (goesOn) await checkAfterwards(process, logs, (next) => processOver(next, state, seed))
+    return digest
+  } finally {
+    process.kill()
+  }
+}
+
+function processOver(fs: SimFileSystem, state: CrashState, seed: number): SimProcess {
   const { workload, logs, endedMs } = state.recording
-  const process = new SimProcess({
+  return new SimProcess({
     fs,
     clock: new SimClock(endedMs),
     seed,
     segmentBytes: workload.segmentBytes,
     policyOf: (topic) => policyAt(logs, topic),
   })
-  try {
-    const directory = await process.settle(process.open())
-    return await process.settle(checkRecovered(process.runtime.disk, directory, logs, state.moment, crash))
-  } finally {
-    process.kill()
-  }
 }
 
 function policyAt(logs: readonly LogHistory[], topic: string): LogHistory['policy'] {

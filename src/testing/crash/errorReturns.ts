@@ -1,11 +1,14 @@
+import { isDurable } from '../../model/flushPolicy.ts'
 import type { DiskCallKind } from '../diskPace.ts'
+import { SimClock } from '../simClock.ts'
 import { SimFileSystem, type SystemCode } from '../simFileSystem.ts'
 import type { SimRandom } from '../simRandom.ts'
 import type { DiskCall, DiskFault, DiskFaults } from '../systemCalls.ts'
 import { checkState } from './checkState.ts'
-import { checkLive } from './oracle.ts'
-import { type Recorder, record } from './recording.ts'
+import { checkLive, Violation } from './oracle.ts'
+import { type Recording, record } from './recording.ts'
 import type { Workload } from './workload.ts'
+import { SimProcess } from './world.ts'
 
 /** One call that fails: the `count`th of its kind, and those after it up to `until`. */
 export interface CallFailure {
@@ -65,23 +68,62 @@ export function chooseFailures(
 }
 
 /**
- * Runs a workload in which calls fail: what was acknowledged is there while it runs, after the process has gone, and
- * after the power has. Throws `Violation`, or whatever is no coded error.
+ * Runs a workload in which calls fail: what was acknowledged is there while it runs, for the next process, and after
+ * the power has gone. Throws `Violation`, or whatever is no coded error.
  */
 export async function checkFailure(workload: Workload, failure: CallFailure): Promise<void> {
-  const recording = await record(workload, { faults: failing(failure), atEnd: checkEnd })
+  let fs: SimFileSystem | null = null
+  const recording = await record(workload, {
+    faults: failing(failure),
+    async atEnd(recorder) {
+      fs = recorder.fs
+      const last = recorder.process
+      if (last.isOpen) await last.settle(checkLive(last.runtime.disk, last.directory, recorder.logs))
+    },
+  })
   const moment = recording.events.length
-  const fs = new SimFileSystem({ image: recording.initial })
-  for (const event of recording.events) fs.medium.apply(event)
-  const lost = fs.medium.crashed(() => false)
+  const { medium } = fs!
+  const [lost, stored] = [medium.crashed(() => false), medium.crashed(() => true)]
   await checkState({ recording, moment, left: lost }, workload.seed)
-  const stored = fs.medium.crashed(() => true)
   await checkState({ recording, moment, left: stored }, workload.seed + 1)
+  await checkNextProcess(recording, fs!)
 }
 
-async function checkEnd(recorder: Recorder): Promise<void> {
-  const last = recorder.process
-  if (last.isOpen) await last.settle(checkLive(last.runtime.disk, last.directory, recorder.logs))
+/**
+ * The next process sees a page cache that may show what a failed sync has lost. What it takes for durable must be: all
+ * of that is there when the power goes right after its start.
+ */
+async function checkNextProcess(recording: Recording, fs: SimFileSystem): Promise<void> {
+  const { endedMs } = recording
+  const next = processFor(recording, fs, endedMs)
+  const directory = await next.settle(next.open())
+  const flushed = new Map<string, number>()
+  for (const [name, log] of directory.logs) {
+    if (log.offline === null && isDurable(log.config.flush)) flushed.set(name, log.flushedOffset)
+  }
+  next.kill()
+  const after = processFor(recording, new SimFileSystem({ image: fs.medium.crashed(() => false) }), endedMs)
+  const found = await after.settle(after.open())
+  for (const [name, endOffset] of flushed) {
+    const log = found.logs.get(name)
+    if (log === undefined) throw new Violation(`the log ${name} was there, and the power took it`)
+    if (log.logEndOffset >= endOffset || log.offline !== null) continue
+    throw new Violation(
+      `the log ${name} opened with ${endOffset} as flushed after a sync had failed; the power left ${log.logEndOffset}`,
+    )
+  }
+  after.kill()
+}
+
+function processFor(recording: Recording, fs: SimFileSystem, wallMs: number): SimProcess {
+  const { workload, logs } = recording
+  return new SimProcess({
+    fs,
+    clock: new SimClock(wallMs),
+    seed: workload.seed,
+    segmentBytes: workload.segmentBytes,
+    policyOf: (topic) => logs.findLast((log) => log.topic === topic)?.policy ?? 'batch',
+  })
 }
 
 function failing(failure: CallFailure): DiskFaults {

@@ -15,6 +15,7 @@ export interface AppendedBatch {
   readonly bytes: Uint8Array
   readonly leaderEpoch: number
   readonly timestampMs: number
+  readonly key: string
   readonly producerId: number
   readonly baseSequence: number
   readonly appendedAt: Moment
@@ -43,6 +44,8 @@ export class LogHistory {
   deletedAt: Moment = never
   policy: FlushPolicy
   readonly versions: Version[] = [{ startedAt: 0, doneAt: 0, cutAt: 0, batches: [] }]
+  /** When a compaction was first asked for. */
+  compactedAt: Moment = never
   /** Start offsets that were asked for. */
   readonly starts: { readonly offset: number; readonly startedAt: Moment; doneAt: Moment }[] = []
 

@@ -124,7 +124,10 @@ async function checkLog(
         .filter(({ startedAt }) => startedAt <= moment)
         .map(({ cutAt }) => cutAt),
     )
-    const problem = comparePrefix(log, content, version, minCut, moment, crash)
+    const isCompacted = history.compactedAt <= moment
+    const problem = isCompacted
+      ? compareCompacted(log, content, version, minCut, moment, crash)
+      : comparePrefix(log, content, version, minCut, moment, crash)
     if (problem === null) {
       checkDerived(history, log, version)
       return `${name} ${history.topicId} ${start}-${log.logEndOffset} ${log.producerState.count}`
@@ -170,6 +173,52 @@ function comparePrefix(
   if (logEndOffset < required)
     return `records up to ${required} were acknowledged, the log ends at ${logEndOffset}`
   return null
+}
+
+/** `comparePrefix` of a log that was compacted: a batch may be gone or empty where a later one has its key. */
+function compareCompacted(
+  log: Log,
+  content: Uint8Array,
+  version: Version,
+  minCut: number,
+  moment: Moment,
+  crash: Crash,
+): string | null {
+  const { logStartOffset, logEndOffset } = log
+  const found = new Map<number, Uint8Array>()
+  for (let at = 0; at < content.length; ) {
+    const batch = batchAt(content, at)
+    found.set(Number(Buffer.from(batch).readBigInt64BE(0)), batch)
+    at += batch.length
+  }
+  const laterKeys = new Set<string>()
+  let required = 0
+  for (const batch of version.batches.toReversed()) {
+    const isAcked = batch.ackedAt <= moment && (batch.isDurable || crash === 'processKill')
+    if (isAcked && batch.lastOffset < minCut) required = Math.max(required, batch.lastOffset + 1)
+    if (batch.lastOffset < logStartOffset || batch.baseOffset >= logEndOffset) continue
+    if (batch.appendedAt > moment)
+      return `a batch at offset ${batch.baseOffset} is there before it was appended`
+    const bytes = found.get(batch.baseOffset)
+    found.delete(batch.baseOffset)
+    const isEmpty = bytes === undefined || Buffer.from(bytes).readInt32BE(57) === 0
+    if (isEmpty && !laterKeys.has(batch.key))
+      return `offset ${batch.baseOffset}, the last of its key, is gone`
+    if (!isEmpty && Buffer.compare(bytes, batch.bytes) !== 0) {
+      return `offset ${batch.baseOffset} does not have the bytes that were appended`
+    }
+    if (!isEmpty) laterKeys.add(batch.key)
+  }
+  const [strange] = found.keys()
+  if (strange !== undefined) return `offset ${strange} is there and was not appended`
+  return logEndOffset < required
+    ? `records up to ${required} were acknowledged, the log ends at ${logEndOffset}`
+    : null
+}
+
+function batchAt(content: Uint8Array, at: number): Uint8Array {
+  const sizeBytes = Buffer.from(content.buffer, content.byteOffset + at).readInt32BE(8) + 12
+  return content.subarray(at, at + sizeBytes)
 }
 
 /** Whether leader epochs and producers are what the batches say. */

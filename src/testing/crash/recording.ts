@@ -41,6 +41,9 @@ export async function record(workload: Workload, options: RecordingOptions = {})
   return recorder.end()
 }
 
+/** Few, so that compaction has something to do. */
+const keyCount = 3
+
 /** Carries out the steps of one workload. */
 export class Recorder {
   readonly workload: Workload
@@ -114,6 +117,8 @@ export class Recorder {
       case 'recycle':
         for (let round = 0; round < 12; round++) this.#start(this.#append([this.#log(step.log)], 1500, false))
         return this.#settleRunning()
+      case 'compact':
+        return this.#compact(this.#log(step.log))
       case 'truncate':
         return this.#truncate(this.#log(step.log), step.at)
       case 'deleteRecords':
@@ -268,7 +273,8 @@ export class Recorder {
     const leaderEpoch = this.#epochs.get(history) ?? 0
     const baseSequence = this.#sequences.get(history) ?? 0
     const idempotent = producer ? { producerId: 7, producerEpoch: 0, baseSequence } : {}
-    const records = [{ key: null, value: Buffer.from(text), timestampMs }]
+    const key = `key ${this.#values % keyCount}`
+    const records = [{ key: Buffer.from(key), value: Buffer.from(text), timestampMs }]
     const bytes = encodeBatch({ records, ...idempotent }, checksum)
     const header = checkBatch(bytes, checksum, 'broker')
     const { baseOffset, lastOffset } = log.append(header, bytes, leaderEpoch, group)
@@ -279,6 +285,7 @@ export class Recorder {
       bytes: Uint8Array.from(bytes),
       leaderEpoch,
       timestampMs,
+      key,
       producerId: producer ? 7 : -1,
       baseSequence: producer ? baseSequence : -1,
       appendedAt: this.#now,
@@ -317,6 +324,14 @@ export class Recorder {
       await log.deleteRecordsBefore(offset)
       start.doneAt = this.#now
     })
+  }
+
+  async #compact(history: LogHistory | null): Promise<void> {
+    const log = history === null ? null : this.#open(history)
+    if (history === null || log === null) return
+    history.compactedAt = Math.min(history.compactedAt, this.#now)
+    const options = { endOffset: log.flushedOffset, maxMapBytes: 1 << 16, maxBodyBytes: 1 << 20 }
+    await this.#attempt(() => log.compact(options))
   }
 
   async #retention(): Promise<void> {

@@ -32,6 +32,8 @@ export type Step =
   | { readonly do: 'policy'; readonly log: number; readonly policy: FlushPolicy }
   /** As many appends as it takes for journal files to be used again. */
   | { readonly do: 'recycle'; readonly log: number }
+  /** Keeps the last record of each key in what is sealed. */
+  | { readonly do: 'compact'; readonly log: number }
   | { readonly do: 'epoch'; readonly log: number }
   /** Time passes: what waits for a timer happens. */
   | { readonly do: 'idle'; readonly ms: number }
@@ -73,6 +75,7 @@ export const stepKinds = [
   'kill',
   'policy',
   'recycle',
+  'compact',
 ] as const
 
 /** A step of a kind, with whatever else it needs drawn from `random`. */
@@ -100,6 +103,7 @@ export function stepOf(kind: Step['do'], random: SimRandom): Step {
       return { do: kind, log, policy: random.pick(allPolicies) }
     case 'delete':
     case 'recycle':
+    case 'compact':
     case 'epoch':
       return { do: kind, log }
     case 'idle':
