@@ -100,9 +100,9 @@ export class NodeCompute implements Compute {
   }
 }
 
-/** Where the workers' entry is: beside the sources, or in the bundle that is shipped. */
+/** Where the workers’ entry is: beside the sources (compiled or not), or in the bundle that is shipped. */
 function workerFile(): string {
-  for (const candidate of ['../../worker.ts', '../worker.js', './worker.js']) {
+  for (const candidate of ['../../worker.ts', '../../worker.js', '../worker.js', './worker.js']) {
     const path = fileURLToPath(new URL(candidate, import.meta.url))
     if (existsSync(path)) return path
   }
