@@ -19,7 +19,8 @@ const mostStrangers = 16
 export function recordIncarnation(r: RaftReplica, seen: Incarnation): boolean {
   const known = recordedOf(r, seen)
   if (known !== null && known.incarnation >= seen.incarnation) {
-    return known.incarnation === seen.incarnation && known.startNonce === seen.startNonce
+    const isSame = known.incarnation === seen.incarnation && known.startNonce === seen.startNonce
+    return isSame || planted('rollbackUnnoticed')
   }
   const { id, directoryId, incarnation, startNonce } = seen
   const others = r.quorum.incarnations.filter((other) => !sameReplica(other, seen))
@@ -33,17 +34,15 @@ export function recordIncarnation(r: RaftReplica, seen: Incarnation): boolean {
 export function learnRecorded(r: RaftReplica, from: number, recorded: Incarnation | null): void {
   if (recorded === null || !sameReplica(recorded, r.config.self)) return
   const { incarnation, startNonce } = r.incarnation
-  if (
+  const isLater =
     recorded.incarnation > incarnation ||
     (recorded.incarnation === incarnation && recorded.startNonce !== startNonce)
-  ) {
-    if (!planted('rollbackUnnoticed')) {
-      rolledBack(
-        r,
-        `start ${incarnation} comes after start ${recorded.incarnation}, which node ${from} has seen`,
-      )
-    }
-  } else if (recorded.incarnation === incarnation) {
+  if (isLater && !planted('rollbackUnnoticed')) {
+    rolledBack(
+      r,
+      `start ${incarnation} comes after start ${recorded.incarnation}, which node ${from} has seen`,
+    )
+  } else if (isLater || recorded.incarnation === incarnation) {
     r.confirmedBy.add(from)
     // Half of the others and this one: more would let one dead node of three keep a second one from voting.
     if (r.confirmedBy.size >= r.voters.current.size >> 1) r.isConfirmed = true

@@ -6,6 +6,7 @@ import { planted } from './planted.ts'
 import { becomeProspective } from './prospective.ts'
 import type { RaftReplica } from './raftReplica.ts'
 import { sameReplica } from './replicaKey.ts'
+import { askForVote } from './votingRound.ts'
 
 /**
  * Takes up what the disk holds. A former leader comes back resigned, since it may not lead its epoch again; a candidate as
@@ -14,6 +15,7 @@ import { sameReplica } from './replicaKey.ts'
 export function begin(r: RaftReplica, mayHaveForgotten: boolean, nowMs: number): void {
   // Written before anything is answered: a second start must not find it gone.
   if (mayHaveForgotten && r.quorum.quarantine === 'none') r.persist({ quarantine: 'forgotten' })
+  announce(r)
   const { leaderId, voted } = r.quorum
   const { self } = r.config
   const electionDeadlineMs = r.electionDeadline(nowMs)
@@ -38,5 +40,13 @@ export function begin(r: RaftReplica, mayHaveForgotten: boolean, nowMs: number):
     resumeCandidate(r, nowMs)
   } else {
     r.enter({ name: voted === null ? 'unattached' : 'voted', electionDeadlineMs })
+  }
+}
+
+/** Has this start recorded by every peer that answers. */
+function announce(r: RaftReplica): void {
+  if (r.config.confirmation !== 'peers') return
+  for (const { id, directoryId } of r.voters.current.voters) {
+    if (id !== r.config.self.id) askForVote(r, { id, directoryId }, true)
   }
 }

@@ -226,7 +226,12 @@ export class SimNode {
     const { world, disk, session } = this
     if (this.#isSyncing || !disk.hasPending) return
     this.#isSyncing = true
-    const upTo = disk.written
+    // A group commit may have begun before the last of these.
+    const waiting = disk.written - disk.synced
+    const upTo =
+      world.isFaulty && world.random.chance(0.3)
+        ? disk.synced + 1 + world.random.below(waiting)
+        : disk.written
     world.after(world.syncMs(), () => {
       if (this.session !== session) return
       this.#isSyncing = false

@@ -1,3 +1,4 @@
+import type { Effect } from '../../../src/raft/effects.ts'
 import type { RaftEvent } from '../../../src/raft/events.ts'
 import { replicaText } from '../../../src/raft/replicaKey.ts'
 import { Violation } from './checker.ts'
@@ -37,6 +38,7 @@ export function optionsOf(seed: number): WorldOptions & { readonly classes: Read
       'pause',
       'storm',
       'crashAfterVote',
+      'handover',
     ].filter(() => random.chance(0.6)),
   )
   if (isDynamic) classes.add('voters')
@@ -78,6 +80,10 @@ export function simulate(seed: number, events: number): RunReport {
   return run.report()
 }
 
+function isVoteForAnother({ id }: SimNode, effect: Effect): boolean {
+  return effect.type === 'persist' && effect.state.leaderId < 0 && (effect.state.voted?.id ?? id) !== id
+}
+
 class Run {
   readonly world: World
   readonly #actions: Record<string, number> = {}
@@ -107,7 +113,7 @@ class Run {
     ]
     world.tracer = (node, effect) => {
       if (effect.type === 'stateChanged' && effect.state === 'leader') this.#elections++
-      if (this.#isVoteDeadly && effect.type === 'persist' && effect.state.voted !== null) {
+      if (this.#isVoteDeadly && isVoteForAnother(node, effect)) {
         this.#isVoteDeadly = false
         const { session } = node
         world.after(1 + world.random.below(4), () => {
@@ -218,6 +224,10 @@ class Run {
         break
       case 'crashAfterVote':
         this.#isVoteDeadly = true
+        for (const each of nodes) each.step({ type: 'connectionLost', id: each.core?.leaderId ?? -1 })
+        break
+      case 'handover':
+        this.#handOver(leader, stable)
         break
       case 'transfer':
         leader.step({ type: 'transferLeadership', token: null, to: world.random.chance(0.5) ? -1 : node.id })
@@ -232,7 +242,7 @@ class Run {
         this.#replaceDisk(node)
         break
       case 'rollBack':
-        this.#rollBack(node)
+        this.#rollBack(stable)
         break
     }
   }
@@ -249,6 +259,42 @@ class Run {
         }
       }
     }
+  }
+
+  /**
+   * One replica is left behind; another one dies and is back at once; then the leader goes, and those two are alone. Few
+   * mistakes about what a replica holds survive this.
+   */
+  #handOver(leader: SimNode, nodes: readonly SimNode[]): void {
+    const { world } = this
+    const others = nodes.filter((node) => node !== leader)
+    if (others.length < 2) return
+    const behind = world.random.pick(others)
+    const back = world.random.pick(others.filter((node) => node !== behind))
+    const isolate = (node: SimNode): void => {
+      for (const { id } of world.nodes.values()) world.cut.add(`${id}>${node.id}`).add(`${node.id}>${id}`)
+    }
+    world.cut.clear()
+    isolate(behind)
+    const restMs = 100 + world.random.below(1500)
+    for (let at = 0; at < restMs; at += 100) {
+      world.after(at, () =>
+        leader.step({ type: 'append', token: null, recordCount: 1, records: this.#value++ }),
+      )
+    }
+    world.after(restMs, () => {
+      if (!world.isFaulty) return
+      if (back.core !== null) back.crash()
+      if (back.core === null) back.start()
+      if (world.random.chance(0.3)) this.#snapshot(leader)
+      const healsFirst = world.random.chance(0.3)
+      if (healsFirst) world.cut.clear()
+      world.after(world.random.below(healsFirst ? 400 : 100), () => {
+        if (!world.isFaulty) return
+        world.cut.clear()
+        isolate(leader)
+      })
+    })
   }
 
   #snapshot(node: SimNode): void {
@@ -297,33 +343,37 @@ class Run {
     node.savedHighWatermark = 0
   }
 
-  /** The disk as it was some starts ago, while all others remember this start. */
-  #rollBack(node: SimNode): void {
-    const { world } = this
-    const seen = [...world.nodes.values()].every(
-      (other) =>
-        other === node ||
-        other.disk.durable.quorum.incarnations.some(
-          ({ id, incarnation }) => id === node.id && incarnation === node.disk.incarnation,
-        ),
+  #mayRollBack({ id, key, disk, earlier, isRolledBack }: SimNode): boolean {
+    if (earlier === null || isRolledBack || earlier.incarnation >= disk.incarnation) return false
+    const { voters } = disk.durable.voters.at(-1)!
+    const knows = (other: SimNode): boolean =>
+      other.disk.durable.quorum.incarnations.some(
+        (seen) => seen.id === id && seen.incarnation === disk.incarnation,
+      )
+    return (
+      voters.has(key) &&
+      voters.voters.every((voter) => voter.id === id || knows(this.world.nodes.get(voter.id)!))
     )
-    if (
-      node.earlier === null ||
-      node.earlier.incarnation >= node.disk.incarnation ||
-      !seen ||
-      this.#budget === 0
-    ) {
-      if (node.core !== null && !node.isRolledBack) {
-        node.crash()
-        node.earlier = node.disk.copy()
-      }
+  }
+
+  /** The disk as it was some starts ago, while all other voters remember this start. */
+  #rollBack(nodes: readonly SimNode[]): void {
+    const { world } = this
+    const node = nodes.find((each) => this.#mayRollBack(each))
+    if (node === undefined || this.#budget === 0) {
+      const another = world.random.pick(nodes)
+      if (another.core === null || another.earlier !== null) return
+      another.crash()
+      another.earlier = another.disk.copy()
+      another.start()
       return
     }
     this.#budget--
     world.isRollbackAllowed = true
+    this.#actions.rolledBack = (this.#actions.rolledBack ?? 0) + 1
     if (node.core !== null) node.crash()
     world.checker.lost(node)
-    node.disk = node.earlier.copy()
+    node.disk = node.earlier!.copy()
     node.isRolledBack = true
     world.checker.wentBack(node)
     node.savedHighWatermark = 0
