@@ -74,6 +74,7 @@ export class Journal {
   #checkpointing: Promise<void> | null = null
   #storing: Promise<void> = Promise.resolve()
   #closing = false
+  #closed: Promise<void> | null = null
   #timer: Timer | null = null
   #timerSequence = 0
   /** Until they fire no new file and no checkpoint are tried again. */
@@ -189,8 +190,16 @@ export class Journal {
     this.#writer.pump()
   }
 
-  /** Has `host` store what the journal holds, writes a checkpoint, and lets go of the files that it covers. */
+  /**
+   * Has `host` store what the journal holds, writes a checkpoint, and lets go of the files that it covers. Rejects when
+   * the host cannot, and with `failed` when the journal has failed.
+   */
   checkpoint(): Promise<void> {
+    if (this.#closing) return Promise.reject(new EngineError('closed', 'the journal is closed'))
+    return this.#checkpointOnce()
+  }
+
+  #checkpointOnce(): Promise<void> {
     this.#checkpointing ??= this.#makeCheckpoint(false).finally(() => {
       this.#checkpointing = null
     })
@@ -201,8 +210,12 @@ export class Journal {
    * Waits for what is committed. `clean` then makes a checkpoint, so that the next start replays nothing; without it
    * the next start finds the frames. Safe to call twice.
    */
-  async close({ clean }: { readonly clean: boolean }): Promise<void> {
-    if (this.#closing) return
+  close({ clean }: { readonly clean: boolean }): Promise<void> {
+    this.#closed ??= this.#close(clean)
+    return this.#closed
+  }
+
+  async #close(clean: boolean): Promise<void> {
     this.#closing = true
     this.#timer?.cancel()
     this.#fileRetry?.cancel()
@@ -225,7 +238,7 @@ export class Journal {
         return
       }
       try {
-        if (!this.#files.canPrepare) await this.checkpoint()
+        if (!this.#files.canPrepare) await this.#checkpointOnce()
         await this.#files.prepare()
       } catch (cause) {
         this.#writer.abandon(new EngineError('closed', 'the journal was closed while it was full', { cause }))
@@ -237,6 +250,8 @@ export class Journal {
   async #makeCheckpoint(clean: boolean): Promise<void> {
     const host = this.#host
     if (host === null) return
+    // What was on its way may be durable or not; a checkpoint would say that it is.
+    if (this.#writer.failed !== null) throw this.#writer.failed
     const { flushedSequence } = this.#writer
     const place = clean ? this.#cleanPlace() : this.#writer.flushedPlace
     if (planted('recycleTooEarly')) this.#files.release(place.generation)

@@ -58,6 +58,8 @@ test('a failed sync fails everything from then on, and is not tried again', asyn
   expect(journal.queuedBytes).toBe(0)
   await turns(100)
   expect(syncs).toBe(synced)
+  journal.host = { syncBehind: async () => ({ logs: [] }) }
+  await expect(journal.checkpoint()).rejects.toMatchObject({ code: 'diskFailed' })
   await journal.close({ clean: true })
 })
 
