@@ -67,7 +67,7 @@ export class TopicCreator {
           numPartitions: this.#config.number('offsets.topic.num.partitions'),
           replicationFactor: 1,
           configs: [
-            // The coordinator rewrites what lives; see docs/decisions/0003-compaction.md.
+            // The coordinator rewrites what lives; see docs/decisions/0004-compaction.md.
             { name: 'cleanup.policy', value: 'delete' },
             { name: 'segment.bytes', value: this.#config.texts.get('offsets.topic.segment.bytes')! },
             // Live offsets are kept by rewriting them, never by age, and a group's record can be large.

@@ -4,13 +4,7 @@ import type { Uuid } from '../model/uuid.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import { checkEpoch, checkSize, checkTimestamps } from './appendChecks.ts'
 import type { ClosedLog } from './closedLog.ts'
-import {
-  type Compacted,
-  type CompactOptions,
-  compactLog,
-  type Dirtiness,
-  dirtinessOf,
-} from './compaction/compactLog.ts'
+import { type Compacted, type CompactOptions, compactLog } from './compaction/compactLog.ts'
 import type { FlushEvents } from './flushTracker.ts'
 import { closeClean } from './logClosing.ts'
 import type { LogConfig } from './logConfig.ts'
@@ -234,12 +228,6 @@ export class Log extends LogFacts {
     this.#sealReady()
     if (this.state.epochsChanged) await this.state.writeEpochs()
     return recoveryPoint
-  }
-
-  /** What compaction has to do below `endOffset`. */
-  dirtiness(endOffset: number): Promise<Dirtiness> {
-    this.#checkReadable()
-    return dirtinessOf(this.state, endOffset)
   }
 
   /**

@@ -1,5 +1,6 @@
 import type { EngineError } from '../model/errors.ts'
 import { planted } from '../model/planted.ts'
+import { type Dirtiness, dirtinessOf } from './compaction/compactLog.ts'
 import type { LeaderEpochs } from './leaderEpochs.ts'
 import type { LogConfig } from './logConfig.ts'
 import type { LogState } from './logState.ts'
@@ -37,6 +38,11 @@ export abstract class LogFacts {
   get recoveryPoint(): number {
     if (planted('recoveryPointBeforeSync')) return this.state.flush.flushedOffset
     return Math.min(this.state.flush.syncedOffset, this.state.sealer.oldestOffset ?? Number.MAX_SAFE_INTEGER)
+  }
+
+  /** What compaction has to do below `endOffset`. */
+  dirtiness(endOffset: number): Promise<Dirtiness> {
+    return dirtinessOf(this.state, endOffset)
   }
 
   /** Exclusive end of what was compacted. */
