@@ -20,8 +20,11 @@ impl FileSystems {
     pub fn watch(&self, path: &Path) -> Result<u64, Errno> {
         let opened = open_fd(path, libc::O_RDONLY)?;
         let device = status(&opened)?.st_dev;
-        let mut known = self.by_device.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        known.entry(device).or_insert_with(|| Arc::new(opened));
+        if !self.is_watched(device) {
+            let root = root_of(path, device).unwrap_or(opened);
+            let mut known = self.by_device.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            known.entry(device).or_insert_with(|| Arc::new(root));
+        }
         Ok(device)
     }
 
@@ -49,4 +52,19 @@ impl FileSystems {
             }
         }
     }
+}
+
+/// The highest directory above `path` that is on the same device, so that no directory of somebody's is held open.
+fn root_of(path: &Path, device: u64) -> Option<OwnedFd> {
+    let path = std::fs::canonicalize(path).ok()?;
+    let mut highest = None;
+    for above in path.ancestors() {
+        match open_fd(above, libc::O_RDONLY | libc::O_DIRECTORY) {
+            Ok(fd) if status(&fd).is_ok_and(|found| found.st_dev == device) => highest = Some(fd),
+            // A file, to begin with.
+            Err(libc::ENOTDIR) => {}
+            _ => break,
+        }
+    }
+    highest
 }

@@ -112,6 +112,12 @@ impl FileTable {
             };
             self.make_room();
             let opened = OpenFile::open(&path, create, verified);
+            if let Ok(file) = &opened
+                && !self.systems.is_watched(file.device)
+            {
+                // Before anything is written. Where it cannot be done files are synced before they are closed.
+                let _ = self.systems.watch(&path);
+            }
             let mut inner = self.lock();
             let entry = inner.entries.get_mut(&id).ok_or(libc::EBADF)?;
             if let Some(other) = &entry.file {
@@ -221,13 +227,8 @@ impl FileTable {
     /// Closes idle files until one more fits. One with unsynced writes leaves a note of that, so that its next sync
     /// covers them; where that cannot be, it is synced before it is closed, and a failure is remembered.
     fn make_room(&self) {
-        while let Some((id, file, path)) = self.choose_victim() {
-            let watched = self.systems.is_watched(file.device)
-                || !file.is_dirty()
-                || self
-                    .systems
-                    .watch(path.parent().unwrap_or(&path))
-                    .is_ok_and(|device| device == file.device);
+        while let Some((id, file)) = self.choose_victim() {
+            let watched = !file.is_dirty() || self.systems.is_watched(file.device);
             if !watched && let Err(errno) = file.sync_data() {
                 self.set_sync_failure(id, errno);
             }
@@ -248,7 +249,7 @@ impl FileTable {
     }
 
     /// Takes the next file to close out of the clock, if there are too many.
-    fn choose_victim(&self) -> Option<(FileId, Arc<OpenFile>, PathBuf)> {
+    fn choose_victim(&self) -> Option<(FileId, Arc<OpenFile>)> {
         let mut inner = self.lock();
         let count = inner.open.len();
         if count < self.limit {
@@ -264,7 +265,7 @@ impl FileTable {
             };
             let Some(file) = &entry.file else { continue };
             if Arc::strong_count(file) == 1 && !entry.recent {
-                return Some((id, file.clone(), entry.path.clone()));
+                return Some((id, file.clone()));
             }
             entry.recent = false;
             inner.open.push_back(id);
