@@ -25,7 +25,9 @@ export async function resumeLog(
 ): Promise<RecoveredLog | null> {
   const segments: Segment[] = []
   const stats = await Promise.all(
-    closed.segments.map(([baseOffset]) => {
+    closed.segments.map(async ([baseOffset, sizeBytes]) => {
+      // An active segment that nothing was written to has no file yet: most logs of a large node.
+      if (sizeBytes === 0) return null
       return runtime.disk.stat(`${input.directory}/${segmentFileName(baseOffset, 'log')}`)
     }),
   )
@@ -41,6 +43,7 @@ export async function resumeLog(
     segments.push(segment)
   }
   segments.at(-1)!.resume(closed.active)
+  segments.at(-1)!.hasIndexFiles = closed.hasIndexFiles ?? true
   let producers: ProducerState | null = knownProducers ?? new ProducerState()
   if (knownProducers === null && closed.hasProducers)
     producers = await readSnapshot(runtime, input.directory, closed.logEndOffset)

@@ -13,6 +13,8 @@ export interface ClosedLog {
   /** Base offset and size in bytes, ascending; the last is the active one. */
   readonly segments: readonly (readonly [number, number])[]
   readonly active: ClosedSegment
+  /** Whether the active segment's indexes are in files; yes where it is not said. */
+  readonly hasIndexFiles?: boolean
 }
 
 /** Whether `log` has all that a closed log has. */

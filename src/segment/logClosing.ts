@@ -18,9 +18,12 @@ export async function closeClean(state: LogState): Promise<ClosedLog | null> {
     await disk.syncDirectory(state.directory)
   }
   if (!state.indexFilesCurrent && active.sizeBytes > 0) {
-    const indexes = await state.segments.indexes(active)
+    // After a crash they would have to be made from the whole segment: that is done when somebody asks for them.
+    const isKnown = active.hasIndexFiles || (active.offsetIndex!.isComplete && active.timeIndex!.isComplete)
+    const indexes = isKnown ? await state.segments.indexes(active) : null
     active.completeTimeIndex()
-    await writeIndexes(disk, active, indexes, 'none')
+    if (indexes !== null) await writeIndexes(disk, active, indexes, 'none')
+    active.hasIndexFiles = isKnown
   }
   const hasProducers = state.producers.count > 0
   if (hasProducers || state.segments.all.length > 1) {
@@ -41,6 +44,7 @@ export async function closeClean(state: LogState): Promise<ClosedLog | null> {
     hasProducers,
     segments: state.segments.all.map(({ baseOffset, sizeBytes }) => [baseOffset, sizeBytes] as const),
     active: active.closedState(),
+    hasIndexFiles: active.hasIndexFiles,
   }
 }
 

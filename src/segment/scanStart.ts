@@ -66,6 +66,7 @@ export async function resumeStart(
     makeFirst: () => {
       const segment = new Segment(activeBase, file, createdMs, knownBytes, !hasActive)
       segment.resume(closed.active)
+      segment.hasIndexFiles = false
       return segment
     },
     offset: closed.logEndOffset,

@@ -41,6 +41,8 @@ export class Segment {
   bytesSinceIndexEntry = 0
   /** Bytes that were there when the segment was taken up again after a clean shutdown. */
   resumedBytes = 0
+  /** Whether index files were written that hold what is not in memory; a crash leaves none of the active segment's. */
+  hasIndexFiles = true
   /** Nothing was written to the file yet: there is none. */
   isNew: boolean
   /** Whether a sync of the file's name has been asked for: without it the file may be lost with the power. */

@@ -97,7 +97,7 @@ export async function completeIndexes(
   if (offsetIndex === null || timeIndex === null) return
   if (found !== null && offsetIndex.complete(found.offsetIndex) && timeIndex.complete(found.timeIndex)) return
   const made = await buildIndexes(segment, segment.resumedBytes, indexIntervalBytes)
-  reportRebuilt(logger, segment)
+  if (segment.hasIndexFiles) reportRebuilt(logger, segment)
   if (!offsetIndex.isComplete) offsetIndex.replaceUnread(made.offsetIndex)
   if (!timeIndex.isComplete) timeIndex.replaceUnread(made.timeIndex)
 }
