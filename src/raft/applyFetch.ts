@@ -21,7 +21,7 @@ export function applyFetch(r: RaftReplica, event: EventOf<'fetchResponse'>, nowM
   const { response, from, requestId } = event
   const loop = loopOf(r)!
   const asked = take(loop, requestId)
-  learnRecorded(r, from, response.recorded)
+  learnRecorded(r, from, response.recorded, nowMs)
   if (learn(r, response, nowMs)) return
   if (asked === null && !planted('staleFetchApplied')) return
   if (response.error !== 'none' || response.leaderEpoch !== r.epoch || response.leaderId !== loop.leaderId) {
@@ -30,7 +30,7 @@ export function applyFetch(r: RaftReplica, event: EventOf<'fetchResponse'>, nowM
   }
   heard(r, loop, nowMs)
   loop.round = Math.max(loop.round, response.round)
-  if (response.rolledBack) rolledBack(r, `leader ${from} knows that it had flushed more`)
+  if (response.rolledBack) rolledBack(r, `leader ${from} knows that it had flushed more`, nowMs)
   if (asked === null || isStill(r, asked)) apply(r, loop, response, nowMs)
   if (loopOf(r) === null) return
   reconcileMembership(r, nowMs)

@@ -30,6 +30,14 @@ export function candidateVote(r: RaftReplica, event: EventOf<'voteResponse'>, no
   settle(r, data, countVote(r, data, event, nowMs), nowMs)
 }
 
+/** An operator accepts losses: what has been counted may be enough already. */
+export function candidateUnclean(r: RaftReplica, { token }: EventOf<'uncleanElection'>, nowMs: number): void {
+  const data = r.state as VotingData
+  data.unclean = true
+  r.emit({ type: 'done', token })
+  settle(r, data, standing(r, data), nowMs)
+}
+
 /** Starts over by asking whether it would win; the epoch stays as it is meanwhile. */
 export function candidateTimer(r: RaftReplica, _: EventOf<'timerFired'>, nowMs: number): void {
   const data = r.state as VotingData

@@ -23,7 +23,7 @@ export function learnOnly(
 
 /** The same for a vote, which also tells what is recorded of this start. */
 export function lateVote(r: RaftReplica, event: EventOf<'voteResponse'>, nowMs: number): void {
-  learnRecorded(r, event.from, event.response.recorded)
+  learnRecorded(r, event.from, event.response.recorded, nowMs)
   learn(r, event.response, nowMs)
 }
 
@@ -105,8 +105,12 @@ export function snapshotTaken(r: RaftReplica, event: EventOf<'snapshotTaken'>): 
 }
 
 /** Whoever records starts has answered. */
-export function incarnationRecorded(r: RaftReplica, { recorded }: EventOf<'incarnationRecorded'>): void {
-  learnRecorded(r, -1, recorded)
+export function incarnationRecorded(
+  r: RaftReplica,
+  { recorded }: EventOf<'incarnationRecorded'>,
+  nowMs: number,
+): void {
+  learnRecorded(r, -1, recorded, nowMs)
   const { incarnation, startNonce } = r.incarnation
   if (recorded.incarnation === incarnation && recorded.startNonce === startNonce) r.isConfirmed = true
 }

@@ -1,7 +1,9 @@
+import { becomeUnattached } from './leadership.ts'
 import { planted } from './planted.ts'
 import type { Incarnation } from './quorumState.ts'
 import type { RaftReplica } from './raftReplica.ts'
 import { type ReplicaKey, sameReplica } from './replicaKey.ts'
+import { resign } from './resigned.ts'
 
 /** What is recorded of a replica, null for nothing. */
 export function recordedOf(r: RaftReplica, seen: ReplicaKey): Incarnation | null {
@@ -31,7 +33,12 @@ export function recordIncarnation(r: RaftReplica, seen: Incarnation): boolean {
 }
 
 /** Learns what a peer has recorded of this replica: its consent to this start, or that the disk went back. */
-export function learnRecorded(r: RaftReplica, from: number, recorded: Incarnation | null): void {
+export function learnRecorded(
+  r: RaftReplica,
+  from: number,
+  recorded: Incarnation | null,
+  nowMs: number,
+): void {
   if (recorded === null || !sameReplica(recorded, r.config.self)) return
   const { incarnation, startNonce } = r.incarnation
   const isLater =
@@ -41,6 +48,7 @@ export function learnRecorded(r: RaftReplica, from: number, recorded: Incarnatio
     rolledBack(
       r,
       `start ${incarnation} comes after start ${recorded.incarnation}, which node ${from} has seen`,
+      nowMs,
     )
   } else if (isLater || recorded.incarnation === incarnation) {
     r.confirmedBy.add(from)
@@ -49,9 +57,14 @@ export function learnRecorded(r: RaftReplica, from: number, recorded: Incarnatio
   }
 }
 
-/** The disk is an earlier state of itself: no vote, no candidacy, no claim until the replica is rebuilt. */
-export function rolledBack(r: RaftReplica, detail: string): void {
+/** The disk is an earlier state of itself (I16): no vote, no candidacy, no lead, no claim until the replica is rebuilt. */
+export function rolledBack(r: RaftReplica, detail: string, nowMs: number): void {
   if (r.quorum.quarantine === 'rolledBack') return
   r.persist({ quarantine: 'rolledBack' })
   r.alarm('rolledBack', r.config.self.id, r.log.endOffset, detail)
+  const { name } = r.state
+  if (name === 'leader') resign(r, nowMs)
+  else if (name === 'prospective' || name === 'candidate') {
+    becomeUnattached(r, r.epoch, r.electionDeadline(nowMs), nowMs)
+  }
 }

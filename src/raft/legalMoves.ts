@@ -43,7 +43,7 @@ export const legalMoves: Readonly<Record<RaftState, Readonly<Record<RaftState, s
   },
   candidate: {
     unattached: higherEpoch,
-    voted: never,
+    voted: 'its disk went back',
     prospective: 'lost or timed out',
     candidate: never,
     leader: 'majority granted',

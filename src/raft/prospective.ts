@@ -24,6 +24,18 @@ export function prospectiveVote(r: RaftReplica, event: EventOf<'voteResponse'>, 
   settle(r, data, countVote(r, data, event, nowMs), nowMs)
 }
 
+/** An operator accepts losses: what has been counted may be enough already. */
+export function prospectiveUnclean(
+  r: RaftReplica,
+  { token }: EventOf<'uncleanElection'>,
+  nowMs: number,
+): void {
+  const data = r.state as VotingData
+  data.unclean = true
+  r.emit({ type: 'done', token })
+  settle(r, data, standing(r, data), nowMs)
+}
+
 /** Gives up after an election timeout. */
 export function prospectiveTimer(r: RaftReplica, _: EventOf<'timerFired'>, nowMs: number): void {
   const data = r.state as VotingData

@@ -40,6 +40,8 @@ export class RaftReplica {
   #highWatermark: number
   #effects: Effect[] = []
   #nextRequestId: number
+  /** The `persist` of this step that nothing has left the node after, -1 for none. */
+  #persistAt = -1
 
   constructor(config: RaftConfig, random: RaftRandom, start: RaftStart) {
     assert(config.kind === 'partition' || !config.relaxed, 'the metadata log is always durable')
@@ -107,6 +109,7 @@ export class RaftReplica {
   }
 
   emit(effect: Effect): void {
+    if (leavesNode(effect)) this.#persistAt = -1
     this.#effects.push(effect)
   }
 
@@ -114,6 +117,7 @@ export class RaftReplica {
   takeEffects(): readonly Effect[] {
     const effects = this.#effects
     this.#effects = []
+    this.#persistAt = -1
     return effects
   }
 
@@ -139,7 +143,9 @@ export class RaftReplica {
     }
     this.quorum = next
     if (planted('epochNotPersisted') && next.voted === null && next.leaderId === -1) return
-    this.emit({ type: 'persist', state: next })
+    // What nobody has seen the effect of is written once, with what comes after it.
+    if (this.#persistAt < 0) this.#persistAt = this.#effects.push({ type: 'persist', state: next }) - 1
+    else this.#effects[this.#persistAt] = { type: 'persist', state: next }
   }
 
   /** Goes to another state, if the table of moves has a reason. */
@@ -198,4 +204,10 @@ export class RaftReplica {
     const { electionTimeoutMs } = this.config
     return nowMs + electionTimeoutMs + this.random.below(electionTimeoutMs)
   }
+}
+
+function leavesNode({ type }: Effect): boolean {
+  return (
+    type === 'send' || type === 'respond' || type === 'accepted' || type === 'readReady' || type === 'done'
+  )
 }

@@ -1,5 +1,5 @@
 import { applyFetch, fetcherFlushed, fetcherRequestFailed } from './applyFetch.ts'
-import { candidateTimer, candidateVote } from './candidate.ts'
+import { candidateTimer, candidateUnclean, candidateVote } from './candidate.ts'
 import {
   answerAsStopped,
   contactAtLeader,
@@ -22,7 +22,7 @@ import { followerConnectionLost, followerContact, followerEndQuorum, followerTim
 import { leaderAppend, leaderFlushed, leaderTimer } from './leader.ts'
 import { answerFetch } from './leaderFetches.ts'
 import { observerConnectionLost, observerContact, observerEndQuorum, observerTimer } from './observer.ts'
-import { prospectiveTimer, prospectiveVote } from './prospective.ts'
+import { prospectiveTimer, prospectiveUnclean, prospectiveVote } from './prospective.ts'
 import { answerBeginQuorum, answerEndQuorum } from './quorumRequests.ts'
 import type { RaftReplica } from './raftReplica.ts'
 import { leaderRead } from './reads.ts'
@@ -111,13 +111,13 @@ export const stateTable: Readonly<Record<RaftState, StateRow>> = {
     ...notFetching,
     timerFired: prospectiveTimer,
     voteResponse: prospectiveVote,
-    uncleanElection: refuseOperator,
+    uncleanElection: prospectiveUnclean,
   },
   candidate: {
     ...notFetching,
     timerFired: candidateTimer,
     voteResponse: candidateVote,
-    uncleanElection: refuseOperator,
+    uncleanElection: candidateUnclean,
   },
   leader: {
     ...alike,

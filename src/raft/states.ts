@@ -38,7 +38,7 @@ export interface VotingData {
   readonly quarantinedGranted: Set<number>
   readonly rejected: Set<number>
   /** An operator accepts losses. */
-  readonly unclean: boolean
+  unclean: boolean
 }
 
 /** A Fetch, or a FetchSnapshot, that has no answer yet. */

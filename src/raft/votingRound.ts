@@ -68,8 +68,8 @@ export function countVote(
 ): Standing | null {
   const { response, from, requestId } = event
   const isOfRound = data.requests.delete(requestId) || planted('staleVoteCounts')
-  learnRecorded(r, from, response.recorded)
-  if (learn(r, response, nowMs) || !isOfRound) return null
+  learnRecorded(r, from, response.recorded, nowMs)
+  if (learn(r, response, nowMs) || r.state !== data || !isOfRound) return null
   if (response.error !== 'none' || !response.voteGranted) data.rejected.add(from)
   else if (response.quarantined) data.quarantinedGranted.add(from)
   else data.granted.add(from)
