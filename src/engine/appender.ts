@@ -6,7 +6,7 @@ import { BatchWriter } from '../segment/batchWriter.ts'
 import { BatchHeader, checkBatch } from '../segment/recordBatch.ts'
 import { WriteGroup } from '../segment/writeGroup.ts'
 import type { Ack } from './ack.ts'
-import { type AppendInput, encodeInput } from './encodeInput.ts'
+import { type AppendInput, checkKeys, encodeInput } from './encodeInput.ts'
 import type { EngineChannels } from './events.ts'
 import type { OpenLog } from './openLog.ts'
 
@@ -178,6 +178,7 @@ export class Appender {
       const isReady = input instanceof Uint8Array
       const bytes = encodeInput(input, settings, this.#writer, runtime, codecs)
       const header = isReady ? checkBatch(bytes, runtime.checksum) : new BatchHeader(bytes, 0)
+      if (isReady && settings.config.cleanupPolicy.compact) checkKeys(bytes, codecs)
       const policy = settings.config.flush
       const isSynced = isDurable(policy)
       const expected = options?.expectedOffset

@@ -1,6 +1,7 @@
 import { toEngineError } from '../model/errors.ts'
 import type { Logger } from '../model/logger.ts'
 import type { Clock, Timer } from '../runtime/clock.ts'
+import { LogCleaner } from '../segment/compaction/logCleaner.ts'
 import type { LogDirectory } from '../segment/logDirectory.ts'
 import type { EngineChannels } from './events.ts'
 import type { OpenLog } from './openLog.ts'
@@ -9,9 +10,13 @@ import type { OpenLog } from './openLog.ts'
 const checkpointMs = 60_000
 /** How often logs with bounds are looked at. Kafka's `log.retention.check.interval.ms`. */
 const retentionMs = 300_000
+/** How often compacted logs are looked at, from their appends on. */
+const compactionMs = 15_000
+/** Memory for the keys of the log that is being compacted. */
+const keyMapBytes = 64 << 20
 
 /**
- * What has to be done now and then: storing recovery points after appends, removing what has expired. There is a timer
+ * What has to be done now and then: storing recovery points after appends, removing what has expired, compacting. There is a timer
  * only while there may be something to do, and it does not keep the process alive.
  */
 export class Background {
@@ -20,9 +25,14 @@ export class Background {
   readonly #channels: EngineChannels
   readonly #directory: LogDirectory
   readonly #targets: () => OpenLog[]
+  readonly #checkpointed: () => void
   #checkpointTimer: Timer | null = null
   #retentionTimer: Timer | null = null
+  #compactionTimer: Timer | null = null
+  readonly #cleaner: LogCleaner
   #running: Promise<void> = Promise.resolve()
+  /** Whether there are logs to compact. */
+  #isCompacting = false
   #isClosed = false
 
   constructor(
@@ -31,25 +41,40 @@ export class Background {
     channels: EngineChannels,
     directory: LogDirectory,
     targets: () => OpenLog[],
+    checkpointed: () => void,
   ) {
     this.#clock = clock
     this.#logger = logger
     this.#channels = channels
     this.#directory = directory
     this.#targets = targets
+    this.#checkpointed = checkpointed
+    this.#cleaner = new LogCleaner({
+      clock,
+      logger,
+      logs: () => new Map(targets().map(({ name, log }) => [name, log])),
+      storeCleanedOffsets: () => directory.storeCleanedOffsets(),
+      maxMapBytes: keyMapBytes,
+    })
   }
 
   /** Something was appended. */
   appended(): void {
+    if (this.#compactionTimer === null && this.#isCompacting) this.#compactLater()
     if (this.#checkpointTimer !== null || this.#isClosed) return
     this.#checkpointTimer = this.#timer(checkpointMs, () => {
       this.#checkpointTimer = null
-      this.#run('storing recovery points', () => this.#directory.checkpoint())
+      this.#run('storing recovery points', async () => {
+        await this.#directory.checkpoint()
+        this.#checkpointed()
+      })
     })
   }
 
   /** A log was opened, or its settings have changed. */
   configured(): void {
+    this.#isCompacting = this.#targets().some(({ settings: { config } }) => config.cleanupPolicy.compact)
+    if (this.#compactionTimer === null && this.#isCompacting) this.#compactLater()
     if (this.#retentionTimer !== null || this.#isClosed || this.#bounded().length === 0) return
     this.#retentionTimer = this.#timer(retentionMs, () => {
       this.#retentionTimer = null
@@ -65,7 +90,19 @@ export class Background {
     this.#isClosed = true
     this.#checkpointTimer?.cancel()
     this.#retentionTimer?.cancel()
+    this.#compactionTimer?.cancel()
+    await this.#cleaner.close()
     await this.#running
+  }
+
+  #compactLater(): void {
+    if (this.#isClosed) return
+    this.#compactionTimer = this.#timer(compactionMs, () => {
+      this.#compactionTimer = null
+      this.#run('compaction', async () => {
+        await this.#cleaner.run()
+      })
+    })
   }
 
   /** Only logs that somebody has opened: of others nobody has said yet how long they keep their records. */

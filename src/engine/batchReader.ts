@@ -1,4 +1,5 @@
 import { CorruptionError, EngineError, toEngineError } from '../model/errors.ts'
+import type { DiskFile } from '../runtime/disk.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import { BatchHeader, batchHeaderBytes, checksummedFrom } from '../segment/recordBatch.ts'
 import type { Decompress } from '../segment/records.ts'
@@ -26,6 +27,7 @@ export interface ReadWorld {
 }
 
 const defaultMaxBytes = 1 << 20
+const mostMisses = 5
 
 /** Reads a log batch by batch, checking each; gives nothing that is not flushed. */
 export class BatchReader {
@@ -44,6 +46,8 @@ export class BatchReader {
   /** Where the chunk comes from, for messages. */
   #file = ''
   #position = 0
+  /** How often in a row a file was gone. */
+  #misses = 0
   #isOver = false
   #wake: (() => void) | null = null
 
@@ -127,7 +131,9 @@ export class BatchReader {
         return null
       }
       const chunk = Buffer.allocUnsafeSlow(range.lengthBytes)
-      const count = await this.#world.runtime.disk.file(range.file.path).read(chunk, range.position)
+      // The file itself and not what has its name now: compaction may have put another in its place.
+      const count = await (range.file as DiskFile).read(chunk, range.position)
+      this.#misses = 0
       this.#chunk = chunk.subarray(0, count)
       this.#at = 0
       this.#file = range.file.path
@@ -157,9 +163,13 @@ export class BatchReader {
     return from
   }
 
-  /** The log is gone, retention was faster, or the disk failed. */
+  /** The log is gone, retention or compaction was faster, or the disk failed. */
   #failed(cause: unknown): null {
     const { ended, log, name } = this.#target
+    const isGone = cause instanceof EngineError && cause.code === 'notFound'
+    // What was to be read was compacted meanwhile and stands elsewhere.
+    if (isGone && ended === null && this.#next >= log.logStartOffset && this.#misses++ < mostMisses)
+      return null
     this.stop()
     if (ended !== null) {
       if (this.#follow) return null

@@ -3,6 +3,7 @@ import type { Checksum } from '../runtime/checksum.ts'
 import type { Codecs } from '../runtime/compute.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import { BatchWriter, type HeaderInput, plainTags } from '../segment/batchWriter.ts'
+import { readRecords } from '../segment/records.ts'
 import type { RecordInput } from './logRecord.ts'
 import type { Compression, ResolvedSettings } from './logSettings.ts'
 
@@ -28,6 +29,7 @@ export function encodeInput(
   const { compression, config } = settings
   const codec = codecIds[compression]
   const mostBytes = codec === 0 ? config.maxMessageBytes : maxBatchBytes
+  const needsKeys = config.cleanupPolicy.compact
   if (input instanceof Uint8Array) {
     checkLength(input.length, config.maxMessageBytes)
     return writer.copy(input)
@@ -36,10 +38,12 @@ export function encodeInput(
   writer.begin()
   if (isList(input)) {
     for (let index = 0; index < input.length; index++) {
+      if (needsKeys) checkKey(input[index]?.key)
       writeRecord(writer, input[index], nowMs)
       checkLength(writer.batchBytes, mostBytes)
     }
   } else {
+    if (needsKeys) checkKey(input.key)
     writeRecord(writer, input, nowMs)
     checkLength(writer.batchBytes, mostBytes)
   }
@@ -93,6 +97,19 @@ function writeRecord(writer: BatchWriter, record: RecordInput | undefined, nowMs
   const { key = null, value = null, headers, timestampMs = nowMs } = record
   if (headers === undefined) writer.record(key, value, timestampMs)
   else writer.record(key, value, timestampMs, isHeaders(headers) ? headers : listOf(headers))
+}
+
+/** Throws `invalidRecord` for a key that is none: compaction could not tell what the record replaces. */
+export function checkKey(key: unknown): void {
+  if (key !== null && key !== undefined) return
+  throw new EngineError('invalidRecord', 'a log that is compacted takes no records without a key')
+}
+
+/** `checkKey` for every record of a ready batch. */
+export function checkKeys(batch: Uint8Array, codecs: Codecs): void {
+  const decompress = (codec: number, body: Uint8Array): Uint8Array =>
+    codecs.decompress(codec, body, maxBatchBytes)
+  for (const { key } of readRecords(batch, decompress)) checkKey(key)
 }
 
 function listOf(headers: Readonly<Record<string, Uint8Array | string | null>>): HeaderInput[] {

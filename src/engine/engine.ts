@@ -5,6 +5,7 @@ import { randomUuid } from '../model/uuid.ts'
 import type { Codecs } from '../runtime/compute.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import { LogDirectory } from '../segment/logDirectory.ts'
+import { Scrubber } from '../segment/scrubber.ts'
 import { Appender } from './appender.ts'
 import { Background } from './background.ts'
 import { maxBatchBytes } from './encodeInput.ts'
@@ -26,10 +27,15 @@ export interface EngineOptions<F extends FlushPolicy = 'journal'> extends LogSet
   readonly directory: string
   /** Where the journal is, perhaps on another disk. Default: `.journal` in the data directory. */
   readonly journalDirectory?: string | undefined
-  /** How large the journal may become, in bytes. More makes the slowest appends faster. Default 1 GiB, at least 48 MiB. */
+  /** How large the journal may become, in bytes. More makes the slowest appends faster. Default 1 GiB, at least 2 MiB. */
   readonly journalBytes?: number | undefined
   /** Bytes of appends under way at which further ones wait for room. Default 32 MiB. */
   readonly maxPendingBytes?: number | undefined
+  /**
+   * How much of the older files is read a second, in the background, to check what is stored: once a week each, if that
+   * is enough. Damage is told to the logger and on `cordwood:damage`, and never read. Default 8 MiB; 0 reads nothing.
+   */
+  readonly scrubBytesPerSecond?: number | undefined
   /** Says nothing by default. Anything with `debug`, `info`, `warn` and `error`, as pino has them. */
   readonly logger?: Logger | undefined
   /** The world to run in; by default the machine, natively where the addon loads. For simulators. */
@@ -49,9 +55,20 @@ export interface EngineWorld {
 const partition = 0
 const metadataLog = '__cluster_metadata-0'
 const defaultMaxPendingBytes = 32 << 20
-const ownOptions = ['directory', 'journalDirectory', 'journalBytes', 'maxPendingBytes', 'logger', 'runtime']
-/** The journal has at least three files. */
-const leastJournalBytes = 48 << 20
+const defaultScrubBytesPerSecond = 8 << 20
+const ownOptions = [
+  'directory',
+  'journalDirectory',
+  'journalBytes',
+  'maxPendingBytes',
+  'scrubBytesPerSecond',
+  'logger',
+  'runtime',
+]
+const leastJournalBytes = 2 << 20
+/** A small journal has small files, so that there are enough to go on in while others are stored elsewhere. */
+const mostJournalFileBytes = 16 << 20
+const journalFiles = 8
 
 /** A data directory that is open. `F` is the flush policy of logs that name none. */
 export class Engine<F extends FlushPolicy = FlushPolicy> implements AsyncDisposable {
@@ -59,6 +76,7 @@ export class Engine<F extends FlushPolicy = FlushPolicy> implements AsyncDisposa
   readonly #directory: LogDirectory
   readonly #defaults: ResolvedSettings
   readonly #background: Background
+  readonly #scrubber: Scrubber
   readonly #host: LogHost
   readonly #open = new Map<string, { readonly target: OpenLog; readonly log: EngineLog }>()
   /** Logs that are being created or deleted. */
@@ -81,7 +99,30 @@ export class Engine<F extends FlushPolicy = FlushPolicy> implements AsyncDisposa
     )
     const targets = (): OpenLog[] => [...this.#open.values()].map(({ target }) => target)
     const logger = options.logger ?? silentLogger
-    this.#background = new Background(runtime.clock, logger, channels, directory, targets)
+    this.#background = new Background(runtime.clock, logger, channels, directory, targets, () =>
+      this.#scrubber.look(),
+    )
+    directory.badRanges.onFound = ({ file, position, end, baseOffset, nextOffset }) => {
+      if (!channels.damage.hasSubscribers) return
+      const log = logName(file.slice(directory.directory.length + 1).replace(/\/.*$/, '')) ?? ''
+      channels.damage.publish({
+        directory: directory.directory,
+        log,
+        file,
+        position,
+        end,
+        baseOffset,
+        nextOffset,
+      })
+    }
+    this.#scrubber = new Scrubber(runtime, {
+      directory: directory.directory,
+      logs: () => directory.logs,
+      badRanges: directory.badRanges,
+      logger,
+      bytesPerSecond: options.scrubBytesPerSecond ?? defaultScrubBytesPerSecond,
+    })
+    this.#scrubber.start()
     const appender = new Appender({
       runtime,
       codecs,
@@ -120,7 +161,9 @@ export class Engine<F extends FlushPolicy = FlushPolicy> implements AsyncDisposa
       configFor: () => defaults.config,
       decompress: (codec, body) => codecs.decompress(codec, body, maxBatchBytes),
       ...(journalDirectory === undefined ? {} : { journalDirectory }),
-      ...(journalBytes === undefined ? {} : { journalBytes }),
+      ...(journalBytes === undefined
+        ? {}
+        : { journalBytes, journalFileBytes: journalFileBytes(journalBytes) }),
     })
     if (channels.recovery.hasSubscribers) {
       const offline = [...directory.logs].flatMap(([name, { offline: error }]) =>
@@ -220,6 +263,7 @@ export class Engine<F extends FlushPolicy = FlushPolicy> implements AsyncDisposa
   async #close(): Promise<void> {
     try {
       await this.#background.close()
+      await this.#scrubber.close()
       await this.#host.appender.close()
       for (const { target } of this.#open.values()) target.end('the engine has been closed')
       await Promise.allSettled(this.#changing.values())
@@ -251,7 +295,14 @@ function checkOptions(options: EngineOptions<FlushPolicy>): ResolvedSettings {
   }
   checkBytes('maxPendingBytes', maxPendingBytes, 1)
   checkBytes('journalBytes', journalBytes, leastJournalBytes)
+  checkBytes('scrubBytesPerSecond', options.scrubBytesPerSecond, 0)
   return resolveSettings(settings, engineDefaults)
+}
+
+/** Whole blocks, whatever their size may be. */
+function journalFileBytes(journalBytes: number): number {
+  const bytes = Math.min(mostJournalFileBytes, Math.floor(journalBytes / journalFiles))
+  return bytes - (bytes % 65_536)
 }
 
 function checkDirectory(name: string, path: unknown): void {

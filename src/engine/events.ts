@@ -51,6 +51,21 @@ export interface RetentionEvent {
   readonly logStartOffset: number
 }
 
+/** Stored records are not what was written: found by the background check or by a read, and never read from now on. */
+export interface DamageEvent {
+  readonly directory: string
+  readonly log: string
+  readonly file: string
+  /** Bytes from the start of the file. */
+  readonly position: number
+  /** Exclusive. */
+  readonly end: number
+  /** First offset concerned. */
+  readonly baseOffset: number
+  /** First offset after them. */
+  readonly nextOffset: number
+}
+
 /** What an engine tells, by channel. On `node:diagnostics_channel` the names begin with `cordwood:`. */
 export interface EngineChannels {
   readonly append: EventChannel<AppendEvent>
@@ -58,6 +73,7 @@ export interface EngineChannels {
   readonly recovery: EventChannel<RecoveryEvent>
   readonly logOffline: EventChannel<LogOfflineEvent>
   readonly retention: EventChannel<RetentionEvent>
+  readonly damage: EventChannel<DamageEvent>
 }
 
 const silent: EventChannel<unknown> = { hasSubscribers: false, publish() {} }
@@ -69,4 +85,5 @@ export const silentChannels: EngineChannels = {
   recovery: silent,
   logOffline: silent,
   retention: silent,
+  damage: silent,
 }

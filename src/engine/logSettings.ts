@@ -1,6 +1,6 @@
 import { EngineError } from '../model/errors.ts'
 import { type FlushPolicy, flushPolicyNames } from '../model/flushPolicy.ts'
-import { defaultLogConfig, type LogConfig } from '../segment/logConfig.ts'
+import { type CleanupPolicy, defaultLogConfig, type LogConfig } from '../segment/logConfig.ts'
 
 /** How records are compressed on the disk. */
 export type Compression = 'none' | 'gzip' | 'snappy' | 'lz4' | 'zstd'
@@ -33,6 +33,20 @@ export interface LogSettings<F extends FlushPolicy = FlushPolicy> {
   readonly retentionMs?: number
   /** Removes the oldest files while the log is larger than this, in bytes. Default -1: never. */
   readonly retentionBytes?: number
+  /**
+   * What happens to old records: `delete` removes them by age and size, `compact` keeps the last one of each key (a null
+   * value removes the key in time), `compact,delete` does both. Default `delete`. A log that is compacted takes no
+   * records without a key, and its offsets have gaps in time.
+   */
+  readonly cleanupPolicy?: 'delete' | 'compact' | 'compact,delete'
+  /** How long a null value is kept for readers to see, in milliseconds. Default a day. */
+  readonly deleteRetentionMs?: number
+  /** How old a record has to be before compaction may remove it, in milliseconds. Default 0. */
+  readonly minCompactionLagMs?: number
+  /** How long compaction may put off what it has to do, in milliseconds. Default: without bound. */
+  readonly maxCompactionLagMs?: number
+  /** The part of a log, by bytes, that has to be new before it is compacted, 0 to 1. Default 0.5. */
+  readonly minCleanableDirtyRatio?: number
   /** Bytes between two entries of the index: less finds records with less reading, more takes less room. Default 4096. */
   readonly indexIntervalBytes?: number
   /** Whose time a record has: the caller's (`createTime`, the default) or that of its append (`logAppendTime`). */
@@ -45,6 +59,11 @@ export interface ResolvedSettings {
   readonly compression: Compression
 }
 
+const cleanupPolicies: Readonly<Record<string, CleanupPolicy>> = {
+  delete: { delete: true, compact: false },
+  compact: { delete: false, compact: true },
+  'compact,delete': { delete: true, compact: true },
+}
 const compressions: readonly Compression[] = ['none', 'gzip', 'snappy', 'lz4', 'zstd']
 
 /** Kafka's defaults, but nothing is ever removed unasked, times may be any, and files go at once when they go. */
@@ -68,6 +87,13 @@ const checks: { readonly [K in keyof LogSettings]-?: (value: unknown) => string 
   segmentMs: wholeNumber(1, Number.MAX_SAFE_INTEGER),
   retentionMs: wholeNumber(-1, Number.MAX_SAFE_INTEGER),
   retentionBytes: wholeNumber(-1, Number.MAX_SAFE_INTEGER),
+  cleanupPolicy: (value) =>
+    Object.hasOwn(cleanupPolicies, String(value)) ? null : 'delete, compact or compact,delete',
+  deleteRetentionMs: wholeNumber(0, Number.MAX_SAFE_INTEGER),
+  minCompactionLagMs: wholeNumber(0, Number.MAX_SAFE_INTEGER),
+  maxCompactionLagMs: wholeNumber(1, Number.MAX_SAFE_INTEGER),
+  minCleanableDirtyRatio: (value) =>
+    typeof value === 'number' && value >= 0 && value <= 1 ? null : 'a number from 0 to 1',
   indexIntervalBytes: wholeNumber(0, 2 ** 31 - 1),
   timestamps: (value) =>
     value === 'createTime' || value === 'logAppendTime' ? null : 'createTime or logAppendTime',
@@ -97,10 +123,21 @@ export function resolveSettings(settings: LogSettings, base: ResolvedSettings): 
     segmentMs: settings.segmentMs ?? before.segmentMs,
     retentionMs: settings.retentionMs ?? before.retentionMs,
     retentionBytes: settings.retentionBytes ?? before.retentionBytes,
+    cleanupPolicy: cleanupPolicies[settings.cleanupPolicy ?? ''] ?? before.cleanupPolicy,
+    deleteRetentionMs: settings.deleteRetentionMs ?? before.deleteRetentionMs,
+    minCompactionLagMs: settings.minCompactionLagMs ?? before.minCompactionLagMs,
+    maxCompactionLagMs: settings.maxCompactionLagMs ?? before.maxCompactionLagMs,
+    minCleanableDirtyRatio: settings.minCleanableDirtyRatio ?? before.minCleanableDirtyRatio,
     indexIntervalBytes: settings.indexIntervalBytes ?? before.indexIntervalBytes,
     timestampType: settings.timestamps ?? before.timestampType,
   }
-  const { maxMessageBytes, segmentBytes } = config
+  const { maxMessageBytes, segmentBytes, cleanupPolicy } = config
+  if (!cleanupPolicy.delete && (config.retentionMs >= 0 || config.retentionBytes >= 0)) {
+    refuse('retentionMs and retentionBytes need a cleanupPolicy with "delete" in it')
+  }
+  if (config.minCompactionLagMs > config.maxCompactionLagMs) {
+    refuse('minCompactionLagMs may not be more than maxCompactionLagMs')
+  }
   if (maxMessageBytes > segmentBytes) {
     refuse(`maxAppendBytes (${maxMessageBytes}) may not be more than segmentBytes (${segmentBytes})`)
   }

@@ -2,7 +2,7 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { mkdirSync } from 'node:fs'
 import fc from 'fast-check'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { type EngineOptions, openEngine, startBroker } from '../../src/index.ts'
+import { type EngineOptions, encodeRecords, openEngine, startBroker } from '../../src/index.ts'
 import type { FlushPolicy } from '../../src/model/flushPolicy.ts'
 import type { DiskFile, DiskWrite } from '../../src/runtime/disk.ts'
 import { HoldingDisk } from '../segment/faultyDisk.ts'
@@ -46,6 +46,10 @@ describe('opening', () => {
     [{ retentionBytes: 1.5 }],
     [{ timestamps: 'later' }],
     [{ maxPendingBytes: 0 }],
+    [{ cleanupPolicy: 'burn' }],
+    [{ cleanupPolicy: 'compact', retentionMs: 5 }],
+    [{ minCompactionLagMs: 5, maxCompactionLagMs: 4 }],
+    [{ minCleanableDirtyRatio: 2 }],
     [{ journalBytes: 1000 }],
     [{ journalDirectory: '' }],
     [{ maxAppendBytes: 2_000_000, segmentBytes: 1_000_000 }],
@@ -124,7 +128,7 @@ describe('closing', () => {
     await fc.assert(
       fc.asyncProperty(moment, async ({ turns, before, flush, maxPendingBytes }) => {
         const directory = temporaryDirectory()
-        const engine = await openEngine({ directory, flush, maxPendingBytes })
+        const engine = await openEngine({ directory, flush, maxPendingBytes, journalBytes: 2 << 20 })
         const logs = [await engine.log('a'), await engine.log('b')]
         const acknowledged: [string, string][] = []
         const refused: unknown[] = []
@@ -143,7 +147,7 @@ describe('closing', () => {
         await engine.close()
         await Promise.all(appends)
         for (const error of refused) expect(error).toMatchObject({ code: 'closed' })
-        const again = await openEngine({ directory, flush })
+        const again = await openEngine({ directory, flush, journalBytes: 2 << 20 })
         try {
           for (const name of ['a', 'b']) {
             const found = await texts(await again.log(name))
@@ -348,7 +352,7 @@ describe('work in the background', () => {
     'has timers after an append under %s, and none when idle',
     async (flush) => {
       const clock = new ManualClock()
-      const engine = await open({ runtime: { ...machine(), clock }, flush })
+      const engine = await open({ runtime: { ...machine(), clock }, flush, scrubBytesPerSecond: 0 })
       const log = await engine.log('orders')
       await log.append({ value: 'a' })
       expect(clock.pending).toBeGreaterThan(0)
@@ -386,6 +390,38 @@ describe('work in the background', () => {
     const kept = await engine.log('kept', { retentionMs: -1 })
     expect(await texts(kept)).toHaveLength(10)
   })
+})
+
+test('keeps the last record of each key where it is told to, while somebody reads', async () => {
+  const clock = new ManualClock()
+  const settings = { cleanupPolicy: 'compact', segmentBytes: 4096, maxAppendBytes: 1024 } as const
+  const engine = await open({ runtime: { ...machine(), clock }, flush: 'batch' })
+  const log = await engine.log('states', { ...settings, minCleanableDirtyRatio: 0 })
+  for (let index = 0; index < 60; index++) {
+    await log.append({ key: `${index % 3}`, value: `${index}`.padEnd(200), timestampMs: clock.wallMs() })
+  }
+  const reader = log.read({ maxBytes: 1 })
+  expect((await reader.next()).value.text().trim()).toBe('0')
+  const before = log.sizeBytes
+  clock.advance(15_000)
+  while (log.sizeBytes > before / 2) await new Promise((resolve) => setImmediate(resolve))
+  const offsets: number[] = []
+  const last = new Map<string | null, string>()
+  for await (const record of log.read()) {
+    offsets.push(record.offset)
+    last.set(record.keyText(), record.text()!.trim())
+  }
+  expect(Object.fromEntries(last)).toEqual({ 0: '57', 1: '58', 2: '59' })
+  expect(offsets.length).toBeLessThan(30)
+  expect(offsets).toEqual(offsets.toSorted((left, right) => left - right))
+  // Who was in the middle goes on, over what is left.
+  const rest: number[] = []
+  for await (const { offset } of reader) rest.push(offset)
+  expect(rest.at(-1)).toBe(59)
+  expect(offsets).toEqual(expect.arrayContaining(rest.filter((offset) => offset > 50)))
+  await expectCode(log.append({ value: 'no key' }), 'invalidRecord')
+  await expectCode(log.append([{ key: 'a' }, {}]), 'invalidRecord')
+  await expectCode(log.append(encodeRecords([{ value: 'no key' }], { compression: 'gzip' })), 'invalidRecord')
 })
 
 test('tells who listens of recovery, groups and appends', async () => {

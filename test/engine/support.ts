@@ -16,7 +16,12 @@ export async function open<F extends FlushPolicy = 'batch'>(
   options: Partial<EngineOptions<F>> = {},
 ): Promise<Engine<F>> {
   const flush = (options.flush ?? 'batch') as F
-  const engine = await openEngine<F>({ directory: temporaryDirectory(), ...options, flush })
+  const engine = await openEngine<F>({
+    directory: temporaryDirectory(),
+    journalBytes: 2 << 20,
+    ...options,
+    flush,
+  })
   onTestFinished(() => engine.close())
   return engine
 }
