@@ -24,6 +24,7 @@ export type { Engine, EngineOptions } from './engine/engine.ts'
 export type { EngineLog } from './engine/engineLog.ts'
 export type {
   AppendEvent,
+  DamageEvent,
   FlushEvent,
   LogOfflineEvent,
   RecoveryEvent,
@@ -46,12 +47,13 @@ const channels: EngineChannels = {
   recovery: channel('cordwood:recovery'),
   logOffline: channel('cordwood:log-offline'),
   retention: channel('cordwood:retention'),
+  damage: channel('cordwood:damage'),
 }
 
 /**
  * Opens a data directory, recovering what a crash left. `close()` it when done, or use `await using`. What goes on inside
  * is told on `node:diagnostics_channel`: `cordwood:append`, `cordwood:flush`, `cordwood:recovery`, `cordwood:log-offline`,
- * `cordwood:retention`.
+ * `cordwood:retention`, `cordwood:damage`.
  *
  * Rejects with an `EngineError` whose message says what to do: `invalidConfig` (a setting that does not exist, has a wrong
  * value or contradicts another), `directoryLocked` (somebody has it open), `directoryForeign` (a broker's),

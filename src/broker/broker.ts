@@ -15,6 +15,7 @@ import type { Address } from '../runtime/network.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import { LogCleaner } from '../segment/compaction/logCleaner.ts'
 import { LogDirectory } from '../segment/logDirectory.ts'
+import { Scrubber } from '../segment/scrubber.ts'
 import { Background } from './background.ts'
 import type { BrokerConfig } from './brokerConfig.ts'
 import { DiskGate } from './diskGate.ts'
@@ -55,6 +56,7 @@ export class Broker {
   readonly #server: Server
   readonly #background: Background
   readonly #cleaner: LogCleaner
+  readonly #scrubber: Scrubber
 
   private constructor(
     address: Address,
@@ -62,6 +64,7 @@ export class Broker {
     server: Server,
     background: Background,
     cleaner: LogCleaner,
+    scrubber: Scrubber,
   ) {
     this.address = address
     this.clusterId = services.controller.image.clusterId
@@ -69,6 +72,7 @@ export class Broker {
     this.#server = server
     this.#background = background
     this.#cleaner = cleaner
+    this.#scrubber = scrubber
   }
 
   /**
@@ -207,12 +211,21 @@ export class Broker {
       maxMapBytes: config.number('log.cleaner.dedupe.buffer.size'),
     })
     background.every('compaction', config.number('log.cleaner.backoff.ms'), () => cleaner.run())
+    const scrubber = new Scrubber(runtime, {
+      directory: directory.directory,
+      logs: () => directory.logs,
+      badRanges: directory.badRanges,
+      logger,
+      bytesPerSecond: config.number('cordwood.scrub.bytes.per.second'),
+    })
+    scrubber.start()
     background.every('checkpoint', config.number('log.flush.offset.checkpoint.interval.ms'), async () => {
       await partitions.retryMissing()
       await directory.checkpoint()
+      scrubber.look()
     })
     ready()
-    return new Broker(address, services, server, background, cleaner)
+    return new Broker(address, services, server, background, cleaner, scrubber)
   }
 
   /** What it is doing, for tests and figures. */
@@ -229,6 +242,7 @@ export class Broker {
   /** Accepts no more, answers what is in flight (for up to 5 s), then closes every log cleanly. */
   async close(): Promise<void> {
     await this.#cleaner.close()
+    await this.#scrubber.close()
     await this.#background.close()
     // Members that wait in a rebalance are sent away by the coordinator, and so answered.
     await Promise.all([this.#server.close(closeGraceMs), this.#services.coordinator.close()])

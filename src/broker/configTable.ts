@@ -135,6 +135,14 @@ export const brokerConfigTable = {
       'Which stored batches are checked before they are sent: those that have left memory since they were checked or ' +
       'written (cold), or all (always), which sends copies of at most a MiB at a time.',
   },
+  'cordwood.scrub.bytes.per.second': {
+    type: 'long',
+    default: '8388608',
+    min: 0,
+    documentation:
+      'How much of the sealed segments is read a second, in the background, to check what is stored: once a week each, ' +
+      'if that is enough. 0 reads nothing.',
+  },
   'fetch.max.bytes': {
     type: 'int',
     default: '57671680',

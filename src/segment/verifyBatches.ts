@@ -5,7 +5,7 @@ import { readInt32, readInt64 } from './integers.ts'
 import { type EpochStart, LeaderEpochs } from './leaderEpochs.ts'
 import { BatchHeader, batchHeaderBytes, batchPrefixBytes, checksummedFrom } from './recordBatch.ts'
 
-const stepBytes = 2 << 20
+const defaultStepBytes = 2 << 20
 /** A segment's offsets are fewer than this. */
 const relativeOffsets = 0x8000_0000
 const magicAt = 16
@@ -22,6 +22,8 @@ export interface AuditRange {
   /** Which epoch wrote what, below `epochsEnd`; null when nobody knows. */
   readonly epochs: readonly EpochStart[] | null
   readonly epochsEnd: number
+  /** Bytes read, and checked without a pause, at a time; 2 MiB by default. */
+  readonly stepBytes?: number
 }
 
 /** Who is told what a walk over a segment finds. */
@@ -82,6 +84,7 @@ class Walk {
     this.#auditor = auditor
     this.#epochs = range.epochs === null ? null : new LeaderEpochs(range.epochs)
     this.nextOffset = range.baseOffset
+    const stepBytes = range.stepBytes ?? defaultStepBytes
     this.#buffer = new Uint8Array(Math.min(stepBytes, Math.max(range.sizeBytes, batchHeaderBytes)))
   }
 
