@@ -18,6 +18,7 @@ import { type FoundLog, findLogs } from './logFinder.ts'
 import type { LogOptions } from './logTypes.ts'
 import { type MetaProperties, openMetaProperties } from './metaProperties.ts'
 import { NodeJournal } from './nodeJournal.ts'
+import { Progress } from './progress.ts'
 import { IndexCache, writeWholeFile } from './segmentIndexes.ts'
 import { SharedSync } from './sharedSync.ts'
 
@@ -280,7 +281,9 @@ export class LogDirectory {
     // What the page cache shows of a dead process's work may not be stored.
     if (!found.isClean) await this.#names.sync()
     this.#journal.start(this.#background)
+    const progress = new Progress(this.#runtime.clock, this.#logger, 'opening logs', found.logs.length)
     await inParallel(found.logs, parallel, async (each) => {
+      progress.step()
       const config = this.#options.configFor(each.name.slice(0, each.name.lastIndexOf('-')))
       try {
         await this.#openFound(each, config)

@@ -21,7 +21,8 @@ import {
   provenEndState,
   resumePointKind,
 } from './ownStates.ts'
-import { planReplay, type ReplayedLog, type ReplayPlan } from './replayPlan.ts'
+import { Progress } from './progress.ts'
+import { type ReplayedLog, ReplayPlan } from './replayPlan.ts'
 import { ReplayWriter } from './replayWriter.ts'
 
 /** From so many files or directories on one sync of the whole file system is cheaper. */
@@ -97,7 +98,9 @@ export class NodeJournal implements JournalHost {
     const { dataDirectory, directoryId, logger, journalBytes, fileBytes } = options
     const directory = options.directory ?? `${dataDirectory}/${defaultJournalName}`
     await checkJournalPlace(runtime, dataDirectory, directory)
+    const plan = new ReplayPlan()
     const { journal, replay } = await Journal.open(runtime, {
+      visitor: plan,
       directory,
       directoryId: uuidToBytes(directoryId),
       logger,
@@ -105,7 +108,7 @@ export class NodeJournal implements JournalHost {
       ...(fileBytes === undefined ? {} : { fileBytes }),
     })
     await noteJournalPlace(runtime, dataDirectory, directory)
-    return new NodeJournal(runtime, options, journal, replay, await planReplay(replay))
+    return new NodeJournal(runtime, options, journal, replay, plan)
   }
 
   /** Whether the last thing that happened to the journal was a clean shutdown. */
@@ -154,10 +157,20 @@ export class NodeJournal implements JournalHost {
       logger.error('the journal has entries of logs that nobody knows', { entries: this.plan.strangers })
     }
     if (frameCount === 0) return
-    await this.#writer.run(this.#replay, absent)
+    const { clock } = this.#runtime
+    const startedMs = clock.monotonicMs()
+    const progress = new Progress(clock, logger, 'replaying the journal', frameCount)
+    await this.#writer.run(this.#replay, absent, () => progress.step())
     this.#replayedFiles = this.#writer.written
     const { batches, bytes, written } = this.#writer
-    logger.info('replayed the journal', { frames: frameCount, batches, bytes, files: written.size })
+    const elapsedMs = Math.round(clock.monotonicMs() - startedMs)
+    logger.info('replayed the journal', {
+      frames: frameCount,
+      batches,
+      bytes,
+      files: written.size,
+      elapsedMs,
+    })
   }
 
   /** What replay found wrong with a log's files; null for nothing. */

@@ -1,7 +1,7 @@
 import type { Uuid } from '../model/uuid.ts'
 import type { JournalEntry, TruncateEntry } from './journal/entries.ts'
-import type { JournalReplay } from './journal/journalReplay.ts'
-import type { LogCheckpoint } from './journal/nodeCheckpoint.ts'
+import type { LogCheckpoint, StoredCheckpoint } from './journal/nodeCheckpoint.ts'
+import type { ReplayVisitor } from './journal/openJournal.ts'
 import { deletedKind, provenEndOf } from './ownStates.ts'
 
 /** What checkpoint and journal together say of one log. */
@@ -81,49 +81,44 @@ export class ReplayedLog {
   }
 }
 
-/** What the first reading of a journal has gathered. */
-export interface ReplayPlan {
-  readonly logs: ReadonlyMap<Uuid, ReplayedLog>
+/** Gathers, while the journal is read the first time, which logs there are and what of each is still alive. */
+export class ReplayPlan implements ReplayVisitor {
+  readonly logs = new Map<Uuid, ReplayedLog>()
   /** Names of logs that were deleted, and that no later log has. */
-  readonly deletedNames: ReadonlySet<string>
+  readonly deletedNames = new Set<string>()
   /** Logs whose creation is in the journal: their directories may be missing. */
-  readonly created: ReadonlySet<Uuid>
+  readonly created = new Set<Uuid>()
   /** Entries of logs that neither the checkpoint nor the journal knows. */
-  readonly strangers: number
-  readonly entryCount: number
-}
+  strangers = 0
+  #ordinal = 0
 
-/** Reads the journal a first time: which logs there are, and what of each is still alive. */
-export async function planReplay(replay: JournalReplay): Promise<ReplayPlan> {
-  const logs = new Map<Uuid, ReplayedLog>()
-  const deletedNames = new Set<string>()
-  for (const log of replay.checkpoint?.logs ?? []) {
-    if (log.states.some(({ kind }) => kind === deletedKind)) deletedNames.add(log.name)
-    else logs.set(log.id, new ReplayedLog(log))
-  }
-  const created = new Set<Uuid>()
-  let strangers = 0
-  let ordinal = 0
-  for await (const { entries } of replay.frames()) {
-    for (const entry of entries) {
-      const { logId } = entry
-      const log = logs.get(logId)
-      if (entry.type === 'create') {
-        created.add(logId)
-        deletedNames.delete(entry.name)
-        if (log === undefined) logs.set(logId, new ReplayedLog(fresh(logId, entry.name, entry.topicId)))
-      } else if (log === undefined) {
-        strangers++
-      } else if (entry.type === 'delete') {
-        logs.delete(logId)
-        deletedNames.add(log.name)
-      } else {
-        log.add(entry, ordinal)
-      }
-      ordinal++
+  begin(checkpoint: StoredCheckpoint | null): void {
+    for (const log of checkpoint?.logs ?? []) {
+      if (log.states.some(({ kind }) => kind === deletedKind)) this.deletedNames.add(log.name)
+      else this.logs.set(log.id, new ReplayedLog(log))
     }
   }
-  return { logs, deletedNames, created, strangers, entryCount: ordinal }
+
+  frame(entries: readonly JournalEntry[]): void {
+    for (const entry of entries) this.#add(entry, this.#ordinal++)
+  }
+
+  #add(entry: JournalEntry, ordinal: number): void {
+    const { logId } = entry
+    const log = this.logs.get(logId)
+    if (entry.type === 'create') {
+      this.created.add(logId)
+      this.deletedNames.delete(entry.name)
+      if (log === undefined) this.logs.set(logId, new ReplayedLog(fresh(logId, entry.name, entry.topicId)))
+    } else if (log === undefined) {
+      this.strangers++
+    } else if (entry.type === 'delete') {
+      this.logs.delete(logId)
+      this.deletedNames.add(log.name)
+    } else {
+      log.add(entry, ordinal)
+    }
+  }
 }
 
 function fresh(id: Uuid, name: string, topicId: Uuid): LogCheckpoint {

@@ -50,14 +50,15 @@ export class ReplayWriter {
     this.#plan = plan
   }
 
-  /** Carries out the cuts that were decided, then writes what is alive, but for logs `absent`. Rejects with the disk's errors. */
-  async run(replay: JournalReplay, absent: ReadonlySet<Uuid>): Promise<void> {
+  /** Carries out the cuts that were decided, then writes what is alive, but for logs `absent`; `step` with each frame. Rejects with the disk's errors. */
+  async run(replay: JournalReplay, absent: ReadonlySet<Uuid>, step: () => void): Promise<void> {
     this.#absent = absent
     const cut = [...this.#plan.logs.values()].filter(({ unfinishedCut }) => unfinishedCut !== null)
     await inParallel(cut, parallel, (log) => this.#cut(log))
     if (![...this.#plan.logs.values()].some(({ hasAppends }) => hasAppends)) return
     let ordinal = 0
     for await (const { entries } of replay.frames()) {
+      step()
       const writes: DiskWrite[] = []
       for (const entry of entries) {
         if (entry.type === 'append') await this.#add(entry, ordinal, writes)

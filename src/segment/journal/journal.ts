@@ -9,7 +9,7 @@ import { JournalFiles } from './journalFiles.ts'
 import type { JournalReplay } from './journalReplay.ts'
 import { JournalWriter } from './journalWriter.ts'
 import type { CheckpointFiles, JournalPlace, NodeCheckpoint, StoredCheckpoint } from './nodeCheckpoint.ts'
-import { openJournalFiles } from './openJournal.ts'
+import { openJournalFiles, type ReplayVisitor } from './openJournal.ts'
 
 /** Who has what the journal holds stored elsewhere, so that its files can be used again. */
 export interface JournalHost {
@@ -38,6 +38,8 @@ export interface JournalOptions {
   readonly idleMs?: number
   /** How long nothing must have been committed before a checkpoint lets go of what is in use. */
   readonly quietMs?: number
+  /** Told what there is to replay while the journal is being opened. */
+  readonly visitor?: ReplayVisitor
 }
 
 /** The defaults of `JournalOptions`. */
@@ -85,7 +87,7 @@ export class Journal {
 
   private constructor(
     runtime: Runtime,
-    options: Required<JournalOptions>,
+    options: Required<Omit<JournalOptions, 'visitor'>>,
     found: Awaited<ReturnType<typeof openJournalFiles>>,
   ) {
     const { logger, fileBytes, journalBytes, directory, directoryId } = options
@@ -120,7 +122,8 @@ export class Journal {
     options: JournalOptions,
   ): Promise<{ readonly journal: Journal; readonly replay: JournalReplay }> {
     const all = { ...journalDefaults, ...options }
-    const found = await openJournalFiles(runtime, all.directory, all.directoryId, all.logger)
+    const visitor = options.visitor ?? null
+    const found = await openJournalFiles(runtime, all.directory, all.directoryId, all.logger, visitor)
     return { journal: new Journal(runtime, all, found), replay: found.replay }
   }
 

@@ -1,7 +1,7 @@
 import { CorruptionError } from '../../model/errors.ts'
 import { EntryReader, type JournalEntry } from './entries.ts'
 import { joinPayload } from './frames.ts'
-import type { JournalScan, JournalVerdict } from './journalScan.ts'
+import type { FoundFrame, JournalScan, JournalVerdict } from './journalScan.ts'
 import type { StoredCheckpoint } from './nodeCheckpoint.ts'
 
 /** The entries of one frame. */
@@ -51,12 +51,10 @@ export class JournalReplay {
   async *frames(): AsyncGenerator<ReplayFrame, void, undefined> {
     const reader = new EntryReader()
     let count = 0
-    for await (const { header, file, blocks } of this.#scan.frames()) {
+    for await (const frame of this.#scan.frames()) {
       count++
-      if (header.entryCount === 0) continue
-      const payload = joinPayload(blocks, header.payloadBytes)
-      const entries = reader.read(payload, header.entryCount, file.path, header.position)
-      yield { sequence: header.sequence, entries }
+      const entries = readEntries(frame, reader)
+      if (entries.length > 0) yield { sequence: frame.header.sequence, entries }
     }
     if (count !== this.frameCount) {
       throw new CorruptionError({
@@ -67,4 +65,11 @@ export class JournalReplay {
       })
     }
   }
+}
+
+/** The entries of a frame. Throws `CorruptionError` when they are not what its header says. */
+export function readEntries({ header, file, blocks }: FoundFrame, reader: EntryReader): JournalEntry[] {
+  if (header.entryCount === 0) return []
+  const payload = joinPayload(blocks, header.payloadBytes)
+  return reader.read(payload, header.entryCount, file.path, header.position)
 }

@@ -4,9 +4,10 @@ import type { Runtime } from '../../runtime/runtime.ts'
 import { readUint32 } from '../integers.ts'
 import { BlockReader } from './blockReader.ts'
 import { blockBytes, readStamp } from './blocks.ts'
+import { EntryReader, type JournalEntry } from './entries.ts'
 import { decodeFileHeader, type FileHeader, journalFileNumber } from './fileHeader.ts'
 import type { FoundFiles } from './journalFiles.ts'
-import { JournalReplay } from './journalReplay.ts'
+import { JournalReplay, readEntries } from './journalReplay.ts'
 import { JournalScan, type ScannedFile } from './journalScan.ts'
 import {
   CheckpointFiles,
@@ -15,6 +16,14 @@ import {
   lostCheckpoint,
   type StoredCheckpoint,
 } from './nodeCheckpoint.ts'
+
+/** Told what the journal holds while it is read the first time, which saves reading it once more. */
+export interface ReplayVisitor {
+  /** `checkpoint` is what everything before the first frame amounts to; null in a new journal. */
+  begin(checkpoint: StoredCheckpoint | null): void
+  /** The entries of the next frame, whose bytes are valid during the call. */
+  frame(entries: readonly JournalEntry[]): void
+}
 
 /** What the start has found out about a journal. */
 export interface OpenedJournal {
@@ -43,6 +52,7 @@ export async function openJournalFiles(
   directory: string,
   directoryId: Uint8Array,
   logger: Logger,
+  visitor: ReplayVisitor | null,
 ): Promise<OpenedJournal> {
   await runtime.disk.makeDirectory(directory)
   const listed = await listFiles(runtime, directory)
@@ -62,7 +72,12 @@ export async function openJournalFiles(
   const { replayFrom, flushedSequence, journalId } = checkpoint
   const scan = new JournalScan(found.scanned, replayFrom, flushedSequence, journalId, runtime.checksum)
   let frameCount = 0
-  for await (const _frame of scan.frames()) frameCount++
+  const reader = new EntryReader()
+  visitor?.begin(stored)
+  for await (const frame of scan.frames()) {
+    frameCount++
+    visitor?.frame(readEntries(frame, reader))
+  }
   const { sequence, chain, life, verdict } = scan.end!
   // A file that is not there, or says nothing at all, may have been the end of the journal.
   const { usedGeneration } = checkpoint
