@@ -1,4 +1,5 @@
 import { CorruptionError, EngineError, toEngineError } from '../model/errors.ts'
+import type { FileRange } from '../model/fileRange.ts'
 import type { DiskFile } from '../runtime/disk.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import { BatchHeader, batchHeaderBytes, checksummedFrom } from '../segment/recordBatch.ts'
@@ -24,6 +25,8 @@ export interface ReadOptions {
 export interface ReadWorld {
   readonly runtime: Runtime
   readonly decompress: Decompress
+  /** Finds out how far damage reaches that lies in `range`, from the batch of `firstOffset` on; null if there is none. */
+  damaged(range: FileRange, firstOffset: number): Promise<unknown>
 }
 
 const defaultMaxBytes = 1 << 20
@@ -43,10 +46,12 @@ export class BatchReader {
   #end = Number.MAX_SAFE_INTEGER
   #chunk: Uint8Array = new Uint8Array(0)
   #at = 0
-  /** Where the chunk comes from, for messages. */
-  #file = ''
-  #position = 0
-  /** How often in a row a file was gone. */
+  /** Where the chunk comes from. */
+  #range: FileRange | null = null
+  #chunkOffset = 0
+  /** The file had less than it was to have. */
+  #isCut = false
+  /** How often in a row a file was gone, or not what it was to be. */
   #misses = 0
   #isOver = false
   #wake: (() => void) | null = null
@@ -86,7 +91,7 @@ export class BatchReader {
   async next(): Promise<LogBatch | null> {
     while (!this.#isOver) {
       this.#signal?.throwIfAborted()
-      const batch = this.#fromChunk() ?? (await this.#fromLog())
+      const batch = (await this.#checkedNext()) ?? (await this.#fromLog())
       if (batch !== null) return batch
     }
     return null
@@ -136,9 +141,9 @@ export class BatchReader {
       this.#misses = 0
       this.#chunk = chunk.subarray(0, count)
       this.#at = 0
-      this.#file = range.file.path
-      this.#position = range.position
-      if (count < batchHeaderBytes) this.#damaged(`${range.lengthBytes} bytes`, `${count} bytes`)
+      this.#range = range
+      this.#chunkOffset = found!.firstOffset
+      this.#isCut = count < range.lengthBytes
       return null
     } catch (cause) {
       return this.#failed(cause)
@@ -181,6 +186,21 @@ export class BatchReader {
     throw toEngineError(cause, 'diskFailed', `${name} cannot be read`)
   }
 
+  async #checkedNext(): Promise<LogBatch | null> {
+    if (this.#at === this.#chunk.length) return null
+    try {
+      return this.#fromChunk()
+    } catch (error) {
+      this.#chunk = new Uint8Array(0)
+      this.#at = 0
+      const found = await this.#world.damaged(this.#range!, this.#chunkOffset).catch(() => error)
+      // No damage can be found: the log was cut meanwhile, and what is there now is looked at anew.
+      if (found === null && this.#misses++ < mostMisses) return null
+      this.stop()
+      throw error
+    }
+  }
+
   /** The next batch of what was read already. */
   #fromChunk(): LogBatch | null {
     while (this.#at < this.#chunk.length) {
@@ -191,7 +211,12 @@ export class BatchReader {
       // A batch of markers has no records for anybody; compaction leaves some that end below the offset asked for.
       if (header.lastOffset < from) continue
       this.#next = header.lastOffset + 1
+      this.#misses = 0
       if (!header.isControl) return new LogBatch(header, bytes, from, this.#world.decompress)
+    }
+    if (this.#isCut) {
+      this.#isCut = false
+      this.#damaged(`${this.#range!.lengthBytes} bytes`, `${this.#chunk.length} bytes`)
     }
     return null
   }
@@ -211,9 +236,8 @@ export class BatchReader {
   }
 
   #damaged(expected: string, found: string): never {
-    const position = this.#position + this.#at
-    this.stop()
-    throw new CorruptionError({ file: this.#file, position, expected, found })
+    const { file, position } = this.#range!
+    throw new CorruptionError({ file: file.path, position: position + this.#at, expected, found })
   }
 }
 

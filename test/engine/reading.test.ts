@@ -1,6 +1,7 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import type { EngineLog } from '../../src/index.ts'
 import { expectCode, open, settle, texts } from './support.ts'
 
@@ -179,7 +180,11 @@ describe('a read that follows', () => {
 })
 
 describe('damage', () => {
-  test('is never given out: a read ends before it with file and position', async () => {
+  test('is never given out: a read ends before it with file and position, and everybody is told', async () => {
+    const told: unknown[] = []
+    const listen = (event: unknown): void => void told.push(event)
+    subscribe('cordwood:damage', listen)
+    onTestFinished(() => void unsubscribe('cordwood:damage', listen))
     const log = await (await open({ flush: 'batch' })).log('orders')
     for (const value of ['intact', 'damaged', 'after']) await log.append({ value })
     const file = join(log.directory, '00000000000000000000.log')
@@ -195,5 +200,20 @@ describe('damage', () => {
       code: 'corruptLog',
       corruption: { file, position },
     })
+    expect(told).toMatchObject([{ log: 'orders', file, position, baseOffset: 1, nextOffset: 2 }])
+    await expectCode(texts(log, { from: 1 }), 'corruptLog')
+    expect(await texts(log, { from: 2 })).toEqual(['after'])
+  })
+  test('is not mistaken for what a cut does to a read under way', async () => {
+    const log = await (await open({ flush: 'none' })).log('orders')
+    const codes = new Set<string>()
+    for (let round = 0; round < 40; round++) {
+      for (let index = 0; index < 5; index++) await log.append({ value: `${round}`.repeat(500 + 97 * index) })
+      const read = texts(log).catch(({ code }) => codes.add(code))
+      if (round % 2 === 0) await Promise.resolve()
+      await Promise.all([log.truncate(1 + (round % 3)), read])
+    }
+    expect([...codes].filter((code) => code !== 'offsetOutOfRange')).toEqual([])
+    expect((await texts(log)).length).toBe(log.logEndOffset)
   })
 })

@@ -1,6 +1,7 @@
 import { expect, onTestFinished } from 'vitest'
 import {
   type Engine,
+  EngineError,
   type EngineLog,
   type EngineOptions,
   openEngine,
@@ -35,7 +36,9 @@ export async function texts(log: EngineLog, options: ReadOptions = {}): Promise<
 
 /** Expects `promise` to reject with an `EngineError` of this code. */
 export async function expectCode(promise: Promise<unknown>, code: string): Promise<void> {
-  await expect(promise).rejects.toMatchObject({ name: 'EngineError', code })
+  const error = await promise.then(() => null).catch((reason) => reason)
+  expect(error).toBeInstanceOf(EngineError)
+  expect(error.code).toBe(code)
 }
 
 /** A runtime of the machine that is closed when the test ends. */
