@@ -1,4 +1,5 @@
 import { assert } from '../model/assert.ts'
+import { CorruptionError } from '../model/errors.ts'
 import type { Logger } from '../model/logger.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import { segmentFileName } from './fileNames.ts'
@@ -159,6 +160,7 @@ export class SegmentList {
     if (segment.offsetIndex !== null) return this.indexes(segment)
     const cached = cache.lookups(segment)
     if (cached !== null) return cached
+    await checkLength(segment)
     const mapped = await MappedIndexes.open(this.#runtime.disk, segment)
     const kept = keptIndexes(segment)
     if (kept !== null) {
@@ -172,6 +174,7 @@ export class SegmentList {
 
   /** Makes a sealed segment's indexes again from its batches. Throws `CorruptionError`. */
   async rebuild(segment: Segment): Promise<SegmentIndexes> {
+    await checkLength(segment)
     const built = await buildIndexes(segment, segment.sizeBytes, this.#options.indexIntervalBytes())
     // The files are those of the segment that has its place.
     if (segment.isBeingReplaced || segment.isReplaced) return built
@@ -214,4 +217,16 @@ export class SegmentList {
 /** Set when the segment is about to be replaced: what is read from then on may be another one's. */
 function keptIndexes({ offsetIndex, timeIndex }: Segment): SegmentIndexes | null {
   return offsetIndex !== null && timeIndex !== null ? { offsetIndex, timeIndex } : null
+}
+
+/** Throws `CorruptionError` when a finished segment's file has another length: it is not the one that was finished. */
+async function checkLength({ file, sizeBytes }: Segment): Promise<void> {
+  const found = await file.size()
+  if (found === sizeBytes) return
+  throw new CorruptionError({
+    file: file.path,
+    position: Math.min(found, sizeBytes),
+    expected: `${sizeBytes} bytes`,
+    found: `${found}`,
+  })
 }

@@ -115,8 +115,11 @@ export class Recorder {
       case 'roll':
         return this.#appendAll([this.#log(step.log)], this.workload.segmentBytes - 200, step.wait, false)
       case 'recycle':
-        for (let round = 0; round < 12; round++) this.#start(this.#append([this.#log(step.log)], 1500, false))
-        return this.#settleRunning()
+        for (let round = 0; round < 40; round++) {
+          this.#start(this.#append([this.#log(step.log)], 1800, false))
+          if (round % 8 === 7) await this.#settleRunning()
+        }
+        return
       case 'compact':
         return this.#compact(this.#log(step.log))
       case 'truncate':

@@ -1,6 +1,8 @@
 import { SimRandom } from '../simRandom.ts'
+import { type Damage, damages, filesOf, problemsOf, recordForDamage } from './damage.ts'
 import { type CallFailure, checkFailure, chooseFailures, countCalls } from './errorReturns.ts'
 import { type CrashPoint, type ExploreLimits, exploreWorkload, replayCrash } from './explore.ts'
+import { exploreJournal, type JournalPoint, replayJournal } from './journalRun.ts'
 import { describeError } from './oracle.ts'
 import { type Workload, workloadAt } from './workload.ts'
 
@@ -8,6 +10,13 @@ import { type Workload, workloadAt } from './workload.ts'
 export type Reproduction =
   | { readonly kind: 'crash'; readonly point: CrashPoint }
   | { readonly kind: 'error'; readonly workload: Workload; readonly failure: CallFailure }
+  | {
+      readonly kind: 'damage'
+      readonly workload: Workload
+      readonly isClosed: boolean
+      readonly damage: Damage
+    }
+  | { readonly kind: 'journal'; readonly point: JournalPoint }
 
 /** A promise that was not kept. */
 export interface Failure {
@@ -25,13 +34,19 @@ export interface JobOutcome {
   readonly failures: readonly Failure[]
 }
 
-/** Failing calls that are tried of one workload. */
+/** Failing calls that are tried of one workload, and damaged files. */
 const failuresPerJob = 40
+const damagesPerJob = 60
 
-/** Job number `index` of the run with this seed: crashes of a workload, or, every eighth, failing calls of one. */
+/**
+ * Job number `index` of the run with this seed: crashes of a workload; of every eight jobs one has failing calls, one
+ * damaged files, and one the journal alone.
+ */
 export async function runJob(seed: number, index: number, limits: ExploreLimits): Promise<JobOutcome> {
   const workload = workloadAt(seed, index)
   if (index % 8 === 7) return failCalls(workload, limits)
+  if (index % 8 === 5) return damageFiles(workload, limits)
+  if (index % 8 === 2) return crashJournal(seed * 1_000_003 + index, limits)
   const { states, secondLevel, failures } = await exploreWorkload(workload, limits)
   return {
     states,
@@ -58,9 +73,40 @@ async function failCalls(workload: Workload, limits: ExploreLimits): Promise<Job
   return { states: errorRuns * 2, secondLevel: 0, errorRuns, failures }
 }
 
+async function crashJournal(seed: number, limits: ExploreLimits): Promise<JobOutcome> {
+  const { states, failures } = await exploreJournal(seed, limits)
+  return {
+    states,
+    secondLevel: 0,
+    errorRuns: 0,
+    failures: failures.map(({ point, message }) => ({ reproduction: { kind: 'journal', point }, message })),
+  }
+}
+
+async function damageFiles(workload: Workload, limits: ExploreLimits): Promise<JobOutcome> {
+  const random = new SimRandom(workload.seed)
+  const isClosed = random.chance(0.5)
+  const recording = await recordForDamage(workload, isClosed)
+  const files = filesOf(recording)
+  const failures: Failure[] = []
+  let states = 0
+  for (; states < damagesPerJob && failures.length < limits.failuresPerWorkload; states++) {
+    const damage = { path: random.pick(files), what: random.pick(Object.keys(damages)), seed: random.next() }
+    const [message] = await problemsOf(recording, isClosed, damage)
+    if (message === undefined) continue
+    failures.push({ reproduction: { kind: 'damage', workload, isClosed, damage }, message })
+  }
+  return { states, secondLevel: 0, errorRuns: 0, failures }
+}
+
 /** Makes a failure again, alone; null when every promise is kept. */
 export async function replay(reproduction: Reproduction): Promise<string | null> {
   if (reproduction.kind === 'crash') return replayCrash(reproduction.point)
+  if (reproduction.kind === 'journal') return replayJournal(reproduction.point)
+  if (reproduction.kind === 'damage') {
+    const recording = await recordForDamage(reproduction.workload, reproduction.isClosed)
+    return (await problemsOf(recording, reproduction.isClosed, reproduction.damage))[0] ?? null
+  }
   try {
     await checkFailure(reproduction.workload, reproduction.failure)
     return null
@@ -72,7 +118,7 @@ export async function replay(reproduction: Reproduction): Promise<string | null>
 /** The same failure with fewer steps, as far as leaving steps out keeps it alive. */
 export async function shrink(failure: Failure, limits: ExploreLimits): Promise<Failure> {
   let smallest = failure
-  for (let at = 0; at < stepsOf(smallest).length; ) {
+  for (let at = 0; at < (workloadOf(smallest)?.steps.length ?? 0); ) {
     const shorter = await withoutStep(smallest, at, limits)
     if (shorter === null) at++
     else smallest = shorter
@@ -80,24 +126,25 @@ export async function shrink(failure: Failure, limits: ExploreLimits): Promise<F
   return smallest
 }
 
-function stepsOf({ reproduction }: Failure): Workload['steps'] {
-  return reproduction.kind === 'crash' ? reproduction.point.workload.steps : reproduction.workload.steps
+function workloadOf({ reproduction }: Failure): Workload | null {
+  if (reproduction.kind === 'journal') return null
+  return reproduction.kind === 'crash' ? reproduction.point.workload : reproduction.workload
 }
 
-async function withoutStep(
-  { reproduction }: Failure,
-  at: number,
-  limits: ExploreLimits,
-): Promise<Failure | null> {
-  const workload = reproduction.kind === 'crash' ? reproduction.point.workload : reproduction.workload
+async function withoutStep(failure: Failure, at: number, limits: ExploreLimits): Promise<Failure | null> {
+  const workload = workloadOf(failure)!
   const shorter = { ...workload, steps: workload.steps.toSpliced(at, 1) }
-  if (reproduction.kind === 'error') {
-    const { failures } = await failCalls(shorter, { ...limits, failuresPerWorkload: 1 })
-    return failures[0] ?? null
+  const once = { ...limits, failuresPerWorkload: 1 }
+  switch (failure.reproduction.kind) {
+    case 'error':
+      return (await failCalls(shorter, once)).failures[0] ?? null
+    case 'damage':
+      return (await damageFiles(shorter, once)).failures[0] ?? null
+    default: {
+      const [found] = (await exploreWorkload(shorter, once)).failures
+      return found ? { reproduction: { kind: 'crash', point: found.point }, message: found.message } : null
+    }
   }
-  const { failures } = await exploreWorkload(shorter, { ...limits, failuresPerWorkload: 1 })
-  const found = failures[0]
-  return found ? { reproduction: { kind: 'crash', point: found.point }, message: found.message } : null
 }
 
 /** A reproduction as one word for a command line. */

@@ -133,6 +133,12 @@ export function kindsAt(index: number): readonly Step['do'][] {
 /** How many sequences `kindsAt` knows. */
 export const sequenceCount: number = stepKinds.length + stepKinds.length ** 2 + stepKinds.length ** 3
 
+const beginning: readonly Step[] = [
+  { do: 'group', bytes: 100, wait: true },
+  { do: 'append', log: 0, bytes: 300, producer: true, wait: true },
+  { do: 'roll', log: 1, wait: true },
+]
+
 /** Workload number `index` of a run: short sequences one after the other, every fourth a long random one. */
 export function workloadAt(seed: number, index: number): Workload {
   const random = new SimRandom(seed * 1_000_003 + index)
@@ -147,7 +153,8 @@ export function workloadAt(seed: number, index: number): Workload {
     policies: [random.pick(allPolicies), random.pick(allPolicies)],
     names: random.chance(0.5) ? 'journalled' : 'adversarial',
     segmentBytes: random.pick([600, 2000, 6000]),
-    steps: kinds.map((kind) => stepOf(kind, random)),
+    // Most worlds begin with something that can be lost.
+    steps: [...(random.chance(0.8) ? beginning : []), ...kinds.map((kind) => stepOf(kind, random))],
   }
 }
 

@@ -1,0 +1,55 @@
+import { describe, expect, test } from 'vitest'
+import { damages, filesOf, problemsOf, recordForDamage } from '../../src/testing/crash/damage.ts'
+import type { Step, Workload } from '../../src/testing/crash/workload.ts'
+
+const append = (log: number, bytes: number, producer = false): readonly Step[] => [
+  { do: 'append', log, bytes, producer, wait: true },
+  { do: 'idle', ms: 1000 },
+]
+
+/** One log under each way to be durable, with segments, epochs, producers and deleted records; no two batches alike. */
+const workload: Workload = {
+  seed: 7,
+  policies: ['journal', 'batch', 'append'],
+  names: 'journalled',
+  segmentBytes: 2000,
+  steps: [
+    ...append(0, 300, true),
+    ...append(1, 310),
+    ...append(2, 320, true),
+    { do: 'epoch', log: 0 },
+    ...append(0, 1500),
+    ...append(0, 700, true),
+    ...append(1, 910, true),
+    ...append(1, 1610),
+    { do: 'deleteRecords', log: 1, at: 0.5 },
+    { do: 'checkpoint' },
+    ...append(2, 1720),
+    ...append(0, 500),
+    ...append(1, 110, true),
+    ...append(2, 1930),
+    ...append(0, 40),
+  ],
+}
+
+describe.each([
+  ['closed cleanly', true],
+  ['killed', false],
+])('of a data directory that was %s', (_, isClosed) => {
+  test.each(Object.keys(damages))(
+    'any one file may be %s: a coded error or the right records, and nothing is lost without a word',
+    async (what) => {
+      const recording = await recordForDamage(workload, isClosed)
+      const files = filesOf(recording)
+      const found: string[] = []
+      for (const path of files) {
+        for (let seed = 0; seed < 3; seed++) {
+          for (const problem of await problemsOf(recording, isClosed, { path, what, seed }))
+            found.push(`${path}: ${problem}`)
+        }
+      }
+      expect(files.length).toBeGreaterThan(20)
+      expect(found).toEqual([])
+    },
+  )
+})
