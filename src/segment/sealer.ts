@@ -107,6 +107,11 @@ export class Sealer {
     segment.completeTimeIndex()
     if (planted('snapshotBeforeSegmentSync')) await this.writeSnapshot(endOffset, producers, 'dataAndName')
     await segment.file.sync()
+    // The snapshot says that all of the segment is stored, and so must its name be before it.
+    if (!segment.isNameDurable) {
+      await disk.syncDirectory(this.#directory)
+      segment.isNameDurable = true
+    }
     await writeIndexes(disk, segment, indexes, 'data')
     await this.writeSnapshot(endOffset, producers, 'data')
     await disk.syncDirectory(this.#directory)
