@@ -3,15 +3,12 @@ import type { Disk } from '../runtime/disk.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import { decodeCheckpoint, logStartOffsetFile, readTextIfThere, recoveryPointFile } from './checkpointFile.ts'
 import { cleanShutdownFile } from './checkpoints.ts'
-import type { ClosedLog } from './closedLog.ts'
 import { directoryKind } from './directoryNames.ts'
 import { inParallel } from './inParallel.ts'
-import { CheckpointFiles } from './journal/nodeCheckpoint.ts'
-import { journalPlaceFile, notedJournalPlace } from './journalPlace.ts'
+import { journalPlaceFile } from './journalPlace.ts'
 import { decodeMetaProperties, metaPropertiesFile } from './metaProperties.ts'
-import { resumePointKind } from './ownStates.ts'
-import { decodeResume } from './resumePoint.ts'
 import { type Finding, fileFinding, findingKinds, type Severity } from './verifyFindings.ts'
+import { type JournalFacts, verifyJournal } from './verifyJournal.ts'
 import { excerpt, type FoundLog, findLog, type LogClaims, planLog } from './verifyLog.ts'
 import { verifySegmentTask } from './verifySegment.ts'
 
@@ -81,7 +78,8 @@ class Verification {
   async run(): Promise<VerifySummary> {
     const { disk } = this.#runtime
     const names = await this.#logNames()
-    const claims = await this.#claims(names)
+    const journal = await this.#journal()
+    const claims = await this.#claims(names, journal)
     const logs: FoundLog[] = []
     await inParallel(names, listedAtOnce, async (name) => {
       this.#options.signal?.throwIfAborted()
@@ -141,27 +139,40 @@ class Verification {
   }
 
   /** What the files of the data directory say of each log. */
-  async #claims(names: readonly string[]): Promise<(name: string) => LogClaims> {
+  async #claims(
+    names: readonly string[],
+    journal: JournalFacts | null,
+  ): Promise<(name: string) => LogClaims> {
     const { disk } = this.#runtime
     const points = await this.#checkpoint(recoveryPointFile, 'checkpoint')
     const starts = await this.#checkpoint(logStartOffsetFile, 'startOffsets')
     const cleaned = await this.#checkpoint(cleanerFile, 'checkpoint')
     const hasMarker = (await disk.stat(`${this.#directory}/${cleanShutdownFile}`)) !== null
-    const closed = hasMarker ? await this.#closedLogs() : new Map<string, ClosedLog>()
+    const closed: JournalFacts['closed'] = hasMarker && journal !== null ? journal.closed : new Map()
     const present = new Set(names)
     for (const [name, point] of points ?? []) {
-      if (present.has(name) || point === 0) continue
+      if (present.has(name) || point === 0 || journal?.deleted.has(name)) continue
       const expected = `a directory ${name} with records up to offset ${point}`
       this.#add(fileFinding('missing', `${this.#directory}/${recoveryPointFile}`, expected, 'no directory'))
     }
     return (name) => ({
-      recoveryPoint: points?.get(name) ?? 0,
-      logStartOffset: starts === null ? null : (starts.get(name) ?? 0),
+      recoveryPoint: journal?.logs.get(name)?.recoveryPoint ?? points?.get(name) ?? 0,
+      logStartOffset:
+        journal?.logs.get(name)?.logStartOffset ?? (starts === null ? null : (starts.get(name) ?? 0)),
       closed: closed.get(name) ?? null,
       isClean: hasMarker || closed.has(name),
       compactedBelow: cleaned === null ? Number.MAX_SAFE_INTEGER : (cleaned.get(name) ?? 0),
       judgeTail: this.#options.judgeTails,
     })
+  }
+
+  /** What the journal says; null when it says nothing, or is being written. */
+  async #journal(): Promise<JournalFacts | null> {
+    if (!this.#options.judgeTails) return null
+    const { disk } = this.#runtime
+    const text = await readTextIfThere(disk, `${this.#directory}/${metaPropertiesFile}`)
+    const directoryId = text === null ? null : (decodeMetaProperties(text)?.directoryId ?? null)
+    return verifyJournal(this.#runtime, this.#directory, directoryId, (finding) => this.#add(finding))
   }
 
   async #checkpoint(
@@ -175,25 +186,6 @@ class Verification {
     if (offsets !== null && offsets.size === Number(text.split('\n')[1])) return offsets
     this.#add(fileFinding(kind, file, 'version 0, a count, and as many lines', excerpt(text)))
     return null
-  }
-
-  /** What the last clean shutdown noted of each log; empty when something was written since. */
-  async #closedLogs(): Promise<ReadonlyMap<string, ClosedLog>> {
-    const { checksum } = this.#runtime
-    const place = await notedJournalPlace(this.#runtime, this.#directory)
-    if (place === null) return new Map()
-    const logs = new Map<string, ClosedLog>()
-    const { checkpoint, damaged } = await new CheckpointFiles(this.#runtime, place).read()
-    for (const file of damaged) {
-      this.#add(fileFinding('cleanShutdown', file, 'a checkpoint that is whole', 'another checksum'))
-    }
-    if (checkpoint?.clean !== true) return logs
-    for (const { name, states } of checkpoint.logs) {
-      const state = states.find(({ kind }) => kind === resumePointKind)
-      const resumed = state === undefined ? null : decodeResume(state.bytes, checksum)
-      if (resumed !== null) logs.set(name, resumed.closed)
-    }
-    return logs
   }
 
   async #checkMeta(disk: Disk): Promise<void> {

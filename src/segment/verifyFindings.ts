@@ -55,6 +55,10 @@ export const findingKinds = {
     advice:
       'start the broker: it looks for these entries in the segments, and says which logs it cannot complete',
   },
+  journalCheckpoint: {
+    severity: 'derivable',
+    advice: 'nothing: the other copy counts, and the next checkpoint writes this one again',
+  },
   journalTear: {
     severity: 'note',
     advice: 'nothing: the last write was not complete and was not acknowledged; the next start cuts it',

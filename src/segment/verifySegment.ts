@@ -94,10 +94,10 @@ export async function verifySegment(
           for (const check of [offsets, times, aborted]) check.damaged(range)
           claims.damaged(range)
           const { file: damaged, position, end, expected, found } = range
-          const isTail = endOffset === null && range.baseOffset >= task.durableOffset
+          const isTail = range.baseOffset >= task.durableOffset
           if (isTail && !task.judgeTail) return
-          // A torn end reaches to the end of the file; what has good batches behind it was written otherwise.
-          const kind = isTail && end === sizeBytes ? 'tornEnd' : end === position ? 'missing' : 'batches'
+          // Power loss leaves any mixture of what was not synced; the journal has what counts of it.
+          const kind = isTail ? 'tornEnd' : end === position ? 'missing' : 'batches'
           const { baseOffset: first, nextOffset } = range
           add({ kind, file: damaged, position, end, baseOffset: first, nextOffset, expected, found })
         },
@@ -113,7 +113,7 @@ export async function verifySegment(
     const mustReach = endOffset ?? task.durableOffset
     if (isWhole && end.nextOffset < mustReach && !(mayHaveGaps && endOffset !== null)) {
       add({
-        kind: 'missing',
+        kind: end.nextOffset < task.durableOffset ? 'missing' : 'tornEnd',
         file: file.path,
         position: sizeBytes,
         end: sizeBytes,

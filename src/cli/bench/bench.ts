@@ -63,7 +63,7 @@ export function defineBench(command: Command, terminal: Terminal): void {
     .option('--directory <path>', 'where to write: the disk to be measured', '.')
     .option('--seconds <n>', 'length of one measurement', parseSeconds)
     .option('--rounds <n>', 'measurements of each combination', wholeNumber(1, 1000))
-    .option('--journal <bytes>', "the journal's size (default: 64MiB; quick: 256MiB)", parseBytes)
+    .option('--journal <bytes>', "the journal's size (default: 64MiB; quick: 256MiB)", parseJournal)
     .option('--json <file>', 'write all figures as JSON')
     .option('--html <file>', 'write a report with plots: one file, nothing loaded from elsewhere')
     .option('--md <file>', 'write the tables as Markdown')
@@ -159,6 +159,12 @@ function parsePolicy(text: string): FlushPolicyName {
 function parseSize(text: string): number {
   const bytes = parseBytes(text)
   if (bytes < 1 || bytes > 1_000_000) throw new InvalidArgumentError('An append has 1 to 1000000 bytes.')
+  return bytes
+}
+
+function parseJournal(text: string): number {
+  const bytes = parseBytes(text)
+  if (bytes < 48 << 20) throw new InvalidArgumentError('A journal has at least 48 MiB.')
   return bytes
 }
 

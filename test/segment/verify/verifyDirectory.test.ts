@@ -156,7 +156,6 @@ describe('verifying a data directory', () => {
   })
 
   test.each([
-    ['recovery-point-offset-checkpoint', '0\n1\norders 0 60\n', 'missing'],
     ['recovery-point-offset-checkpoint', '0\n1\nlost 0 6\n', 'missing'],
     ['recovery-point-offset-checkpoint', '0\n2\norders 0 48\n', 'checkpoint'],
     ['recovery-point-offset-checkpoint', 'nonsense', 'checkpoint'],

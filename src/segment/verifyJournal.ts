@@ -1,0 +1,116 @@
+import { EngineError } from '../model/errors.ts'
+import { silentLogger } from '../model/logger.ts'
+import { type Uuid, uuidToBytes } from '../model/uuid.ts'
+import type { Checksum } from '../runtime/checksum.ts'
+import type { Disk, DiskFile } from '../runtime/disk.ts'
+import type { Runtime } from '../runtime/runtime.ts'
+import type { ClosedLog } from './closedLog.ts'
+import { CheckpointFiles, type StoredCheckpoint } from './journal/nodeCheckpoint.ts'
+import { openJournalFiles } from './journal/openJournal.ts'
+import { notedJournalPlace } from './journalPlace.ts'
+import { resumePointKind } from './ownStates.ts'
+import { type ReplayedLog, ReplayPlan } from './replayPlan.ts'
+import { decodeResume } from './resumePoint.ts'
+import { type Finding, fileFinding } from './verifyFindings.ts'
+
+/** What checkpoint and journal together say of the logs. */
+export interface JournalFacts {
+  readonly logs: ReadonlyMap<string, Pick<ReplayedLog, 'recoveryPoint' | 'logStartOffset'>>
+  /** Names of logs that were deleted, whose directories may still be there. */
+  readonly deleted: ReadonlySet<string>
+  /** What the last clean shutdown noted of each log; empty when something was written since. */
+  readonly closed: ReadonlyMap<string, ClosedLog>
+}
+
+/**
+ * Reads the journal of a data directory as a start would, without changing it, and reports what is damaged: copies of the
+ * checkpoint, frames that were durable, or that it is not this directory's. Null when there is none, or it cannot be read.
+ */
+export async function verifyJournal(
+  runtime: Runtime,
+  dataDirectory: string,
+  directoryId: Uuid | null,
+  add: (finding: Finding) => void,
+): Promise<JournalFacts | null> {
+  const place = await notedJournalPlace(runtime, dataDirectory)
+  if (place === null || directoryId === null || directoryId === '') return null
+  const readOnly: Runtime = { ...runtime, disk: readOnlyDisk(runtime.disk) }
+  try {
+    const { checkpoint, damaged } = await new CheckpointFiles(readOnly, place).read()
+    for (const path of damaged) {
+      add(fileFinding('journalCheckpoint', path, 'a checkpoint with a true checksum', 'other bytes'))
+    }
+    if (checkpoint === null) {
+      add(fileFinding('journalForeign', `${place}/`, 'a journal', 'no checkpoint that can be read'))
+      return null
+    }
+    const plan = new ReplayPlan()
+    const { replay } = await openJournalFiles(readOnly, place, uuidToBytes(directoryId), silentLogger, plan)
+    for (const { file, position, fromSequence, toSequence } of replay.verdict.rot) {
+      const frames = `frames ${fromSequence} to ${toSequence}, which were durable`
+      add(fileFinding('journalRot', file, frames, 'bytes that do not verify', position))
+    }
+    for (const file of replay.damagedFiles) {
+      add(fileFinding('journalRot', file, 'the head of a journal file', 'bytes that do not verify', 0))
+    }
+    const { end } = replay.verdict
+    if (end !== 'clean') {
+      const found = end === 'tear' ? 'a write that was torn' : 'an end that may have lost its last write'
+      add(fileFinding('journalTear', `${place}/`, 'a last frame that is whole', found))
+    }
+    const logs = new Map([...plan.logs.values()].map((log) => [log.name, log]))
+    return { logs, deleted: plan.deletedNames, closed: closedLogs(checkpoint, runtime.checksum) }
+  } catch (error) {
+    if (!(error instanceof EngineError)) throw error
+    add(fileFinding('journalForeign', `${place}/`, 'the journal of this directory', error.message))
+    return null
+  }
+}
+
+function closedLogs({ clean, logs }: StoredCheckpoint, checksum: Checksum): Map<string, ClosedLog> {
+  const closed = new Map<string, ClosedLog>()
+  for (const { name, states } of clean ? logs : []) {
+    const state = states.find(({ kind }) => kind === resumePointKind)
+    const resumed = state === undefined ? null : decodeResume(state.bytes, checksum)
+    if (resumed !== null) closed.set(name, resumed.closed)
+  }
+  return closed
+}
+
+/** `disk`, where everything that would change something does nothing, and writing throws. */
+function readOnlyDisk(disk: Disk): Disk {
+  const nothing = (): Promise<void> => Promise.resolve()
+  const refused = (): Promise<never> =>
+    Promise.reject(new EngineError('permissionDenied', 'nothing is written while a directory is checked'))
+  const file = (path: string): DiskFile => {
+    const opened = disk.file(path)
+    return {
+      path,
+      read: (target, position) => opened.read(target, position),
+      size: () => opened.size(),
+      truncate: refused,
+      sync: nothing,
+      close: () => opened.close(),
+    }
+  }
+  return {
+    file,
+    submit: refused,
+    queuedBytes: 0,
+    maxQueuedBytes: disk.maxQueuedBytes,
+    room: nothing,
+    makeDirectory: nothing,
+    list: (path) => disk.list(path),
+    stat: (path) => disk.stat(path),
+    rename: refused,
+    moveFile: refused,
+    prepare: () => null,
+    remove: nothing,
+    syncDirectory: nothing,
+    readFile: (path, maxBytes) => disk.readFile(path, maxBytes),
+    replaceFile: refused,
+    lock: refused,
+    space: (path) => disk.space(path),
+    close: nothing,
+  }
+}

@@ -1,0 +1,58 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { expect, test } from 'vitest'
+import type { FlushResult } from '../../../src/cli/bench/flushResult.ts'
+import { temporaryDirectory } from '../../support/temporaryDirectory.ts'
+import { run, start } from '../commandLine.ts'
+
+const small = ['--policies', 'none,journal,batch', '--logs', '1,3', '--sizes', '1KiB', '--writers', '4']
+const short = ['--seconds', '0.02', '--rounds', '1', '--journal', '48MiB']
+
+test('bench flush measures what it is told to, writes what it found, and leaves nothing behind', async () => {
+  const directory = temporaryDirectory()
+  const out = temporaryDirectory()
+  const files = ['--json', `${out}/r.json`, '--html', `${out}/r.html`, '--md', `${out}/r.md`]
+  const args = ['bench', 'flush', '--quick', ...small, ...short, '--directory', directory, ...files]
+  const { exitCode, stdout, stderr } = await run(args)
+  expect(stderr).toMatch(/^cordwood: \d+ measurements in .*, about .*\n$/)
+  expect(exitCode).toBe(0)
+  expect(stdout).toContain('3 logs, appends of 1 KiB, 4 writers')
+  expect(readdirSync(directory)).toEqual([])
+  const result = JSON.parse(readFileSync(`${out}/r.json`, 'utf8')) as FlushResult
+  for (const logs of [1, 3]) {
+    const policies = result.cells.filter((cell) => cell.logs === logs).map(({ policy }) => policy)
+    expect(policies).toEqual(expect.arrayContaining(['none', 'journal', 'batch']))
+  }
+  expect(result.cells.every(({ appendsPerSecond }) => appendsPerSecond >= 0)).toBe(true)
+  expect(result.cells.find(({ policy }) => policy === 'none')!.appendsPerSecond).toBeGreaterThan(0)
+  expect(JSON.stringify(result)).not.toContain(directory)
+  expect(readFileSync(`${out}/r.md`, 'utf8')).toContain('## 1 log, appends of 1 KiB, 4 writers')
+  expect(readFileSync(`${out}/r.html`, 'utf8')).toMatch(/^<!doctype html>/)
+}, 60_000)
+
+test('bench flush cleans up when it is interrupted', async () => {
+  const directory = temporaryDirectory()
+  const args = ['bench', 'flush', '--quick', ...small, '--seconds', '0.2', '--rounds', '50']
+  const command = start([...args, '--directory', directory])
+  await command.printed('1 log, appends')
+  command.interrupt()
+  expect(await command.done).toMatchObject({ exitCode: 130 })
+  expect(readdirSync(directory)).toEqual([])
+}, 60_000)
+
+test.each([
+  [['--policies', 'sometimes'], 'There are none, interval'],
+  [['--sizes', '2MiB'], '1 to 1000000 bytes'],
+  [['--logs', '0'], 'whole number'],
+  [['--seconds', '0'], '0.01 to 3600'],
+  [['--journal', '1MiB'], 'at least 48 MiB'],
+])('bench flush refuses %j with exit code 2', async (args, why) => {
+  const { exitCode, stderr } = await run(['bench', 'flush', ...args])
+  expect([exitCode, stderr]).toEqual([2, expect.stringContaining(why)])
+})
+
+test('bench flush refuses a directory that is not there, and makes none', async () => {
+  const directory = `${temporaryDirectory()}/missing`
+  const { exitCode, stderr } = await run(['bench', 'flush', '--directory', directory])
+  expect([exitCode, existsSync(directory)]).toEqual([2, false])
+  expect(stderr).toContain(`cannot measure in ${directory}`)
+})
