@@ -9,6 +9,7 @@ import { BackgroundSync } from './backgroundSync.ts'
 import { BadRanges } from './badRanges.ts'
 import { CheckpointStore } from './checkpointStore.ts'
 import { cleanShutdownFile } from './checkpoints.ts'
+import { checkUnused, removeDeleted } from './deadDirectories.ts'
 import { encodePartitionMetadata, logDirectoryName, retiredDirectoryName } from './directoryNames.ts'
 import { partitionMetadataFile } from './fileNames.ts'
 import { inParallel } from './inParallel.ts'
@@ -19,6 +20,7 @@ import type { LogOptions } from './logTypes.ts'
 import { type MetaProperties, openMetaProperties } from './metaProperties.ts'
 import { NodeJournal } from './nodeJournal.ts'
 import { Progress } from './progress.ts'
+import { type ReplayedTail, tailsOf } from './replayedTail.ts'
 import { IndexCache, writeWholeFile } from './segmentIndexes.ts'
 import { SharedSync } from './sharedSync.ts'
 
@@ -135,7 +137,7 @@ export class LogDirectory {
     const name = logDirectoryName(topic, partition)
     if (this.#logs.has(name)) throw new EngineError('duplicateResource', `${name} is open already`)
     const path = `${this.directory}/${name}`
-    if ((await this.#runtime.disk.stat(path)) !== null) await this.#checkUnused(path)
+    if ((await this.#runtime.disk.stat(path)) !== null) await checkUnused(this.#runtime.disk, path)
     await this.#checkpoints.forget(name, this.#logs)
     if (this.#retiredNames.has(name)) {
       // The journal's replay could not tell the old directory from the new one.
@@ -165,7 +167,7 @@ export class LogDirectory {
     const deleted = await this.#rename(log, 'delete')
     this.#journal.renamed(id)
     const timer = this.#runtime.clock.setTimer(log.config.fileDeleteDelayMs, () => {
-      if (!this.#closed) void this.#removeDeleted(deleted)
+      if (!this.#closed) void removeDeleted(this.#runtime.disk, deleted, this.#logger)
     })
     timer.detach?.()
   }
@@ -275,18 +277,20 @@ export class LogDirectory {
     const found = await findLogs(this.#runtime, this.directory, this.#journal, this.#logger)
     this.#checkpoints.found(found.checkpoints)
     this.#cleanedOffsets = found.checkpoints.cleanedOffsets
-    for (const path of found.deleted) void this.#removeDeleted(path)
+    for (const path of found.deleted) void removeDeleted(this.#runtime.disk, path, this.#logger)
     for (const { name, topicId } of found.missing) await this.#makeDirectory(name, topicId)
-    await this.#journal.replay(found.absent)
+    const intervalOf = (name: string): number => this.#configOf(name).indexIntervalBytes
+    const tails = tailsOf(this.#runtime, this.directory, this.#journal.plan, found.logs, intervalOf)
+    await this.#journal.replay(found.absent, tails)
     // What the page cache shows of a dead process's work may not be stored.
     if (!found.isClean) await this.#names.sync()
     this.#journal.start(this.#background)
     const progress = new Progress(this.#runtime.clock, this.#logger, 'opening logs', found.logs.length)
     await inParallel(found.logs, parallel, async (each) => {
       progress.step()
-      const config = this.#options.configFor(each.name.slice(0, each.name.lastIndexOf('-')))
+      const config = this.#configOf(each.name)
       try {
-        await this.#openFound(each, config)
+        await this.#openFound(each, config, tails)
       } catch (cause) {
         const error = toEngineError(cause, 'diskFailed', 'the log could not be opened')
         this.#checkpoints.keep(each.name, found.checkpoints)
@@ -304,13 +308,28 @@ export class LogDirectory {
     })
   }
 
-  async #openFound(found: FoundLog, config: LogConfig): Promise<void> {
+  #configOf(name: string): LogConfig {
+    return this.#options.configFor(name.slice(0, name.lastIndexOf('-')))
+  }
+
+  async #openFound(
+    found: FoundLog,
+    config: LogConfig,
+    tails: ReadonlyMap<Uuid, ReplayedTail>,
+  ): Promise<void> {
     const { name, topicId, recoveryPoint, logStartOffset } = found
     const id = found.id ?? (await this.#journal.create(name, topicId, recoveryPoint, logStartOffset))
     const damage = this.#journal.damageOf(id) ?? found.damage
     const journalIsDamaged = this.#journal.isRotten
     const cleanedOffset = this.#cleanedOffsets.get(found.name) ?? 0
-    await this.#openLog(name, config, { ...found, id, damage, journalIsDamaged, cleanedOffset })
+    await this.#openLog(name, config, {
+      ...found,
+      id,
+      damage,
+      journalIsDamaged,
+      cleanedOffset,
+      tail: tails.get(id) ?? null,
+    })
   }
 
   async #openLog(
@@ -354,31 +373,6 @@ export class LogDirectory {
     const metadata = Buffer.from(encodePartitionMetadata(topicId))
     await writeWholeFile(disk, `${path}/${partitionMetadataFile}`, metadata, 'none')
     this.#journal.namesChanged(name)
-  }
-
-  /** A directory may be taken over only when it holds no records: its maker died before it could say whose it is. */
-  async #checkUnused(path: string): Promise<void> {
-    for (const { name } of await this.#runtime.disk.list(path)) {
-      if (!name.endsWith('.log')) continue
-      const found = await this.#runtime.disk.stat(`${path}/${name}`)
-      if (found === null || found.sizeBytes === 0) continue
-      throw new EngineError(
-        'corruptLog',
-        `${path} holds records of an unknown topic; restore its ${partitionMetadataFile} or move it away`,
-      )
-    }
-  }
-
-  async #removeDeleted(path: string): Promise<void> {
-    try {
-      await this.#runtime.disk.remove(path)
-    } catch (cause) {
-      const error = toEngineError(cause, 'diskFailed', 'a deleted log could not be removed')
-      this.#logger.warn('files of a deleted log are still there; the next start removes them', {
-        directory: path,
-        error: error.message,
-      })
-    }
   }
 
   #checkOpen(): void {

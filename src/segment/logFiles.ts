@@ -8,6 +8,7 @@ import { LeaderEpochs } from './leaderEpochs.ts'
 import type { LogConfig } from './logConfig.ts'
 import { decodeProducerSnapshot } from './producerSnapshot.ts'
 import { type ProducerEntry, ProducerState } from './producerState.ts'
+import type { ReplayedTail } from './replayedTail.ts'
 import type { ResumedLog } from './resumePoint.ts'
 import { Segment } from './segment.ts'
 import { buildIndexes, reportRebuilt, writeIndexes } from './segmentIndexes.ts'
@@ -26,6 +27,8 @@ export interface RecoveryInput {
   readonly closedState?: ClosedLog | null
   /** What the log was at an offset up to `recoveryPoint`. */
   readonly resume?: ResumedLog | null
+  /** What replay has written behind `resume`. */
+  readonly tail?: ReplayedTail | null
   /** The leader epochs below `recoveryPoint`, where no resume point has them. */
   readonly epochs?: LeaderEpochs | null
   /** Exclusive end of what the log must have, being in the journal. */

@@ -19,7 +19,7 @@ import {
   type Unfinished,
 } from './logFiles.ts'
 import { ProducerState } from './producerState.ts'
-import { resumeStart, type ScanStart } from './scanStart.ts'
+import { resumeStart, type ScanStart, startBehind } from './scanStart.ts'
 import { Segment } from './segment.ts'
 
 /**
@@ -116,6 +116,7 @@ async function coldStart(
     durableOffset: Math.max(recoveryPoint, snapshot?.offset ?? 0),
     producers: snapshot?.producers ?? new ProducerState(),
     producersFrom,
+    unfinished: [],
   }
 }
 
@@ -166,7 +167,7 @@ async function scan(
   const segments = [...start.segments]
   const epochs = start.epochs.clone()
   const producers = new ProducerState(start.producers.entries())
-  const unfinished: Unfinished[] = []
+  const unfinished: Unfinished[] = [...start.unfinished]
   const suspect = segments.findLastIndex(({ baseOffset }) => baseOffset <= start.durableOffset)
   let nextOffset = start.offset
   let torn: Scanned['torn'] = null
@@ -217,7 +218,8 @@ async function scanLog(
   const { config, logger, directory } = input
   const proven = input.provenEnd ?? 0
   const isInJournal = proven > input.recoveryPoint
-  let scanned = await scan(runtime, input, start, !isInJournal)
+  const replayed = input.tail ? startBehind(start, input.tail, proven) : null
+  let scanned = await scan(runtime, input, replayed ?? start, !isInJournal)
   // What the journal has was written again; anything beyond it may be in the page cache only.
   if (isInJournal && scanned.endOffset > proven) scanned = await scan(runtime, input, start, true)
   const { segments, endOffset, torn, epochs, producers } = scanned
@@ -273,7 +275,7 @@ async function scanLog(
   logger[log]('recovered a log', {
     directory,
     logEndOffset: endOffset,
-    from: start.offset,
+    from: (replayed ?? start).offset,
     scannedSegments: segments.length - start.first,
   })
   return {

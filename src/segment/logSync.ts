@@ -135,7 +135,7 @@ export class LogSync implements SyncTarget {
     if (!isDirty) return null
     // All that are not finished: another sync of some of them may be under way and not be done when this one is.
     const unfinished = [...sealer.segments(), segments.active].filter(({ isNew }) => !isNew)
-    const isNameless = unfinished.some(({ isNameSynced }) => !isNameSynced)
+    const isNameless = unfinished.some(({ isNameDurable }) => !isNameDurable)
     for (const segment of unfinished) segment.isNameSynced = true
     const resume = captureResume(this.#state)
     const { cuts } = this.#state
@@ -144,6 +144,7 @@ export class LogSync implements SyncTarget {
       directories: isNameless ? [directory] : [],
       written: flush.written(),
       synced: () => {
+        for (const segment of unfinished) segment.isNameDurable = true
         if (this.#state.cuts !== cuts) return
         flush.synced(logEndOffset)
         if (resume !== null) this.#resume = resume
@@ -165,6 +166,7 @@ export class LogSync implements SyncTarget {
   /** Appends were undone, and with them perhaps a sync: nothing of `segment` counts as synced. */
   distrust(segment: Segment): void {
     segment.isNameSynced = false
+    segment.isNameDurable = false
     this.#unsynced.distrust([segment])
   }
 
@@ -186,7 +188,7 @@ export class LogSync implements SyncTarget {
     if (flush.syncedOffset >= logEndOffset) return
     const unfinished = [...sealer.segments(), segments.active]
     // What a process left in the page cache are names, too.
-    for (const segment of unfinished) segment.isNameSynced = false
+    for (const segment of unfinished) segment.isNameSynced = segment.isNameDurable = false
     this.#unsynced.distrust(unfinished)
     this.#unsynced.schedule(config.flush)
     options.journal?.lags(this)

@@ -32,7 +32,7 @@ export async function cutLog(state: LogState, offset: number): Promise<void> {
   if (journal && !planted('truncateNotJournaled'))
     await journal.writer.commit([truncateEntry(journal.logId, cut)])
   await removeSnapshotsAbove(state.runtime.disk, state.directory, cut.endOffset)
-  if (!planted('truncateBeforeRecoveryPoint')) await state.options.persistRecoveryPoint?.()
+  await state.options.persistRecoveryPoint?.()
   for (const { file } of dropped.toReversed()) {
     await state.runtime.disk.remove(file.path)
     state.badRanges.forget(file.path)
@@ -69,6 +69,7 @@ async function cutSegment(segment: Segment, offset: number, indexIntervalBytes: 
   const { baseOffset, file, createdMs, isNew } = segment
   const kept = new Segment(baseOffset, file, createdMs, 0, isNew)
   kept.isNameSynced = segment.isNameSynced
+  kept.isNameDurable = segment.isNameDurable
   let endOffset = baseOffset
   await walkHeaders(file, 0, segment.sizeBytes, (header) => {
     if (header.lastOffset >= offset) return false

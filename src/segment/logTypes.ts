@@ -10,6 +10,7 @@ import type { ClosedLog } from './closedLog.ts'
 import type { LeaderEpochs } from './leaderEpochs.ts'
 import type { LogConfig } from './logConfig.ts'
 import type { LogJournal } from './logJournal.ts'
+import type { ReplayedTail } from './replayedTail.ts'
 import type { ResumedLog } from './resumePoint.ts'
 import type { IndexCache } from './segmentIndexes.ts'
 
@@ -29,6 +30,8 @@ export interface LogOptions {
   readonly closedState?: ClosedLog | null
   /** What the log was at an offset up to `recoveryPoint`: recovery reads nothing before it. */
   readonly resume?: ResumedLog | null
+  /** What replay has written behind `resume`. */
+  readonly tail?: ReplayedTail | null
   /** The leader epochs below `recoveryPoint`, where no resume point has them. */
   readonly epochs?: LeaderEpochs | null
   /** Exclusive end of what the log must have, being in the journal; null or absent when nobody can tell. */

@@ -22,6 +22,7 @@ import {
   resumePointKind,
 } from './ownStates.ts'
 import { Progress } from './progress.ts'
+import type { ReplayedTail } from './replayedTail.ts'
 import { type ReplayedLog, ReplayPlan } from './replayPlan.ts'
 import { ReplayWriter } from './replayWriter.ts'
 
@@ -137,7 +138,7 @@ export class NodeJournal implements JournalHost {
   }
 
   /** Writes what the journal holds of the logs into their files again, but for those `absent`, and says what it found. */
-  async replay(absent: ReadonlySet<Uuid>): Promise<void> {
+  async replay(absent: ReadonlySet<Uuid>, tails: ReadonlyMap<Uuid, ReplayedTail>): Promise<void> {
     const { logger } = this.#options
     const { verdict, damagedFiles, frameCount } = this.#replay
     for (const { file, position, fromSequence, toSequence } of verdict.rot) {
@@ -160,8 +161,9 @@ export class NodeJournal implements JournalHost {
     const { clock } = this.#runtime
     const startedMs = clock.monotonicMs()
     const progress = new Progress(clock, logger, 'replaying the journal', frameCount)
-    await this.#writer.run(this.#replay, absent, () => progress.step())
+    await this.#writer.run(this.#replay, absent, tails, () => progress.step())
     this.#replayedFiles = this.#writer.written
+    await this.#endCuts(absent)
     const { batches, bytes, written } = this.#writer
     const elapsedMs = Math.round(clock.monotonicMs() - startedMs)
     logger.info('replayed the journal', {
@@ -171,6 +173,14 @@ export class NodeJournal implements JournalHost {
       files: written.size,
       elapsedMs,
     })
+  }
+
+  /** Cuts that replay has finished must not be made again: what comes next may not be in the journal. */
+  async #endCuts(absent: ReadonlySet<Uuid>): Promise<void> {
+    const cut = [...this.plan.logs.values()].filter(
+      ({ id, unfinishedCut }) => unfinishedCut !== null && !absent.has(id),
+    )
+    await this.commit(cut.map(({ id }) => ({ type: 'truncated', logId: id })))
   }
 
   /** What replay found wrong with a log's files; null for nothing. */

@@ -7,6 +7,7 @@ import { parseSegmentFileName, segmentFileName } from './fileNames.ts'
 import { inParallel } from './inParallel.ts'
 import type { AppendEntry } from './journal/entries.ts'
 import type { JournalReplay } from './journal/journalReplay.ts'
+import type { ReplayedTail } from './replayedTail.ts'
 import type { ReplayedLog, ReplayPlan } from './replayPlan.ts'
 
 /** Groups of writes that are under way at once; each has the bytes of one frame. */
@@ -40,6 +41,7 @@ export class ReplayWriter {
   readonly #directory: string
   readonly #plan: ReplayPlan
   #absent: ReadonlySet<Uuid> = new Set()
+  #tails: ReadonlyMap<Uuid, ReplayedTail> = new Map()
   readonly #targets = new Map<string, Target>()
   #running = new Set<Promise<void>>()
   #failure: unknown = null
@@ -50,8 +52,14 @@ export class ReplayWriter {
     this.#plan = plan
   }
 
-  /** Carries out the cuts that were decided, then writes what is alive, but for logs `absent`; `step` with each frame. Rejects with the disk's errors. */
-  async run(replay: JournalReplay, absent: ReadonlySet<Uuid>, step: () => void): Promise<void> {
+  /** Carries out the cuts that were decided, then writes what is alive, but for logs `absent`, and has `tails` follow; `step` with each frame. Rejects with the disk's errors. */
+  async run(
+    replay: JournalReplay,
+    absent: ReadonlySet<Uuid>,
+    tails: ReadonlyMap<Uuid, ReplayedTail>,
+    step: () => void,
+  ): Promise<void> {
+    this.#tails = tails
     this.#absent = absent
     const cut = [...this.#plan.logs.values()].filter(({ unfinishedCut }) => unfinishedCut !== null)
     await inParallel(cut, parallel, (log) => this.#cut(log))
@@ -119,6 +127,7 @@ export class ReplayWriter {
     if (planted('replayTrustsCache') && position + bytes.length <= target.end) return
     target.end = Math.max(target.end, position + bytes.length)
     writes.push({ file: target.file, position, parts: [bytes], sync: 'none' })
+    this.#tails.get(logId)?.add(entry)
     this.batches++
     this.bytes += bytes.length
   }

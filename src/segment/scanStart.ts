@@ -1,8 +1,9 @@
 import type { Runtime } from '../runtime/runtime.ts'
 import { segmentFileName } from './fileNames.ts'
 import { LeaderEpochs } from './leaderEpochs.ts'
-import { findSegments, type Listing, type RecoveryInput } from './logFiles.ts'
+import { findSegments, type Listing, type RecoveryInput, type Unfinished } from './logFiles.ts'
 import { ProducerState } from './producerState.ts'
+import type { ReplayedTail } from './replayedTail.ts'
 import type { ResumedLog } from './resumePoint.ts'
 import { Segment } from './segment.ts'
 
@@ -22,6 +23,8 @@ export interface ScanStart {
   readonly producers: ProducerState
   /** Batches of producers count from this offset on. */
   readonly producersFrom: number
+  /** Segments from the resume point on that need no scan and are not finished. */
+  readonly unfinished: readonly Unfinished[]
 }
 
 /** Begins at a resume point; null when the files are not such that it can be one. */
@@ -74,5 +77,34 @@ export async function resumeStart(
     durableOffset: input.recoveryPoint,
     producers: new ProducerState(producers),
     producersFrom: closed.logEndOffset,
+    unfinished: [],
+  }
+}
+
+/**
+ * Begins behind what replay has written from the same resume point on, all of which must be in the log; null when the
+ * files are not such that it can.
+ */
+export function startBehind(start: ScanStart, tail: ReplayedTail, provenEnd: number): ScanStart | null {
+  if (!tail.isWhole || tail.endOffset !== provenEnd || tail.endOffset <= start.offset) return null
+  const segments = [...start.segments]
+  const made = [...tail.unfinished.map(({ segment }) => segment), tail.segment]
+  for (const [index, segment] of made.entries()) {
+    const found = segments[start.first + index]
+    if (found?.baseOffset !== segment.baseOffset) return null
+    const isLast = index === made.length - 1
+    if (isLast ? found.sizeBytes < segment.sizeBytes : found.sizeBytes !== segment.sizeBytes) return null
+    if (!isLast) segments[start.first + index] = segment
+  }
+  return {
+    ...start,
+    segments,
+    first: start.first + made.length - 1,
+    makeFirst: () => tail.segment,
+    offset: tail.endOffset,
+    epochs: tail.epochs,
+    producers: tail.producers,
+    producersFrom: tail.endOffset,
+    unfinished: tail.unfinished,
   }
 }

@@ -47,6 +47,8 @@ export class Segment {
   isNew: boolean
   /** Whether a sync of the file's name has been asked for: without it the file may be lost with the power. */
   isNameSynced: boolean
+  /** Whether such a sync has returned. */
+  isNameDurable: boolean
   /** Compaction is putting another one in its place: it stays in the list until that is done. */
   isBeingReplaced = false
   /** Another one has its place; only readers that were at it before still have it. */
@@ -59,6 +61,7 @@ export class Segment {
     this.sizeBytes = sizeBytes
     this.isNew = isNew
     this.isNameSynced = !isNew
+    this.isNameDurable = !isNew
   }
 
   /**

@@ -120,7 +120,7 @@ describe('an append under the policy journal', () => {
     expect(again.log('orders-0').offline).toBe(null)
     expect(again.log('orders-0').logEndOffset).toBe(51)
     expect(again.logger.has('"batches":1,')).toBe(true)
-    expect(again.logger.has('"from":50')).toBe(true)
+    expect(again.logger.has('"from":51')).toBe(true)
     await again.logs.close()
     await logs.close()
   })

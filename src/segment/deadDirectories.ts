@@ -1,0 +1,33 @@
+import { EngineError, toEngineError } from '../model/errors.ts'
+import type { Logger } from '../model/logger.ts'
+import type { Disk } from '../runtime/disk.ts'
+import { partitionMetadataFile } from './fileNames.ts'
+
+/**
+ * A directory may be taken over only when it holds no records: its maker died before it could say whose it is. Throws
+ * `corruptLog` when there are some.
+ */
+export async function checkUnused(disk: Disk, path: string): Promise<void> {
+  for (const { name } of await disk.list(path)) {
+    if (!name.endsWith('.log')) continue
+    const found = await disk.stat(`${path}/${name}`)
+    if (found === null || found.sizeBytes === 0) continue
+    throw new EngineError(
+      'corruptLog',
+      `${path} holds records of an unknown topic; restore its ${partitionMetadataFile} or move it away`,
+    )
+  }
+}
+
+/** Removes the directory of a deleted log; what is left is reported, and removed at the next start. */
+export async function removeDeleted(disk: Disk, path: string, logger: Logger): Promise<void> {
+  try {
+    await disk.remove(path)
+  } catch (cause) {
+    const error = toEngineError(cause, 'diskFailed', 'a deleted log could not be removed')
+    logger.warn('files of a deleted log are still there; the next start removes them', {
+      directory: path,
+      error: error.message,
+    })
+  }
+}
