@@ -28,6 +28,11 @@ export function applyFetch(r: RaftReplica, event: EventOf<'fetchResponse'>, nowM
     leaderGone(r, loop, response, nowMs)
     return
   }
+  if (!isSoundResponse(response)) {
+    r.alarm('malformed', from, r.log.endOffset, 'numbers that cannot be')
+    loop.retryAtMs = nowMs + r.config.retryBackoffMs
+    return
+  }
   heard(r, loop, nowMs)
   loop.round = Math.max(loop.round, response.round)
   if (response.rolledBack) rolledBack(r, `leader ${from} knows that it had flushed more`, nowMs)
@@ -37,6 +42,10 @@ export function applyFetch(r: RaftReplica, event: EventOf<'fetchResponse'>, nowM
   endQuarantine(r)
   startFetching(r, nowMs)
   startClaiming(r, nowMs)
+}
+
+function isSoundResponse({ highWatermark, round, logEndOffset }: FetchResponse): boolean {
+  return (highWatermark === -1 || isOffset(highWatermark)) && isOffset(round) && isOffset(logEndOffset)
 }
 
 /** The question that an answer belongs to; each is answered once. */

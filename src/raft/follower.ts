@@ -22,14 +22,20 @@ export function followerTimer(r: RaftReplica, _: EventOf<'timerFired'>, nowMs: n
   }
 }
 
-/** The connection to the leader broke: whoever waited a whole timeout would learn nothing more. */
+/**
+ * The connection to the leader broke: whoever waited a whole timeout would learn nothing more. Others notice in the same
+ * moment, so each takes a little time of its own, and votes for whoever is first.
+ */
 export function followerConnectionLost(
   r: RaftReplica,
   event: EventOf<'connectionLost'>,
   nowMs: number,
 ): void {
   const data = r.state as FollowerData
-  if (event.id === data.leaderId) stand(r, data, nowMs)
+  if (event.id !== data.leaderId) return
+  data.hasFetched = false
+  const soonMs = nowMs + r.random.below(Math.ceil(r.config.electionTimeoutMs / 4))
+  data.fetchDeadlineMs = Math.min(data.fetchDeadlineMs, soonMs)
 }
 
 /** The leader ends its epoch: the first of its list stands at once, the others later and later. Source: KIP-595. */

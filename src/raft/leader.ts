@@ -73,12 +73,16 @@ function startEpoch(r: RaftReplica, granting: readonly number[]): void {
     },
   ]
   // A voter set that so far stands in a bootstrap snapshot only is written into the log by the first leader.
-  if (r.config.kraftVersion === 1 && r.voters.last.offset < 0) {
-    control.push({ type: 'kraftVersion', version: 1 })
-    control.push({ type: 'voters', voters: r.voters.current.voters })
+  const { voters, offset } = r.voters.last
+  const isBootstrap = r.config.kraftVersion === 1 && offset < 0
+  if (isBootstrap) {
+    control.push({ type: 'kraftVersion', version: 1 }, { type: 'voters', voters: voters.voters })
   }
   r.log.beginEpoch(start)
-  appendBatch(r, control.length, control, null)
+  const { lastOffset } = appendBatch(r, control.length, control, null)
+  if (!isBootstrap) return
+  r.voters.append({ offset: lastOffset, version: 0, voters })
+  r.emit({ type: 'votersChanged', entry: r.voters.last })
 }
 
 /** Appends a batch at the end of the leader's log. */

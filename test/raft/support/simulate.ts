@@ -1,4 +1,5 @@
 import type { Effect } from '../../../src/raft/effects.ts'
+import { compareLogs } from '../../../src/raft/epochHistory.ts'
 import type { RaftEvent } from '../../../src/raft/events.ts'
 import { replicaText } from '../../../src/raft/replicaKey.ts'
 import { Violation } from './checker.ts'
@@ -425,19 +426,26 @@ class Run {
       .join('; ')
   }
 
-  /** Whether every voter set that anybody believes in has its disks: a majority, or all of them if some may have forgotten. */
+  /**
+   * Whether every voter set that anybody believes in has its disks: a majority, or all of them if some may have forgotten.
+   * Where disks are gone, also whether it has the longest log: an observer that holds more than every voter that is left
+   * does not vote for them, and a voter whose unfinished set counts on that observer cannot win.
+   */
   #canGoOn(): boolean {
     const { world } = this
-    const sets = [...world.nodes.values()].flatMap(({ disk }) =>
-      disk.cache.voters.map(({ voters }) => voters),
-    )
+    const nodes = [...world.nodes.values()]
+    const sets = nodes.flatMap(({ disk }) => disk.cache.voters.map(({ voters }) => voters))
     return sets.every((set) => {
       const present = set.voters.filter((voter) => {
         const node = world.nodes.get(voter.id)!
         return set.has(node.key) && node.core!.quorumState.quarantine !== 'rolledBack' && !node.isRolledBack
       })
       const sound = present.filter(({ id }) => world.nodes.get(id)!.core!.quorumState.quarantine === 'none')
-      return sound.length >= set.majority || present.length === set.size
+      if (sound.length < set.majority && present.length < set.size) return false
+      const isMember = ({ id }: SimNode): boolean => present.some((voter) => voter.id === id)
+      const holds = nodes.filter(isMember).map(({ core }) => core!.logEnd)
+      const isLongest = nodes.every(({ core }) => holds.some((end) => compareLogs(end, core!.logEnd) >= 0))
+      return present.length === set.size || isLongest
     })
   }
 }
