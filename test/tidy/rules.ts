@@ -40,11 +40,13 @@ export function worldOutsideSeam(files: readonly SourceFile[]): readonly string[
     })
 }
 
-/** Waiting inside the Raft core, which is a pure function of its events. */
+/** Waiting, time and platform inside the Raft core, which is a pure function of its events. */
 export function waitingInRaft(files: readonly SourceFile[]): readonly string[] {
   return files
     .filter(({ path }) => folderOf(path) === 'raft')
-    .flatMap((file) => report(file, /\b(?:async|await|Promise)\b/g, 'in the pure core'))
+    .flatMap((file) =>
+      report(file, /\b(?:async|await|Promise|queueMicrotask|Date|Intl|Buffer|Worker)\b/g, 'in the pure core'),
+    )
 }
 
 /** Constructs that the house style does without. */

@@ -141,6 +141,25 @@ describe('the rules for constructs', () => {
     const text = 'async function step(): Promise<void> { await nothing }'
     expect(waitingInRaft([file('src/raft/a.ts', text)])).toHaveLength(3)
     expect(waitingInRaft([file('src/replica/a.ts', text)])).toEqual([])
+    const others = 'const now = Date.now()\nqueueMicrotask(step)\nconst bytes = Buffer.alloc(4)'
+    expect(waitingInRaft([file('src/raft/a.ts', others)])).toHaveLength(3)
+  })
+
+  test('lets the Raft core import words shared by all, and nothing else', () => {
+    const allowed = [
+      "import { assert } from '../model/assert.ts'",
+      "import type { Effect } from './effects.ts'",
+    ]
+    expect(wrongImports([file('src/raft/a.ts', allowed.join('\n'))])).toEqual([])
+    for (const target of [
+      '../runtime/random.ts',
+      '../segment/log.ts',
+      '../replica/driver.ts',
+      'fast-check',
+    ]) {
+      expect(wrongImports([file('src/raft/a.ts', `import { b } from '${target}'`)]), target).toHaveLength(1)
+    }
+    expect(worldOutsideSeam([file('src/raft/a.ts', "import { join } from 'node:path'")])).toHaveLength(1)
   })
 
   test.each([
