@@ -13,11 +13,6 @@ import type { OpenLog } from './openLog.ts'
 /** Bytes at which a group goes to the disk before its turn is over; also what is kept of the memory for encoding. */
 const fullGroupBytes = 1 << 20
 /**
- * Bytes at which a group goes to an idle disk before its turn is over: while it is being synced the rest of the turn is
- * encoded, and from then on the appends of some are encoded while those of others are synced.
- */
-const firstGroupBytes = 64 << 10
-/**
  * How often a group lets the microtasks that are queued run first. Whoever awaits an append through a few functions of
  * its own appends again some microtasks after it was told; with this its next append still takes part.
  */
@@ -82,8 +77,6 @@ export class Appender {
   #pendingBytes = 0
   /** Groups, and appends that wait for something else, without an answer. */
   #inFlight = 0
-  /** Groups at the disk. */
-  #underWay = 0
   #appended = 0
   #seen = 0
   #patience = 0
@@ -201,8 +194,7 @@ export class Appender {
       reject(error)
       return
     }
-    const isFull = this.#writer.usedBytes >= (this.#underWay === 0 ? firstGroupBytes : fullGroupBytes)
-    if (isFull) this.submit()
+    if (this.#writer.usedBytes >= fullGroupBytes) this.submit()
     else if (!this.#isScheduled) this.#schedule()
   }
 
@@ -255,12 +247,10 @@ export class Appender {
 
   #send(turn: Turn): void {
     this.#options.appended()
-    this.#underWay += 1
     turn.group.submit().then(
       () => this.#answer(turn, null),
       (cause) => this.#answer(turn, toEngineError(cause, 'diskFailed', 'a write failed')),
     )
-    turn.group.start()
   }
 
   #answer(turn: Turn, error: EngineError | null): void {
@@ -272,7 +262,6 @@ export class Appender {
     }
     this.#pendingBytes -= groupBytes
     this.#inFlight -= 1
-    this.#underWay -= 1
     if (channels.flush.hasSubscribers) {
       const durationMs = runtime.clock.monotonicMs() - turn.startedMs
       channels.flush.publish({

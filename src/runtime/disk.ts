@@ -22,12 +22,6 @@ export interface Disk {
    */
   submit(group: readonly DiskWrite[]): Promise<void>
 
-  /**
-   * Begins now with what was submitted. By itself it begins once the running function has ended, so that what comes
-   * together is carried out together. Absent where it makes no difference.
-   */
-  start?(): void
-
   /** Bytes handed to `submit` whose promise has not settled. */
   readonly queuedBytes: number
   readonly maxQueuedBytes: number

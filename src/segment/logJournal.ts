@@ -8,8 +8,6 @@ export interface JournalWriter {
   readonly maxEntryBytes: number
   /** Copies the entries before it returns. Resolves when an fdatasync covers them. */
   commit(entries: readonly JournalEntry[]): Promise<void>
-  /** Hands what is committed to the disk now, and not once the running function has ended. */
-  start?(): void
 }
 
 /** The journal as one log sees it. */

@@ -62,12 +62,6 @@ export class WriteGroup {
     if (!this.#submitted) this.#submitNow?.()
   }
 
-  /** After `submit`: has the disk begin now, and not once the running function has ended. */
-  start(): void {
-    this.#journal?.start?.()
-    this.#disk.start?.()
-  }
-
   /** Resolves when the files have been written or that has failed, whatever the journal does. */
   get written(): Promise<unknown> {
     return this.#written.catch(() => {})

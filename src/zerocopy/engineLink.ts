@@ -57,11 +57,6 @@ export class EngineLink {
     this.#tickets.set(ticket, done)
   }
 
-  /** Wakes the writer's thread now. */
-  wake(): void {
-    this.engine.wakeWriter()
-  }
-
   /** Takes a ticket back that was never used. */
   cancel(ticket: number): void {
     this.#tickets.delete(ticket)

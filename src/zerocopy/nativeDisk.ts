@@ -56,10 +56,6 @@ export class NativeDisk extends DiskBase implements Disk {
     return new NativeFile(this, path)
   }
 
-  start(): void {
-    this.#link.wake()
-  }
-
   submit(group: readonly DiskWrite[]): Promise<void> {
     return new Promise((resolve, reject) => {
       this.checkOpen()

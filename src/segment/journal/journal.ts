@@ -188,11 +188,6 @@ export class Journal {
     return this.#writer.commit(entries)
   }
 
-  /** Hands what is committed to the disk now; by itself that happens once the running function has ended. */
-  start(): void {
-    this.#writer.pump()
-  }
-
   /**
    * Has `host` store what the journal holds, writes a checkpoint, and lets go of the files that it covers. Rejects when
    * the host cannot, and with `failed` when the journal has failed.
