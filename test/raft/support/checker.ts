@@ -236,7 +236,9 @@ export class Checker {
       if (grant === false) granted++
       else if (grant === true) agreed++
     }
-    const isElected = granted >= voters.majority || granted + agreed === voters.size
+    const { isLossAccepted } = node.world
+    const needed = isLossAccepted ? voters.majority : voters.size
+    const isElected = granted >= voters.majority || granted + agreed >= needed
     check(
       isElected,
       () => `I16: node ${node.id} leads epoch ${epoch} with ${granted} votes and ${agreed} doubtful ones`,

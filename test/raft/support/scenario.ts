@@ -69,6 +69,27 @@ const commands: Readonly<Record<string, Command>> = {
     const request = { clusterId: 'cluster', voter: nodeOf(world, id).key }
     nodeOf(world, via).step({ type: 'removeVoterRequest', replyTo: null, request } as RaftEvent)
   },
+  /** Keeps a copy of a disk, and puts it back later. */
+  copy(world, [id]) {
+    nodeOf(world, id).kill()
+    nodeOf(world, id).earlier = nodeOf(world, id).disk.copy()
+    nodeOf(world, id).start()
+  },
+  rollBack(world, [id]) {
+    const node = nodeOf(world, id)
+    if (node.core !== null) node.kill()
+    node.disk = node.earlier!.copy()
+    node.savedHighWatermark = 0
+    world.isRollbackAllowed = true
+    world.checker.wentBack(node)
+    node.start()
+  },
+  /** An operator accepts losses. */
+  unclean(world, [id]) {
+    world.isLossAccepted = true
+    nodeOf(world, id).step({ type: 'uncleanElection', token: 'unclean' })
+    world.advance(100)
+  },
   upgrade: (world, [id]) => nodeOf(world, id).step({ type: 'upgradeVersion', token: 'upgrade' }),
   snapshot: (world, [id]) => nodeOf(world, id).takeSnapshot(nodeOf(world, id).core!.highWatermark),
   /** The node comes back with an empty disk and a new directory id. */

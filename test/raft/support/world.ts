@@ -70,6 +70,8 @@ export class World {
   steps = 0
   isFaulty: boolean
   isRollbackAllowed = false
+  /** An operator has said so. */
+  isLossAccepted = false
   readsDone = 0
   #queue: Scheduled[] = []
   #order = 0
