@@ -12,6 +12,8 @@ export interface CrashPoint {
   readonly workload: Workload
   readonly moment: Moment
   readonly fates: Fates
+  /** Draws how the state is checked: what comes after its recovery. */
+  readonly check: number
   /** A second crash, during the recovery from the first. */
   readonly second?: { readonly moment: Moment; readonly fates: Fates }
 }
@@ -58,7 +60,7 @@ export async function exploreWorkload(workload: Workload, limits: ExploreLimits)
   try {
     recording = await record(workload)
   } catch (error) {
-    const point = { workload, moment: -1, fates: { lost: [], torn: null } }
+    const point = { workload, moment: -1, fates: noFates, check: 0 }
     return { states: 1, secondLevel: 0, failures: [{ point, message: describeError(error) }] }
   }
   let states = 0
@@ -66,11 +68,12 @@ export async function exploreWorkload(workload: Workload, limits: ExploreLimits)
   const random = new SimRandom(workload.seed)
   for (const { moment, fates, medium } of chosenPoints(recording, random, limits)) {
     const left = leftBy(medium, fates)
-    let point: CrashPoint = { workload, moment, fates }
     states++
+    const check = workload.seed + states
+    let point: CrashPoint = { workload, moment, fates, check }
     try {
       const state = { recording, moment, left }
-      const { events } = await checkState(state, workload.seed + states)
+      const { events } = await checkState(state, check)
       if (left instanceof Medium || !random.chance(limits.secondLevel)) continue
       const again = new Medium(left)
       const second = { moment: 1 + random.below(events.length + 1), fates: noFates }
@@ -99,15 +102,13 @@ export async function replayCrash(point: CrashPoint): Promise<string | null> {
     if (point.moment < 0) return null
     const medium = new Medium(recording.initial)
     for (const event of recording.events.slice(0, point.moment)) medium.apply(event)
-    for (const seed of [0, 1]) {
-      const left = leftBy(medium, point.fates)
-      const state = { recording, moment: point.moment, left }
-      const { events } = await checkState(state, seed)
-      if (point.second === undefined || left instanceof Medium) continue
-      const again = new Medium(left)
-      for (const event of events.slice(0, point.second.moment)) again.apply(event)
-      await checkState({ ...state, left: leftBy(again, point.second.fates), wasPowerLoss: true }, seed)
-    }
+    const left = leftBy(medium, point.fates)
+    const state = { recording, moment: point.moment, left }
+    const { events } = await checkState(state, point.check)
+    if (point.second === undefined || left instanceof Medium) return null
+    const again = new Medium(left)
+    for (const event of events.slice(0, point.second.moment)) again.apply(event)
+    await checkState({ ...state, left: leftBy(again, point.second.fates) }, point.check + 1)
     return null
   } catch (error) {
     return describeError(error)
