@@ -80,5 +80,7 @@ export function decodeMetaProperties(text: string): MetaProperties | null {
   const nodeId = values.get('node.id')
   if (values.get('version') !== '1' || !clusterId || nodeId === undefined || !/^\d{1,10}$/.test(nodeId))
     return null
-  return { clusterId, nodeId: Number(nodeId), directoryId: values.get('directory.id') ?? '' }
+  const directoryId = values.get('directory.id') ?? ''
+  if (directoryId !== '' && !/^[A-Za-z0-9_-]{22}$/.test(directoryId)) return null
+  return { clusterId, nodeId: Number(nodeId), directoryId }
 }

@@ -35,6 +35,8 @@ export async function resumeStart(
   { closed, producers }: ResumedLog,
 ): Promise<ScanStart | null> {
   const { directory, logStartOffset } = input
+  // All that it knows was deleted: segments at the new start do not continue it.
+  if (closed.logEndOffset < logStartOffset) return null
   const [activeBase, knownBytes] = closed.segments.at(-1)!
   const laterOffsets = listing.segmentOffsets.filter((offset) => offset >= activeBase)
   const hasActive = laterOffsets[0] === activeBase
