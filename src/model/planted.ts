@@ -17,12 +17,8 @@ export const plantedBugs = [
   'missingDirectorySync',
   /** A batch with a bad checksum below the recovery point ends the log there. */
   'cutAtBadChecksum',
-  /** The torn end of a log is left in the file, and what follows is appended behind it. */
-  'keepTornEnd',
   /** The recovery point is stored before the segments below it are synced. */
   'recoveryPointBeforeSync',
-  /** A truncation cuts the files before the recovery point that it goes below is stored. */
-  'truncateBeforeRecoveryPoint',
   /** A truncation is not in the journal before its bytes are overwritten. */
   'truncateNotJournaled',
   /** The producer snapshot at the end of a segment is written before the segment is synced. */

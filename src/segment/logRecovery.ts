@@ -355,7 +355,6 @@ async function cutTail(
   }
   if (keep === index) return
   segment.sizeBytes = damage.position
-  if (planted('keepTornEnd')) return
   await segment.file.truncate(damage.position)
 }
 

@@ -135,10 +135,10 @@ describe('a planted mistake', () => {
     '%s is found, and its failure can be made again from the word that is printed',
     async (bug, flush, steps) => {
       const any: Workload = { seed: 11, policies: [flush], names: 'journalled', segmentBytes: 2000, steps }
-      const sound = await exploreWorkload(any, { ...limits, statesPerWorkload: 400 })
+      const sound = await exploreWorkload(any, { ...limits, statesPerWorkload: 4000 })
       expect(sound.failures).toEqual([])
       plant(bug)
-      const { failures } = await exploreWorkload(any, { ...limits, statesPerWorkload: 400 })
+      const { failures } = await exploreWorkload(any, { ...limits, statesPerWorkload: 4000 })
       expect(failures).toHaveLength(1)
       const { point, message } = failures[0]!
       const word = encodeReproduction({ kind: 'crash', point })

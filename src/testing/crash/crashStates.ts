@@ -5,10 +5,16 @@ import type { SimRandom } from '../simRandom.ts'
 export interface Fates {
   /** Orders of the units that are lost. */
   readonly lost: readonly number[]
-  /** The unit that is torn, and how many sectors of it are kept. */
-  readonly torn: { readonly order: number; readonly sectors: number } | null
+  /** Units that are torn, and how many sectors of them are kept. */
+  readonly torn: readonly Torn[]
   /** Only the process dies: everything is kept, for now. */
   readonly kill?: true
+}
+
+/** A block of which the power left only the first sectors. */
+export interface Torn {
+  readonly order: number
+  readonly sectors: number
 }
 
 /** How many choices of one crash point are tried at most, and up to how many units every choice is. */
@@ -20,10 +26,10 @@ export interface ChoiceLimits {
 /** The fates of the units of a medium, as `Medium.crashed` asks for them. */
 export function fateOf(fates: Fates): (unit: Unit) => Fate {
   const lost = new Set(fates.lost)
-  const { torn } = fates
+  const torn = new Map(fates.torn.map(({ order, sectors }) => [order, sectors]))
   return (unit) => {
-    if (torn !== null && unit.order === torn.order) return { sectors: torn.sectors }
-    return !lost.has(unit.order)
+    const sectors = torn.get(unit.order)
+    return sectors === undefined ? !lost.has(unit.order) : { sectors }
   }
 }
 
@@ -42,17 +48,17 @@ export function crashChoices(
   const isOrdered = (unit: Unit): boolean =>
     names === 'journalled' && (unit.kind === 'name' || unit.kind === 'truncate')
   const found = new Map<string, Fates>()
-  const add = (isKept: (index: number) => boolean, torn: Fates['torn'] = null): void => {
+  const add = (isKept: (index: number) => boolean, torn: Fates['torn'] = []): void => {
     const lost: number[] = []
     let isPastOrdered = false
     for (let index = 0; index < units.length; index++) {
       const unit = units[index]!
       if (isKept(index) && !(isPastOrdered && isOrdered(unit))) continue
-      if (torn?.order === unit.order) continue
+      if (torn.some(({ order }) => order === unit.order)) continue
       lost.push(unit.order)
       if (isOrdered(unit)) isPastOrdered = true
     }
-    found.set(`${lost.join()}/${torn?.order}.${torn?.sectors}`, { lost, torn })
+    found.set(`${lost.join()}/${tornText(torn)}`, { lost, torn })
   }
   add(() => true)
   add(() => false)
@@ -73,11 +79,18 @@ export function crashChoices(
   const blocks = units.filter(({ kind }) => kind === 'block')
   for (const index of someOf(blocks.length, 4, random)) {
     const torn = { order: blocks[index]!.order, sectors: 1 + random.below(7) }
-    add(() => true, torn)
-    add((other) => units[other]!.order < torn.order, torn)
+    add(() => true, [torn])
+    add((other) => units[other]!.order < torn.order, [torn])
+  }
+  // What is written to two places at once may be torn in both.
+  if (blocks.length > 1) {
+    add(
+      () => true,
+      blocks.slice(-4).map(({ order }) => ({ order, sectors: 1 + random.below(7) })),
+    )
   }
   const choices: Fates[] = [...found.values()]
-  choices.push({ lost: [], torn: null, kill: true })
+  choices.push({ lost: [], torn: [], kill: true })
   while (choices.length > limits.most) choices.splice(2 + random.below(choices.length - 2), 1)
   return choices
 }
@@ -87,4 +100,9 @@ function someOf(length: number, count: number, random: SimRandom): number[] {
   const all = Array.from({ length }, (_, index) => index)
   while (all.length > count) all.splice(random.below(all.length - Math.min(2, all.length - 1)), 1)
   return all
+}
+
+/** A text for what is torn. */
+export function tornText(torn: readonly Torn[]): string {
+  return torn.map(({ order, sectors }) => `${order}.${sectors}`).join()
 }

@@ -28,6 +28,9 @@ export const damages: Readonly<Record<string, Change>> = {
   'another file of its kind': (_, __, other) => other.slice(),
 }
 
+/** Damage that shows in the length of an index. */
+const seenInLength = ['emptied', 'cut by a byte', 'longer than it was']
+
 function flipped(bytes: Uint8Array, random: SimRandom, count: number, within = bytes.length): Uint8Array {
   const copy = bytes.slice()
   const bound = Math.min(within, bytes.length)
@@ -116,7 +119,7 @@ export async function problemsOf(
   try {
     await engine.settle(engine.open())
     // Nothing in a time index tells whether a time in it is the one that was written.
-    const knowsTimes = !path.endsWith('.timeindex')
+    const knowsTimes = !path.endsWith('.timeindex') || seenInLength.includes(what)
     return await problemsOfEngine(engine, logs, { lines: report.lines, isClosed, knowsTimes })
   } catch (error) {
     if (error instanceof EngineError) return []

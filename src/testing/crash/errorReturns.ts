@@ -57,9 +57,10 @@ export function chooseFailures(
 ): CallFailure[] {
   const kinds = [...counts.keys()]
   return Array.from({ length: most }, () => {
-    const kind = random.pick(kinds)
+    // What a failed sync means is the hardest of all to get right.
+    const kind = random.chance(0.3) ? 'sync' : random.pick(kinds)
     const code: SystemCode = random.pick(codes[kind] ?? anyCall)
-    const count = 1 + random.below(counts.get(kind)!)
+    const count = 1 + random.below(counts.get(kind) ?? 1)
     // A full disk stays full for a while.
     const lasts = code === 'ENOSPC' && random.chance(0.5) ? random.below(12) : 0
     const writtenBytes = kind === 'write' && random.chance(0.5) ? 1 + random.below(900) : 0

@@ -1,7 +1,7 @@
 import { type Image, Medium } from '../medium.ts'
 import { SimRandom } from '../simRandom.ts'
 import { checkState } from './checkState.ts'
-import { type ChoiceLimits, crashChoices, type Fates, fateOf } from './crashStates.ts'
+import { type ChoiceLimits, crashChoices, type Fates, fateOf, tornText } from './crashStates.ts'
 import type { Moment } from './history.ts'
 import { describeError } from './oracle.ts'
 import { type Recording, record } from './recording.ts'
@@ -46,12 +46,12 @@ export interface ExploreLimits extends ChoiceLimits {
 export const defaultLimits: ExploreLimits = {
   most: 40,
   exhaustiveUnits: 4,
-  statesPerWorkload: 400,
+  statesPerWorkload: 250,
   failuresPerWorkload: 1,
   secondLevel: 0.05,
 }
 
-const noFates: Fates = { lost: [], torn: null }
+const noFates: Fates = { lost: [], torn: [] }
 
 /** Records a workload, makes crash states of it and checks each. */
 export async function exploreWorkload(workload: Workload, limits: ExploreLimits): Promise<WorkloadOutcome> {
@@ -135,9 +135,11 @@ function* chosenPoints(
   const { events, initial, workload } = recording
   const medium = new Medium(initial)
   const perMoment = Math.max(3, Math.ceil((limits.statesPerWorkload / Math.max(1, events.length)) * 1.5))
+  // A long recording is not tried everywhere: another one tells more than all of this one.
+  const visited = Math.min(1, limits.statesPerWorkload / (perMoment * events.length))
   const seen = new Set<string>()
   for (let moment = 0; ; moment++) {
-    const choices = crashChoices(medium, workload.names, random, limits)
+    const choices = random.chance(visited) ? crashChoices(medium, workload.names, random, limits) : []
     while (choices.length > perMoment) choices.splice(random.below(choices.length), 1)
     for (const fates of choices) {
       const key = stateKey(recording, medium, moment, fates)
@@ -159,5 +161,5 @@ function stateKey(recording: Recording, medium: Medium, moment: Moment, fates: F
   }
   const lost = new Set(fates.lost)
   const kept = medium.pending.filter(({ order }) => !lost.has(order)).map(({ order }) => order)
-  return `${medium.syncs} ${promises} ${kept.join()} ${fates.torn?.order}.${fates.torn?.sectors}${fates.kill}`
+  return `${medium.syncs} ${promises} ${kept.join()} ${tornText(fates.torn)} ${fates.kill}`
 }

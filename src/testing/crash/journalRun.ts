@@ -74,7 +74,7 @@ export async function exploreJournal(seed: number, limits: ExploreLimits): Promi
     }
   } catch (error) {
     failures.push({
-      point: { seed, moment: -1, fates: { lost: [], torn: null } },
+      point: { seed, moment: -1, fates: { lost: [], torn: [] } },
       message: describeError(error),
     })
   }
