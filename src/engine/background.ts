@@ -2,6 +2,7 @@ import { toEngineError } from '../model/errors.ts'
 import type { Logger } from '../model/logger.ts'
 import type { Clock, Timer } from '../runtime/clock.ts'
 import { LogCleaner } from '../segment/compaction/logCleaner.ts'
+import type { LogConfig } from '../segment/logConfig.ts'
 import type { LogDirectory } from '../segment/logDirectory.ts'
 import type { EngineChannels } from './events.ts'
 import type { OpenLog } from './openLog.ts'
@@ -12,6 +13,8 @@ const checkpointMs = 60_000
 const retentionMs = 300_000
 /** How often compacted logs are looked at, from their appends on. */
 const compactionMs = 15_000
+/** Kafka's default of `max.compaction.lag.ms`. */
+const unbounded = Number.MAX_SAFE_INTEGER
 /** Memory for the keys of the log that is being compacted. */
 const keyMapBytes = 64 << 20
 
@@ -71,18 +74,13 @@ export class Background {
     })
   }
 
-  /** A log was opened, or its settings have changed. */
-  configured(): void {
-    this.#isCompacting = this.#targets().some(({ settings: { config } }) => config.cleanupPolicy.compact)
-    if (this.#compactionTimer === null && this.#isCompacting) this.#compactLater()
-    if (this.#retentionTimer !== null || this.#isClosed || this.#bounded().length === 0) return
-    this.#retentionTimer = this.#timer(retentionMs, () => {
-      this.#retentionTimer = null
-      this.#run('retention', async () => {
-        for (const target of this.#bounded()) await this.#retain(target)
-      })
-      this.configured()
-    })
+  /** A log was opened, or its settings have changed, to these. */
+  configured(config: LogConfig): void {
+    if (config.cleanupPolicy.compact) {
+      this.#isCompacting = true
+      if (this.#compactionTimer === null) this.#compactLater()
+    }
+    if (isBounded(config)) this.#retainLater()
   }
 
   /** No more timers; resolves once what runs has ended. */
@@ -95,21 +93,37 @@ export class Background {
     await this.#running
   }
 
+  #retainLater(): void {
+    if (this.#retentionTimer !== null || this.#isClosed) return
+    this.#retentionTimer = this.#timer(retentionMs, () => {
+      this.#retentionTimer = null
+      const bounded = this.#bounded()
+      this.#run('retention', async () => {
+        for (const target of bounded) await this.#retain(target)
+      })
+      if (bounded.length > 0) this.#retainLater()
+    })
+  }
+
   #compactLater(): void {
     if (this.#isClosed) return
     this.#compactionTimer = this.#timer(compactionMs, () => {
       this.#compactionTimer = null
+      const compacted = this.#targets().filter(({ settings }) => settings.config.cleanupPolicy.compact)
+      this.#isCompacting = compacted.length > 0
       this.#run('compaction', async () => {
-        await this.#cleaner.run()
+        const count = await this.#cleaner.run()
+        // What is too young now, or was not sealed yet, is due without a further append.
+        const isPutOff = compacted.some(({ settings: { config } }) => config.minCompactionLagMs > 0)
+        const hasLimit = compacted.some(({ settings: { config } }) => config.maxCompactionLagMs < unbounded)
+        if ((count > 0 || isPutOff || hasLimit) && this.#compactionTimer === null) this.#compactLater()
       })
     })
   }
 
   /** Only logs that somebody has opened: of others nobody has said yet how long they keep their records. */
   #bounded(): OpenLog[] {
-    return this.#targets().filter(({ settings: { config } }) => {
-      return config.retentionMs >= 0 || config.retentionBytes >= 0
-    })
+    return this.#targets().filter(({ settings: { config } }) => isBounded(config))
   }
 
   async #retain({ name, directory, log }: OpenLog): Promise<void> {
@@ -136,4 +150,8 @@ export class Background {
     timer.detach?.()
     return timer
   }
+}
+
+function isBounded({ retentionMs, retentionBytes }: LogConfig): boolean {
+  return retentionMs >= 0 || retentionBytes >= 0
 }

@@ -142,7 +142,7 @@ export class Engine<F extends FlushPolicy = FlushPolicy> implements AsyncDisposa
         damaged: (range, firstOffset) => noteDamage(runtime, directory.badRanges, range, firstOffset),
       },
       remove: (target) => this.#remove(target),
-      configured: () => this.#background.configured(),
+      configured: ({ config }) => this.#background.configured(config),
     }
   }
 
@@ -246,7 +246,7 @@ export class Engine<F extends FlushPolicy = FlushPolicy> implements AsyncDisposa
     const target = new OpenLog(name, this.directory, log, settings, channels)
     const opened = new EngineLog(target, this.#host)
     this.#open.set(name, { target, log: opened })
-    this.#background.configured()
+    this.#background.configured(settings.config)
     return opened
   }
 

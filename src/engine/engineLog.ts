@@ -7,7 +7,7 @@ import type { AppendInput } from './encodeInput.ts'
 import { BatchIterator, RecordIterator, recordStream } from './iteration.ts'
 import type { LogBatch } from './logBatch.ts'
 import type { LogRecord } from './logRecord.ts'
-import { type LogSettings, resolveSettings } from './logSettings.ts'
+import { type LogSettings, type ResolvedSettings, resolveSettings } from './logSettings.ts'
 import type { OpenLog } from './openLog.ts'
 
 /** What a log needs of its engine. */
@@ -17,7 +17,7 @@ export interface LogHost {
   /** Removes the log for good. */
   remove(target: OpenLog): Promise<void>
   /** Settings have changed. */
-  configured(): void
+  configured(settings: ResolvedSettings): void
 }
 
 /**
@@ -166,9 +166,11 @@ export class EngineLog<F extends FlushPolicy = FlushPolicy> {
     this.#checkOpen()
     const target = this.#target
     const resolved = resolveSettings(settings, target.settings)
+    // What was appended before has the promise of before.
+    this.#host.appender.submit()
     target.settings = resolved
     target.log.updateConfig(resolved.config)
-    this.#host.configured()
+    this.#host.configured(resolved)
     return this as unknown as EngineLog<G>
   }
 
