@@ -80,13 +80,17 @@ export class BenchStore {
     else await Promise.all(this.logs.map((log) => log.flush()))
   }
 
-  /** Closes the engine and removes its files. */
+  /** Removes the files, then closes the engine: nobody wants them to be in order. */
   async close(): Promise<void> {
+    await this.settle().catch(() => {})
+    await rm(this.#directory, { recursive: true, force: true })
     try {
       await this.#engine.close()
+    } catch {
+      // It misses its files.
+    } finally {
       await this.#runtime.compute.close()
       await this.#runtime.disk.close()
-    } finally {
       await rm(this.#directory, { recursive: true, force: true })
     }
   }

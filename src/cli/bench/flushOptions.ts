@@ -69,7 +69,7 @@ export const quickPreset: Omit<FlushBenchOptions, 'directory'> = {
   minRecycles: 0,
   crossoverSizes: [1024, 16_384, 65_536, 262_144],
   crossoverLogs: [1],
-  loads: [0.25, 0.5, 0.8],
+  loads: [0.3, 0.5, 0.8],
   loadLogs: 256,
   loadPolicies: ['none', 'journal', 'batch'],
 }

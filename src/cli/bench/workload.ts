@@ -20,8 +20,9 @@ export interface Workload {
   readonly seconds: number
   readonly warmupSeconds: number
   readonly signal: AbortSignal
-  /** Asked when the time is over; true goes on, up to five times as long. */
+  /** Asked when the time is over, and so again; true goes on, up to `mostPeriods` times as long (5 by default). */
   readonly goOn?: ((appends: number) => boolean) | undefined
+  readonly mostPeriods?: number
 }
 
 /** Picks logs at random, from the same seed every time. */
@@ -97,7 +98,8 @@ export async function closedLoop(workload: Workload): Promise<Run> {
     const measured = new Window()
     window = measured
     await Promise.race([pause(seconds, signal), ended])
-    for (let more = 0; more < 4 && workload.goOn?.(measured.appends) === true; more++) {
+    const most = workload.mostPeriods ?? 5
+    for (let period = 1; period < most && workload.goOn?.(measured.appends) === true; period++) {
       await Promise.race([pause(seconds, signal), ended])
     }
     run = measured.end()
