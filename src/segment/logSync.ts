@@ -102,7 +102,8 @@ export class LogSync implements SyncTarget {
     const isNameless = acksBesideJournal(after) && !acksBesideJournal(before)
     if ((!isBehind && !isNameless) || planted('raisePolicyWithoutSync')) return
     const waits: Promise<unknown>[] = [flush.barrier]
-    if (isNameless && options.syncName !== undefined) waits.push(options.syncName())
+    // Syncs of files are worth nothing while their directory may go.
+    if (options.syncName !== undefined) waits.push(options.syncName())
     if (isBehind) {
       for (const segment of this.#take()) segment.isNameSynced = true
       waits.push(this.#state.syncWritten())
@@ -118,6 +119,7 @@ export class LogSync implements SyncTarget {
     if (flush.durableOffset >= endOffset) return
     for (const segment of this.#take()) segment.isNameSynced = true
     try {
+      await this.#state.options.syncName?.()
       await this.#state.syncWritten()
     } catch (cause) {
       const error = toEngineError(cause, 'diskFailed', 'a sync failed')

@@ -361,7 +361,9 @@ function checkpointOf(known: KnownLog): LogCheckpoint {
     const own = last.states.filter(({ kind }) => kind === resumePointKind || kind === epochsKind)
     const proven = Math.max(durableOffset, provenEndOf(last.states) ?? 0)
     if (proven > last.recoveryPoint) own.push(provenEndState(proven))
-    return { ...last, states: [...own, ...foreign] }
+    // That records were deleted holds, whatever became of the others.
+    const logStartOffset = Math.max(last.logStartOffset, log.logStartOffset)
+    return { ...last, logStartOffset, states: [...own, ...foreign] }
   }
   const { recoveryPoint, logStartOffset, resumePoint } = log
   const own = [resumePoint === null ? epochsState(log) : { kind: resumePointKind, bytes: resumePoint.bytes }]
