@@ -56,7 +56,7 @@ export async function recoverLog(runtime: Runtime, input: RecoveryInput): Promis
       directory: input.directory,
     })
   }
-  if (segments.length === 0) return emptyLog(runtime, input)
+  if (segments.length === 0) return emptyLog(runtime, input, epochs)
   return scanLog(runtime, input, listing, await coldStart(runtime, input, listing, segments, epochs))
 }
 
@@ -73,8 +73,10 @@ function damagedLog(runtime: Runtime, input: RecoveryInput, corruption: Corrupti
 }
 
 /** A log that has no segment. */
-function emptyLog(runtime: Runtime, input: RecoveryInput): RecoveredLog {
-  const fresh = freshLog(runtime, input, new LeaderEpochs())
+function emptyLog(runtime: Runtime, input: RecoveryInput, known: LeaderEpochs | null): RecoveredLog {
+  const epochs = known?.clone() ?? new LeaderEpochs()
+  epochs.truncateFromEnd(Math.max(input.recoveryPoint, 1))
+  const fresh = freshLog(runtime, input, epochs)
   const mustHave = Math.max(input.recoveryPoint, input.provenEnd ?? 0)
   if (mustHave <= input.logStartOffset) return fresh
   return { ...fresh, corruption: missing(`${input.directory}/`, input.logStartOffset, mustHave) }
@@ -240,7 +242,7 @@ async function scanLog(
   const isBelowStart = torn !== null && endOffset < input.logStartOffset && isDurable(config.flush)
   if (endOffset <= input.logStartOffset && durableOffset <= input.logStartOffset && !isBelowStart) {
     // All that is left was deleted; what followed it never became durable.
-    return startOver(runtime, input, listing, segments, epochs)
+    return startOver(runtime, input, listing, segments, start.epochs)
   }
   // Where the journal has lost something, what looks like a torn end may have been acknowledged.
   const isUnknown = torn !== null && input.journalIsDamaged === true && config.flush === 'journal'
