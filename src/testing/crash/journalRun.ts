@@ -3,6 +3,7 @@ import { silentLogger } from '../../model/logger.ts'
 import type { JournalEntry } from '../../segment/journal/entries.ts'
 import { Journal } from '../../segment/journal/journal.ts'
 import { instantPace, turnPace } from '../diskPace.ts'
+import { blockBytes } from '../fileData.ts'
 import { emptyImage, type Image, Medium, type MediumEvent } from '../medium.ts'
 import { SimClock } from '../simClock.ts'
 import { SimFileSystem } from '../simFileSystem.ts'
@@ -19,6 +20,14 @@ export interface JournalPoint {
   readonly seed: number
   readonly moment: Moment
   readonly fates: Fates
+  /** Instead of a crash: a byte of one block is another one. */
+  readonly rot?: Rot
+}
+
+/** Where a byte is another one. */
+interface Rot {
+  readonly path: string
+  readonly position: number
 }
 
 /** What a run with a journal alone came to. */
@@ -49,6 +58,8 @@ interface JournalHistory {
 interface JournalRecording {
   readonly events: readonly MediumEvent[]
   readonly history: JournalHistory
+  /** What the page cache held at the end. */
+  readonly finalImage: Image
 }
 
 /** Commits, checkpoints, pauses and restarts drawn from the seed, then every crash of that, up to the limits. */
@@ -56,8 +67,17 @@ export async function exploreJournal(seed: number, limits: ExploreLimits): Promi
   const failures: JournalOutcome['failures'][number][] = []
   let states = 0
   try {
-    const { events, history } = await recordJournal(seed)
+    const recording = await recordJournal(seed)
+    const { events, history } = recording
     const random = new SimRandom(seed)
+    for (let round = 0; round < rotsPerRun; round++) {
+      const rot = chooseRot(recording, random)
+      states++
+      const message = rot === null ? null : await checkRot(recording, rot)
+      if (rot !== null && message !== null)
+        failures.push({ point: { seed, moment: 0, fates: kept, rot }, message })
+      if (failures.length >= limits.failuresPerWorkload) return { states, failures }
+    }
     const medium = new Medium(emptyImage)
     const perMoment = Math.max(2, Math.ceil((limits.statesPerWorkload / events.length) * 1.5))
     for (let moment = 0; moment <= events.length; moment++) {
@@ -82,10 +102,12 @@ export async function exploreJournal(seed: number, limits: ExploreLimits): Promi
 }
 
 /** Makes one state again; null when every promise is kept. */
-export async function replayJournal({ seed, moment, fates }: JournalPoint): Promise<string | null> {
+export async function replayJournal({ seed, moment, fates, rot }: JournalPoint): Promise<string | null> {
   try {
-    const { events, history } = await recordJournal(seed)
+    const recording = await recordJournal(seed)
+    const { events, history } = recording
     if (moment < 0) return null
+    if (rot !== undefined) return await checkRot(recording, rot)
     const medium = new Medium(emptyImage)
     for (const event of events.slice(0, moment)) medium.apply(event)
     return await checkJournal(medium.crashed(fateOf(fates)), history, moment)
@@ -131,7 +153,7 @@ export async function recordJournal(seed: number): Promise<JournalRecording> {
     runtime.disk.kill()
     clock.forgetTimers()
   }
-  return { events, history }
+  return { events, history, finalImage: fs.image }
 }
 
 async function commitOne(
@@ -214,4 +236,47 @@ function compareEntries(found: readonly number[], history: JournalHistory, momen
   return at === found.length
     ? null
     : `entry ${found[at]} is there and was never committed, or is out of its place`
+}
+
+const rotsPerRun = 12
+const kept: Fates = { lost: [], torn: [] }
+
+/** A byte of any block but the first of a file of the journal; null when there is no file. */
+function chooseRot({ finalImage }: JournalRecording, random: SimRandom): Rot | null {
+  const fs = new SimFileSystem({ image: finalImage })
+  const names = fs.list(directory).map(({ name }) => name)
+  const files = names.filter((name) => name.startsWith('journal-') && !name.endsWith('.tmp'))
+  if (files.length === 0) return null
+  return {
+    path: `${directory}/${random.pick(files)}`,
+    position: blockBytes + random.below(fileBytes - blockBytes),
+  }
+}
+
+/**
+ * Why a journal with one damaged block breaks a promise: an entry that was acknowledged is missing, and a later one, which
+ * says that it was durable, is not taken for the proof that it is.
+ */
+async function checkRot({ finalImage, history }: JournalRecording, rot: Rot): Promise<string | null> {
+  const fs = new SimFileSystem({ image: finalImage })
+  fs.damage(rot.path, (bytes) => bytes.with(rot.position, bytes[rot.position]! ^ 0x10))
+  const runtime = createSimRuntime(fs, { pace: instantPace })
+  try {
+    const options = { directory, directoryId, logger: silentLogger, fileBytes, journalBytes: 4 * fileBytes }
+    const { replay } = await settle(runtime, Journal.open(runtime, options))
+    if (replay.verdict.rot.length > 0 || replay.damagedFiles.length > 0) return null
+    const found = new Set<number>()
+    for await (const entry of replay.entries()) if (entry.type === 'startOffset') found.add(entry.offset)
+    const stored = storedAt(history, Number.MAX_SAFE_INTEGER)
+    for (const [index, { ackedAt }] of history.entries.entries()) {
+      if (index < stored || ackedAt === never || found.has(index)) continue
+      const isProven = history.entries.some((later) => later.committedAt > ackedAt && later.ackedAt !== never)
+      if (isProven) return `entry ${index} was durable, as a later frame says, and is missing without a word`
+    }
+    return null
+  } catch (error) {
+    return error instanceof EngineError ? null : describeError(error)
+  } finally {
+    runtime.disk.kill()
+  }
 }
