@@ -37,7 +37,6 @@ function nodeOf(id: number, kind: RaftConfig['kind']): RaftNode {
       log,
       voters: [{ offset: -1, version: 0, voters }],
       highWatermark: 0,
-      incarnation: 1,
       mayHaveForgotten: false,
     },
   )

@@ -20,16 +20,27 @@ const mostStrangers = 16
  */
 export function recordIncarnation(r: RaftReplica, seen: Incarnation): boolean {
   const known = recordedOf(r, seen)
-  if (known !== null && known.incarnation >= seen.incarnation) {
-    const isSame = known.incarnation === seen.incarnation && known.startNonce === seen.startNonce
-    return isSame || planted('rollbackUnnoticed')
+  if (known !== null) {
+    if (isSameStart(known, seen)) return true
+    if (!isBefore(known, seen) && !planted('rollbackUnnoticed')) return false
   }
-  const { id, directoryId, incarnation, startNonce } = seen
   const others = r.quorum.incarnations.filter((other) => !sameReplica(other, seen))
   const strangers = others.filter((other) => !r.voters.current.has(other))
   const kept = strangers.length < mostStrangers ? others : others.filter((other) => other !== strangers[0])
-  r.persist({ incarnations: [...kept, { id, directoryId, incarnation, startNonce }] })
+  const { id, directoryId, incarnation, startNonce } = seen
+  r.persist({ incarnations: [...kept, { id, directoryId, incarnation, startNonce, earlierNonces: [] }] })
   return true
+}
+
+function isSameStart(a: Incarnation, b: Incarnation): boolean {
+  return a.incarnation === b.incarnation && a.startNonce === b.startNonce
+}
+
+/** Whether `later` is a start of the disk that `known` was one of: it has that one among its own, if it still can. */
+function isBefore(known: Incarnation, later: Incarnation): boolean {
+  const ago = later.incarnation - known.incarnation
+  const nonce = later.earlierNonces[ago - 1]
+  return ago > 0 && (nonce === undefined || nonce === known.startNonce)
 }
 
 /** Learns what a peer has recorded of this replica: its consent to this start, or that the disk went back. */
@@ -40,17 +51,12 @@ export function learnRecorded(
   nowMs: number,
 ): void {
   if (recorded === null || !sameReplica(recorded, r.config.self)) return
-  const { incarnation, startNonce } = r.incarnation
-  const isLater =
-    recorded.incarnation > incarnation ||
-    (recorded.incarnation === incarnation && recorded.startNonce !== startNonce)
-  if (isLater && !planted('rollbackUnnoticed')) {
-    rolledBack(
-      r,
-      `start ${incarnation} comes after start ${recorded.incarnation}, which node ${from} has seen`,
-      nowMs,
-    )
-  } else if (isLater || recorded.incarnation === incarnation) {
+  const own = r.incarnation
+  const isOwn = isSameStart(recorded, own)
+  if (!isOwn && !isBefore(recorded, own) && !planted('rollbackUnnoticed')) {
+    const detail = `start ${own.incarnation} does not follow start ${recorded.incarnation}, which node ${from} has seen`
+    rolledBack(r, detail, nowMs)
+  } else if (isOwn || planted('rollbackUnnoticed')) {
     r.confirmedBy.add(from)
     // Half of the others and this one: more would let one dead node of three keep a second one from voting.
     if (r.confirmedBy.size >= r.voters.current.size >> 1) r.isConfirmed = true

@@ -1,3 +1,4 @@
+import { assert } from '../model/assert.ts'
 import { checkAddress, checkLeaderEpoch, isEpoch, isNodeId, isOffset } from './checks.ts'
 import type { LogPosition } from './epochHistory.ts'
 import type { EventOf } from './events.ts'
@@ -200,6 +201,7 @@ export function answerParked(r: RaftReplica, leader: LeaderData, progress: Progr
   if (parked === null) return
   progress.parked = null
   const { fetchOffset, lastFetchedEpoch, votersVersion } = parked.request
+  assert(fetchOffset >= r.log.startOffset, 'I18: who waits for records does not lack earlier ones')
   const isPartition = r.config.kind === 'partition'
   const response: FetchResponse = {
     ...emptyFetchResponse(r, 'none'),

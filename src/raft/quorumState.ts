@@ -16,6 +16,8 @@ export interface Incarnation {
   readonly incarnation: number
   /** Tells two starts apart that show one number, as after a roll-back. */
   readonly startNonce: number
+  /** Those of the starts before, the latest first: a disk that went back has others. */
+  readonly earlierNonces: readonly number[]
 }
 
 /**
@@ -29,6 +31,10 @@ export interface QuorumState {
   /** Who got this replica's vote in that epoch. */
   readonly voted: ReplicaKey | null
   readonly quarantine: Quarantine
+  /** How often this replica was started. */
+  readonly incarnation: number
+  /** The nonces of its latest starts, the latest first. */
+  readonly startNonces: readonly number[]
   /** The highest incarnation seen of each peer. */
   readonly incarnations: readonly Incarnation[]
 }
@@ -39,5 +45,7 @@ export const initialQuorumState: QuorumState = {
   leaderId: -1,
   voted: null,
   quarantine: 'none',
+  incarnation: 0,
+  startNonces: [],
   incarnations: [],
 }

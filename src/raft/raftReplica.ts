@@ -19,8 +19,6 @@ export interface RaftStart {
   readonly voters: readonly VotersEntry[]
   /** Exclusive end of what is known to be committed; 0 when nothing is. */
   readonly highWatermark: number
-  /** The number of this start, durable already. */
-  readonly incarnation: number
   /** Something that was claimed may be gone: no proof that the page cache survived, or a cut that is not proven. */
   readonly mayHaveForgotten: boolean
 }
@@ -31,6 +29,7 @@ export class RaftReplica {
   readonly random: RaftRandom
   readonly log: LogView
   readonly voters: VoterHistory
+  /** This start, as peers get to know it. */
   readonly incarnation: Incarnation
   /** Peers that have recorded this start; the replica votes once they are enough. */
   readonly confirmedBy: Set<number> = new Set()
@@ -52,8 +51,9 @@ export class RaftReplica {
     this.quorum = start.quorum
     this.incarnation = {
       ...config.self,
-      incarnation: start.incarnation,
+      incarnation: start.quorum.incarnation + 1,
       startNonce: random.below(2 ** 32),
+      earlierNonces: start.quorum.startNonces,
     }
     this.isConfirmed = config.confirmation === 'none'
     this.#highWatermark = Math.min(
@@ -137,6 +137,7 @@ export class RaftReplica {
       next.leaderId === old.leaderId &&
       next.voted === old.voted &&
       next.quarantine === old.quarantine &&
+      next.incarnation === old.incarnation &&
       next.incarnations === old.incarnations
     ) {
       return

@@ -8,12 +8,17 @@ import type { RaftReplica } from './raftReplica.ts'
 import { sameReplica } from './replicaKey.ts'
 import { askForVote } from './votingRound.ts'
 
+/** How many starts a disk may go back, and be started anew, without a peer that takes it for a later one. */
+const mostNonces = 16
+
 /**
  * Takes up what the disk holds. A former leader comes back resigned, since it may not lead its epoch again; a candidate as
  * one; others as followers or with their vote. A single voter needs no timeout. Source: KIP-595.
  */
 export function begin(r: RaftReplica, mayHaveForgotten: boolean, nowMs: number): void {
-  // Written before anything is answered: a second start must not find it gone.
+  // Written before anything is said or answered: the next start must not find it gone.
+  const { incarnation, startNonce, earlierNonces } = r.incarnation
+  r.persist({ incarnation, startNonces: [startNonce, ...earlierNonces].slice(0, mostNonces) })
   if (mayHaveForgotten && r.quorum.quarantine === 'none') r.persist({ quarantine: 'forgotten' })
   announce(r)
   const { leaderId, voted } = r.quorum

@@ -12,10 +12,10 @@ const mostSeeds = 12_000
  * make them useless: the search goes on with the seeds from 1 then.
  */
 const hints: Readonly<Partial<Record<PlantedRaftBug, number>>> = {
-  voteAnsweredBeforePersist: 6379,
-  voteAgainUnchecked: 2344,
-  quarantineEndsEarly: 2577,
-  lateSnapshotInstalled: 1811,
+  voteAnsweredBeforePersist: 3323,
+  voteAgainUnchecked: 7063,
+  quarantineEndsEarly: 919,
+  lateSnapshotInstalled: 8658,
 }
 
 function firstFailure(bug: PlantedRaftBug): { readonly seed: number; readonly message: string } | null {

@@ -166,7 +166,7 @@ describe('a leader', () => {
     const lone = leader()
     lone.flush()
     lone.fetch(replica(2))
-    const incarnation = { ...replica(2), incarnation: 2, startNonce: 5 }
+    const incarnation = { ...replica(2), incarnation: 2, startNonce: 5, earlierNonces: [] }
     const effects = lone.fetch(replica(2), { fetchOffset: 0, lastFetchedEpoch: 0, incarnation })
     expect(effects).toContainEqual(expect.objectContaining({ type: 'alarm', code: 'rolledBack', id: 2 }))
   })

@@ -6,6 +6,7 @@ const found: Readonly<Record<number, string>> = {
   3: 'a replica that could not win kept the other from standing, by raising the epoch again and again',
   266: 'answers that came late did not confirm a start, so that nobody had enough votes',
   4534: 'an observer that had been made a voter had nobody to have its start recorded by',
+  30455: 'a disk that went back was started twice before anybody answered, and passed for a later one',
   8795: 'a leader that was being removed had the only log that all could follow, and did not stand',
 }
 

@@ -124,7 +124,7 @@ const news: Readonly<{ [T in RaftEventType]: (lone: Lone) => RaftEvent }> = {
   snapshotFailed: () => ({ type: 'snapshotFailed', snapshotId }),
   incarnationRecorded: () => ({
     type: 'incarnationRecorded',
-    recorded: { ...replica(1), incarnation: 7, startNonce: 7 },
+    recorded: { ...replica(1), incarnation: 7, startNonce: 7, earlierNonces: [] },
   }),
   shutdown: () => ({ type: 'shutdown' }),
 }

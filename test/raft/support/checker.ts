@@ -199,10 +199,15 @@ export class Checker {
     this.#lost.set(key, [...(this.#lost.get(key) ?? []), node.disk.durable.clone()])
   }
 
-  /** A leader died before its epoch was written: nobody has heard of it, and it may lead that epoch once more. */
-  neverLed(epoch: number): void {
-    this.#leaders.delete(epoch)
-    for (const key of this.#origins.keys()) if (Math.floor(key / 2 ** 30) === epoch) this.#origins.delete(key)
+  /** A leader died before its lead was written: nobody has heard of it, and it may lead that epoch once more. */
+  neverLed(fromEpoch: number, leader: string): void {
+    for (const [epoch, known] of this.#leaders) {
+      if (epoch < fromEpoch || known !== leader) continue
+      this.#leaders.delete(epoch)
+      for (const key of this.#origins.keys()) {
+        if (Math.floor(key / 2 ** 30) === epoch) this.#origins.delete(key)
+      }
+    }
   }
 
   /** A Fetch reaches the leader of its epoch. */
@@ -310,7 +315,9 @@ export class Checker {
         () => `I16: node ${node.id} votes in epoch ${asked.replicaEpoch} after its disk went back`,
       )
       const isQuarantined = node.core?.quorumState.quarantine !== 'none'
-      this.#grants.set(`${asked.replicaEpoch} ${directory}`, isQuarantined)
+      // A vote that was given before it was in doubt stays good: the log was compared then.
+      const key = `${asked.replicaEpoch} ${directory}`
+      if (this.#grants.get(key) !== false) this.#grants.set(key, isQuarantined)
     }
   }
 

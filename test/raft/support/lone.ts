@@ -68,7 +68,6 @@ export class Lone {
         log: { logStartOffset: 0, logEndOffset: 0, epochStarts: [], snapshotId: null },
         voters: [{ offset: -1, version: 0, voters: new VoterSet(voters.map(voter)) }],
         highWatermark: 0,
-        incarnation: 1,
         mayHaveForgotten: false,
         ...start,
       },
@@ -159,7 +158,7 @@ export class Lone {
       claimOnly: false,
       quarantined: false,
       round: 0,
-      incarnation: { ...from, incarnation: 1, startNonce: from.id },
+      incarnation: { ...from, incarnation: 1, startNonce: from.id, earlierNonces: [] },
       ...change,
     }
   }
@@ -177,7 +176,7 @@ export class Lone {
         lastOffset: this.core.logEnd.endOffset,
         preVote: false,
         votersVersion: 0,
-        incarnation: { ...from, incarnation: 1, startNonce: from.id },
+        incarnation: { ...from, incarnation: 1, startNonce: from.id, earlierNonces: [] },
         ...change,
       },
     }

@@ -174,8 +174,6 @@ export class SimDisk {
   synced = 0
   /** Relaxed logs: records below are synced behind. */
   recordsSyncedTo = 0
-  /** Durable with the start itself. */
-  incarnation = 0
   #pending: Pending[] = []
 
   constructor(kind: 'metadata' | 'partition', voters: VotersEntry) {
@@ -228,7 +226,6 @@ export class SimDisk {
     const copy = new SimDisk(this.durable.kind, this.durable.voters[0]!)
     copy.durable = this.durable.clone()
     copy.cache = this.durable.clone()
-    copy.incarnation = this.incarnation
     return copy
   }
 }

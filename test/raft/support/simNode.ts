@@ -3,7 +3,7 @@ import type { Effect } from '../../../src/raft/effects.ts'
 import type { RaftEvent } from '../../../src/raft/events.ts'
 import type { Batch, RaftRequest, RaftResponse } from '../../../src/raft/messages.ts'
 import { RaftNode } from '../../../src/raft/raftNode.ts'
-import type { ReplicaKey } from '../../../src/raft/replicaKey.ts'
+import { type ReplicaKey, replicaText } from '../../../src/raft/replicaKey.ts'
 import type { SimDisk, SimSnapshot, Write } from './simDisk.ts'
 import type { World } from './world.ts'
 
@@ -57,7 +57,6 @@ export class SimNode {
   start(): void {
     const { world, disk } = this
     this.session++
-    disk.incarnation++
     const { durable } = disk
     disk.cache = durable.clone()
     this.#outbox = []
@@ -77,7 +76,6 @@ export class SimNode {
       },
       voters: durable.voters,
       highWatermark: this.highWatermark,
-      incarnation: disk.incarnation,
       mayHaveForgotten: this.mayHaveForgotten,
     })
     this.mayHaveForgotten = false
@@ -86,14 +84,13 @@ export class SimNode {
 
   /** Power is cut. */
   crash(): void {
-    const { state, leaderEpoch } = this.core!
+    const me = `${replicaText(this.key)} ${this.session}`
     this.core = null
     this.session++
     this.disk.crash(this.world.random, this.world.options.relaxed)
     if (this.world.options.relaxed) this.mayHaveForgotten = true
-    const { quorum } = this.disk.durable
-    const isWritten = quorum.leaderEpoch === leaderEpoch && quorum.leaderId === this.id
-    if (state === 'leader' && !isWritten) this.world.checker.neverLed(leaderEpoch)
+    const { leaderEpoch, leaderId } = this.disk.durable.quorum
+    this.world.checker.neverLed(leaderId === this.id ? leaderEpoch + 1 : leaderEpoch, me)
     this.world.stopped(this)
   }
 
@@ -170,6 +167,9 @@ export class SimNode {
           this.#leave(() => {
             world.checker.sent(this, response, replyTo.request)
             world.reply(this, replyTo, response)
+            const isVote = response.type === 'vote' && response.voteGranted
+            if (isVote && world.isVoteDeadly && replyTo.request.type === 'vote' && !replyTo.request.preVote)
+              this.#dieSoon()
           })
         }
         break
@@ -178,6 +178,16 @@ export class SimNode {
         this.#leave(() => world.readReady(effect.token, effect.offset))
         break
     }
+  }
+
+  #dieSoon(): void {
+    const { world, session } = this
+    world.isVoteDeadly = false
+    world.after(world.random.below(2), () => {
+      if (this.session !== session || !world.isFaulty) return
+      this.crash()
+      this.start()
+    })
   }
 
   #write(write: Write, received: SimSnapshot | null = null): void {
@@ -260,7 +270,7 @@ export class SimNode {
   /** The state machine above has taken a snapshot of what is committed up to the batch that ends there. */
   takeSnapshot(endOffset: number): void {
     const { core, disk, world } = this
-    if (core === null || endOffset <= disk.cache.startOffset) return
+    if (core === null || world.nowMs < this.#pausedUntilMs || endOffset <= disk.cache.startOffset) return
     const id = { endOffset, epoch: core.epochBefore(endOffset) }
     const snapshot = { id, voters: core.votersAt(endOffset) }
     if (!world.snapshots.has(id)) world.snapshots.add(snapshot)

@@ -70,6 +70,8 @@ export class World {
   steps = 0
   isFaulty: boolean
   isRollbackAllowed = false
+  /** The next replica that gives a vote dies right after its answer has left, and is back at once. */
+  isVoteDeadly = false
   /** An operator has said so. */
   isLossAccepted = false
   readsDone = 0
