@@ -155,6 +155,20 @@ describe('verifying a data directory', () => {
     ])
   })
 
+  test('finds an epoch that goes back, also where no checkpoint says which one is right', async () => {
+    const directory = copy()
+    rmSync(`${directory}/orders-0/leader-epoch-checkpoint`)
+    const segment = `${directory}/orders-0/${segments.at(-1)}`
+    const bytes = readFileSync(segment)
+    const second = 12 + bytes.readInt32BE(8)
+    const third = second + 12 + bytes.readInt32BE(second + 8)
+    flip(segment, third + 15, 0x04)
+    const { findings } = await verify(directory)
+    expect(findings).toMatchObject([
+      { kind: 'batches', file: segment, position: third, found: 'leader epoch 1' },
+    ])
+  })
+
   test.each([
     ['recovery-point-offset-checkpoint', '0\n1\nlost 0 6\n', 'missing'],
     ['recovery-point-offset-checkpoint', '0\n2\norders 0 48\n', 'checkpoint'],
