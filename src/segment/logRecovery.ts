@@ -56,7 +56,7 @@ export async function recoverLog(runtime: Runtime, input: RecoveryInput): Promis
       directory: input.directory,
     })
   }
-  if (segments.length === 0) return emptyLog(runtime, input, epochs)
+  if (segments.length === 0) return emptyLog(runtime, input, listing, epochs)
   return scanLog(runtime, input, listing, await coldStart(runtime, input, listing, segments, epochs))
 }
 
@@ -73,10 +73,16 @@ function damagedLog(runtime: Runtime, input: RecoveryInput, corruption: Corrupti
 }
 
 /** A log that has no segment. */
-function emptyLog(runtime: Runtime, input: RecoveryInput, known: LeaderEpochs | null): RecoveredLog {
+async function emptyLog(
+  runtime: Runtime,
+  input: RecoveryInput,
+  listing: Listing,
+  known: LeaderEpochs | null,
+): Promise<RecoveredLog> {
   const epochs = known?.clone() ?? new LeaderEpochs()
   epochs.truncateFromEnd(Math.max(input.recoveryPoint, 1))
-  const fresh = freshLog(runtime, input, epochs)
+  const producers = await lastProducers(runtime, input, listing)
+  const fresh = { ...freshLog(runtime, input, epochs), producers }
   const mustHave = Math.max(input.recoveryPoint, input.provenEnd ?? 0)
   if (mustHave <= input.logStartOffset) return fresh
   return { ...fresh, corruption: missing(`${input.directory}/`, input.logStartOffset, mustHave) }
@@ -146,6 +152,18 @@ async function newestSnapshot(
     await runtime.disk.remove(file)
   }
   return null
+}
+
+/** The idempotent producers of a log whose records are all deleted: they may still send what they have sent before. */
+async function lastProducers(
+  runtime: Runtime,
+  input: RecoveryInput,
+  listing: Listing,
+): Promise<ProducerState> {
+  if (input.resume) return new ProducerState(input.resume.producers)
+  const snapshotOffsets = listing.snapshotOffsets.filter((offset) => offset <= input.logStartOffset)
+  const newest = await newestSnapshot(runtime, input, { ...listing, snapshotOffsets })
+  return newest?.producers ?? new ProducerState()
 }
 
 /** What a scan has found. */
@@ -316,18 +334,18 @@ async function startOver(
     segments[0]!.sizeBytes === 0 &&
     segments[0]!.baseOffset === input.logStartOffset
   ) {
-    return { ...freshLog(runtime, input, epochs), segments: [...segments] }
+    const producers = await lastProducers(runtime, input, listing)
+    return { ...freshLog(runtime, input, epochs), producers, segments: [...segments] }
   }
   for (const { baseOffset } of segments) {
     for (const kind of ['log', 'index', 'timeindex', 'txnindex'] as const) {
       await runtime.disk.remove(`${input.directory}/${segmentFileName(baseOffset, kind)}`)
     }
   }
-  for (const offset of listing.snapshotOffsets) {
-    await runtime.disk.remove(`${input.directory}/${segmentFileName(offset, 'snapshot')}`)
-  }
+  await removeLaterSnapshots(runtime, input, listing, input.logStartOffset)
   await runtime.disk.syncDirectory(input.directory)
-  return { ...freshLog(runtime, input, epochs), leaderEpochsChanged: true }
+  const producers = await lastProducers(runtime, input, listing)
+  return { ...freshLog(runtime, input, epochs), producers, leaderEpochsChanged: true }
 }
 
 /** Cuts the log after its last good batch. Only ever called when that is at or above the recovery point. */
