@@ -12,13 +12,13 @@ import type { SimProcess } from './world.ts'
  * was: what recovery left in the files must not come up behind what is appended later.
  */
 export async function checkAfterwards(
-  process: SimProcess,
+  engine: SimProcess,
   logs: readonly LogHistory[],
   reopen: (fs: SimFileSystem) => SimProcess,
 ): Promise<void> {
-  const { disk, checksum } = process.runtime
+  const { disk, checksum } = engine.runtime
   const expected = new Map<string, Uint8Array>()
-  for (const [name, log] of process.directory.logs) {
+  for (const [name, log] of engine.directory.logs) {
     const history = logs.find(({ topicId }) => topicId === log.topicId)
     if (history === undefined || log.offline !== null) continue
     const bytes = Uint8Array.from(lostBatch(history, log) ?? encodeBatch({ records: [record] }, checksum))
@@ -26,11 +26,11 @@ export async function checkAfterwards(
     const header = checkBatch(bytes, checksum, 'broker')
     if (header.producerId >= 0) continue
     const { survives } = log.append(header, bytes, Math.max(0, log.leaderEpochs.latestEpoch), group)
-    await process.settle(Promise.all([group.submit(), log.whenFlushed(log.logEndOffset)]))
-    if (survives === 'powerLoss') expected.set(name, await process.settle(readAll(disk, log)))
+    await engine.settle(Promise.all([group.submit(), log.whenFlushed(log.logEndOffset)]))
+    if (survives === 'powerLoss') expected.set(name, await engine.settle(readAll(disk, log)))
   }
-  process.kill()
-  const next = reopen(new SimFileSystem({ image: process.options.fs.medium.crashed(() => false) }))
+  engine.kill()
+  const next = reopen(new SimFileSystem({ image: engine.options.fs.medium.crashed(() => false) }))
   try {
     const directory = await next.settle(next.open())
     for (const [name, content] of expected) {

@@ -116,7 +116,7 @@ export async function replayJournal({ seed, moment, fates, rot }: JournalPoint):
   }
 }
 
-export async function recordJournal(seed: number): Promise<JournalRecording> {
+async function recordJournal(seed: number): Promise<JournalRecording> {
   const random = new SimRandom(seed)
   const events: MediumEvent[] = []
   const fs = new SimFileSystem({ onEvent: (event) => events.push(event) })
