@@ -77,6 +77,8 @@ class Walk {
   #filled = 0
   /** Where bytes begin that are not understood, and why; null while all is well. */
   #lost: { position: number; expected: string; found: string } | null = null
+  /** Offset after what is lost, as far as damaged headers tell. */
+  #lostUntil = 0
 
   constructor(range: AuditRange, checksum: Checksum, auditor: Auditor) {
     this.#range = range
@@ -104,14 +106,17 @@ class Walk {
         // `#misplaced` may have moved the buffer on; nothing below looks into it.
         if (wrong === null) this.#accept(header, position)
         else this.#lose(position, wrong.expected, wrong.found)
+        if (wrong !== null) this.#guessEnd(header)
         if (wrong === null || (await this.#isBatch(position + size))) {
           position += size
           continue
         }
+      } else if (this.#has(position, batchHeaderBytes)) {
+        this.#guessEnd(new BatchHeader(this.#buffer, position - this.#start))
       }
       position = await this.#resync(position)
     }
-    if (this.#lost !== null) this.#report(end, this.#range.endOffset ?? this.nextOffset)
+    if (this.#lost !== null) this.#report(end, this.#range.endOffset ?? this.#lostUntil)
   }
 
   /** Bytes of the whole batch at `position`, `needsBytes` when they are not in memory, 0 after having noted what is wrong. */
@@ -197,6 +202,12 @@ class Walk {
     this.#auditor.batch?.(header, position)
   }
 
+  /** What a damaged batch says of its last offset may be right, and is all there is at the end of a log. */
+  #guessEnd({ baseOffset, lastOffset, lastOffsetDelta }: BatchHeader): void {
+    const isNext = baseOffset === Math.max(this.#lostUntil, this.nextOffset)
+    if (isNext && lastOffsetDelta >= 0) this.#lostUntil = lastOffset + 1
+  }
+
   #lose(position: number, expected: string, found: string): void {
     this.#lost ??= { position, expected, found }
   }
@@ -204,6 +215,7 @@ class Walk {
   #report(end: number, nextOffset: number): void {
     const { position, expected, found } = this.#lost!
     this.#lost = null
+    this.#lostUntil = 0
     const { path } = this.#range.file
     this.#auditor.bad({
       file: path,
