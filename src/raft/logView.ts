@@ -98,11 +98,6 @@ export class LogView {
     return this.#flushed.votersVersion
   }
 
-  /** Whether writes are under way. */
-  get isFlushing(): boolean {
-    return this.#pending.length > 0
-  }
-
   /** Adds records that end at `endOffset`; the number of the write. */
   append(endOffset: number): number {
     assert(endOffset > this.#endOffset, 'I12: offsets grow')
