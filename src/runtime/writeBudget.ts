@@ -23,6 +23,11 @@ export class WriteBudget {
     this.#queuedBytes += bytes
   }
 
+  /** Takes `bytes` whatever is queued. */
+  force(bytes: number): void {
+    this.#queuedBytes += bytes
+  }
+
   /** Gives `bytes` back. */
   give(bytes: number): void {
     this.#queuedBytes -= bytes

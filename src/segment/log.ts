@@ -21,6 +21,7 @@ import { type BatchHeader, setBaseOffset, setLogAppendTime, setPartitionLeaderEp
 import type { ResumePoint } from './resumePoint.ts'
 import { expiredNow } from './retention.ts'
 import { rewriteUnfinished } from './segmentRewrite.ts'
+import { Stillness } from './stillness.ts'
 import { latestTimestamp, offsetForTimestamp, type TimestampOffset } from './timestampLookup.ts'
 import type { WriteGroup } from './writeGroup.ts'
 
@@ -40,7 +41,8 @@ export class Log extends LogFacts {
   /** Called when appends from `endOffset` on are lost: the disk was full and they were undone, or it failed. */
   onFailure: ((error: EngineError, endOffset: number) => void) | null = null
   readonly #sync: LogSync
-  #repair: Promise<void> = Promise.resolve()
+  readonly #still: Stillness
+  #isCutting = false
   #closedState: ClosedLog | null = null
   #closed = false
 
@@ -51,6 +53,7 @@ export class Log extends LogFacts {
     events.failed = (index) => this.#onFailed(index)
     this.directory = options.directory
     this.topicId = options.topicId
+    this.#still = new Stillness(this.state)
     this.#sync = new LogSync(
       this.state,
       (error) => this.#goOffline(toEngineError(error, 'diskFailed', 'a sync failed')),
@@ -197,10 +200,8 @@ export class Log extends LogFacts {
   async deleteRecordsBefore(offset: number): Promise<void> {
     this.#checkReadable()
     if (offset > this.flushedOffset) this.state.outOfRange(offset)
-    if (offset > this.state.logStartOffset) {
-      this.state.setStartOffset(offset)
-      await this.state.options.persistStartOffset?.(offset)
-    }
+    this.state.setStartOffset(offset)
+    await this.state.storeStart()
     this.#removeBelowStart()
   }
 
@@ -217,7 +218,7 @@ export class Log extends LogFacts {
     if (expired === 0 || this.state.offline !== null || this.state.refusal !== null || this.#closed) return 0
     if (expired === this.state.segments.all.length) this.#roll(this.state.logEndOffset)
     this.state.setStartOffset(this.state.segments.all[expired]!.baseOffset)
-    await this.state.options.persistStartOffset?.(this.state.logStartOffset)
+    await this.state.storeStart()
     return this.#removeBelowStart()
   }
 
@@ -247,21 +248,24 @@ export class Log extends LogFacts {
    */
   async truncate(offset: number): Promise<void> {
     this.#checkReadable()
-    await this.#repair
+    await this.#still.over()
     this.#checkWritable()
     if (offset < this.state.logStartOffset || offset > this.state.logEndOffset) this.state.outOfRange(offset)
-    this.state.refusal = new EngineError('kafkaStorageError', 'the log is being cut')
-    await this.#whenSettled()
-    await this.state.swapping
-    await this.state.sealer.idle()
-    if (this.state.offline !== null) throw this.state.offline
-    try {
-      if (offset < this.state.logEndOffset) await cutLog(this.state, offset)
-    } catch (cause) {
-      this.#goOffline(toEngineError(cause, 'diskFailed', 'the log could not be cut'))
-      throw cause
-    }
-    this.state.refusal = null
+    const refusal = this.#still.refuse('the log is being cut')
+    await this.#sync.idle()
+    this.#isCutting = true
+    await this.#still.during(refusal, async () => {
+      try {
+        await this.state.quiet()
+        if (this.state.offline === null && offset < this.state.logEndOffset) await cutLog(this.state, offset)
+      } catch (cause) {
+        this.#goOffline(toEngineError(cause, 'diskFailed', 'the log could not be cut'))
+        throw cause
+      } finally {
+        this.#isCutting = false
+      }
+      if (this.state.offline !== null) throw this.state.offline
+    })
   }
 
   /** Waits for what is in flight, then closes; `clean` also writes all that makes the next open fast. */
@@ -333,12 +337,12 @@ export class Log extends LogFacts {
     const error = lost[0]!.error!
     this.state.refusal = error
     if (lost.some(({ state }) => state === 'pending')) return
-    const undone = this.state.flush.takeFrom(index)
-    const repair = undoAppends(this.state, undone)
-    this.#sync.distrust(undone[0]!.startSegment)
-    this.#repair = repair.catch((cause) => {
+    const taken = this.state.flush.takeFrom(index)
+    const undone = undoAppends(this.state, taken)
+    this.#sync.distrust(taken[0]!.startSegment)
+    const orOffline = (cause: unknown): void =>
       this.#goOffline(toEngineError(cause, 'diskFailed', 'the torn end of a log could not be cut'))
-    })
+    this.#still.undoing(undone.catch(orOffline))
     this.state.flush.failWaiters(error, this.state.logEndOffset)
     this.onFailure?.(error, this.state.logEndOffset)
   }
@@ -357,26 +361,25 @@ export class Log extends LogFacts {
   /** A sync of the log's files has failed. What they hold is written into new ones; if that fails, too, it is over. */
   async #rewriteFiles(error: Error): Promise<void> {
     if (this.state.offline !== null) return
-    const earlier = this.#repair
     this.state.options.logger.warn('a sync failed: the segment is written into a new file', {
       directory: this.directory,
       error: error.message,
     })
-    this.state.refusal ??= new EngineError('kafkaStorageError', 'the log is being written into a new file')
-    const rewritten = earlier.then(async () => {
-      await this.state.flush.settled()
-      await rewriteUnfinished(this.state)
-      this.state.refusal = null
-    })
-    this.#repair = rewritten.catch((cause) => {
+    try {
+      // The cut may wait for whoever waits for this.
+      if (this.#isCutting) throw error
+      const refusal = this.#still.refuse('the log is being written into a new file')
+      await this.#still.during(refusal, async () => {
+        if (this.state.offline === null) await rewriteUnfinished(this.state)
+      })
+    } catch (cause) {
       this.#goOffline(toEngineError(cause, 'diskFailed', 'a segment could not be written into a new file'))
-    })
-    await this.#repair
+    }
   }
 
   async #whenSettled(): Promise<void> {
     await this.state.flush.settled()
-    await this.#repair
+    await this.#still.over()
     await this.state.flush.barrier
   }
 

@@ -48,6 +48,8 @@ export class LogState {
   /** The epochs differ from the checkpoint file. */
   epochsChanged: boolean
   #epochsWritten: Promise<void> = Promise.resolve()
+  /** Start offset that is stored. */
+  #storedStart: number
   /** The index files of the active segment are complete. */
   indexFilesCurrent: boolean
 
@@ -64,6 +66,7 @@ export class LogState {
     this.segments = list
     this.sealer = new Sealer(runtime, directory, cache, (segment) => list.indexes(segment))
     this.logStartOffset = found.logStartOffset
+    this.#storedStart = options.logStartOffset
     this.logEndOffset = found.logEndOffset
     this.cleanedOffset = Math.min(options.cleanedOffset ?? 0, found.logEndOffset)
     this.producers = found.producers
@@ -113,6 +116,21 @@ export class LogState {
       this.epochsChanged = true
       throw error
     }
+  }
+
+  /** Stores the start offset unless a stored one is as far: nothing below it is removed before. */
+  async storeStart(): Promise<void> {
+    const { logStartOffset, options } = this
+    if (logStartOffset <= this.#storedStart) return
+    await options.persistStartOffset?.(logStartOffset)
+    this.#storedStart = Math.max(this.#storedStart, logStartOffset)
+  }
+
+  /** Resolves when nothing is being synced before it counts, put in the place of others, or sealed. */
+  async quiet(): Promise<void> {
+    await this.flush.barrier
+    await this.swapping
+    await this.sealer.idle()
   }
 
   /** Resolves when no derived file is being written. */

@@ -13,6 +13,15 @@ import { Unsynced } from './unsynced.ts'
 /** More than an append takes in the journal beside its bytes. */
 const entryOverheadBytes = 128
 
+/** Segments that are being synced, and those of them whose names were not durable. */
+interface UnderWay {
+  readonly segments: readonly Segment[]
+  readonly nameless: ReadonlySet<Segment>
+  readonly ended: Promise<void>
+  /** It has ended, and if it has failed what could be done about it is done. */
+  end(): void
+}
+
 /** How one log's appends become durable, as its flush policy says: with their group, or behind it. */
 export class LogSync implements SyncTarget {
   readonly #state: LogState
@@ -20,10 +29,14 @@ export class LogSync implements SyncTarget {
   readonly #rewrite: (error: Error) => Promise<void>
   readonly #background: BackgroundSync
   readonly #unsynced: Unsynced
+  /** Syncs that are under way beside the groups: nobody may count on them before they have ended. */
+  readonly #underWay = new Set<UnderWay>()
   #solo: SoloWrites | null = null
   #stopped = false
   /** Where recovery may begin instead of at the beginning of a segment; never beyond `syncedOffset`. */
   #resume: ResumePoint | null = null
+  /** `LogState.cuts` when that was captured. */
+  #resumeCuts = 0
 
   /**
    * `failed` is called when a sync has failed and nobody has the bytes elsewhere, `rewrite` when the journal has all of
@@ -81,15 +94,15 @@ export class LogSync implements SyncTarget {
     }
     pending.isDurable = true
     pending.isSynced = true
-    const sync = planted('ackBeforeSync') ? 'none' : nameSync(segment)
+    const sync = planted('ackBeforeSync') ? 'none' : this.#nameSync(segment)
     if (flush === 'append') {
       this.#solo ??= new SoloWrites(this.#state.runtime.disk)
       group.addAlone(this.#solo, segment.file, position, bytes, sync)
     } else {
       group.add(segment.file, position, bytes, sync)
     }
-    for (const earlier of this.#take()) {
-      if (earlier !== segment) group.addSync(earlier.file, earlier.sizeBytes, nameSync(earlier))
+    for (const earlier of this.#unstored()) {
+      if (earlier !== segment) group.addSync(earlier.file, earlier.sizeBytes, this.#nameSync(earlier))
     }
     return 'powerLoss'
   }
@@ -105,6 +118,8 @@ export class LogSync implements SyncTarget {
     // Syncs of files are worth nothing while their directory may go.
     if (options.syncName !== undefined) waits.push(options.syncName())
     if (isBehind) {
+      // What one turn has appended may not be handed over yet: its sync would come before it.
+      flush.submitPending()
       for (const segment of this.#take()) segment.isNameSynced = true
       waits.push(this.#state.syncWritten())
     }
@@ -115,9 +130,9 @@ export class LogSync implements SyncTarget {
 
   /** Makes everything below `endOffset`, which is flushed, durable. Rejects when the log is offline. */
   async sync(endOffset: number): Promise<void> {
-    const { flush } = this.#state
+    const { flush, cuts } = this.#state
     if (flush.durableOffset >= endOffset) return
-    for (const segment of this.#take()) segment.isNameSynced = true
+    const underWay = this.#begin(this.#take())
     try {
       await this.#state.options.syncName?.()
       await this.#state.syncWritten()
@@ -125,8 +140,11 @@ export class LogSync implements SyncTarget {
       const error = toEngineError(cause, 'diskFailed', 'a sync failed')
       this.#failed(error)
       throw error
+    } finally {
+      underWay.end()
     }
-    flush.synced(endOffset)
+    // What was appended in the place of what was cut meanwhile is not synced.
+    if (this.#state.cuts === cuts) flush.synced(endOffset)
   }
 
   takeUnsynced(): UnsyncedFiles | null {
@@ -138,7 +156,7 @@ export class LogSync implements SyncTarget {
     // All that are not finished: another sync of some of them may be under way and not be done when this one is.
     const unfinished = [...sealer.segments(), segments.active].filter(({ isNew }) => !isNew)
     const isNameless = unfinished.some(({ isNameDurable }) => !isNameDurable)
-    for (const segment of unfinished) segment.isNameSynced = true
+    const underWay = this.#begin(unfinished)
     const resume = captureResume(this.#state)
     const { cuts } = this.#state
     return {
@@ -146,15 +164,18 @@ export class LogSync implements SyncTarget {
       directories: isNameless ? [directory] : [],
       written: flush.written(),
       synced: () => {
+        underWay.end()
         for (const segment of unfinished) segment.isNameDurable = true
         if (this.#state.cuts !== cuts) return
         flush.synced(logEndOffset)
-        if (resume !== null) this.#resume = resume
+        if (resume === null) return
+        this.#resume = resume
+        this.#resumeCuts = cuts
       },
       failed: async (error) => {
-        if (this.#stopped) return
-        if (this.isJournaled) await this.#rewrite(error)
-        else this.#failed(error)
+        if (!this.#stopped && this.isJournaled) await this.#rewrite(error)
+        else if (!this.#stopped) this.#failed(error)
+        underWay.end()
       },
     }
   }
@@ -175,11 +196,15 @@ export class LogSync implements SyncTarget {
   /** Where recovery may begin, as late as is known; null for the beginning of the recovery point's segment. */
   resumePoint(): ResumePoint | null {
     const { flush } = this.#state
+    const { cuts } = this.#state
     if (this.#resume !== null && this.#resume.offset > flush.syncedOffset) this.#resume = null
+    // The log may have grown beyond it again, and be another one below.
+    if (this.#resumeCuts !== cuts) this.#resume = null
     if (this.#stopped) return this.#resume
     const isBehind = (this.#resume?.offset ?? -1) < flush.flushedOffset
     if (isBehind && flush.syncedOffset >= flush.flushedOffset)
       this.#resume = captureResume(this.#state) ?? this.#resume
+    this.#resumeCuts = cuts
     return this.#resume
   }
 
@@ -199,12 +224,55 @@ export class LogSync implements SyncTarget {
   /** The log was closed cleanly. */
   closed(state: ClosedLog): void {
     this.#resume = closedResume(this.#state, state)
+    this.#resumeCuts = this.#state.cuts
   }
 
   /** Nothing is synced behind any more. */
   stop(): void {
     this.#stopped = true
     this.#unsynced.stop()
+  }
+
+  /** A sync of `segments` and their names begins. */
+  #begin(segments: readonly Segment[]): UnderWay {
+    const nameless = new Set(segments.filter(({ isNameDurable }) => !isNameDurable))
+    for (const segment of segments) segment.isNameSynced = true
+    let resolveEnded = (): void => {}
+    const ended = new Promise<void>((resolve) => {
+      resolveEnded = resolve
+    })
+    const end = (): void => {
+      this.#underWay.delete(underWay)
+      resolveEnded()
+    }
+    const underWay: UnderWay = { segments, nameless, ended, end }
+    this.#underWay.add(underWay)
+    return underWay
+  }
+
+  /** Resolves when no sync is under way beside the groups. */
+  async idle(): Promise<void> {
+    for (const { ended } of this.#underWay) await ended
+  }
+
+  /** What no sync that has ended covers: what nobody has asked for yet, and what is under way. */
+  #unstored(): Iterable<Segment> {
+    const taken = this.#take()
+    if (this.#underWay.size === 0) return taken
+    const all = new Set(taken)
+    const unfinished = this.#state.sealer.segments()
+    for (const { segments } of this.#underWay) {
+      for (const segment of segments) if (unfinished.includes(segment)) all.add(segment)
+    }
+    return all
+  }
+
+  /** The sync that `segment` needs with its next write; from now on its name counts as synced. */
+  #nameSync(segment: Segment): 'data' | 'dataAndName' {
+    let isNameless = !segment.isNameSynced
+    for (const { nameless } of this.#underWay) isNameless ||= nameless.has(segment)
+    segment.isNameSynced = true
+    return isNameless && !planted('ackBeforeName') ? 'dataAndName' : 'data'
   }
 
   /** What has to be synced; segments that are finished, or gone, need nothing. */
@@ -215,11 +283,4 @@ export class LogSync implements SyncTarget {
       .take()
       .filter((segment) => segment === segments.active || unfinished.includes(segment))
   }
-}
-
-/** The sync that `segment` needs with its next write; from now on its name counts as synced. */
-function nameSync(segment: Segment): 'data' | 'dataAndName' {
-  if (segment.isNameSynced) return 'data'
-  segment.isNameSynced = true
-  return planted('ackBeforeName') ? 'data' : 'dataAndName'
 }

@@ -280,9 +280,14 @@ export class NodeJournal implements JournalHost {
   async syncBehind(): Promise<NodeCheckpoint> {
     const lagging = this.#lagging
     this.#lagging = new Set()
-    await this.#syncNames()
-    await this.#sync!.sync(lagging)
-    await this.#syncReplayed()
+    try {
+      await this.#syncNames()
+      await this.#sync!.sync(lagging)
+      await this.#syncReplayed()
+    } catch (error) {
+      for (const log of lagging) this.#lagging.add(log)
+      throw error
+    }
     return { logs: [...this.#known.values()].map(checkpointOf) }
   }
 

@@ -20,6 +20,8 @@ export class ReplayedLog {
   unfinishedCut: TruncateEntry | null = null
   /** Whether files of the log are to be written again: it has entries above its recovery point. */
   hasAppends = false
+  /** Per segment with entries above the recovery point, the exclusive end of them. */
+  readonly #segmentEnds = new Map<number, number>()
   /** Offsets below this one were given out without the journal: the journal proves something only if they are there. */
   #gapEnd = -1
   /** Entries before `ordinal` that begin at or above `endOffset` are dead. */
@@ -46,6 +48,11 @@ export class ReplayedLog {
     return !this.#cuts.some((cut) => cut.ordinal > ordinal && cut.endOffset <= baseOffset)
   }
 
+  /** Whether a segment whose file is not there may stay so: every record of it was deleted. */
+  isDeleted(segmentBaseOffset: number): boolean {
+    return (this.#segmentEnds.get(segmentBaseOffset) ?? 0) <= this.logStartOffset
+  }
+
   /** Takes the entry with number `ordinal`. */
   add(entry: JournalEntry, ordinal: number): void {
     switch (entry.type) {
@@ -54,6 +61,7 @@ export class ReplayedLog {
         if (entry.baseOffset > this.endOffset) this.#gapEnd = entry.baseOffset
         else if (entry.baseOffset < this.endOffset) this.#cut(ordinal, entry.baseOffset)
         this.endOffset = entry.lastOffset + 1
+        this.#segmentEnds.set(entry.segmentBaseOffset, this.endOffset)
         this.hasAppends = true
         break
       case 'truncate':
@@ -61,6 +69,10 @@ export class ReplayedLog {
         this.recoveryPoint = Math.min(this.recoveryPoint, entry.endOffset)
         this.endOffset = Math.min(this.endOffset, entry.endOffset)
         if (this.#gapEnd > this.endOffset) this.#gapEnd = this.endOffset
+        for (const [base, end] of this.#segmentEnds) {
+          if (base > entry.segmentBaseOffset) this.#segmentEnds.delete(base)
+          else this.#segmentEnds.set(base, Math.min(end, entry.endOffset))
+        }
         this.unfinishedCut = entry
         break
       case 'truncated':

@@ -108,6 +108,7 @@ export class ReplayWriter {
     let target = this.#targets.get(path)
     if (target === undefined) {
       const stat = await this.#runtime.disk.stat(path)
+      if (stat === null && log.isDeleted(segmentBaseOffset)) return
       target = { file: this.#runtime.disk.file(path), end: stat?.sizeBytes ?? 0 }
       this.#targets.set(path, target)
       this.written.add(target.file)

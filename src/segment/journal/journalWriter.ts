@@ -220,7 +220,9 @@ export class JournalWriter {
       bytes += size
     }
     try {
-      this.#budget.take(bytes)
+      // What is not an append is small, and many a log could not go on without it.
+      if (entries.some(({ type }) => type === 'append')) this.#budget.take(bytes)
+      else this.#budget.force(bytes)
     } catch (error) {
       return toEngineError(error, 'queueFull', 'the journal is full')
     }
