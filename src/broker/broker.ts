@@ -169,7 +169,7 @@ export class Broker {
       coordinator,
       partitions,
       purgatory: new Purgatory(runtime.clock),
-      diskGate: new DiskGate(runtime.disk, runtime.clock),
+      diskGate: new DiskGate([runtime.disk, directory.journalQueue], runtime.clock),
       lookups: new Limiter(maxLookups),
       topicCreator: new TopicCreator(controller, config, logger),
       node,

@@ -1,9 +1,16 @@
 import type { Clock } from '../runtime/clock.ts'
-import type { Disk } from '../runtime/disk.ts'
 
 /** Beyond the bytes of the batches: what the log may add of its own. */
 const slackBytes = 64 * 1024
 const lookAgainMs = 5
+
+/** What takes writes and has a bound: the disk, the journal. */
+export interface WriteQueue {
+  readonly queuedBytes: number
+  readonly maxQueuedBytes: number
+  /** Resolves once less than half of the bound is queued. */
+  room(): Promise<void>
+}
 
 interface GateWaiter {
   readonly lengthBytes: number
@@ -11,18 +18,18 @@ interface GateWaiter {
 }
 
 /**
- * Who may append while the disk is behind: a write that would not fit its queue waits in line, outside the
- * queue, until there is room or its time is up. So a disk that hangs costs one timer per waiting request, and
- * nothing is appended that could not be queued.
+ * Who may append while the disk is behind: a write that would not fit its queue, or that of the journal, waits in line,
+ * outside the queues, until there is room or its time is up. So a disk that hangs costs one timer per waiting request,
+ * and nothing is appended that could not be queued.
  */
 export class DiskGate {
-  readonly #disk: Disk
+  readonly #queues: readonly WriteQueue[]
   readonly #clock: Clock
   #waiting: GateWaiter[] = []
   #isWatching = false
 
-  constructor(disk: Disk, clock: Clock) {
-    this.#disk = disk
+  constructor(queues: readonly WriteQueue[], clock: Clock) {
+    this.#queues = queues
     this.#clock = clock
   }
 
@@ -57,15 +64,18 @@ export class DiskGate {
   }
 
   #fits(lengthBytes: number): boolean {
-    const { queuedBytes, maxQueuedBytes } = this.#disk
-    return queuedBytes === 0 || queuedBytes + lengthBytes + slackBytes <= maxQueuedBytes
+    for (const queue of this.#queues) if (!hasRoom(queue, lengthBytes)) return false
+    return true
   }
 
-  /** At most one promise of the disk is out, however many wait. */
+  /** At most one promise of a queue is out, however many wait. */
   #watch(): void {
     if (this.#isWatching) return
     this.#isWatching = true
-    this.#disk.room().then(
+    const lengthBytes = this.#waiting[0]?.lengthBytes ?? 0
+    const full = this.#queues.find((queue) => !hasRoom(queue, lengthBytes))
+    const room = full === undefined ? Promise.resolve() : full.room()
+    room.then(
       () => this.#serve(),
       () => this.#serve(),
     )
@@ -87,4 +97,8 @@ export class DiskGate {
     this.#isWatching = true
     this.#clock.setTimer(lookAgainMs, () => this.#serve())
   }
+}
+
+function hasRoom({ queuedBytes, maxQueuedBytes }: WriteQueue, lengthBytes: number): boolean {
+  return queuedBytes === 0 || queuedBytes + lengthBytes + slackBytes <= maxQueuedBytes
 }

@@ -83,10 +83,9 @@ export class BackgroundSync {
     await Promise.all(taken.map(({ written }) => written))
     try {
       await this.#runtime.disk.syncFileSystem!(this.#path)
-    } catch (cause) {
-      // Nobody can tell which file it was.
-      const error = toEngineError(cause, 'diskFailed', `cannot sync the file system of ${this.#path}`)
-      await inParallel(taken, parallel, (unsynced) => unsynced.failed(error))
+    } catch {
+      // Nobody can tell which file it was: the sync of each one does.
+      await inParallel(taken, parallel, (unsynced) => this.#syncOne(unsynced))
       return
     }
     for (const unsynced of taken) unsynced.synced()

@@ -123,6 +123,11 @@ export class LogDirectory {
     }
   }
 
+  /** What waits to be durable in the journal, and its bound. */
+  get journalQueue(): NodeJournal['queue'] {
+    return this.#journal.queue
+  }
+
   /** The open logs by `topic-partition`. */
   get logs(): ReadonlyMap<string, Log> {
     return this.#logs

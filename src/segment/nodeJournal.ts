@@ -132,6 +132,11 @@ export class NodeJournal implements JournalHost {
     return this.#journal.failed
   }
 
+  /** What waits to be durable in the journal, and its bound. */
+  get queue(): Pick<Journal, 'queuedBytes' | 'maxQueuedBytes' | 'room'> {
+    return this.#journal
+  }
+
   /** Bytes of all files of the journal. */
   get totalBytes(): number {
     return this.#journal.totalBytes
@@ -306,9 +311,7 @@ export class NodeJournal implements JournalHost {
     this.#newNames = []
     this.#namesChanged = false
     try {
-      if (names.length >= manyNames && disk.syncFileSystem !== undefined) {
-        await disk.syncFileSystem(dataDirectory)
-      } else {
+      if (names.length < manyNames || !(await this.#syncAll())) {
         for (const name of names) {
           if ((await disk.stat(`${dataDirectory}/${name}`)) === null) continue
           await disk.file(`${dataDirectory}/${name}/${partitionMetadataFile}`).sync()
@@ -328,13 +331,21 @@ export class NodeJournal implements JournalHost {
     const files = this.#replayedFiles
     if (files.size === 0) return
     const { disk } = this.#runtime
-    if (files.size >= manyNames && disk.syncFileSystem !== undefined) {
-      await disk.syncFileSystem(this.#options.dataDirectory)
-    } else {
+    if (files.size < manyNames || !(await this.#syncAll())) {
       for (const file of files) await file.sync()
       for (const directory of this.#writer.directories) await disk.syncDirectory(directory)
     }
     this.#replayedFiles = new Set()
+  }
+
+  /** One sync for everything; false where there is none, or it has failed: then each file says what became of it. */
+  async #syncAll(): Promise<boolean> {
+    const { disk } = this.#runtime
+    if (disk.syncFileSystem === undefined) return false
+    return disk.syncFileSystem(this.#options.dataDirectory).then(
+      () => true,
+      () => false,
+    )
   }
 
   #know(id: Uuid, name: string, topicId: Uuid, last: LogCheckpoint): void {

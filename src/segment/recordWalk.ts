@@ -89,6 +89,25 @@ export function walkRecords(bytes: Uint8Array, at: number, header: BatchHeader):
   return header.baseTimestampMs + greatestDelta
 }
 
+/** Whether every one of `count` uncompressed records from `at` on has a key. They have been walked before. */
+export function haveKeys(bytes: Uint8Array, at: number, count: number): boolean {
+  cursor.bytes = bytes
+  cursor.at = at
+  cursor.end = bytes.length
+  let keyed = 0
+  for (; keyed < count; keyed++) {
+    const lengthBytes = cursor.varint()
+    const recordEnd = cursor.at + lengthBytes
+    cursor.at++ // Attributes: unused.
+    cursor.varlong()
+    cursor.varint()
+    if (cursor.varint() < 0) break
+    cursor.at = recordEnd
+  }
+  cursor.bytes = bytes.subarray(0, 0)
+  return keyed === count
+}
+
 /** Skips a length and as many bytes; `least` is -1 where null is allowed. */
 function skipBytes(index: number, least: -1 | 0): void {
   const lengthBytes = cursor.varint()

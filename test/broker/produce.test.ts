@@ -158,3 +158,21 @@ test('nobody but the broker writes to the topic of committed offsets', async () 
   const refused = await produce(client, '__consumer_offsets', batchOf(['forged']))
   expect(refused).toMatchObject({ errorCode: error('invalidTopicException'), baseOffset: -1 })
 })
+
+test('a topic that is compacted refuses uncompressed records without a key', async () => {
+  const { client } = await world()
+  await createTopic(client, 'latest', 1, [{ name: 'cleanup.policy', value: 'compact,delete' }])
+  const record = (key: string | null) => ({
+    key: key === null ? null : Buffer.from(key),
+    value: null,
+    timestampMs: 1,
+  })
+  const batch = (...keys: (string | null)[]) => batchOf([], { records: keys.map(record) })
+  expect(await produce(client, 'latest', batch('a', 'b'.repeat(200)))).toMatchObject({ errorCode: 0 })
+  for (const refused of [batch(null), batch('a', null), batch(null, 'a')]) {
+    const answer = await produce(client, 'latest', refused)
+    expect(answer).toMatchObject({ errorCode: error('invalidRecord'), baseOffset: -1 })
+  }
+  expect(await produce(client, 'latest', batch(''))).toMatchObject({ errorCode: 0, baseOffset: 2 })
+  expect(await produce(client, 'orders', batch(null))).toMatchObject({ errorCode: 0 })
+})

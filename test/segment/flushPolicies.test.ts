@@ -313,11 +313,16 @@ describe('syncing behind', () => {
     expect(told).toEqual(Array.from({ length: count }, () => 'synced'))
   })
 
-  test('tells every log of a file system whose sync failed', async () => {
+  test('finds out whose file it was after the sync of a whole file system has failed', async () => {
     const { calls, sync, target } = countingDisk(true)
     calls.fails = true
     const told: string[] = []
-    await sync.sync(Array.from({ length: 70 }, () => target(told)))
-    expect(told).toEqual(Array.from({ length: 70 }, () => 'failed'))
+    const bad = () => Promise.reject(new Error('injected'))
+    const sick = {
+      takeUnsynced: () => ({ ...target(told).takeUnsynced(), files: [{ sync: bad } as never] }),
+    }
+    await sync.sync([sick, ...Array.from({ length: 70 }, () => target(told))])
+    expect(calls).toMatchObject({ files: 70, fileSystems: 1 })
+    expect(told.sort()).toEqual(['failed', ...Array.from({ length: 70 }, () => 'synced')])
   })
 })

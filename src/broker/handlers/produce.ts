@@ -2,7 +2,8 @@ import { isInternalTopic } from '../../controller/topicNames.ts'
 import { EngineError } from '../../model/errors.ts'
 import type { apiKeys } from '../../protocol/apiKeys.ts'
 import type { Infer } from '../../protocol/schema.ts'
-import { type BatchHeader, checkBatch } from '../../segment/recordBatch.ts'
+import { type BatchHeader, batchHeaderBytes, checkBatch } from '../../segment/recordBatch.ts'
+import { haveKeys } from '../../segment/recordWalk.ts'
 import { WriteGroup } from '../../segment/writeGroup.ts'
 import type { Answer } from '../dispatch.ts'
 import type { Partition } from '../partition.ts'
@@ -14,6 +15,8 @@ type ProduceAnswer = Answer<ProduceApi>
 
 const zstd = 4
 const firstVersionWithZstd = 7
+/** More than a batch takes in the journal beside its bytes. */
+const entryBytes = 128
 
 /** What becomes of one partition's batch; also its place in the response. */
 class PartitionResult {
@@ -136,7 +139,17 @@ function check(
     throw new EngineError('unsupportedCompressionType', 'zstd needs a produce request of version 7 or later')
   }
   if (header.isTransactional) throw new EngineError('invalidTxnState', 'this broker has no transactions yet')
+  if (partition.log.config.cleanupPolicy.compact) checkKeys(header, records)
   return header
+}
+
+/**
+ * Compaction could not tell what a record without a key replaces: it is refused, as Kafka does. Kafka decompresses for it;
+ * here batches stay compressed, and compaction keeps what they have without a key.
+ */
+function checkKeys({ codec, isControl, recordsCount }: BatchHeader, records: Uint8Array): void {
+  if (codec !== 0 || isControl || haveKeys(records, batchHeaderBytes, recordsCount)) return
+  throw new EngineError('invalidRecord', 'a topic that is compacted takes no records without a key')
 }
 
 /** The second half of a produce request: wait for room, append, submit, wait until it is durable, answer once. */
@@ -165,7 +178,7 @@ class ProduceRound {
     if (this.#appends.length === 0) return this.#answer()
     const { diskGate } = this.#services
     let lengthBytes = 0
-    for (const { bytes } of this.#appends) lengthBytes += bytes.length
+    for (const { bytes } of this.#appends) lengthBytes += bytes.length + entryBytes
     if (diskGate.hasRoom(lengthBytes)) return this.#append()
     // Later requests stand in line behind this one, so those of this connection keep their order.
     return new Promise((resolve) => {
