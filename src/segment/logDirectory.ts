@@ -256,19 +256,27 @@ export class LogDirectory {
       await this.#journal.checkpoint().catch(() => {})
       await this.#background.idle()
       let closed = 0
+      let failed = 0
       await inParallel([...this.#logs], parallel, async ([name, log]) => {
         try {
           await log.close({ clean: true })
           if (log.closedState !== null) closed++
         } catch (error) {
+          failed++
           this.#logger.error('a log was not closed cleanly', { log: name, error: String(error) })
         }
       })
       const points = new Map([...this.#logs.values()].map((log) => [log, log.recoveryPoint]))
       await this.#checkpoints.store(this.#logs, points)
-      await this.#journal.close({ clean: true })
+      // What could not be stored in a log's files is in the journal alone.
+      await this.#journal.close({ clean: failed === 0 })
       // Logs that could not be opened may still be as a crash left them.
-      if (closed === this.#logs.size && this.#checkpoints.keepsNothing && this.#journal.failed === null) {
+      if (
+        failed === 0 &&
+        closed === this.#logs.size &&
+        this.#checkpoints.keepsNothing &&
+        this.#journal.failed === null
+      ) {
         const marker = Buffer.from('{"version":0,"brokerEpoch":-1}')
         await this.#runtime.disk.replaceFile(`${this.directory}/${cleanShutdownFile}`, marker)
       }
@@ -288,8 +296,8 @@ export class LogDirectory {
     const tails = tailsOf(this.#runtime, this.directory, this.#journal.plan, found.logs, intervalOf)
     await this.#journal.replay(found.absent, tails)
     // What the page cache shows of a dead process's work may not be stored.
-    if (!found.isClean) await this.#names.sync()
-    this.#journal.start(this.#background)
+    if (!found.isClean || found.deleted.length > 0) await this.#names.sync()
+    await this.#journal.start(this.#background)
     const progress = new Progress(this.#runtime.clock, this.#logger, 'opening logs', found.logs.length)
     await inParallel(found.logs, parallel, async (each) => {
       progress.step()

@@ -57,7 +57,8 @@ async function readFile(
   const readableBytes = state.flush.readableBytes(segment)
   // An end inside this segment has to be found among its batches.
   const endInside = end < Math.min(state.endOffsetOf(index), state.flush.flushedOffset) ? end : null
-  const query = { offset, maxBytes, minOneBatch, readableBytes, endOffset: endInside }
+  const epochFor = (at: number): number => state.epochs.epochFor(at)
+  const query = { offset, maxBytes, minOneBatch, readableBytes, epochFor, endOffset: endInside }
   let range: BatchRange | null
   try {
     range = await findRange(segment, segments, query)

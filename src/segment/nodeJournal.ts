@@ -70,6 +70,8 @@ export class NodeJournal implements JournalHost {
   #lagging = new Set<SyncTarget>()
   /** What replay has written, of logs that are open or not. */
   #replayedFiles: ReadonlySet<DiskFile> = new Set()
+  /** Logs whose truncation replay has finished. */
+  #ended: readonly Uuid[] = []
   /** Logs whose directories and metadata files may not be durable. */
   #newNames: string[] = []
   /** Whether names in the data directory have changed. */
@@ -168,7 +170,9 @@ export class NodeJournal implements JournalHost {
     const progress = new Progress(clock, logger, 'replaying the journal', frameCount)
     await this.#writer.run(this.#replay, absent, tails, () => progress.step())
     this.#replayedFiles = this.#writer.written
-    await this.#endCuts(absent)
+    this.#ended = [...this.plan.logs.values()]
+      .filter(({ id, unfinishedCut }) => unfinishedCut !== null && !absent.has(id))
+      .map(({ id }) => id)
     const { batches, bytes, written } = this.#writer
     const elapsedMs = Math.round(clock.monotonicMs() - startedMs)
     logger.info('replayed the journal', {
@@ -180,23 +184,18 @@ export class NodeJournal implements JournalHost {
     })
   }
 
-  /** Cuts that replay has finished must not be made again: what comes next may not be in the journal. */
-  async #endCuts(absent: ReadonlySet<Uuid>): Promise<void> {
-    const cut = [...this.plan.logs.values()].filter(
-      ({ id, unfinishedCut }) => unfinishedCut !== null && !absent.has(id),
-    )
-    await this.commit(cut.map(({ id }) => ({ type: 'truncated', logId: id })))
-  }
-
   /** What replay found wrong with a log's files; null for nothing. */
   damageOf(id: Uuid): CorruptionError | null {
     return this.#writer.damaged.get(id) ?? null
   }
 
   /** Lets the journal use its files again, from now on. Every log must be known and its files replayed. */
-  start(sync: BackgroundSync): void {
+  async start(sync: BackgroundSync): Promise<void> {
     this.#sync = sync
     this.#journal.host = this
+    // Cuts that replay has finished must not be made again: what comes next may not be in the journal. Only now there
+    // is room for that in a journal that was full.
+    await this.commit(this.#ended.map((logId) => ({ type: 'truncated', logId })))
   }
 
   /** A log that is there and that the journal does not know yet; resolves once it does, durably. */
@@ -381,8 +380,10 @@ function checkpointOf(known: KnownLog): LogCheckpoint {
     const logStartOffset = Math.max(last.logStartOffset, log.logStartOffset)
     return { ...last, logStartOffset, states: [...own, ...foreign] }
   }
-  const { recoveryPoint, logStartOffset, resumePoint } = log
+  const { recoveryPoint, logStartOffset, resumePoint, durableOffset } = log
   const own = [resumePoint === null ? epochsState(log) : { kind: resumePointKind, bytes: resumePoint.bytes }]
+  // Whatever becomes of the files: what was acknowledged is found, or reported.
+  if (durableOffset > recoveryPoint) own.push(provenEndState(durableOffset))
   known.last = { id, name, topicId, recoveryPoint, logStartOffset, states: [...own, ...foreign] }
   return known.last
 }

@@ -14,6 +14,8 @@ export interface RangeQuery {
   readonly minOneBatch: boolean
   /** Nothing from this position on. */
   readonly readableBytes: number
+  /** The epoch that wrote an offset, negative when nobody knows. */
+  epochFor(offset: number): number
   /** No batch whose base offset is this or more; null when no batch below `readableBytes` has one. */
   readonly endOffset: number | null
 }
@@ -78,6 +80,11 @@ async function search(
       damaged(segment, at, expected, `offset ${header.baseOffset}`)
     }
     expectedOffset = header.lastOffset + 1
+    // So does the leader epoch.
+    const epoch = query.epochFor(header.lastOffset)
+    if (epoch >= 0 && epoch !== header.partitionLeaderEpoch) {
+      damaged(segment, at, `leader epoch ${epoch}`, `leader epoch ${header.partitionLeaderEpoch}`)
+    }
     if (endOffset !== null && header.baseOffset >= endOffset) return false
     if (position < 0) {
       if (header.lastOffset < offset) return true

@@ -65,6 +65,7 @@ export async function checkLive(
       if (error instanceof EngineError) continue
       throw error
     }
+    if (history.compactedAt !== never) continue
     let position = 0
     for (const { baseOffset, lastOffset, bytes } of batches) {
       if (lastOffset < log.logStartOffset || baseOffset >= log.flushedOffset) continue
@@ -130,7 +131,7 @@ async function checkLog(
       : comparePrefix(log, content, version, minCut, moment, crash)
     if (problem === null) {
       checkDerived(history, log, version)
-      return `${name} ${history.topicId} ${start}-${log.logEndOffset} ${log.producerState.count}`
+      return `${name} ${history.topicId} ${start}-${log.logEndOffset}`
     }
     problems.push(problem)
   }
