@@ -31,7 +31,10 @@ test('a wrong command line is one line that says what is wrong, with exit code 2
     [['topics', 'frobnicate'], "unknown command 'frobnicate'"],
     [['topics', 'list', '--nope'], "unknown option '--nope'"],
     [['serve', '--listen', 'nonsense:port'], 'HOST:PORT'],
-    [['serve', '--flush', 'sometimes'], 'Allowed choices are none, interval, bytes, records, journal, batch, append'],
+    [
+      ['serve', '--flush', 'sometimes'],
+      'Allowed choices are none, interval, bytes, records, journal, batch, append',
+    ],
     [['serve', '--set', 'no.such.setting=1'], 'no.such.setting'],
     [['serve', '--set', 'num.partitions=many'], 'num.partitions=many'],
     [['serve', '--config', '/no/such/file'], '/no/such/file'],
