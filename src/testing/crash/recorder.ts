@@ -312,9 +312,10 @@ export class Recorder {
   }
 
   async #retention(): Promise<void> {
-    const starts = this.#living().flatMap((history) => {
-      const log = history === null ? null : this.#open(history)
-      if (history === null || log === null) return []
+    // A log whose deletion was refused is there, too.
+    const starts = this.logs.flatMap((history) => {
+      const log = this.#open(history)
+      if (log === null) return []
       // What retention will choose is for it to say: anything up to the end is allowed.
       const start = { offset: log.logEndOffset, startedAt: this.#now, doneAt: never }
       history.starts.push(start)

@@ -114,7 +114,7 @@ export async function settle<T>({ disk, clock }: SimRuntime, work: Promise<T>): 
 }
 
 /** After so many turns without a call of the system nothing will happen by itself. */
-const quietTurns = 200
+const quietTurns = 1500
 /** Timers that set themselves again would otherwise keep a run going for ever. */
 const mostJumps = 1000
 
