@@ -29,10 +29,12 @@ export async function cutLog(state: LogState, offset: number): Promise<void> {
   state.indexFilesCurrent = false
   if (state.epochs.truncateFromEnd(cut.endOffset)) state.epochsChanged = true
   const { journal } = state.options
-  if (journal && !planted('truncateNotJournaled'))
+  if (journal && !planted('truncateNotJournaled')) {
     await journal.writer.commit([truncateEntry(journal.logId, cut)])
+  }
   await removeSnapshotsAbove(state.runtime.disk, state.directory, cut.endOffset)
-  await state.options.persistRecoveryPoint?.()
+  // A checkpoint of the journal alone would hide that nothing else says where the log ends.
+  if (!planted('truncateNotJournaled')) await state.options.persistRecoveryPoint?.()
   for (const { file } of dropped.toReversed()) {
     await state.runtime.disk.remove(file.path)
     state.badRanges.forget(file.path)
