@@ -252,7 +252,7 @@ function compareEntries(found: readonly number[], history: JournalHistory, momen
     : `entry ${found[at]} is there and was never committed, or is out of its place`
 }
 
-const rotsPerRun = 12
+const rotsPerRun = 40
 const kept: Fates = { lost: [], torn: [] }
 
 /** A byte of any block but the first of a file of the journal; null when there is no file. */
