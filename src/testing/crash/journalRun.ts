@@ -45,16 +45,19 @@ const fileBytes = 32 << 10
 interface CommittedEntry {
   readonly committedAt: Moment
   ackedAt: Moment
+  /** Which of all commits and acknowledgements these were. */
+  readonly commitStep: number
+  ackStep: number
   /** When a start did not find it, so that it may never come back. */
   lostAt: Moment
 }
 
 interface JournalHistory {
+  /** Counts commits and acknowledgements. */
+  steps: number
   readonly entries: CommittedEntry[]
   /** How many entries had been committed when syncs behind were asked for, and when these ended. */
   readonly behind: { readonly count: number; doneAt: Moment }[]
-  /** How many entries a frame behind them says to be durable. */
-  told: number
 }
 
 interface JournalRecording {
@@ -122,7 +125,7 @@ async function recordJournal(seed: number): Promise<JournalRecording> {
   const random = new SimRandom(seed)
   const events: MediumEvent[] = []
   const fs = new SimFileSystem({ onEvent: (event) => events.push(event) })
-  const history: JournalHistory = { entries: [], behind: [], told: 0 }
+  const history: JournalHistory = { entries: [], behind: [], steps: 0 }
   const clock = new SimClock()
   for (let life = 0; life < 1 + random.below(3); life++) {
     const runtime = createSimRuntime(fs, { seed: random.next(), clock, pace: turnPace(random.fork()) })
@@ -146,7 +149,7 @@ async function recordJournal(seed: number): Promise<JournalRecording> {
       const kind = random.below(10)
       if (kind < 7) running.push(commitOne(journal, history, random, () => events.length))
       if (kind === 5) await settle(runtime, Promise.all(running.splice(0)))
-      if (kind === 7) await beIdle(runtime, history, running.splice(0))
+      if (kind === 7) await settle(runtime, Promise.all(running.splice(0))).then(() => clock.advance(60))
       if (kind === 8) clock.advance(6000)
       if (kind === 9) await settle(runtime, journal.checkpoint())
     }
@@ -158,18 +161,6 @@ async function recordJournal(seed: number): Promise<JournalRecording> {
   return { events, history, finalImage: fs.image }
 }
 
-/** Nothing is committed for a while: an idle journal says how far it is durable. */
-async function beIdle(
-  runtime: SimRuntime,
-  history: JournalHistory,
-  running: readonly Promise<void>[],
-): Promise<void> {
-  await settle(runtime, Promise.all(running))
-  runtime.clock.advance(60)
-  for (let turn = 0; turn < 100; turn++) await null
-  history.told = history.entries.length
-}
-
 async function commitOne(
   journal: Journal,
   history: JournalHistory,
@@ -179,15 +170,20 @@ async function commitOne(
   const count = 1 + random.below(4)
   const entries: JournalEntry[] = []
   const first = history.entries.length
+  const commitStep = history.steps++
   for (let index = first; index < first + count; index++) {
     entries.push({ type: 'startOffset', logId, offset: index })
     const size = random.pick([0, 0, 300, 3000, 7000])
     if (size > 0) entries.push({ type: 'state', logId, kind: 1, bytes: new Uint8Array(size).fill(index) })
-    history.entries.push({ committedAt: now(), ackedAt: never, lostAt: never })
+    history.entries.push({ committedAt: now(), ackedAt: never, commitStep, ackStep: never, lostAt: never })
   }
   try {
     await journal.commit(entries)
-    for (let index = first; index < first + count; index++) history.entries[index]!.ackedAt = now()
+    const ackStep = history.steps++
+    for (const entry of history.entries.slice(first, first + count)) {
+      entry.ackedAt = now()
+      entry.ackStep = ackStep
+    }
   } catch (error) {
     if (!(error instanceof EngineError)) throw error
   }
@@ -282,11 +278,9 @@ async function checkRot({ finalImage, history }: JournalRecording, rot: Rot): Pr
     const found = new Set<number>()
     for await (const entry of replay.entries()) if (entry.type === 'startOffset') found.add(entry.offset)
     const stored = storedAt(history, Number.MAX_SAFE_INTEGER)
-    for (const [index, { ackedAt }] of history.entries.entries()) {
-      if (index < stored || ackedAt === never || found.has(index)) continue
-      const isTold = index < history.told
-      const isProven =
-        isTold || history.entries.some((later) => later.committedAt > ackedAt && later.ackedAt !== never)
+    for (const [index, { ackStep }] of history.entries.entries()) {
+      if (index < stored || ackStep === never || found.has(index)) continue
+      const isProven = history.entries.some((later) => later.commitStep > ackStep && later.ackStep !== never)
       if (isProven) return `entry ${index} was durable, as a later frame says, and is missing without a word`
     }
     return null
