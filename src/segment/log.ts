@@ -200,6 +200,7 @@ export class Log extends LogFacts {
   async deleteRecordsBefore(offset: number): Promise<void> {
     this.#checkReadable()
     if (offset > this.flushedOffset) this.state.outOfRange(offset)
+    if (this.#sync.lacks(offset)) await this.#sync.sync(offset)
     this.state.setStartOffset(offset)
     await this.state.storeStart()
     this.#removeBelowStart()
@@ -216,6 +217,11 @@ export class Log extends LogFacts {
     this.state.producers.expire(wallMs, this.state.options.producerIdExpirationMs)
     const expired = await expiredNow(this.state, wallMs)
     if (expired === 0 || this.state.offline !== null || this.state.refusal !== null || this.#closed) return 0
+    const start = this.state.segments.all[expired]?.baseOffset ?? this.state.logEndOffset
+    if (this.#sync.lacks(start)) {
+      await this.#sync.sync(start)
+      return this.applyRetention()
+    }
     if (expired === this.state.segments.all.length) this.#roll(this.state.logEndOffset)
     this.state.setStartOffset(this.state.segments.all[expired]!.baseOffset)
     await this.state.storeStart()

@@ -128,6 +128,14 @@ export class LogSync implements SyncTarget {
     flush.holdUntil(synced, isBehind ? logEndOffset : 0)
   }
 
+  /**
+   * Whether records below `offset` are not durable although the policy says that such are. They must be before they are
+   * deleted: what a crash took of them would look like damage.
+   */
+  lacks(offset: number): boolean {
+    return isDurable(this.#state.config.flush) && this.#state.flush.durableOffset < offset
+  }
+
   /** Makes everything below `endOffset`, which is flushed, durable. Rejects when the log is offline. */
   async sync(endOffset: number): Promise<void> {
     const { flush, cuts } = this.#state

@@ -96,6 +96,8 @@ async function checkLog(
   crash: Crash,
 ): Promise<Digest> {
   const { name } = history
+  // Whoever asked for its deletion has given its records up.
+  if (history.deleteStartedAt <= moment && log.offline !== null) return `${name} is being deleted`
   if (log.offline !== null)
     throw new Violation(`the log ${name} is offline after a crash: ${log.offline.message}`)
   if (log.flushedOffset !== log.logEndOffset)
