@@ -44,6 +44,8 @@ export class LogHistory {
   deletedAt: Moment = never
   policy: FlushPolicy
   readonly versions: Version[] = [{ startedAt: 0, doneAt: 0, cutAt: 0, batches: [] }]
+  /** When the engine said that the log is offline: from then on a start may say so, too. */
+  offlineAt: Moment = never
   /** When a compaction was first asked for. */
   compactedAt: Moment = never
   /** Start offsets that were asked for. */

@@ -96,8 +96,9 @@ async function checkLog(
   crash: Crash,
 ): Promise<Digest> {
   const { name } = history
-  // Whoever asked for its deletion has given its records up.
-  if (history.deleteStartedAt <= moment && log.offline !== null) return `${name} is being deleted`
+  // Whoever asked for its deletion has given its records up; and what failed for good was said to have.
+  const isGivenUp = history.deleteStartedAt <= moment || history.offlineAt <= moment
+  if (log.offline !== null && isGivenUp) return `${name} is offline`
   if (log.offline !== null)
     throw new Violation(`the log ${name} is offline after a crash: ${log.offline.message}`)
   if (log.flushedOffset !== log.logEndOffset)

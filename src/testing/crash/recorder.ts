@@ -202,6 +202,7 @@ export class Recorder {
     const log = this.#process.directory.logs.get(history.name)
     if (log === undefined || log.topicId !== history.topicId) return null
     log.onFailure = (_, endOffset) => {
+      if (log.offline !== null) history.offlineAt = Math.min(history.offlineAt, this.#now)
       if (log.offline === null && endOffset < log.logEndOffset + 1)
         this.#follow(history, log, this.#now, false)
     }
