@@ -1,10 +1,10 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Engine } from '../../engine/engine.ts'
 import type { EngineLog } from '../../engine/engineLog.ts'
 import { openEngine } from '../../index.ts'
-import type { FlushPolicy } from '../../model/flushPolicy.ts'
+import { type FlushPolicy, isDurable } from '../../model/flushPolicy.ts'
 import { createRuntime, type NamedRuntime } from '../../zerocopy/nativeRuntime.ts'
 
 /** Logs that are made or changed at the same time. */
@@ -68,7 +68,13 @@ export class BenchStore {
   async use(policy: FlushPolicy): Promise<void> {
     await this.settle()
     if (this.#policy === policy) return
-    for (const log of this.logs) log.configure({ flush: policy })
+    const isRaised = isDurable(policy) && !isDurable(this.#policy)
+    for (let at = 0; at < this.logs.length; at += parallel) {
+      const some = this.logs.slice(at, at + parallel)
+      for (const log of some) log.configure({ flush: policy })
+      // A raised policy holds back acknowledgements until everything earlier is known to be synced.
+      if (isRaised) await Promise.all(some.map((log) => log.flush()))
+    }
     this.#policy = policy
     await this.settle()
   }
@@ -93,14 +99,5 @@ export class BenchStore {
       await this.#runtime.disk.close()
       await rm(this.#directory, { recursive: true, force: true })
     }
-  }
-}
-
-/** Bytes that this process has had written to storage, as the kernel counts them; null where it does not. */
-export function storageBytes(): number | null {
-  try {
-    return Number(/^write_bytes: (\d+)$/m.exec(readFileSync('/proc/self/io', 'utf8'))?.[1] ?? Number.NaN)
-  } catch {
-    return null
   }
 }

@@ -1,9 +1,10 @@
 import type { FlushPolicyName } from '../../model/flushPolicy.ts'
 import { loadAddon } from '../../zerocopy/addon.ts'
 import { measureFloor } from '../../zerocopy/floor.ts'
-import { BenchStore, storageBytes } from './benchStore.ts'
+import { BenchStore } from './benchStore.ts'
 import { benchPolicies, estimate, type FlushBenchOptions, mainOf } from './flushOptions.ts'
 import { type Cell, cellOf, type LoadPoint, median, type Place, type Sample } from './flushResult.ts'
+import { storageBytes } from './storageBytes.ts'
 import { closedLoop, openLoop, type Run } from './workload.ts'
 
 /** Bytes in files at which a store is made anew: no disk is filled. */
@@ -64,16 +65,16 @@ class FlushBench {
     const load: LoadPoint[] = []
     try {
       for (const count of logs) {
+        // The most logs take the longest to make and to remove: when time is short, they come last.
+        if (count === logs.at(-1) && !this.#isLate) {
+          for (const few of crossoverLogs) crossover.push(...(await this.#crossover(few)))
+          load.push(...(await this.#load(loadLogs)))
+        }
         const found = await this.#grid(count)
         this.#events.measured(found)
         cells.push(...found)
         await this.#closeStore()
       }
-      for (const count of this.#isLate ? [] : crossoverLogs) {
-        crossover.push(...(await this.#crossover(count)))
-        await this.#closeStore()
-      }
-      if (!this.#isLate) load.push(...(await this.#load(loadLogs)))
     } finally {
       await this.#closeStore()
     }
@@ -81,6 +82,7 @@ class FlushBench {
   }
 
   async #grid(logs: number): Promise<Cell[]> {
+    await this.#closeStore()
     const { policies, sizes, writers, rounds } = this.#options
     for (let round = 0; round < rounds; round++) {
       if (this.#skips(round, (policies.length + 1) * sizes.length * writers.length)) continue
@@ -96,6 +98,7 @@ class FlushBench {
   }
 
   async #crossover(logs: number): Promise<Cell[]> {
+    await this.#closeStore()
     const { crossoverSizes, rounds, policies } = this.#options
     const writers = this.#writers
     for (let round = 0; round < rounds; round++) {
@@ -112,6 +115,7 @@ class FlushBench {
 
   /** Latency at shares of what each policy takes at most. */
   async #load(logs: number): Promise<LoadPoint[]> {
+    await this.#closeStore()
     const { loads, loadPolicies, policies, seconds, rounds } = this.#options
     const sizeBytes = this.#size
     const writers = this.#writers
@@ -127,7 +131,7 @@ class FlushBench {
         for (let round = 0; round < rounds; round++) {
           if (this.#skips(round, 1)) continue
           const store = await this.#prepare(place, policy, `${policy} at ${Math.round(share * 100)} % load`)
-          const longer = { ...this.#workload(store, place), seconds: Math.max(seconds, 0.4) }
+          const longer = { ...this.#workload(store, place), seconds: Math.max(seconds, 0.5) }
           runs.push(await openLoop(longer, perSecond))
         }
         points.push(pointOf(policy, share, perSecond * sizeBytes, sizeBytes, runs))
@@ -158,11 +162,11 @@ class FlushBench {
       isDurable && minRecycles > 0
         ? (appends: number): boolean => recycles(appends) * rounds < minRecycles
         : undefined
-    const before = storageBytes()
+    const before = storageBytes(this.#options.directory)
     const run = await closedLoop({ ...this.#workload(store, place), goOn })
     // What is only in the page cache yet will be written too.
     await store.settle()
-    const after = storageBytes()
+    const after = storageBytes(this.#options.directory)
     const all = run.appends * (1 + this.#warmupSeconds / run.seconds)
     const share = run.appends / Math.max(all, 1)
     const writtenBytes = before === null || after === null ? null : (after - before) * share
@@ -191,14 +195,16 @@ class FlushBench {
   }
 
   #bare(logs: number, bytes: number, appendsPerGroup: number, groupsPerSecond?: number) {
-    const { directory, seconds, journalBytes } = this.#options
+    const { directory, seconds, journalBytes, deadlineSeconds } = this.#options
+    const isShort = deadlineSeconds !== null
     return measureFloor({
       directory,
       partitions: logs,
       appendsPerGroup,
       bytes,
-      seconds,
-      journalMib: Math.max(1, Math.round(journalBytes / (1 << 20))),
+      // Short, but long enough to use the journal again: a smaller one is filled sooner.
+      seconds: isShort ? Math.max(seconds, 0.5) : seconds,
+      journalMib: Math.max(1, Math.round(journalBytes / (isShort ? 2 << 20 : 1 << 20))),
       mode: 'journal',
       signal: this.#signal,
       ...(groupsPerSecond === undefined ? {} : { groupsPerSecond }),
@@ -255,7 +261,7 @@ class FlushBench {
     await store.use('journal')
     const signal = this.#signal
     const sizeBytes = 65_536
-    const mostPeriods = deadlineSeconds === null ? 600 : 60
+    const mostPeriods = deadlineSeconds === null ? 600 : 80
     const goOn = (appends: number): boolean => appends * sizeBytes < journalBytes
     const { logs } = store
     await closedLoop({

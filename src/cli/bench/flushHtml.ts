@@ -96,6 +96,7 @@ function throughputPlot(result: FlushResult): string {
 }
 
 function latencyPlot(result: FlushResult): string {
+  const { writers } = mainPlace(result)
   const names = [...new Set(result.load.map(({ policy }) => policy))]
   const series = names.map((policy) =>
     seriesOf(
@@ -116,7 +117,7 @@ function latencyPlot(result: FlushResult): string {
     y: { label: 'p99 of an append, ms', scale: 'log', text: figure },
     series,
   })
-  const caption = `${logsText(result.options.loadLogs)}. Appends begin at a fixed rate, whether or not earlier ones have ended, and count from when they were due. Lower and further right is better.`
+  const caption = `${logsText(result.options.loadLogs)}. ${writers} appends at a time begin at a fixed rate, whether or not earlier ones have ended, and count from when they were due. Lower and further right is better.`
   return section('Latency against load', svg, series, caption)
 }
 
@@ -159,7 +160,7 @@ function writtenChart(result: FlushResult): string {
   })
   if (bars.length === 0) return ''
   const svg = barChart('Bytes written to storage for each byte acknowledged', bars)
-  const caption = `${logsText(count)}, appends of ${sizeText(sizeBytes)}; counted by the kernel for this process (/proc/self/io), until everything was on the disk. A page that is synced half full is written again when it is full.`
+  const caption = `${logsText(count)}, appends of ${sizeText(sizeBytes)}; counted at the disk, until everything was there. A page that is synced half full is written again when it is full.`
   return section('Bytes written for each byte acknowledged', svg, [], caption)
 }
 

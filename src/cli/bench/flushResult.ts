@@ -21,7 +21,7 @@ export interface Cell {
   readonly p50Us: number
   readonly p99Us: number
   readonly maxUs: number
-  /** Bytes written to storage for each byte that was acknowledged; null where the kernel does not tell. */
+  /** Bytes written to the disk for each byte that was acknowledged; null where the system does not tell. */
   readonly writtenPerByte: number | null
   readonly cpuUsPerAppend: number | null
   /** How often the whole journal was used again, in all rounds, at least; null where there is none. */

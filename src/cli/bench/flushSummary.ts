@@ -114,8 +114,8 @@ const names: Readonly<Record<'none' | 'floor' | 'batch' | 'append', string>> = {
 }
 
 function crossoverSentences(all: readonly Crossover[]): string[] {
-  const wide = all.filter(({ ratios }) => ratios.length > 1)
-  const shown = wide.length > 0 ? wide : all
+  // One size says nothing of where they meet.
+  const shown = all.filter(({ ratios }) => ratios.length > 1)
   const wins = shown.filter(({ batchWinsFrom }) => batchWinsFrom !== null)
   const said = wins.map(({ logs, batchWinsFrom, ratios }) => {
     const worst = ratios.at(-1)!

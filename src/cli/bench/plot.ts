@@ -32,7 +32,7 @@ export interface LinePlot {
 /** Small enough that letters stay legible on a phone, where it takes the whole width. */
 const width = 460
 const height = 300
-const frame = { left: 56, right: 14, top: 26, bottom: 44 } as const
+const frame = { left: 56, right: 26, top: 26, bottom: 44 } as const
 const innerWidth = width - frame.left - frame.right
 const innerHeight = height - frame.top - frame.bottom
 

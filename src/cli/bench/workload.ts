@@ -111,18 +111,18 @@ export async function closedLoop(workload: Workload): Promise<Run> {
 }
 
 /**
- * Appends begin `perSecond` times a second, evenly, whether or not earlier ones have ended: latency at a load, counted
- * from when an append was due. Ends early when more than four seconds' worth are under way.
+ * `perSecond` appends begin a second, `writers` of them at a time and evenly, whether or not earlier ones have ended:
+ * latency at a load, counted from when an append was due. Ends early when more than four seconds' worth are under way.
  */
 export async function openLoop(workload: Workload, perSecond: number): Promise<Run> {
-  const { logs, seconds, warmupSeconds, signal } = workload
+  const { logs, seconds, warmupSeconds, signal, writers } = workload
   const value = Buffer.alloc(workload.sizeBytes, 'cordwood ')
   const record = { value }
   const picker = new Picker(1, logs.length)
   const startedMs = performance.now()
   const warmMs = startedMs + warmupSeconds * 1000
   const endMs = warmMs + seconds * 1000
-  const msEach = 1000 / perSecond
+  const msEach = (1000 * writers) / perSecond
   let window: Window | null = null
   let failure: { readonly error: unknown } | null = null
   let dueMs = startedMs
@@ -149,7 +149,9 @@ export async function openLoop(workload: Workload, perSecond: number): Promise<R
     const nowMs = performance.now()
     if (nowMs >= endMs || failure !== null || signal.aborted || underWay > perSecond * 4) break
     if (window === null && nowMs >= warmMs) window = new Window()
-    for (; dueMs <= nowMs; dueMs += msEach) append(dueMs)
+    for (; dueMs <= nowMs; dueMs += msEach) {
+      for (let writer = 0; writer < writers; writer++) append(dueMs)
+    }
     await new Promise((resolve) => setImmediate(resolve))
   }
   const run = (window ?? new Window()).end()
