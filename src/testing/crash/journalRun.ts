@@ -248,19 +248,24 @@ function compareEntries(found: readonly number[], history: JournalHistory, momen
     : `entry ${found[at]} is there and was never committed, or is out of its place`
 }
 
-const rotsPerRun = 40
+const rotsPerRun = 60
 const kept: Fates = { lost: [], torn: [] }
 
-/** A byte of any block but the first of a file of the journal; null when there is no file. */
+/** A byte of any block that a frame was written to; null when there is none. */
 function chooseRot({ finalImage }: JournalRecording, random: SimRandom): Rot | null {
   const fs = new SimFileSystem({ image: finalImage })
-  const names = fs.list(directory).map(({ name }) => name)
-  const files = names.filter((name) => name.startsWith('journal-') && !name.endsWith('.tmp'))
-  if (files.length === 0) return null
-  return {
-    path: `${directory}/${random.pick(files)}`,
-    position: blockBytes + random.below(fileBytes - blockBytes),
+  const written: Rot[] = []
+  for (const { name } of fs.list(directory)) {
+    if (!name.startsWith('journal-') || name.endsWith('.tmp')) continue
+    const path = `${directory}/${name}`
+    const bytes = Buffer.from(fs.contentOf(path))
+    for (let position = blockBytes; position < bytes.length; position += blockBytes) {
+      if (bytes.readUInt32BE(position + 4) > 0) written.push({ path, position })
+    }
   }
+  if (written.length === 0) return null
+  const { path, position } = random.pick(written)
+  return { path, position: position + random.below(blockBytes) }
 }
 
 /**
