@@ -220,7 +220,14 @@ export class CheckpointFiles {
       content = new Uint8Array(Math.ceil((bytes.length * 1.5) / roomBytes) * roomBytes)
       content.set(bytes)
     }
-    await writeInPieces(disk, disk.file(path), 0, content, 'dataAndName')
+    const file = disk.file(path)
+    try {
+      await writeInPieces(disk, file, 0, content, 'dataAndName')
+    } catch (error) {
+      // The next attempt writes all of it again, so it may begin without the failure that a descriptor remembers.
+      await file.close()
+      throw error
+    }
     this.#capacity[index] = Math.max(this.#capacity[index]!, content.length)
     this.#first = 1 - index
   }
