@@ -4,7 +4,6 @@ import { randomUuid, type Uuid, uuidToBytes } from '../model/uuid.ts'
 import type { DiskFile } from '../runtime/disk.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import type { BackgroundSync, SyncTarget } from './backgroundSync.ts'
-import { partitionMetadataFile } from './fileNames.ts'
 import type { JournalEntry } from './journal/entries.ts'
 import { Journal, type JournalHost } from './journal/journal.ts'
 import type { JournalReplay } from './journal/journalReplay.ts'
@@ -21,6 +20,7 @@ import {
   provenEndState,
   resumePointKind,
 } from './ownStates.ts'
+import { syncMetadata } from './partitionMetadata.ts'
 import { Progress } from './progress.ts'
 import type { ReplayedTail } from './replayedTail.ts'
 import { type ReplayedLog, ReplayPlan } from './replayPlan.ts'
@@ -313,7 +313,8 @@ export class NodeJournal implements JournalHost {
       if (names.length < manyNames || !(await this.#syncAll())) {
         for (const name of names) {
           if ((await disk.stat(`${dataDirectory}/${name}`)) === null) continue
-          await disk.file(`${dataDirectory}/${name}/${partitionMetadataFile}`).sync()
+          const known = [...this.#known.values()].find((log) => log.name === name)
+          await syncMetadata(disk, `${dataDirectory}/${name}`, known?.topicId ?? null)
           await disk.syncDirectory(`${dataDirectory}/${name}`)
         }
         await disk.syncDirectory(dataDirectory)

@@ -100,6 +100,27 @@ describe('whichever call fails', () => {
     }
   }, 60_000)
 
+  test('one failed sync of a checkpoint does not leave the journal full for ever', async () => {
+    const workload: Workload = {
+      seed: 936483715,
+      policies: [{ records: 2 }, 'batch'],
+      names: 'adversarial',
+      segmentBytes: 2000,
+      steps: [
+        { do: 'policy', log: 1, policy: 'journal' },
+        append(0, 1500),
+        append(0, 400),
+        { do: 'deleteRecords', log: 0, at: 0.72 },
+        { do: 'truncate', log: 0, at: 0.96 },
+        { do: 'recycle', log: 1 },
+        append(1, 400),
+      ],
+    }
+    for (let count = 14; count < 28; count++) {
+      await expect(checkFailure(workload, failing('sync', count, 'EIO'))).resolves.toBeUndefined()
+    }
+  }, 60_000)
+
   test('records that were deleted stay deleted when their log goes offline', async () => {
     const workload: Workload = {
       seed: 1611150435,

@@ -1,0 +1,22 @@
+import type { Uuid } from '../model/uuid.ts'
+import type { Disk } from '../runtime/disk.ts'
+import { encodePartitionMetadata } from './directoryNames.ts'
+import { partitionMetadataFile } from './fileNames.ts'
+import { writeWholeFile } from './segmentIndexes.ts'
+
+/**
+ * Syncs the file that says whose log a directory holds. Where that fails the file is written again before this rejects, so
+ * that the next attempt has something to sync: what a failed sync has lost, none brings back.
+ */
+export async function syncMetadata(disk: Disk, directory: string, topicId: Uuid | null): Promise<void> {
+  const path = `${directory}/${partitionMetadataFile}`
+  try {
+    await disk.file(path).sync()
+  } catch (error) {
+    await disk.file(path).close()
+    if (topicId !== null) {
+      await writeWholeFile(disk, path, Buffer.from(encodePartitionMetadata(topicId)), 'none')
+    }
+    throw error
+  }
+}
