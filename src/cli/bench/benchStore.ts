@@ -16,7 +16,7 @@ export class BenchStore {
   readonly #engine: Engine
   readonly #runtime: NamedRuntime
   readonly #directory: string
-  #policy: FlushPolicy = 'none'
+  #policy: FlushPolicy = 'journal'
 
   private constructor(engine: Engine, runtime: NamedRuntime, directory: string, logs: readonly EngineLog[]) {
     this.#engine = engine
@@ -36,7 +36,7 @@ export class BenchStore {
     const directory = mkdtempSync(join(parent, '.cordwood-bench-'))
     const runtime = createRuntime({})
     try {
-      const engine = await openEngine<FlushPolicy>({ directory, flush: 'none', runtime, journalBytes })
+      const engine = await openEngine<FlushPolicy>({ directory, flush: 'journal', runtime, journalBytes })
       const logs: EngineLog[] = []
       while (logs.length < count) {
         signal.throwIfAborted()
@@ -88,7 +88,6 @@ export class BenchStore {
 
   /** Removes the files, then closes the engine: nobody wants them to be in order. */
   async close(): Promise<void> {
-    await this.settle().catch(() => {})
     await rm(this.#directory, { recursive: true, force: true })
     try {
       await this.#engine.close()

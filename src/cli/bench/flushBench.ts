@@ -1,4 +1,4 @@
-import type { FlushPolicyName } from '../../model/flushPolicy.ts'
+import { type FlushPolicyName, isDurable } from '../../model/flushPolicy.ts'
 import { loadAddon } from '../../zerocopy/addon.ts'
 import { measureFloor } from '../../zerocopy/floor.ts'
 import { BenchStore } from './benchStore.ts'
@@ -90,7 +90,8 @@ class FlushBench {
         for (const count of writers) {
           const place = { logs, sizeBytes, writers: count }
           await this.#floor({ ...place, policy: 'floor' }, round)
-          for (const policy of policies) await this.#measure({ ...place, policy }, policy, round)
+          for (const policy of durableFirst(policies))
+            await this.#measure({ ...place, policy }, policy, round)
         }
       }
     }
@@ -121,7 +122,7 @@ class FlushBench {
     const writers = this.#writers
     const points: LoadPoint[] = []
     let journalMost = 0
-    for (const policy of loadPolicies.filter((each) => policies.includes(each))) {
+    for (const policy of durableFirst(loadPolicies.filter((each) => policies.includes(each)))) {
       const place = { logs, sizeBytes, writers, policy }
       const most = cellOf(place, [await this.#sample(place, policy, `${policy}: the greatest load`)])
       if (policy === 'journal') journalMost = most.appendsPerSecond
@@ -302,7 +303,10 @@ class FlushBench {
   }
 
   #takeCells(): Cell[] {
-    const cells = [...this.#samples.values()].map(({ place, samples }) => cellOf(place, samples))
+    const order: readonly string[] = ['floor', ...this.#options.policies]
+    const cells = [...this.#samples.values()]
+      .map(({ place, samples }) => cellOf(place, samples))
+      .sort((left, right) => order.indexOf(left.policy) - order.indexOf(right.policy))
     this.#samples.clear()
     return cells
   }
@@ -322,6 +326,13 @@ class FlushBench {
     this.#store = null
     await store?.close()
   }
+}
+
+/** A policy that is raised has to wait until everything earlier is synced: once a round is enough. */
+function durableFirst(policies: readonly FlushPolicyName[]): FlushPolicyName[] {
+  const of = (durable: boolean): FlushPolicyName[] =>
+    policies.filter((policy) => isDurable(benchPolicies[policy]) === durable)
+  return [...of(true), ...of(false)]
 }
 
 function pointOf(

@@ -11,6 +11,7 @@ import {
   logsText,
   mainPlace,
   megabytesText,
+  roundsText,
   sizeText,
 } from './flushSummary.ts'
 import { barChart, escapeHtml, linePlot, type Series } from './plot.ts'
@@ -37,7 +38,7 @@ export function htmlReport(result: FlushResult): string {
     '</div>',
     figures(result),
     `<p class="note" style="margin-top:22px">${escapeHtml(
-      `Medians of ${options.rounds === 1 ? 'one round' : `${options.rounds} rounds`} of ${options.seconds} s, policies in turn in every round; each begins when everything before it is on the disk. The journal has ${sizeText(options.journalBytes)} here and was filled once before. Bare system calls: groups of as many appends as there are writers, written to a journal of zeros that is used again and to one file for each log, with one fdatasync for a group, by ${result.implementation === 'native' ? 'a native thread without any engine' : 'the addon'}. All in ${durationText(result.seconds)}. cordwood ${result.cordwood}, ${result.implementation} disk.`,
+      `Medians of ${roundsText(result)} of ${options.seconds} s, policies in turn in every round; each begins when everything before it is on the disk. The journal has ${sizeText(options.journalBytes)} here and was filled once before. Bare system calls: groups of as many appends as there are writers, written to a journal of zeros that is used again and to one file for each log, with one fdatasync for a group, by ${result.implementation === 'native' ? 'a native thread without any engine' : 'the addon'}. All in ${durationText(result.seconds)}. cordwood ${result.cordwood}, ${result.implementation} disk.`,
     )}</p>`,
   ].join('\n')
   return htmlPage('What durable appends cost: cordwood bench flush', body)

@@ -130,6 +130,14 @@ function crossoverSentences(all: readonly Crossover[]): string[] {
   return said
 }
 
+/** How many rounds there really were: `1 round`, `2 to 3 rounds`. */
+export function roundsText({ cells }: FlushResult): string {
+  const counts = cells.filter(({ policy }) => policy !== 'floor').map(({ rounds }) => rounds)
+  const [least, most] = [Math.min(...counts), Math.max(...counts)]
+  if (most === 1) return '1 round'
+  return least === most ? `${most} rounds` : `${least} to ${most} rounds`
+}
+
 /** `1 log`, `10,000 logs`. */
 export function logsText(count: number): string {
   return count === 1 ? '1 log' : `${count.toLocaleString('en-US')} logs`

@@ -1,7 +1,7 @@
 import { table } from '../table.ts'
 import { survives } from './flushOptions.ts'
 import type { Cell, FlushResult } from './flushResult.ts'
-import { figure, findings, latencyText, logsText, sizeText } from './flushSummary.ts'
+import { figure, findings, latencyText, logsText, roundsText, sizeText } from './flushSummary.ts'
 
 const header = [
   'policy',
@@ -53,7 +53,7 @@ function indented(text: string): string {
 /** The whole result as Markdown. */
 export function markdownReport(result: FlushResult): string {
   const { machine, options } = result
-  const rounds = `${options.rounds} rounds of ${options.seconds} s each, interleaved; medians. Journal of ${sizeText(options.journalBytes)}.`
+  const rounds = `${roundsText(result)} of ${options.seconds} s each, interleaved; medians. Journal of ${sizeText(options.journalBytes)}.`
   const lines = [
     '# What each flush policy costs',
     '',
