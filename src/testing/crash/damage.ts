@@ -169,7 +169,8 @@ async function problemsOfLog(
   const { name } = history
   const { batches } = history.current
   const problems: string[] = []
-  const acked = batches.findLast(({ ackedAt }) => ackedAt !== never)
+  // What was promised to survive nothing but the process has nobody to prove it.
+  const acked = batches.findLast((batch) => batch.ackedAt !== never && (isClosed || batch.isDurable))
   // Where nothing can tell a tear from rot the end may go: that of the journal, and that of a log without one.
   const isUnproven = history.policy !== 'journal' && !isClosed
   const isTold = isUnproven || lines.some((line) => line.includes('cannot be proven'))

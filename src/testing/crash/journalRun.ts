@@ -248,7 +248,7 @@ function compareEntries(found: readonly number[], history: JournalHistory, momen
     : `entry ${found[at]} is there and was never committed, or is out of its place`
 }
 
-const rotsPerRun = 60
+const rotsPerRun = 150
 const kept: Fates = { lost: [], torn: [] }
 
 /** A byte of any block that a frame was written to; null when there is none. */
