@@ -1,0 +1,68 @@
+import type { SendPart } from '../model/fileRange.ts'
+import type { Uuid } from '../model/uuid.ts'
+import type { Endpoint, RaftRequest, RaftResponse } from '../raft.ts'
+
+/** Names a group: its topic id and partition, `ID/N`. */
+export type GroupKey = string
+
+/** The group that a message is about. */
+export interface GroupRef {
+  readonly topicId: Uuid
+  /** The topic's name, which some of Kafka's messages carry in place of its id. */
+  readonly topic: string
+  readonly partition: number
+}
+
+/** The key of a group. */
+export function groupKey({ topicId, partition }: Pick<GroupRef, 'topicId' | 'partition'>): GroupKey {
+  return `${topicId}/${partition}`
+}
+
+/**
+ * Carries the core's messages between nodes. Every request that is sent is answered by exactly one `response` or `failed`
+ * of the handler, never during `send`. What is sent in one turn to one node travels together. A Fetch stays with the leader
+ * for as long as that has nothing to bring, whatever `maxWaitMs` says: the transport itself finds out when the leader is gone.
+ */
+export interface Transport {
+  /** Sends a request of the core. A node without an endpoint fails at once. */
+  send(to: number, group: GroupRef, requestId: number, request: RaftRequest): void
+  /**
+   * The group does not fetch from anybody any more; what it has sent is of no use. To be called whenever a replica's state or
+   * leader changes, before what it sends next: a Fetch that stays behind would count as a sign of life at a former leader.
+   */
+  forget(group: GroupRef): void
+  /** Where a node is, in place of what was known. */
+  know(node: number, endpoints: readonly Endpoint[]): void
+  /**
+   * When `node` last proved (monotonic milliseconds) that it lives and has the group's waiting Fetch: proof of life of a leader.
+   * Minus infinity while no Fetch of the group waits there.
+   */
+  leaderContactMs(node: number, group: GroupRef): number
+  /**
+   * When `node` last proved that it lives and still waits for an answer to a Fetch of the group: proof of life of a follower.
+   * Minus infinity while it waits for none.
+   */
+  followerContactMs(node: number, group: GroupRef): number
+  /** Fails what is under way, then closes every connection. */
+  close(): Promise<void>
+}
+
+/** Whoever has the groups. */
+export interface TransportHandler {
+  /**
+   * A request of another node, of a group that need not be here. `reply` is to be called once, now or later; what comes too
+   * late is dropped. `records` are file ranges or bytes that belong into the answer to a Fetch.
+   */
+  request(
+    from: number,
+    group: GroupRef,
+    request: RaftRequest,
+    reply: (response: RaftResponse, records: readonly SendPart[]) => void,
+  ): void
+  /** The answer to a request. Records of a Fetch are in its batches, as they came. */
+  response(from: number, group: GroupRef, requestId: number, response: RaftResponse): void
+  /** A request got no answer. */
+  failed(group: GroupRef, requestId: number): void
+  /** The connection to a node that had been reached broke. Follows the `failed` of what was under way there. */
+  connectionLost(node: number): void
+}
