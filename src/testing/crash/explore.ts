@@ -139,7 +139,9 @@ function* chosenPoints(
   const visited = Math.min(1, limits.statesPerWorkload / (perMoment * events.length))
   const seen = new Set<string>()
   for (let moment = 0; ; moment++) {
-    const choices = random.chance(visited) ? crashChoices(medium, workload.names, random, limits) : []
+    // At the end everything is promised that ever is.
+    const isVisited = random.chance(visited) || moment === events.length
+    const choices = isVisited ? crashChoices(medium, workload.names, random, limits) : []
     while (choices.length > perMoment) choices.splice(random.below(choices.length), 1)
     for (const fates of choices) {
       const key = stateKey(recording, medium, moment, fates)
