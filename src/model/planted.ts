@@ -47,8 +47,16 @@ export const plantedBugs = [
   'raisePolicyWithoutSync',
 ] as const
 
-/** One of `plantedBugs`. */
-export type PlantedBug = (typeof plantedBugs)[number]
+/** Mistakes of replication, which the simulation of whole clusters has to find. */
+export const plantedReplicaBugs = [
+  /** A snapshot gets its name before its bytes are synced. */
+  'snapshotRenamedBeforeSync',
+  /** Records are removed before the snapshot that has their place is durable. */
+  'snapshotDeletesLogFirst',
+] as const
+
+/** One of `plantedBugs` or `plantedReplicaBugs`. */
+export type PlantedBug = (typeof plantedBugs)[number] | (typeof plantedReplicaBugs)[number]
 
 let active: PlantedBug | null = null
 
