@@ -1,0 +1,97 @@
+import type { Logger } from '../model/logger.ts'
+import type { Uuid } from '../model/uuid.ts'
+import type { AlarmCode, Endpoint, RaftState, SnapshotId, Voter, VotersEntry } from '../raft.ts'
+import type { LogConfig } from '../segment/logConfig.ts'
+import type { LogDirectory } from '../segment/logDirectory.ts'
+import type { GroupObserver } from './observer.ts'
+import type { Transport, TransportHandler } from './transport.ts'
+
+/** Which group a replica is of, and what it begins with if there is nothing of it on the disk. */
+export interface GroupSpec {
+  readonly topic: string
+  readonly partition: number
+  readonly topicId: Uuid
+  /** `metadata`: epochs begin with a record; `partition`: no failover takes an offset. */
+  readonly kind: 'metadata' | 'partition'
+  readonly config: LogConfig
+  /** The voters to begin with; null for a replica that is to find them out from `bootstrapIds`. */
+  readonly voters: readonly Voter[] | null
+  /** 1 (the default): the voter set is in the log and may change. 0: it is static. Source: KIP-853. */
+  readonly kraftVersion?: 0 | 1
+  /** Nodes to ask for the leader while no voters are known. */
+  readonly bootstrapIds?: readonly number[]
+  /** Whether an observer asks to become a voter. False by default. */
+  readonly autoJoin?: boolean
+  /** Who has to record a start before the replica votes; `peers` by default. */
+  readonly confirmation?: 'none' | 'peers' | 'controller'
+}
+
+/** How long things take; `defaultTimeouts` where absent. Milliseconds. */
+export interface HostTimeouts {
+  readonly electionTimeoutMs?: number
+  readonly fetchTimeoutMs?: number
+  readonly requestTimeoutMs?: number
+  readonly retryBackoffMs?: number
+}
+
+/** What a `ReplicaHost` is made from. */
+export interface HostOptions {
+  readonly nodeId: number
+  readonly clusterId: string | null
+  /** Where this node listens for others. */
+  readonly endpoints: readonly Endpoint[]
+  /** Open, and closed by its owner after the host. */
+  readonly logs: LogDirectory
+  readonly transport: (handler: TransportHandler) => Transport
+  readonly logger: Logger
+  readonly timeouts?: HostTimeouts
+  /** Bytes of appends of all groups that are not committed, or wait to be; further ones wait. 64 MiB by default. */
+  readonly maxPendingBytes?: number
+  /** Most bytes of one group in one answer to a Fetch; at least one batch goes. 1 MiB by default. */
+  readonly maxFetchBytes?: number
+  readonly observer?: GroupObserver
+}
+
+/** When an append is acknowledged: `all` once it is committed, `leader` once it is durable at the leader alone. */
+export type Acks = 'all' | 'leader'
+
+/** How records are appended to a group. */
+export interface GroupAppendOptions {
+  readonly acks: Acks
+  /** Gives up while the append waits for room; once it is under way it is not called back. */
+  readonly signal?: AbortSignal | undefined
+}
+
+/** Where the records of an append are. */
+export interface GroupAck {
+  readonly baseOffset: number
+  /** Inclusive. */
+  readonly lastOffset: number
+  readonly leaderEpoch: number
+  /** They had been there before: the producer sent them twice. */
+  readonly duplicate: boolean
+}
+
+/** What is told of a group, in the order in which it happens. */
+export interface GroupListener {
+  /** Everything below `offset` is committed. */
+  highWatermark?(offset: number): void
+  /** `leaderId` is -1 while nobody is known to lead. */
+  leadership?(state: RaftState, leaderEpoch: number, leaderId: number): void
+  /** Another voter set applies; it may not be committed yet. */
+  voters?(entry: VotersEntry): void
+  alarm?(alarm: GroupAlarm): void
+  /** The log was replaced by this snapshot, durably. */
+  snapshotInstalled?(id: SnapshotId): void
+  /** The replica is out of use until the next start: its log has failed. */
+  failed?(error: Error): void
+}
+
+/** Something that whoever runs the node should hear of. */
+export interface GroupAlarm {
+  readonly code: AlarmCode
+  /** The node that it is about. */
+  readonly id: number
+  readonly offset: number
+  readonly detail: string
+}
