@@ -15,6 +15,7 @@ import { partitionMetadataFile } from './fileNames.ts'
 import { inParallel } from './inParallel.ts'
 import { lockDirectory } from './lockOwner.ts'
 import { Log, type LogConfig } from './log.ts'
+import type { LogDirectoryOptions } from './logDirectoryOptions.ts'
 import { type FoundLog, findLogs } from './logFinder.ts'
 import type { LogOptions } from './logTypes.ts'
 import { type MetaProperties, openMetaProperties } from './metaProperties.ts'
@@ -28,27 +29,6 @@ import { SharedSync } from './sharedSync.ts'
 const parallel = 16
 /** Kafka's default of `producer.id.expiration.ms`: a day. */
 const defaultProducerIdExpirationMs = 86_400_000
-
-/** What `LogDirectory.open` needs to know. */
-export interface LogDirectoryOptions {
-  /** Made if it is not there. */
-  readonly directory: string
-  readonly logger: Logger
-  readonly nodeId: number
-  /** Taken from the directory, or made, when absent. */
-  readonly clusterId?: string
-  /** Where the journal is, perhaps on another disk; `.journal` in the directory by default. */
-  readonly journalDirectory?: string
-  /** How large the journal may become; 1 GiB by default. */
-  readonly journalBytes?: number
-  /** How large each of its files is; 16 MiB by default. */
-  readonly journalFileBytes?: number
-  /** The configuration that a found log is opened with. */
-  configFor(topicName: string): LogConfig
-  readonly producerIdExpirationMs?: number
-  /** For timestamps inside compressed batches. */
-  readonly decompress?: (codec: number, body: Uint8Array) => Uint8Array
-}
 
 /**
  * The data directory of one node: its lock, its identity, its journal and every log in it. While it is open nobody else
@@ -142,15 +122,23 @@ export class LogDirectory {
     const name = logDirectoryName(topic, partition)
     if (this.#logs.has(name)) throw new EngineError('duplicateResource', `${name} is open already`)
     const path = `${this.directory}/${name}`
-    if ((await this.#runtime.disk.stat(path)) !== null) await checkUnused(this.#runtime.disk, path)
+    const wasThere = (await this.#runtime.disk.stat(path)) !== null
+    if (wasThere) await checkUnused(this.#runtime.disk, path)
     await this.#checkpoints.forget(name, this.#logs)
     if (this.#retiredNames.has(name)) {
       // The journal's replay could not tell the old directory from the new one.
       await this.#names.sync()
       this.#retiredNames.delete(name)
     }
-    await this.#makeDirectory(name, topicId)
-    const id = await this.#journal.create(name, topicId)
+    let id: Uuid
+    try {
+      await this.#makeDirectory(name, topicId)
+      id = await this.#journal.create(name, topicId)
+    } catch (error) {
+      // The next start would take it for a log.
+      if (!wasThere) await this.#runtime.disk.remove(path).catch(() => {})
+      throw error
+    }
     // Replay makes the directory again, but cannot bring back what was synced into a lost one.
     if (acksBesideJournal(config.flush) && !planted('missingDirectorySync')) await this.#names.sync()
     const log = await this.#openLog(name, config, {

@@ -7,23 +7,15 @@ import type { BackgroundSync, SyncTarget } from './backgroundSync.ts'
 import type { JournalEntry } from './journal/entries.ts'
 import { Journal, type JournalHost } from './journal/journal.ts'
 import type { JournalReplay } from './journal/journalReplay.ts'
-import type { LogCheckpoint, NodeCheckpoint } from './journal/nodeCheckpoint.ts'
+import type { NodeCheckpoint } from './journal/nodeCheckpoint.ts'
 import { checkJournalPlace, defaultJournalName, noteJournalPlace } from './journalPlace.ts'
+import { checkpointOf, type KnownLog, knownLog, lastOf } from './knownLog.ts'
 import type { Log } from './log.ts'
 import type { LogJournal } from './logJournal.ts'
-import {
-  deletedKind,
-  epochsKind,
-  ownKinds,
-  provenEndKind,
-  provenEndOf,
-  provenEndState,
-  resumePointKind,
-} from './ownStates.ts'
 import { syncMetadata } from './partitionMetadata.ts'
 import { Progress } from './progress.ts'
 import type { ReplayedTail } from './replayedTail.ts'
-import { type ReplayedLog, ReplayPlan } from './replayPlan.ts'
+import { ReplayPlan } from './replayPlan.ts'
 import { ReplayWriter } from './replayWriter.ts'
 
 /** From so many files or directories on one sync of the whole file system is cheaper. */
@@ -40,21 +32,6 @@ export interface NodeJournalOptions {
   readonly journalBytes?: number
   /** How large each of its files is. */
   readonly fileBytes?: number
-}
-
-/** One log as the checkpoint has it. */
-interface KnownLog {
-  readonly id: Uuid
-  readonly name: string
-  readonly topicId: Uuid
-  /** Null while it is not open. */
-  log: Log | null
-  /** The last that was known when it was not open, or is offline. */
-  last: LogCheckpoint
-  /** States that are not of this layer. */
-  readonly states: Map<number, Uint8Array>
-  /** Deleted: kept in checkpoints until its directory has another name, durably. */
-  deletion: 'none' | 'decided' | 'renamed'
 }
 
 /** The journal of a data directory: what it holds of each log, and what each log has stored elsewhere. */
@@ -90,7 +67,7 @@ export class NodeJournal implements JournalHost {
     this.#replay = replay
     this.plan = plan
     this.#writer = new ReplayWriter(runtime, options.dataDirectory, plan)
-    for (const log of plan.logs.values()) this.#know(log.id, log.name, log.topicId, lastOf(log))
+    for (const log of plan.logs.values()) this.#known.set(log.id, knownLog(lastOf(log)))
   }
 
   /**
@@ -201,14 +178,16 @@ export class NodeJournal implements JournalHost {
   /** A log that is there and that the journal does not know yet; resolves once it does, durably. */
   async create(name: string, topicId: Uuid, recoveryPoint = 0, logStartOffset = 0): Promise<Uuid> {
     const id = randomUuid(this.#runtime.random)
-    this.#know(id, name, topicId, { id, name, topicId, recoveryPoint, logStartOffset, states: [] })
+    this.#known.set(id, knownLog({ id, name, topicId, recoveryPoint, logStartOffset, states: [] }))
     const entries: JournalEntry[] = [{ type: 'create', logId: id, topicId, name }]
     // In the same frame: a log that is known is known with its start.
     if (logStartOffset > 0) entries.push({ type: 'startOffset', logId: id, offset: logStartOffset })
     try {
       await this.commit(entries)
     } catch (error) {
-      this.#known.delete(id)
+      // What was taken of it may become durable after all, and must not come back then.
+      this.#known.get(id)!.deletion = 'renamed'
+      this.commit([{ type: 'delete', logId: id }]).catch(() => {})
       throw error
     }
     return id
@@ -347,51 +326,4 @@ export class NodeJournal implements JournalHost {
       () => false,
     )
   }
-
-  #know(id: Uuid, name: string, topicId: Uuid, last: LogCheckpoint): void {
-    const states = new Map(
-      last.states.filter(({ kind }) => !ownKinds.has(kind)).map((s) => [s.kind, s.bytes]),
-    )
-    this.#known.set(id, { id, name, topicId, log: null, last, states, deletion: 'none' })
-  }
-}
-
-/** What replay has found of a log, as a checkpoint has it. */
-function lastOf(log: ReplayedLog): LogCheckpoint {
-  const { id, name, topicId, recoveryPoint, logStartOffset, provenEnd } = log
-  const states = [...log.states]
-    .map(([kind, bytes]) => ({ kind, bytes }))
-    .filter(({ kind }) => kind !== provenEndKind)
-  if (provenEnd !== null && provenEnd > recoveryPoint) states.push(provenEndState(provenEnd))
-  return { id, name, topicId, recoveryPoint, logStartOffset, states }
-}
-
-function checkpointOf(known: KnownLog): LogCheckpoint {
-  const { id, name, topicId, log, last, deletion } = known
-  if (deletion !== 'none') return { ...last, states: [{ kind: deletedKind, bytes: new Uint8Array() }] }
-  if (log === null) return last
-  const foreign = [...known.states].map(([kind, bytes]) => ({ kind, bytes }))
-  if (log.offline !== null) {
-    // Nothing of it is known to be stored beyond the last checkpoint, but all of it must be found.
-    const { durableOffset } = log
-    const own = last.states.filter(({ kind }) => kind === resumePointKind || kind === epochsKind)
-    const proven = Math.max(durableOffset, provenEndOf(last.states) ?? 0)
-    if (proven > last.recoveryPoint) own.push(provenEndState(proven))
-    // That records were deleted holds, whatever became of the others.
-    const logStartOffset = Math.max(last.logStartOffset, log.logStartOffset)
-    return { ...last, logStartOffset, states: [...own, ...foreign] }
-  }
-  const { recoveryPoint, logStartOffset, resumePoint, durableOffset } = log
-  const own = [resumePoint === null ? epochsState(log) : { kind: resumePointKind, bytes: resumePoint.bytes }]
-  // Whatever becomes of the files: what was acknowledged is found, or reported.
-  if (durableOffset > recoveryPoint) own.push(provenEndState(durableOffset))
-  known.last = { id, name, topicId, recoveryPoint, logStartOffset, states: [...own, ...foreign] }
-  return known.last
-}
-
-/** The leader epochs that recovery cannot make again from what it reads. */
-function epochsState(log: Log): { kind: number; bytes: Uint8Array } {
-  const epochs = log.leaderEpochs.clone()
-  epochs.truncateFromEnd(Math.max(log.recoveryPoint, 1))
-  return { kind: epochsKind, bytes: Buffer.from(epochs.encode()) }
 }

@@ -123,7 +123,8 @@ export class ReplayPlan implements ReplayVisitor {
       this.deletedNames.delete(entry.name)
       if (log === undefined) this.logs.set(logId, new ReplayedLog(fresh(logId, entry.name, entry.topicId)))
     } else if (log === undefined) {
-      this.strangers++
+      // A creation that was refused is deleted without having been there.
+      if (entry.type !== 'delete') this.strangers++
     } else if (entry.type === 'delete') {
       this.logs.delete(logId)
       this.deletedNames.add(log.name)

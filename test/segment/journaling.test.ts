@@ -7,9 +7,12 @@ import type { Disk, DiskFile } from '../../src/runtime/disk.ts'
 import { createNodeRuntime } from '../../src/runtime/node/nodeRuntime.ts'
 import type { Runtime } from '../../src/runtime/runtime.ts'
 import type { AppendResult, Log, LogConfig } from '../../src/segment/log.ts'
-import { LogDirectory, type LogDirectoryOptions } from '../../src/segment/logDirectory.ts'
+import { LogDirectory } from '../../src/segment/logDirectory.ts'
+import type { LogDirectoryOptions } from '../../src/segment/logDirectoryOptions.ts'
 import { checkBatch } from '../../src/segment/recordBatch.ts'
 import { WriteGroup } from '../../src/segment/writeGroup.ts'
+import { SimFileSystem } from '../../src/testing/simFileSystem.ts'
+import { createSimRuntime } from '../../src/testing/simRuntime.ts'
 import { temporaryDirectory } from '../support/temporaryDirectory.ts'
 import { batchOf, readAll, runtime, testConfig, valuesOf } from './support.ts'
 
@@ -408,6 +411,38 @@ test('a full disk refuses appends under the journal policy, and they go on witho
   await append(log, batchOf(['b']), on)
   expect(await values(killed(directory))).toEqual(['a', 'b'])
   await logs.close()
+})
+
+test('a log that could not be made for want of room leaves nothing behind, and can be made later', async () => {
+  const fs = new SimFileSystem()
+  let isFull = false
+  const on = createSimRuntime(fs, {
+    seed: 1,
+    faults: ({ kind, path }) =>
+      isFull && kind === 'write' && path.includes('/journal-') ? { code: 'ENOSPC' } : null,
+  })
+  const { logs } = await open('/data', { on })
+  await create(logs, 'others')
+  isFull = true
+  const made = expect(create(logs, 'orders')).rejects.toMatchObject({ code: 'diskFull' })
+  for (let second = 0; second < 3; second++) {
+    for (let turn = 0; turn < 2000; turn++) await null
+    on.clock.advance(1_000)
+  }
+  await made
+  expect([...logs.logs.keys()]).toEqual(['others-0'])
+  isFull = false
+  for (let turn = 0; turn < 2000; turn++) await null
+  on.clock.advance(1_000)
+  for (let turn = 0; turn < 2000; turn++) await null
+  on.disk.kill()
+  // What was taken of the creation has become durable, and its deletion with it.
+  const later = createSimRuntime(fs, { seed: 2 })
+  const again = await open('/data', { on: later })
+  expect([...again.logs.logs.keys()]).toEqual(['others-0'])
+  expect(again.logger.has('nobody knows')).toBe(false)
+  await create(again.logs, 'orders')
+  await again.logs.close()
 })
 
 /** The disk, with some of its calls replaced. */

@@ -51,6 +51,11 @@ export class Flights {
     return this.#line[0]?.flight ?? null
   }
 
+  /** What has not landed, in order. */
+  *flights(): Generator<Flight> {
+    for (const { flight } of this.#line) yield flight
+  }
+
   /** Whether the disk has refused something; nothing is sent before `again`. */
   get isRefused(): boolean {
     return this.#refusal !== null

@@ -7,30 +7,22 @@ const firstBlocks = 16
 const keptFrames = 4
 const keptBytes = 4 << 20
 
-/** A frame and who waits for it: one promise for everybody, made when the first one asks. */
-export class StagedFrame {
-  readonly builder: FrameBuilder
-  /** What it has taken of the budget. */
-  bytes = 0
-  #flushed: Promise<void> | null = null
+/** One promise for everybody who waits, made when the first one asks. */
+class Waiting {
+  #promise: Promise<void> | null = null
   #resolve: (() => void) | null = null
   #reject: ((error: EngineError) => void) | null = null
 
-  constructor(header: EntryHeader) {
-    this.builder = new FrameBuilder(firstBlocks, header)
-  }
-
-  /** Resolves when the frame is durable. */
-  flushed(): Promise<void> {
-    if (this.#flushed === null) {
-      this.#flushed = new Promise((resolve, reject) => {
+  promise(): Promise<void> {
+    if (this.#promise === null) {
+      this.#promise = new Promise((resolve, reject) => {
         this.#resolve = resolve
         this.#reject = reject
       })
       // Whoever does not look at it shall not end the process.
-      this.#flushed.catch(() => {})
+      this.#promise.catch(() => {})
     }
-    return this.#flushed
+    return this.#promise
   }
 
   resolve(): void {
@@ -41,13 +33,53 @@ export class StagedFrame {
     this.#reject?.(error)
   }
 
+  reset(): void {
+    this.#promise = null
+    this.#resolve = null
+    this.#reject = null
+  }
+}
+
+/** A frame and who waits for it. */
+export class StagedFrame {
+  readonly builder: FrameBuilder
+  /** What it has taken of the budget. */
+  bytes = 0
+  /** Who cannot do without it. */
+  readonly #waiting = new Waiting()
+  /** Who would rather be told that it takes long. */
+  readonly #refusable = new Waiting()
+
+  constructor(header: EntryHeader) {
+    this.builder = new FrameBuilder(firstBlocks, header)
+  }
+
+  /** Resolves when the frame is durable; `isRefusable`: rejects when `refuse` comes first. */
+  flushed(isRefusable: boolean): Promise<void> {
+    return (isRefusable ? this.#refusable : this.#waiting).promise()
+  }
+
+  resolve(): void {
+    this.#waiting.resolve()
+    this.#refusable.resolve()
+  }
+
+  reject(error: EngineError): void {
+    this.#waiting.reject(error)
+    this.#refusable.reject(error)
+  }
+
+  /** Tells those who would rather not wait; the frame may become durable nevertheless. */
+  refuse(error: EngineError): void {
+    this.#refusable.reject(error)
+  }
+
   /** Makes it a new frame. */
   reset(): void {
     this.builder.clear()
     this.bytes = 0
-    this.#flushed = null
-    this.#resolve = null
-    this.#reject = null
+    this.#waiting.reset()
+    this.#refusable.reset()
   }
 }
 

@@ -6,10 +6,11 @@ import type { Runtime } from '../../runtime/runtime.ts'
 import { blockBytes } from './blocks.ts'
 import type { JournalEntry } from './entries.ts'
 import { JournalFiles } from './journalFiles.ts'
+import { type JournalOptions, journalDefaults } from './journalOptions.ts'
 import type { JournalReplay } from './journalReplay.ts'
 import { JournalWriter } from './journalWriter.ts'
 import type { CheckpointFiles, JournalPlace, NodeCheckpoint, StoredCheckpoint } from './nodeCheckpoint.ts'
-import { openJournalFiles, type ReplayVisitor } from './openJournal.ts'
+import { openJournalFiles } from './openJournal.ts'
 
 /** Who has what the journal holds stored elsewhere, so that its files can be used again. */
 export interface JournalHost {
@@ -19,38 +20,6 @@ export interface JournalHost {
    */
   syncBehind(sequence: number): Promise<NodeCheckpoint>
 }
-
-/** What `Journal.open` is told. */
-export interface JournalOptions {
-  readonly directory: string
-  /** 16 bytes: whose journal it is. One of another directory is refused. */
-  readonly directoryId: Uint8Array
-  readonly logger: Logger
-  /** How large all files together may be; 1 GiB by default, at least three files. */
-  readonly journalBytes?: number
-  /** Size of one file, a multiple of 4 KiB; 16 MiB by default. The largest entry has a little less than half of it. */
-  readonly fileBytes?: number
-  /** Bound of `queuedBytes`; 64 MiB by default. */
-  readonly maxQueuedBytes?: number
-  /** How many frames are written and synced while the next one fills up. */
-  readonly depth?: number
-  /** How long nothing must have been committed before an empty frame tells how far the journal is durable. */
-  readonly idleMs?: number
-  /** How long nothing must have been committed before a checkpoint lets go of what is in use. */
-  readonly quietMs?: number
-  /** Told what there is to replay while the journal is being opened. */
-  readonly visitor?: ReplayVisitor
-}
-
-/** The defaults of `JournalOptions`. */
-export const journalDefaults = {
-  journalBytes: 1 << 30,
-  fileBytes: 16 << 20,
-  maxQueuedBytes: 64 << 20,
-  depth: 2,
-  idleMs: 50,
-  quietMs: 5_000,
-} as const
 
 /** How long until something that failed (a new file, a checkpoint) is tried again. */
 const retryMs = 1_000
@@ -84,6 +53,8 @@ export class Journal {
   #resumption: Timer | null = null
   #checkpointRetry: Timer | null = null
   #isFull = false
+  /** How often in a row neither a file nor a checkpoint could be had while commits waited for one. */
+  #failures = 0
 
   private constructor(
     runtime: Runtime,
@@ -183,6 +154,9 @@ export class Journal {
    * Rejects with `diskFailed` when the journal has failed: some of what was committed may be durable nevertheless, and
    * nothing can be committed until the next start. Rejects with nothing taken: `queueFull` when `queuedBytes` would pass
    * `maxQueuedBytes`, `messageTooLarge`, `closed`.
+   * What has appends or creations is not kept waiting while the disk takes nothing: it rejects with `diskFull` or
+   * `queueFull` once the disk has refused twice, and until it takes something. Then what was taken may become durable
+   * later; a truncation or deletion that is committed makes it void. Everything else waits.
    */
   commit(entries: readonly JournalEntry[]): Promise<void> {
     return this.#writer.commit(entries)
@@ -306,11 +280,14 @@ export class Journal {
     if (this.#fileRetry !== null && !this.#files.hasFree) return
     this.#files.prepare().then(
       () => {
+        this.#failures = 0
         this.#writer.pump()
         this.#changed()
       },
       (error) => {
         this.#logger.warn('there is no new file for the journal', { error: messageOf(error) })
+        // A checkpoint may give one back, and says so when it cannot.
+        if (!this.#files.canRelease(this.#writer.flushedPlace.generation)) this.#refuseIfFull(error)
         this.#fileRetry ??= this.#later(() => {
           this.#fileRetry = null
         })
@@ -333,11 +310,21 @@ export class Journal {
         this.#logger.warn('the journal keeps its files: what they hold cannot be stored elsewhere', {
           error: messageOf(error),
         })
+        this.#refuseIfFull(error)
         this.#checkpointRetry ??= this.#later(() => {
           this.#checkpointRetry = null
         })
       },
     )
+  }
+
+  /** Whoever appends is not kept waiting for a file that cannot be had. */
+  #refuseIfFull(cause: unknown): void {
+    if (!this.#writer.waitsForFile || this.#files.hasFree || this.#files.next !== null) return
+    if (++this.#failures < 2) return
+    const code = cause instanceof EngineError && cause.code === 'diskFull' ? 'diskFull' : 'queueFull'
+    const message = `the journal is full and cannot get another file: ${messageOf(cause)}`
+    this.#writer.refuse(new EngineError(code, message, { cause }))
   }
 
   /** Writes go on where they were: nothing of them was lost. */

@@ -57,6 +57,10 @@ export class JournalWriter {
   /** `pump` is called once the disk takes more. */
   #awaitsDisk = false
   #failed: EngineError | null = null
+  /** Why appends are refused until a frame has landed. */
+  #refusal: EngineError | null = null
+  /** The disk has refused something since a frame has landed. */
+  #isInTrouble = false
   #closed = false
   #settleWaiters: (() => void)[] = []
 
@@ -76,6 +80,9 @@ export class JournalWriter {
       landed: (flight) => this.#landed(flight),
       changed: () => this.#changed(),
       refused: (error) => {
+        // The next try may succeed; whoever appends waits for one, not for ever.
+        if (this.#isInTrouble) this.refuse(error)
+        this.#isInTrouble = true
         options.refused(error)
         this.#wakeSettled()
       },
@@ -176,8 +183,24 @@ export class JournalWriter {
   /** Copies the entries into the frame that is being filled. See `Journal.commit`. */
   commit(entries: readonly JournalEntry[]): Promise<void> {
     if (entries.length === 0) return Promise.resolve()
-    const refused = this.#add(entries)
-    return refused === null ? this.#filling.flushed() : Promise.reject(refused)
+    const isRefusable = entries.some(({ type }) => type === 'append' || type === 'create')
+    const refused = (isRefusable ? this.#refusal : null) ?? this.#add(entries)
+    return refused === null ? this.#filling.flushed(isRefusable) : Promise.reject(refused)
+  }
+
+  /**
+   * Nothing can be written for now: rejects appends and creations, those that wait and those that come, until a frame
+   * has landed. What has been taken stays, and may become durable.
+   */
+  refuse(error: EngineError): void {
+    if (this.#failed !== null) return
+    this.#refusal = error
+    const underWay = [...this.#flights.flights()].map(({ frame }) => frame)
+    for (const frame of [...underWay, ...this.#waiting, this.#filling]) {
+      frame.refuse(error)
+      this.#budget.give(frame.bytes)
+      frame.bytes = 0
+    }
   }
 
   /** Writes a frame without entries, which tells how far the journal is durable. */
@@ -333,6 +356,8 @@ export class JournalWriter {
 
   #landed({ frame, closing, lastSequence }: Flight): void {
     this.#flushedSequence = lastSequence
+    this.#refusal = null
+    this.#isInTrouble = false
     this.#budget.give(frame.bytes)
     frame.resolve()
     this.#pool.give(frame)

@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest'
 import { EngineError } from '../../../src/model/errors.ts'
 import { silentLogger } from '../../../src/model/logger.ts'
-import { Journal, type JournalOptions } from '../../../src/segment/journal/journal.ts'
+import { Journal } from '../../../src/segment/journal/journal.ts'
+import type { JournalOptions } from '../../../src/segment/journal/journalOptions.ts'
 import type { JournalReplay } from '../../../src/segment/journal/journalReplay.ts'
 import { SimFileSystem } from '../../../src/testing/simFileSystem.ts'
 import { SimRandom } from '../../../src/testing/simRandom.ts'
@@ -29,6 +30,9 @@ async function open(
   const opened = await Journal.open(runtime, { ...tiny, directory, ...options })
   return { ...opened, runtime, fs }
 }
+
+/** What `numbersIn` gives for entries that are no appends. */
+const notNumbered = -1
 
 async function turns(count: number): Promise<void> {
   for (let turn = 0; turn < count; turn++) await null
@@ -140,32 +144,98 @@ test('without room for another file the journal goes on with those that it has',
   await journal.close({ clean: true })
 })
 
-test('writes that the disk refuses for want of room are made once there is some, and nothing is lost', async () => {
-  let refuses = false
-  let refusals = 0
-  const { journal, runtime, fs } = await open(undefined, {}, ({ kind, path }) => {
-    if (!refuses || kind !== 'write' || !isJournalFile(path)) return null
-    refusals++
+/** A journal whose files take nothing while `isFull`: each write stores a little and says that there is no room. */
+async function withFullDisk() {
+  const state = { isFull: false, refusals: 0 }
+  const opened = await open(undefined, {}, ({ kind, path }) => {
+    if (!state.isFull || kind !== 'write' || !isJournalFile(path)) return null
+    state.refusals++
     return { code: 'ENOSPC', writtenBytes: 5_000 }
   })
-  await journal.commit([numbered(0, 6_000)])
-  refuses = true
+  await opened.journal.commit([numbered(0, 6_000)])
+  return { ...opened, state }
+}
+
+async function numbersAfterPowerLoss(fs: SimFileSystem): Promise<number[]> {
+  const again = await open(new SimFileSystem({ image: crash(fs, new SimRandom(1), 0) }))
+  return numbersIn(again.replay)
+}
+
+test('writes that the disk refuses once are made when there is room, and nobody hears of it', async () => {
+  const { journal, runtime, fs, state } = await withFullDisk()
+  state.isFull = true
   const commits = [1, 2, 3, 4, 5].map(async (id) => {
     await turns(id * 3)
     await journal.commit([numbered(id, 6_000)])
   })
   await turns(500)
   expect(journal.flushedSequence).toBe(1)
-  runtime.clock.advance(1_000)
-  await turns(500)
-  expect(refusals).toBeGreaterThan(1)
-  expect(journal.failed).toBeNull()
-  refuses = false
+  expect(state.refusals).toBeGreaterThan(0)
+  state.isFull = false
   runtime.clock.advance(1_000)
   await Promise.all(commits)
   runtime.disk.kill()
-  const again = await open(new SimFileSystem({ image: crash(fs, new SimRandom(1), 0) }))
-  expect(await numbersIn(again.replay)).toEqual([0, 1, 2, 3, 4, 5])
+  expect(await numbersAfterPowerLoss(fs)).toEqual([0, 1, 2, 3, 4, 5])
+})
+
+test('appends are refused once the disk has refused twice; what cannot be done without waits; then all goes on', async () => {
+  const { journal, runtime, fs, state } = await withFullDisk()
+  state.isFull = true
+  const appended = expect(journal.commit([numbered(1, 6_000)])).rejects.toMatchObject({ code: 'diskFull' })
+  await turns(500)
+  let isDone = false
+  const vital = journal.commit([{ type: 'truncated', logId: numbered(0, 0).logId }]).then(() => {
+    isDone = true
+  })
+  runtime.clock.advance(1_000)
+  await appended
+  await expect(journal.commit([numbered(2, 6_000)])).rejects.toMatchObject({ code: 'diskFull' })
+  expect(journal.failed).toBeNull()
+  // Whoever waits for room is told, too: there is some, and the next append is refused.
+  await journal.room()
+  runtime.clock.advance(5_000)
+  await turns(500)
+  expect(isDone).toBe(false)
+  state.isFull = false
+  runtime.clock.advance(1_000)
+  await vital
+  await journal.commit([numbered(3, 6_000)])
+  runtime.disk.kill()
+  // What was on its way to the disk may be there; whoever was refused makes it void. What came later was never taken.
+  expect(await numbersAfterPowerLoss(fs)).toEqual([0, 1, notNumbered, 3])
+})
+
+test('appends are refused when there is neither room for another file nor one that can be used again', async () => {
+  const { journal, runtime, fs } = await open()
+  let stores = false
+  journal.host = {
+    syncBehind: async () => {
+      if (!stores) throw new EngineError('diskFailed', 'cannot be stored')
+      return { logs: [] }
+    },
+  }
+  await journal.commit([numbered(0, 6_000)])
+  await turns(500)
+  fs.capacityBytes = fs.usedBytes
+  const seen: unknown[] = []
+  const commits = Array.from({ length: 20 }, (_, id) =>
+    journal.commit([numbered(id + 1, 6_000)]).catch((error) => seen.push(error)),
+  )
+  for (let second = 0; second < 5; second++) {
+    await turns(500)
+    runtime.clock.advance(1_000)
+  }
+  await Promise.all(commits)
+  expect(seen.length).toBeGreaterThan(0)
+  for (const error of seen) expect(['diskFull', 'queueFull']).toContain((error as EngineError).code)
+  fs.capacityBytes = Number.POSITIVE_INFINITY
+  stores = true
+  for (let second = 0; second < 3; second++) {
+    runtime.clock.advance(1_000)
+    await turns(500)
+  }
+  await journal.commit([numbered(99, 6_000)])
+  await journal.close({ clean: true })
 })
 
 test('a journal whose disk takes nothing can be closed; what waits is refused', async () => {

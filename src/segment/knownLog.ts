@@ -1,0 +1,76 @@
+import type { Uuid } from '../model/uuid.ts'
+import type { LogCheckpoint } from './journal/nodeCheckpoint.ts'
+import type { Log } from './log.ts'
+import {
+  deletedKind,
+  epochsKind,
+  ownKinds,
+  provenEndKind,
+  provenEndOf,
+  provenEndState,
+  resumePointKind,
+} from './ownStates.ts'
+import type { ReplayedLog } from './replayPlan.ts'
+
+/** One log as the checkpoint has it. */
+export interface KnownLog {
+  readonly id: Uuid
+  readonly name: string
+  readonly topicId: Uuid
+  /** Null while it is not open. */
+  log: Log | null
+  /** The last that was known when it was not open, or is offline. */
+  last: LogCheckpoint
+  /** States that are not of this layer. */
+  readonly states: Map<number, Uint8Array>
+  /** Deleted: kept in checkpoints until its directory has another name, durably. */
+  deletion: 'none' | 'decided' | 'renamed'
+}
+
+/** A log that is not open yet. */
+export function knownLog(last: LogCheckpoint): KnownLog {
+  const { id, name, topicId } = last
+  const states = new Map(last.states.filter(({ kind }) => !ownKinds.has(kind)).map((s) => [s.kind, s.bytes]))
+  return { id, name, topicId, log: null, last, states, deletion: 'none' }
+}
+
+/** What replay has found of a log, as a checkpoint has it. */
+export function lastOf(log: ReplayedLog): LogCheckpoint {
+  const { id, name, topicId, recoveryPoint, logStartOffset, provenEnd } = log
+  const states = [...log.states]
+    .map(([kind, bytes]) => ({ kind, bytes }))
+    .filter(({ kind }) => kind !== provenEndKind)
+  if (provenEnd !== null && provenEnd > recoveryPoint) states.push(provenEndState(provenEnd))
+  return { id, name, topicId, recoveryPoint, logStartOffset, states }
+}
+
+/** A log as the next checkpoint has it, which is noted in it. */
+export function checkpointOf(known: KnownLog): LogCheckpoint {
+  const { id, name, topicId, log, last, deletion } = known
+  if (deletion !== 'none') return { ...last, states: [{ kind: deletedKind, bytes: new Uint8Array() }] }
+  if (log === null) return last
+  const foreign = [...known.states].map(([kind, bytes]) => ({ kind, bytes }))
+  if (log.offline !== null) {
+    // Nothing of it is known to be stored beyond the last checkpoint, but all of it must be found.
+    const { durableOffset } = log
+    const own = last.states.filter(({ kind }) => kind === resumePointKind || kind === epochsKind)
+    const proven = Math.max(durableOffset, provenEndOf(last.states) ?? 0)
+    if (proven > last.recoveryPoint) own.push(provenEndState(proven))
+    // That records were deleted holds, whatever became of the others.
+    const logStartOffset = Math.max(last.logStartOffset, log.logStartOffset)
+    return { ...last, logStartOffset, states: [...own, ...foreign] }
+  }
+  const { recoveryPoint, logStartOffset, resumePoint, durableOffset } = log
+  const own = [resumePoint === null ? epochsState(log) : { kind: resumePointKind, bytes: resumePoint.bytes }]
+  // Whatever becomes of the files: what was acknowledged is found, or reported.
+  if (durableOffset > recoveryPoint) own.push(provenEndState(durableOffset))
+  known.last = { id, name, topicId, recoveryPoint, logStartOffset, states: [...own, ...foreign] }
+  return known.last
+}
+
+/** The leader epochs that recovery cannot make again from what it reads. */
+function epochsState(log: Log): { kind: number; bytes: Uint8Array } {
+  const epochs = log.leaderEpochs.clone()
+  epochs.truncateFromEnd(Math.max(log.recoveryPoint, 1))
+  return { kind: epochsKind, bytes: Buffer.from(epochs.encode()) }
+}
