@@ -1,8 +1,8 @@
+import { assert } from '../model/assert.ts'
 import { EngineError, toEngineError } from '../model/errors.ts'
-import { isDurable } from '../model/flushPolicy.ts'
 import type { Uuid } from '../model/uuid.ts'
 import type { Runtime } from '../runtime/runtime.ts'
-import { checkEpoch, checkSize, checkTimestamps } from './appendChecks.ts'
+import { checkAppend } from './appendChecks.ts'
 import type { ClosedLog } from './closedLog.ts'
 import { type Compacted, type CompactOptions, compactLog } from './compaction/compactLog.ts'
 import type { FlushEvents } from './flushTracker.ts'
@@ -17,7 +17,8 @@ import { LogState } from './logState.ts'
 import { LogSync } from './logSync.ts'
 import { cutLog } from './logTruncation.ts'
 import type { AppendResult, LogOptions, ReadResult } from './logTypes.ts'
-import { type BatchHeader, setBaseOffset, setLogAppendTime, setPartitionLeaderEpoch } from './recordBatch.ts'
+import { placeBatch, setPlace } from './placeBatch.ts'
+import type { BatchHeader } from './recordBatch.ts'
 import type { ResumePoint } from './resumePoint.ts'
 import { expiredNow } from './retention.ts'
 import { rewriteUnfinished } from './segmentRewrite.ts'
@@ -89,47 +90,30 @@ export class Log extends LogFacts {
    * `invalidProducerEpoch`, `fencedLeaderEpoch`, `diskFull` (retriable: the tail is being undone), `diskFailed`, `corruptLog`, `closed`.
    */
   append(batch: BatchHeader, bytes: Uint8Array, leaderEpoch: number, group: WriteGroup): AppendResult {
+    const known = this.checkAppend(batch, bytes.length, leaderEpoch)
+    if (known !== null) return known
+    const timeMs = setPlace(this.state, batch, bytes, leaderEpoch)
+    return placeBatch(this.state, this.#sync, this.#rollAt, batch, bytes, leaderEpoch, group, timeMs)
+  }
+
+  /**
+   * What `append` would refuse is thrown as it would be; for a batch that is there already the answer is where, else
+   * null. `sizeBytes` are those of the whole batch.
+   */
+  checkAppend(batch: BatchHeader, sizeBytes: number, leaderEpoch: number): AppendResult | null {
     this.#checkWritable()
-    const config = this.state.config
-    checkSize(bytes.length, config)
-    checkEpoch(leaderEpoch, this.state.epochs.latestEpoch)
-    const wallMs = this.state.runtime.clock.wallMs()
-    const isTimed = config.timestampType === 'logAppendTime' && !batch.isControl
-    if (!isTimed) checkTimestamps(batch, wallMs, config)
-    if (batch.producerId >= 0) {
-      const known = this.state.producers.check(batch)
-      if (known !== null) {
-        const { baseOffset, lastOffset, timestampMs } = known
-        const logAppendTimeMs = isTimed ? timestampMs : -1
-        const survives = isDurable(config.flush) ? 'powerLoss' : 'processKill'
-        return { baseOffset, lastOffset, logAppendTimeMs, duplicate: true, survives }
-      }
-    }
-    const baseOffset = this.state.logEndOffset
-    const lastOffset = baseOffset + batch.lastOffsetDelta
-    const maxTimestampMs = isTimed ? wallMs : batch.maxTimestampMs
-    setBaseOffset(bytes, baseOffset)
-    setPartitionLeaderEpoch(bytes, leaderEpoch)
-    if (isTimed) setLogAppendTime(bytes, wallMs, this.state.runtime.checksum)
-    const pending = this.state.flush.pendingFor(group, baseOffset, this.state.segments.active)
-    if (this.state.segments.active.mustRoll(lastOffset, bytes.length, maxTimestampMs, wallMs, config))
-      this.#roll(baseOffset)
-    const segment = this.state.segments.active
-    const position = segment.add(lastOffset, maxTimestampMs, bytes.length, config.indexIntervalBytes)
-    const survives = this.#sync.add(pending, segment, position, bytes, baseOffset, lastOffset)
-    this.state.indexFilesCurrent = false
-    segment.isNew = false
-    this.state.recent.add(baseOffset, position)
-    if (this.state.epochs.assign(leaderEpoch, baseOffset)) this.state.epochsChanged = true
-    if (batch.producerId >= 0) {
-      const before = this.state.producers.append(batch, baseOffset, maxTimestampMs, wallMs)
-      pending.rememberProducer(batch.producerId, before)
-    }
-    this.state.logEndOffset = lastOffset + 1
-    pending.endOffset = lastOffset + 1
-    pending.endSegment = segment
-    pending.endPosition = segment.sizeBytes
-    return { baseOffset, lastOffset, logAppendTimeMs: isTimed ? wallMs : -1, duplicate: false, survives }
+    return checkAppend(this.state, batch, sizeBytes, leaderEpoch)
+  }
+
+  /**
+   * Appends a batch whose offsets, epoch and times were assigned elsewhere: `baseOffset` is the end of the log. Nothing but
+   * that is checked, whatever the configuration says: the leader has taken it. Otherwise like `append`.
+   */
+  appendReplicated(batch: BatchHeader, bytes: Uint8Array, group: WriteGroup): AppendResult {
+    this.#checkWritable()
+    assert(batch.baseOffset === this.state.logEndOffset, 'replicas append at the same offsets')
+    const { partitionLeaderEpoch } = batch
+    return placeBatch(this.state, this.#sync, this.#rollAt, batch, bytes, partitionLeaderEpoch, group, -1)
   }
 
   /**
@@ -222,7 +206,7 @@ export class Log extends LogFacts {
       await this.#sync.sync(start)
       return this.applyRetention()
     }
-    if (expired === this.state.segments.all.length) this.#roll(this.state.logEndOffset)
+    if (expired === this.state.segments.all.length) this.#rollAt(this.state.logEndOffset)
     this.state.setStartOffset(this.state.segments.all[expired]!.baseOffset)
     await this.state.storeStart()
     return this.#removeBelowStart()
@@ -304,7 +288,7 @@ export class Log extends LogFacts {
   }
 
   /** Begins a new active segment at `baseOffset`; the old one is sealed once all of it is flushed. */
-  #roll(baseOffset: number): void {
+  readonly #rollAt = (baseOffset: number): void => {
     this.state.sealer.add(this.state.segments.active, baseOffset, this.state.producers.entries())
     this.state.segments.roll(baseOffset)
     this.state.recent.clear()

@@ -54,6 +54,7 @@ export class LogDirectory {
   /** Names whose earlier logs may still have them after a power cut. */
   readonly #retiredNames = new Set<string>()
   #cleanedOffsets: ReadonlyMap<string, number> = new Map()
+  #wasClosedCleanly = false
   #closed = false
 
   private constructor(
@@ -106,6 +107,29 @@ export class LogDirectory {
   /** What waits to be durable in the journal, and its bound. */
   get journalQueue(): NodeJournal['queue'] {
     return this.#journal.queue
+  }
+
+  /** Whether the last that happened here was a clean shutdown: the page cache has lost nothing since. */
+  get wasClosedCleanly(): boolean {
+    return this.#wasClosedCleanly
+  }
+
+  /** Whether nothing is missing at the end of the journal that may have been durable. */
+  get journalEndIsProven(): boolean {
+    return this.#journal.isEndProven
+  }
+
+  /** What was stored for a log beside its records under a kind from 16 to 255; null for nothing. */
+  stateOf(log: Log, kind: number): Uint8Array | null {
+    return this.#journal.stateOf(this.#ids.get(log)!, kind)
+  }
+
+  /**
+   * Stores a state of a log in place of the last one of that kind. Durable when it resolves; states and appends become so in
+   * the order of the calls, and together with everything else of the turn. `bytes` must not change any more.
+   */
+  putState(log: Log, kind: number, bytes: Uint8Array): Promise<void> {
+    return this.#journal.putState(this.#ids.get(log)!, kind, bytes)
   }
 
   /** The open logs by `topic-partition`. */
@@ -277,6 +301,7 @@ export class LogDirectory {
     const startedMs = this.#runtime.clock.monotonicMs()
     const found = await findLogs(this.#runtime, this.directory, this.#journal, this.#logger)
     this.#checkpoints.found(found.checkpoints)
+    this.#wasClosedCleanly = found.isClean
     this.#cleanedOffsets = found.checkpoints.cleanedOffsets
     for (const path of found.deleted) void removeDeleted(this.#runtime.disk, path, this.#logger)
     for (const { name, topicId } of found.missing) await this.#makeDirectory(name, topicId)

@@ -101,6 +101,11 @@ export class NodeJournal implements JournalHost {
     return this.#replay.checkpoint === null
   }
 
+  /** Whether nothing is missing at the end of the journal that may have been durable. */
+  get isEndProven(): boolean {
+    return this.#replay.verdict.end !== 'tearUnproven'
+  }
+
   /** Whether frames that were durable cannot be read. */
   get isRotten(): boolean {
     return this.#replay.verdict.rot.length > 0 || this.#replay.damagedFiles.length > 0
