@@ -47,7 +47,8 @@ export interface Api<Request extends Message = Message, Response extends Message
 /** Any API of the table. */
 export type AnyApi = Api
 
-function api<Request extends Message, Response extends Message>(
+/** An entry of a table of APIs. */
+export function api<Request extends Message, Response extends Message>(
   versions: { readonly min: number; readonly max: number; readonly advertisedMin?: number },
   request: Request,
   response: Response,

@@ -4,11 +4,13 @@ import { addPartitionsToTxnRequest, addPartitionsToTxnResponse } from './apis/ad
 import { createAclsRequest, createAclsResponse } from './apis/createAcls.ts'
 import { deleteAclsRequest, deleteAclsResponse } from './apis/deleteAcls.ts'
 import { describeAclsRequest, describeAclsResponse } from './apis/describeAcls.ts'
+import { describeQuorumRequest, describeQuorumResponse } from './apis/describeQuorum.ts'
 import { electLeadersRequest, electLeadersResponse } from './apis/electLeaders.ts'
 import { endTxnRequest, endTxnResponse } from './apis/endTxn.ts'
 import { saslAuthenticateRequest, saslAuthenticateResponse } from './apis/saslAuthenticate.ts'
 import { saslHandshakeRequest, saslHandshakeResponse } from './apis/saslHandshake.ts'
 import { txnOffsetCommitRequest, txnOffsetCommitResponse } from './apis/txnOffsetCommit.ts'
+import { quorumApis } from './quorumApis.ts'
 import type { Message } from './schema.ts'
 
 /**
@@ -26,10 +28,11 @@ export const plannedApis = {
   deleteAcls: { request: deleteAclsRequest, response: deleteAclsResponse },
   saslAuthenticate: { request: saslAuthenticateRequest, response: saslAuthenticateResponse },
   electLeaders: { request: electLeadersRequest, response: electLeadersResponse },
+  describeQuorum: { request: describeQuorumRequest, response: describeQuorumResponse },
 } as const
 
 const requests = new Map<number, { readonly name: string; readonly request: Message }>()
-for (const [name, { request }] of Object.entries({ ...apiKeys, ...plannedApis })) {
+for (const [name, { request }] of Object.entries({ ...quorumApis, ...apiKeys, ...plannedApis })) {
   requests.set(request.apiKey!, { name, request })
 }
 

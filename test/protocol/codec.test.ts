@@ -42,6 +42,7 @@ describe('encoding', () => {
       partitionMaxBytes: 0,
       replicaDirectoryId: 'AAAAAAAAAAAAAAAAAAAAAA',
       highWatermark: Number.MAX_SAFE_INTEGER,
+      own: null,
     })
   })
 

@@ -1,4 +1,15 @@
-import { array, bool, int16, int32, int64, message, nullableString, string } from '../schema.ts'
+import {
+  array,
+  bool,
+  int16,
+  int32,
+  int64,
+  message,
+  nullableString,
+  nullableStruct,
+  string,
+} from '../schema.ts'
+import { privateTag } from './quorumFields.ts'
 
 /**
  * Asks which APIs and features the broker has; the first request on a connection. Source: KIP-35, KIP-511
@@ -12,6 +23,15 @@ export const apiVersionsRequest = message(
     clientSoftwareVersion: string('3+', { ignorable: true }),
     clusterId: nullableString('5+', { default: null, ignorable: true }),
     nodeId: int32('5+', { default: -1, ignorable: true }),
+    // Private: which node asks, and what the connection is for.
+    peer: nullableStruct(
+      '5+',
+      {
+        nodeId: int32('0+'),
+        channel: string('0+'),
+      },
+      { default: null, tag: privateTag, ignorable: true },
+    ),
   },
 )
 

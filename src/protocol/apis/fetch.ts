@@ -8,10 +8,12 @@ import {
   nullableArray,
   nullableRecords,
   nullableString,
+  nullableStruct,
   string,
   struct,
   uuid,
 } from '../schema.ts'
+import { fetchRequestFields, fetchResponseFields, incarnationFields, privateTag } from './quorumFields.ts'
 
 /**
  * Reads batches from partitions, waiting for `minBytes` up to `maxWaitMs`. Source: KIP-74, KIP-227
@@ -51,6 +53,15 @@ export const fetchRequest = message(
         replicaDirectoryId: uuid('17+', { tag: 0, ignorable: true }), // KIP-853.
         // KIP-1166. Kafka's default is 2^63 - 1, which stands for unknown; so does this one.
         highWatermark: int64('18+', { default: Number.MAX_SAFE_INTEGER, tag: 1, ignorable: true }),
+        // Private. A session remembers the start of a replica, which need not come with every Fetch.
+        own: nullableStruct(
+          '17+',
+          {
+            ...fetchRequestFields,
+            incarnation: nullableStruct('0+', incarnationFields, { default: null }),
+          },
+          { default: null, tag: privateTag, ignorable: true },
+        ),
       }),
     }),
     // KIP-227.
@@ -119,6 +130,15 @@ export const fetchResponse = message(
         ),
         preferredReadReplica: int32('11+', { default: -1 }), // KIP-392.
         records: nullableRecords('0+'),
+        // Private.
+        own: nullableStruct(
+          '17+',
+          {
+            ...fetchResponseFields,
+            recorded: nullableStruct('0+', incarnationFields, { default: null }),
+          },
+          { default: null, tag: privateTag, ignorable: true },
+        ),
       }),
     }),
     // KIP-951.
