@@ -10,8 +10,7 @@ import { BadRanges } from './badRanges.ts'
 import { CheckpointStore } from './checkpointStore.ts'
 import { cleanShutdownFile } from './checkpoints.ts'
 import { checkUnused, removeDeleted } from './deadDirectories.ts'
-import { encodePartitionMetadata, logDirectoryName, retiredDirectoryName } from './directoryNames.ts'
-import { partitionMetadataFile } from './fileNames.ts'
+import { logDirectoryName, retiredDirectoryName } from './directoryNames.ts'
 import { inParallel } from './inParallel.ts'
 import { lockDirectory } from './lockOwner.ts'
 import { Log, type LogConfig } from './log.ts'
@@ -20,9 +19,10 @@ import { type FoundLog, findLogs } from './logFinder.ts'
 import type { LogOptions } from './logTypes.ts'
 import { type MetaProperties, openMetaProperties } from './metaProperties.ts'
 import { NodeJournal } from './nodeJournal.ts'
+import { makeWithMetadata } from './partitionMetadata.ts'
 import { Progress } from './progress.ts'
 import { type ReplayedTail, tailsOf } from './replayedTail.ts'
-import { IndexCache, writeWholeFile } from './segmentIndexes.ts'
+import { IndexCache } from './segmentIndexes.ts'
 import { SharedSync } from './sharedSync.ts'
 
 /** Logs that are opened, closed or checkpointed at the same time. */
@@ -109,14 +109,9 @@ export class LogDirectory {
     return this.#journal.queue
   }
 
-  /** Whether the last that happened here was a clean shutdown: the page cache has lost nothing since. */
-  get wasClosedCleanly(): boolean {
-    return this.#wasClosedCleanly
-  }
-
-  /** Whether nothing is missing at the end of the journal that may have been durable. */
-  get journalEndIsProven(): boolean {
-    return this.#journal.isEndProven
+  /** Whether the directory had been closed cleanly, and whether nothing durable may be missing at the journal's end. */
+  get lastEnd(): { readonly isClean: boolean; readonly isProven: boolean } {
+    return { isClean: this.#wasClosedCleanly, isProven: this.#journal.isEndProven }
   }
 
   /** What was stored for a log beside its records under a kind from 16 to 255; null for nothing. */
@@ -267,6 +262,8 @@ export class LogDirectory {
       // What is left to sync is synced together; what goes wrong takes logs offline and shows below.
       await this.#journal.checkpoint().catch(() => {})
       await this.#background.idle()
+      // Logs that wait for the journal would wait for ever.
+      if (this.#journal.isRefusing) await this.#journal.close({ clean: false })
       let closed = 0
       let failed = 0
       await inParallel([...this.#logs], parallel, async ([name, log]) => {
@@ -393,11 +390,7 @@ export class LogDirectory {
 
   /** Makes the directory of a log; durable with the journal's next checkpoint, which knows the log until then. */
   async #makeDirectory(name: string, topicId: Uuid): Promise<void> {
-    const { disk } = this.#runtime
-    const path = `${this.directory}/${name}`
-    await disk.makeDirectory(path)
-    const metadata = Buffer.from(encodePartitionMetadata(topicId))
-    await writeWholeFile(disk, `${path}/${partitionMetadataFile}`, metadata, 'none')
+    await makeWithMetadata(this.#runtime.disk, `${this.directory}/${name}`, topicId)
     this.#journal.namesChanged(name)
   }
 

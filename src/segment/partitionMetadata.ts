@@ -20,3 +20,10 @@ export async function syncMetadata(disk: Disk, directory: string, topicId: Uuid 
     throw error
   }
 }
+
+/** Makes the directory of a log with its `partition.metadata`; nothing is durable yet. */
+export async function makeWithMetadata(disk: Disk, directory: string, topicId: Uuid): Promise<void> {
+  await disk.makeDirectory(directory)
+  const metadata = Buffer.from(encodePartitionMetadata(topicId))
+  await writeWholeFile(disk, `${directory}/${partitionMetadataFile}`, metadata, 'none')
+}
