@@ -116,6 +116,11 @@ export class NodeJournal implements JournalHost {
     return this.#journal.failed
   }
 
+  /** Whether the disk takes nothing: what is committed may wait for ever. */
+  get isRefusing(): boolean {
+    return this.#journal.isRefusing
+  }
+
   /** What waits to be durable in the journal, and its bound. */
   get queue(): Pick<Journal, 'queuedBytes' | 'maxQueuedBytes' | 'room'> {
     return this.#journal

@@ -413,36 +413,82 @@ test('a full disk refuses appends under the journal policy, and they go on witho
   await logs.close()
 })
 
-test('a log that could not be made for want of room leaves nothing behind, and can be made later', async () => {
-  const fs = new SimFileSystem()
-  let isFull = false
-  const on = createSimRuntime(fs, {
-    seed: 1,
-    faults: ({ kind, path }) =>
-      isFull && kind === 'write' && path.includes('/journal-') ? { code: 'ENOSPC' } : null,
-  })
-  const { logs } = await open('/data', { on })
-  await create(logs, 'others')
-  isFull = true
-  const made = expect(create(logs, 'orders')).rejects.toMatchObject({ code: 'diskFull' })
-  for (let second = 0; second < 3; second++) {
-    for (let turn = 0; turn < 2000; turn++) await null
-    on.clock.advance(1_000)
+describe('a journal whose disk has no room any more', () => {
+  async function withFullJournal() {
+    const fs = new SimFileSystem()
+    const state = { isFull: false }
+    const on = createSimRuntime(fs, {
+      seed: 1,
+      faults: ({ kind, path }) =>
+        state.isFull && kind === 'write' && path.includes('/journal-') ? { code: 'ENOSPC' } : null,
+    })
+    const { logs } = await open('/data', { on })
+    const log = await create(logs, 'others')
+    await append(log, batchOf(['a']), on)
+    state.isFull = true
+    /** Time passes, and what can happen does. */
+    const wait = async (): Promise<void> => {
+      for (let second = 0; second < 3; second++) {
+        for (let turn = 0; turn < 2000; turn++) await null
+        on.clock.advance(1_000)
+      }
+      for (let turn = 0; turn < 2000; turn++) await null
+    }
+    const reopen = () => open('/data', { on: createSimRuntime(fs, { seed: 2 }) })
+    return { fs, on, state, logs, log, wait, reopen }
   }
-  await made
-  expect([...logs.logs.keys()]).toEqual(['others-0'])
-  isFull = false
-  for (let turn = 0; turn < 2000; turn++) await null
-  on.clock.advance(1_000)
-  for (let turn = 0; turn < 2000; turn++) await null
-  on.disk.kill()
-  // What was taken of the creation has become durable, and its deletion with it.
-  const later = createSimRuntime(fs, { seed: 2 })
-  const again = await open('/data', { on: later })
-  expect([...again.logs.logs.keys()]).toEqual(['others-0'])
-  expect(again.logger.has('nobody knows')).toBe(false)
-  await create(again.logs, 'orders')
-  await again.logs.close()
+
+  test('refuses appends and creations, gives what is there, and goes on without a restart', async () => {
+    const { on, state, logs, log, wait, reopen } = await withFullJournal()
+    const appended = expect(append(log, batchOf(['lost']), on)).rejects.toMatchObject({ code: 'diskFull' })
+    const made = expect(create(logs, 'orders')).rejects.toMatchObject({ code: 'diskFull' })
+    await wait()
+    await appended
+    await made
+    expect(() =>
+      log.append(checkBatch(batchOf(['no']), on.checksum), batchOf(['no']), 0, new WriteGroup(on.disk)),
+    ).toThrow(expect.objectContaining({ code: 'diskFull' }))
+    expect(log.flushedOffset).toBe(1)
+    expect(await log.read(0, 1000, 1, true)).not.toBeNull()
+    expect([...logs.logs.keys()]).toEqual(['others-0'])
+    state.isFull = false
+    await wait()
+    expect((await append(log, batchOf(['b']), on)).baseOffset).toBe(1)
+    await create(logs, 'orders')
+    on.disk.kill()
+    // What was refused has become durable with its end.
+    const again = await reopen()
+    expect([...again.logs.logs.keys()].sort()).toEqual(['orders-0', 'others-0'])
+    expect(again.log('others-0').logEndOffset).toBe(2)
+    expect(again.logger.has('nobody knows')).toBe(false)
+    await again.logs.close()
+  })
+
+  test('leaves nothing of a log that could not be made', async () => {
+    const { on, state, logs, wait, reopen } = await withFullJournal()
+    const made = expect(create(logs, 'orders')).rejects.toMatchObject({ code: 'diskFull' })
+    await wait()
+    await made
+    state.isFull = false
+    await wait()
+    on.disk.kill()
+    const again = await reopen()
+    expect([...again.logs.logs.keys()]).toEqual(['others-0'])
+    await create(again.logs, 'orders')
+    await again.logs.close()
+  })
+
+  test('can be closed, and keeps what was acknowledged', async () => {
+    const { on, logs, log, wait, reopen } = await withFullJournal()
+    const appended = append(log, batchOf(['lost']), on).catch(() => {})
+    await wait()
+    await appended
+    await logs.close()
+    const again = await reopen()
+    expect(again.log('others-0').flushedOffset).toBeGreaterThanOrEqual(1)
+    expect(again.log('others-0').offline).toBeNull()
+    await again.logs.close()
+  })
 })
 
 /** The disk, with some of its calls replaced. */

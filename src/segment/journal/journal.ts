@@ -118,6 +118,11 @@ export class Journal {
     return this.#isFull
   }
 
+  /** Whether the disk takes nothing, so that appends are refused and everything else waits. */
+  get isRefusing(): boolean {
+    return this.#writer.isRefusing
+  }
+
   /** Bytes that are committed and not durable. */
   get queuedBytes(): number {
     return this.#writer.queuedBytes

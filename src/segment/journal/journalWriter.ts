@@ -128,6 +128,11 @@ export class JournalWriter {
     return this.#lastUsedSequence > this.#toldFlushedSequence
   }
 
+  /** Whether appends are refused for now. */
+  get isRefusing(): boolean {
+    return this.#refusal !== null
+  }
+
   /** Whether the disk has refused what is under way. */
   get isStuck(): boolean {
     return this.#flights.isStuck
