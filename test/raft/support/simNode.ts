@@ -3,6 +3,7 @@ import type { Effect } from '../../../src/raft/effects.ts'
 import type { RaftEvent } from '../../../src/raft/events.ts'
 import type { Batch, RaftRequest, RaftResponse } from '../../../src/raft/messages.ts'
 import { RaftNode } from '../../../src/raft/raftNode.ts'
+import type { RaftStart } from '../../../src/raft/raftReplica.ts'
 import { type ReplicaKey, replicaText } from '../../../src/raft/replicaKey.ts'
 import type { SimDisk, SimSnapshot, Write } from './simDisk.ts'
 import type { World } from './world.ts'
@@ -66,7 +67,8 @@ export class SimNode {
     this.#timerMs = Number.POSITIVE_INFINITY
     this.highWatermark = Math.max(durable.startOffset, Math.min(this.savedHighWatermark, durable.endOffset))
     this.wasQuarantined = durable.quorum.quarantine !== 'none'
-    this.core = new RaftNode(world.configOf(this), world.random, {
+    const config = world.configOf(this)
+    const start: RaftStart = {
       quorum: durable.quorum,
       log: {
         logStartOffset: durable.startOffset,
@@ -77,14 +79,19 @@ export class SimNode {
       voters: durable.voters,
       highWatermark: this.highWatermark,
       mayHaveForgotten: this.mayHaveForgotten,
-    })
+    }
+    this.core = new RaftNode(config, world.random, start)
     this.mayHaveForgotten = false
-    this.#carryOut(this.core.start(world.nowMs))
+    world.observer?.started(this, config, start)
+    const effects = this.core.start(world.nowMs)
+    world.observer?.stepped(this, null, effects)
+    this.#carryOut(effects)
   }
 
   /** Power is cut. */
   crash(): void {
     const me = `${replicaText(this.key)} ${this.session}`
+    this.world.observer?.stopped(this, 'crash')
     this.core = null
     this.session++
     this.disk.crash(this.world.random, this.world.options.relaxed)
@@ -96,6 +103,7 @@ export class SimNode {
 
   /** The process dies. */
   kill(): void {
+    this.world.observer?.stopped(this, 'kill')
     this.core = null
     this.session++
     this.disk.kill()
@@ -118,7 +126,9 @@ export class SimNode {
     }
     world.steps++
     this.wasQuarantined = this.core.quorumState.quarantine !== 'none'
-    this.#carryOut(this.core.step(event, world.nowMs))
+    const effects = this.core.step(event, world.nowMs)
+    world.observer?.stepped(this, event, effects)
+    this.#carryOut(effects)
   }
 
   #carryOut(effects: readonly Effect[]): void {
@@ -155,6 +165,7 @@ export class SimNode {
         break
       case 'send':
         this.#leave(() => {
+          world.observer?.left(this, effect.request, null)
           world.checker.sent(this, effect.request, null)
           world.send(this, effect.to, effect.requestId, effect.request)
         })
@@ -165,6 +176,7 @@ export class SimNode {
         if (replyTo === null) world.answers.push(response)
         else {
           this.#leave(() => {
+            world.observer?.left(this, response, replyTo.request)
             world.checker.sent(this, response, replyTo.request)
             world.reply(this, replyTo, response)
             const isVote = response.type === 'vote' && response.voteGranted

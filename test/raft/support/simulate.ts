@@ -64,9 +64,14 @@ export function optionsOf(seed: number): WorldOptions & { readonly classes: Read
 }
 
 /** Runs one seed: so many events under faults, then a calm in which the group has to go on. */
-export function simulate(seed: number, events: number): RunReport {
+export function simulate(
+  seed: number,
+  events: number,
+  watch: ((world: World) => void) | null = null,
+): RunReport {
   const { classes, ...options } = optionsOf(seed)
   const run = new Run(new World(options), classes)
+  watch?.(run.world)
   try {
     run.run(events)
   } catch (error) {
@@ -320,6 +325,7 @@ class Run {
     this.#budget--
     node.crash()
     world.checker.lost(node)
+    world.observer?.lost(node)
     node.directoryId = world.newDirectoryId()
     node.disk = world.newDisk()
     node.savedHighWatermark = 0
@@ -359,6 +365,7 @@ class Run {
     node.disk = node.earlier!.copy()
     node.isRolledBack = true
     world.checker.wentBack(node)
+    world.observer?.wentBack(node)
     node.savedHighWatermark = 0
   }
 

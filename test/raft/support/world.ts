@@ -3,6 +3,7 @@ import type { Effect } from '../../../src/raft/effects.ts'
 import type { RaftEvent } from '../../../src/raft/events.ts'
 import type { RaftRequest, RaftResponse } from '../../../src/raft/messages.ts'
 import { defaultTimeouts, type RaftConfig } from '../../../src/raft/raftConfig.ts'
+import type { RaftStart } from '../../../src/raft/raftReplica.ts'
 import { type Voter, VoterSet } from '../../../src/raft/voterSet.ts'
 import { Checker, Violation } from './checker.ts'
 import { Prng } from './prng.ts'
@@ -44,6 +45,17 @@ export const calm: WorldOptions = {
   batchesPerFetch: 6,
 }
 
+/** Somebody who is told of everything that happens in a world. */
+export interface WorldObserver {
+  started(node: SimNode, config: RaftConfig, start: RaftStart): void
+  /** Before an effect is carried out; `event` is null for the start. */
+  stepped(node: SimNode, event: RaftEvent | null, effects: readonly Effect[]): void
+  left(node: SimNode, message: RaftRequest | RaftResponse, asked: RaftRequest | null): void
+  stopped(node: SimNode, how: 'kill' | 'crash'): void
+  lost(node: SimNode): void
+  wentBack(node: SimNode): void
+}
+
 interface Scheduled {
   readonly atMs: number
   readonly order: number
@@ -66,6 +78,7 @@ export class World {
   /** Answers to requests of operators. */
   readonly answers: RaftResponse[] = []
   tracer: ((node: SimNode, effect: Effect) => void) | null = null
+  observer: WorldObserver | null = null
   nowMs = 0
   steps = 0
   isFaulty: boolean

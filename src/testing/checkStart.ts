@@ -1,0 +1,134 @@
+import type { RaftStart } from '../raft/raftReplica.ts'
+import type { CommitChecks } from './checkCommits.ts'
+import { check, isQuarantined, type LogFact } from './checkFacts.ts'
+import { type Entries, type Entry, entryAt } from './checkLog.ts'
+import type { CheckedReplica } from './checkReplica.ts'
+
+/**
+ * Compares what a replica starts with to what it held before: nothing that was durable is missing, nothing is there that
+ * nobody appended, and what is taken for committed is. Takes the new state over. `facts` is null when the log cannot be
+ * looked at beside the code; what was known is taken for it then.
+ */
+export function checkStart(
+  replica: CheckedReplica,
+  start: RaftStart,
+  facts: readonly LogFact[] | null,
+  entries: Entries,
+  commits: CommitChecks,
+  isNew: boolean,
+): void {
+  const { log } = start
+  const { logStartOffset, logEndOffset } = log
+  const before = replica.entries
+  const found = facts === null ? keptOf(before, logEndOffset) : recover(replica, facts, entries)
+  const isTrusted = !isNew && !replica.isRolledBack && !replica.isDamaged
+  check(
+    facts === null || (found.at(-1)?.lastOffset ?? logStartOffset - 1) + 1 === logEndOffset,
+    'I19',
+    () =>
+      `${replica.name} says that its log ends at ${logEndOffset}, the files at ${found.at(-1)?.lastOffset}`,
+  )
+  if (isTrusted) checkKept(replica, start, found)
+  check(
+    isNew || replica.isDamaged || replica.isRolledBack || logStartOffset <= replica.allowedStart,
+    'I20',
+    () =>
+      `${replica.name} begins at ${logStartOffset}, and records up to ${replica.allowedStart} may be gone`,
+  )
+  check(
+    logStartOffset === 0 || (log.snapshotId !== null && log.snapshotId.endOffset >= logStartOffset),
+    'I18',
+    () => `${replica.name} begins at ${logStartOffset} without a snapshot of what was before`,
+  )
+  replica.entries = found.filter(({ lastOffset }) => lastOffset >= logStartOffset)
+  replica.startOffset = logStartOffset
+  replica.endOffset = logEndOffset
+  replica.epochStarts = [...log.epochStarts]
+  replica.voterSets = [...start.voters]
+  replica.voters = start.voters.at(-1)!.voters
+  replica.quorum = start.quorum
+  replica.state = 'stopped'
+  replica.isDamaged = false
+  replica.allowedStart = Math.max(replica.allowedStart, logStartOffset)
+  replica.committedAtStart = commits.end
+  replica.claims.clear()
+  replica.reads.clear()
+  replica.settle()
+  checkCommitted(replica, start, commits)
+}
+
+function keptOf(before: readonly Entry[], logEndOffset: number): Entry[] {
+  return before.filter(({ lastOffset }) => lastOffset < logEndOffset)
+}
+
+/** The entries of what is in the log; each was appended by somebody. */
+function recover(replica: CheckedReplica, facts: readonly LogFact[], entries: Entries): Entry[] {
+  const found: Entry[] = []
+  for (const fact of facts) {
+    const own = entryAt(replica.entries, fact.baseOffset)
+    const known = entries.find(fact.epoch, fact.baseOffset) ?? (own?.epoch === fact.epoch ? own : null)
+    check(
+      known !== null && known.lastOffset === fact.lastOffset && known.hash === fact.hash,
+      'I2',
+      () => `${replica.name} comes back with records at ${fact.baseOffset} that nobody appended`,
+    )
+    found.push(entries.intern(fact, found.at(-1) ?? null, replica.name))
+  }
+  return found
+}
+
+/** What was durable and is not there any more. A relaxed replica may forget, and then does not count. */
+function checkKept(replica: CheckedReplica, start: RaftStart, found: readonly Entry[]): void {
+  const surely = replica.surely
+  const missing = replica.entries.find(
+    (entry) =>
+      entry.lastOffset < surely.endOffset &&
+      entry.lastOffset >= start.log.logStartOffset &&
+      entryAt(found, entry.baseOffset) !== entry,
+  )
+  const isKnownLoss = replica.isRelaxed && (start.mayHaveForgotten || isQuarantined(start.quorum))
+  check(
+    missing === undefined || isKnownLoss,
+    replica.isRelaxed ? 'I16' : missing?.isCommitted ? 'I5' : 'I8',
+    () => `${replica.name} comes back without ${missing?.baseOffset}, which was durable`,
+  )
+  const lastEpoch = start.log.epochStarts.at(-1)?.epoch ?? 0
+  check(
+    lastEpoch >= surely.epoch || isKnownLoss,
+    'I5',
+    () => `${replica.name} comes back without the start of epoch ${surely.epoch}, which was durable`,
+  )
+  check(
+    replica.kind === 'metadata' || (start.voters.at(-1)?.version ?? 0) >= surely.votersVersion,
+    'I17',
+    () => `${replica.name} comes back without voter set ${surely.votersVersion}, which was durable`,
+  )
+  check(
+    !isQuarantined(replica.quorum) || isQuarantined(start.quorum) || replica.isRelaxed === false,
+    'I16',
+    () => `${replica.name} comes back and has forgotten that it was quarantined`,
+  )
+}
+
+/** What the replica takes for committed from the start on. */
+function checkCommitted(replica: CheckedReplica, start: RaftStart, commits: CommitChecks): void {
+  const highWatermark = Math.min(
+    Math.max(start.highWatermark, start.log.logStartOffset),
+    start.log.logEndOffset,
+  )
+  replica.highWatermark = 0
+  check(
+    highWatermark <= commits.end,
+    'I7',
+    () => `${replica.name} comes back with a high watermark of ${highWatermark}, committed is ${commits.end}`,
+  )
+  for (const entry of replica.entries) {
+    if (entry.baseOffset >= highWatermark) break
+    check(
+      entry.isCommitted || commits.at(entry.baseOffset) === entry,
+      'I4',
+      () => `${replica.name} comes back with another record at ${entry.baseOffset}`,
+    )
+  }
+  replica.highWatermark = highWatermark
+}

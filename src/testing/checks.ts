@@ -1,0 +1,176 @@
+import type { Effect } from '../raft/effects.ts'
+import type { RaftEvent } from '../raft/events.ts'
+import type { RaftRequest, RaftResponse } from '../raft/messages.ts'
+import type { RaftConfig } from '../raft/raftConfig.ts'
+import type { RaftStart } from '../raft/raftReplica.ts'
+import { type CheckOptions, check, type Ending, type LogFact, Violation } from './checkFacts.ts'
+import { GroupChecks } from './checkGroup.ts'
+import { LogHistory } from './history.ts'
+
+/** What the checks hear of one replica; the shape of the host's observer, with the group as text. */
+export interface NodeObserver {
+  started(group: string, config: RaftConfig, start: RaftStart): void
+  /** Right after a step and before any of its effects is carried out; `event` is null for the start. */
+  stepped(group: string, event: RaftEvent | null, effects: readonly Effect[]): void
+  /** A message has waited for what it depends on, and goes on its way; `asked` is the request that it answers. */
+  left(group: string, message: RaftRequest | RaftResponse, asked: RaftRequest | null): void
+}
+
+/**
+ * Invariants I1 to I23 of fault-model.md, as far as replicated logs have them, looked at after every event. Knows what the
+ * replicas were told and said, what clients were told, and nothing of the code between. Its calls throw a `Violation`;
+ * since whoever calls may catch it, the first one stays in `violation`.
+ */
+export class Checks {
+  readonly #options: CheckOptions
+  readonly #groups = new Map<string, GroupChecks>()
+  readonly #histories = new Map<string, LogHistory>()
+  /** The first promise that was broken. */
+  violation: Violation | null = null
+
+  constructor(options: CheckOptions = {}) {
+    this.#options = options
+  }
+
+  /** The groups that were heard of. */
+  get groups(): ReadonlyMap<string, GroupChecks> {
+    return this.#groups
+  }
+
+  /** How many effects were looked at. */
+  get looked(): number {
+    let looked = 0
+    for (const group of this.#groups.values()) looked += group.checks
+    return looked
+  }
+
+  /** What a node's host is to be watched by. Nothing that it is told makes it throw: see `violation`. */
+  observer(node: number): NodeObserver {
+    return {
+      started: (group, config, start) => this.#guard(() => this.group(group).started(node, config, start)),
+      stepped: (group, event, effects) => {
+        try {
+          this.group(group).stepped(node, event, effects)
+        } catch (error) {
+          this.#keep(error)
+        }
+      },
+      left: (group, message, asked) => {
+        try {
+          this.group(group).left(node, message, asked)
+        } catch (error) {
+          this.#keep(error)
+        }
+      },
+    }
+  }
+
+  group(name: string): GroupChecks {
+    let group = this.#groups.get(name)
+    if (group === undefined) {
+      group = new GroupChecks(name, this.#options)
+      const history = this.history(name)
+      group.onLoss = (fromOffset) => history.lost(fromOffset)
+      this.#groups.set(name, group)
+    }
+    return group
+  }
+
+  /** What clients were told of one group's log. */
+  history(name: string): LogHistory {
+    let history = this.#histories.get(name)
+    if (history === undefined) {
+      history = new LogHistory(name, () => this.group(name).commits)
+      this.#histories.set(name, history)
+    }
+    return history
+  }
+
+  /** A node's process has ended. */
+  stopped(node: number, how: Ending): void {
+    for (const group of this.#groups.values()) this.#guard(() => group.stopped(node, how))
+  }
+
+  /** The disk of a node is gone for good; it comes back as another replica. */
+  lostDisk(node: number): void {
+    for (const group of this.#groups.values()) group.lostDisk(node)
+  }
+
+  /** The disk of a node that does not run was replaced by an earlier copy of itself. */
+  wentBack(node: number): void {
+    for (const group of this.#groups.values()) group.wentBack(node)
+  }
+
+  /** Faults within the budget may have taken what was durable on a node. */
+  damaged(node: number): void {
+    for (const group of this.#groups.values()) group.damaged(node)
+  }
+
+  /** I22: once all have caught up, they hold the same bytes. `logs` are those of the replicas of one group, by node. */
+  checkSameLogs(group: string, logs: ReadonlyMap<number, readonly LogFact[]>): void {
+    this.#guard(() => checkSameLogs(group, logs))
+  }
+
+  /** All that clients were told fits together, in every group: I6, I12, I13 and I23. */
+  checkHistories(): void {
+    for (const history of this.#histories.values()) this.#guard(() => history.checkAtEnd())
+  }
+
+  /** Reports that something which has to become true did not. */
+  fail(id: Violation['id'], message: string): void {
+    this.#guard(() => check(false, id, () => message))
+  }
+
+  #guard(run: () => void): void {
+    try {
+      run()
+    } catch (error) {
+      this.#keep(error)
+    }
+  }
+
+  #keep(error: unknown): void {
+    if (!(error instanceof Violation)) throw error
+    this.violation ??= error
+  }
+}
+
+/** I22: every log holds the same batches; one may begin later than another, behind a snapshot. */
+export function checkSameLogs(group: string, logs: ReadonlyMap<number, readonly LogFact[]>): void {
+  let longest: readonly LogFact[] = []
+  for (const log of logs.values()) if (log.length > longest.length) longest = log
+  for (const [node, log] of logs) {
+    const skipped = longest.length - log.length
+    for (let at = 0; at < log.length; at++) {
+      const mine = log[at]!
+      const theirs = longest[at + skipped]!
+      const isSame =
+        mine.baseOffset === theirs.baseOffset &&
+        mine.lastOffset === theirs.lastOffset &&
+        mine.epoch === theirs.epoch &&
+        mine.hash === theirs.hash
+      check(isSame, 'I22', () => `${group}: node ${node} holds other bytes at ${mine.baseOffset}`)
+    }
+    const end = log.at(-1)?.lastOffset
+    check(
+      log.length === 0 || end === longest.at(-1)!.lastOffset,
+      'I22',
+      () => `${group}: the log of node ${node} ends at ${end}`,
+    )
+  }
+}
+
+/** What a process uses, by name: timers, open files, bytes in queues. */
+export type Usage = Readonly<Record<string, number>>
+
+/** I21: nothing is used that was not used before the load. */
+export function checkIdle(node: number, before: Usage, after: Usage): void {
+  for (const [name, count] of Object.entries(after)) {
+    const allowed = before[name] ?? 0
+    check(
+      count <= allowed,
+      'I21',
+      () => `node ${node} ends with ${count} of ${name}, it began with ${allowed}`,
+    )
+  }
+}
