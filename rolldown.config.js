@@ -8,6 +8,7 @@ export default defineConfig({
   input: {
     index: 'src/index.ts',
     raft: 'src/raft.ts',
+    testing: 'src/testing.ts',
     'cli/main': 'src/cli/main.ts',
     worker: 'src/worker.ts',
   },

@@ -55,6 +55,8 @@ export interface SimFileSystemOptions {
 export class SimFileSystem {
   /** Bytes that files may take. */
   capacityBytes: number
+  /** Syncs return as if they had stored something, and have not. */
+  isLying = false
   /** Who holds which lock; gone with the process, which is to say: the owner's `SimDisk`. */
   readonly locks = new Map<string, { readonly holder: object; readonly owner: string }>()
   readonly #files: Map<NodeId, FileData>
@@ -328,6 +330,7 @@ export class SimFileSystem {
   }
 
   #tell(event: MediumEvent): void {
+    if (this.isLying && event.type.endsWith('Synced')) return
     this.#medium.apply(event)
     this.#onEvent?.(event)
   }

@@ -1,9 +1,10 @@
 import { EngineError } from '../model/errors.ts'
-import { type Codecs, inlineCompute } from '../runtime/compute.ts'
+import { inlineCompute } from '../runtime/compute.ts'
 import type { Network } from '../runtime/network.ts'
 import { nodeChecksum } from '../runtime/node/nodeChecksum.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import { tasks } from '../segment/tasks.ts'
+import { noCodecs } from './noCodecs.ts'
 import { SimClock } from './simClock.ts'
 import { SimDisk, type SimDiskOptions } from './simDisk.ts'
 import type { SimFileSystem } from './simFileSystem.ts'
@@ -35,15 +36,6 @@ export function createSimRuntime(fs: SimFileSystem, options: SimRuntimeOptions =
     checksum: nodeChecksum,
     compute: inlineCompute(tasks, { disk, checksum: nodeChecksum, codecs: noCodecs }),
   }
-}
-
-const noCodecs: Codecs = {
-  compress: () => unsupported(),
-  decompress: () => unsupported(),
-}
-
-function unsupported(): never {
-  throw new EngineError('unsupportedCompressionType', 'this world has no codecs')
 }
 
 const noNetwork: Network = {

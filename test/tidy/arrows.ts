@@ -31,7 +31,7 @@ export const arrows: Readonly<Record<string, readonly string[] | null>> = {
   broker: belowBroker,
   engine: belowReplica,
   // The simulator takes what is pure of the portable implementation: checksums, names of errors.
-  testing: ['runtime/node', 'broker', ...belowBroker],
+  testing: ['runtime/node', 'engine', 'broker', ...belowBroker],
   cli: null,
   index: null,
   worker: null,

@@ -1,0 +1,87 @@
+/** Something that happens at a moment of the world's clock. */
+export interface QueuedEvent {
+  readonly atMs: number
+  readonly order: number
+  /** Null once it is cancelled. */
+  run: (() => void) | null
+  /** Part of the trace: what it is, and of which node. */
+  readonly kind: number
+  readonly node: number
+}
+
+/**
+ * Everything that is going to happen, and the time. Events of one moment come in the order of their making. Nothing moves
+ * by itself: whoever takes an event carries it out.
+ */
+export class EventQueue {
+  #heap: QueuedEvent[] = []
+  #made = 0
+  #nowMs = 0
+
+  /** Milliseconds since the beginning of the world. */
+  get nowMs(): number {
+    return this.#nowMs
+  }
+
+  get size(): number {
+    return this.#heap.length
+  }
+
+  /** Has `run` called in `delayMs`. */
+  add(delayMs: number, kind: number, node: number, run: () => void): QueuedEvent {
+    const event: QueuedEvent = {
+      atMs: this.#nowMs + Math.max(0, delayMs),
+      order: this.#made++,
+      run,
+      kind,
+      node,
+    }
+    const heap = this.#heap
+    let at = heap.length
+    heap.push(event)
+    while (at > 0) {
+      const parent = (at - 1) >> 1
+      if (!isBefore(event, heap[parent]!)) break
+      heap[at] = heap[parent]!
+      at = parent
+    }
+    heap[at] = event
+    return event
+  }
+
+  /** The next event, taken out; time goes on to it. Null when there is none until `untilMs`, where time then is. */
+  take(untilMs: number): QueuedEvent | null {
+    for (;;) {
+      const first = this.#heap[0]
+      if (first === undefined || first.atMs > untilMs) {
+        if (untilMs !== Number.POSITIVE_INFINITY) this.#nowMs = Math.max(this.#nowMs, untilMs)
+        return null
+      }
+      this.#drop()
+      if (first.run === null) continue
+      this.#nowMs = first.atMs
+      return first
+    }
+  }
+
+  #drop(): void {
+    const heap = this.#heap
+    const last = heap.pop()!
+    const { length } = heap
+    if (length === 0) return
+    let at = 0
+    for (;;) {
+      let child = 2 * at + 1
+      if (child >= length) break
+      if (child + 1 < length && isBefore(heap[child + 1]!, heap[child]!)) child++
+      if (!isBefore(heap[child]!, last)) break
+      heap[at] = heap[child]!
+      at = child
+    }
+    heap[at] = last
+  }
+}
+
+function isBefore(left: QueuedEvent, right: QueuedEvent): boolean {
+  return left.atMs < right.atMs || (left.atMs === right.atMs && left.order < right.order)
+}
