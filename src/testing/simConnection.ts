@@ -31,7 +31,7 @@ export class SimConnection implements Connection {
   isSilent = false
   /** What is on its way waits until this moment of the queue. */
   heldUntilMs = 0
-  readonly #process: number
+  readonly #session: number
   #handler: ConnectionHandler | null = null
   #isPaused = false
   #hasEnded = false
@@ -57,7 +57,7 @@ export class SimConnection implements Connection {
     this.network = network
     this.host = host
     this.remote = remote
-    this.#process = host.process
+    this.#session = host.session
   }
 
   /** Both sides of a new connection: of the one who connects to `address`, and of the one who listens. */
@@ -342,7 +342,7 @@ export class SimConnection implements Connection {
   #soon(run: () => void): void {
     const { network, host } = this
     network.queue.add(0, EventKind.connection, host.id, () => {
-      if (host.process === this.#process) run()
+      if (host.session === this.#session) run()
     })
   }
 }

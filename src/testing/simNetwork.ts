@@ -61,10 +61,10 @@ export class SimNetwork {
 
   /** The network as one process on `host` sees it. */
   networkFor(host: SimHost, readRange: RangeReader): Network {
-    const { process } = host
+    const { session } = host
     return {
       listen: (address, accept) => this.#listen(host, address, accept),
-      connect: (address, timeoutMs) => this.#connect(host, process, address, timeoutMs, readRange),
+      connect: (address, timeoutMs) => this.#connect(host, session, address, timeoutMs, readRange),
     }
   }
 
@@ -74,7 +74,7 @@ export class SimNetwork {
 
   /** The process on `host` is gone: nobody listens, and its connections end as the system ends them. */
   endProcess(host: SimHost, how: 'kill' | 'crash'): void {
-    host.process++
+    host.session++
     host.isUp = how === 'kill'
     for (const [where, { host: owner }] of this.#listening) if (owner === host) this.#listening.delete(where)
     for (const connection of [...this.connections]) {
@@ -135,7 +135,7 @@ export class SimNetwork {
 
   #connect(
     host: SimHost,
-    process: number,
+    session: number,
     address: Address,
     timeoutMs: number,
     readRange: RangeReader,
@@ -147,7 +147,7 @@ export class SimNetwork {
       let isDone = false
       const later = (delayMs: number, run: () => void): void => {
         this.queue.add(delayMs, EventKind.connection, host.id, () => {
-          if (!isDone && host.process === process) run()
+          if (!isDone && host.session === session) run()
         })
       }
       const fail = (text: string): void => {
@@ -177,7 +177,7 @@ export class SimNetwork {
           else socket.accept(theirs)
         })
         this.queue.add(this.links.delayMs(target.id, host.id), EventKind.connection, host.id, () => {
-          if (host.process === process) resolve(mine)
+          if (host.session === session) resolve(mine)
         })
       }
       later(this.links.delayMs(host.id, target.id), () => attempt(firstRetryMs))
@@ -191,7 +191,7 @@ export class SimHost {
   readonly id: number
   readonly name: string
   /** Counts the processes that there were. */
-  process = 0
+  session = 0
   /** Whether the machine answers at all. */
   isUp = true
   acceptDelayMs = 0

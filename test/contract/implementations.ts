@@ -1,6 +1,7 @@
 import { readdirSync } from 'node:fs'
 import { onTestFinished } from 'vitest'
 import type { Disk } from '../../src/runtime/disk.ts'
+import type { Runtime } from '../../src/runtime/runtime.ts'
 import { createRuntime, type NamedRuntime, type RuntimeOptions } from '../../src/zerocopy/nativeRuntime.ts'
 
 /** Makes a runtime that is closed when the running test ends. */
@@ -8,6 +9,9 @@ export type CreateRuntime = (options?: RuntimeOptions) => NamedRuntime
 
 /** Makes a disk that is closed when the running test ends, and on which `directory` is there. */
 export type CreateDisk = (options?: RuntimeOptions, directory?: string) => { readonly disk: Disk }
+
+/** Makes a network and the disk that it sends files of, which are closed when the running test ends. */
+export type CreateNetwork = () => Pick<Runtime, 'disk' | 'network'>
 
 /** One implementation of the seam, under the name that tests show. */
 export interface Implementation {

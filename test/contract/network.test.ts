@@ -1,7 +1,8 @@
 import { describe } from 'vitest'
 import { implementations } from './implementations.ts'
 import { networkContract } from './networkContract.ts'
+import { simulatedNetwork } from './simulated.ts'
 
-describe.each(implementations)('the $name network', ({ create }) => {
+describe.each([...implementations, simulatedNetwork])('the $name network', ({ create }) => {
   networkContract(create)
 })

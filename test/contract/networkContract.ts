@@ -6,10 +6,10 @@ import type { DiskFile } from '../../src/runtime/disk.ts'
 import type { Connection, Network } from '../../src/runtime/network.ts'
 import type { Runtime } from '../../src/runtime/runtime.ts'
 import { temporaryDirectory } from '../support/temporaryDirectory.ts'
-import type { CreateRuntime } from './implementations.ts'
+import type { CreateNetwork } from './implementations.ts'
 
 /** What every `Network` has to do together with the `Disk` of its runtime, said through the seam alone. */
-export function networkContract(create: CreateRuntime): void {
+export function networkContract(create: CreateNetwork): void {
   test('what is sent comes back from an echo', async () => {
     const { client, server } = await pair(create())
     server.onData = (chunk) => server.connection.send([Buffer.from(chunk)])
@@ -335,7 +335,7 @@ async function connect(network: Network, address: { host: string; port: number }
 }
 
 /** Two ends of a connection. */
-export async function pair({ network }: Runtime) {
+export async function pair({ network }: Pick<Runtime, 'network'>) {
   let accepted: (side: Side) => void = () => {}
   const server = new Promise<Side>((resolve) => (accepted = resolve))
   const listener = await network.listen(anyPort, (connection) => accepted(new Side(connection)))
@@ -344,7 +344,10 @@ export async function pair({ network }: Runtime) {
   return { client, server: await server, listener }
 }
 
-async function fileOf(runtime: Runtime, lengthBytes: number): Promise<{ file: DiskFile; bytes: Buffer }> {
+async function fileOf(
+  runtime: Pick<Runtime, 'disk'>,
+  lengthBytes: number,
+): Promise<{ file: DiskFile; bytes: Buffer }> {
   const file = runtime.disk.file(join(temporaryDirectory(), 'log'))
   const bytes = Buffer.alloc(lengthBytes)
   for (let at = 0; at < lengthBytes; at += 4) bytes.writeUInt32LE(Math.imul(at, 2654435761) >>> 0, at)
