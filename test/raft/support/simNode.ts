@@ -165,7 +165,7 @@ export class SimNode {
         break
       case 'send':
         this.#leave(() => {
-          world.observer?.left(this, effect.request, null)
+          world.observer?.left(this, effect.to, effect.request, null)
           world.checker.sent(this, effect.request, null)
           world.send(this, effect.to, effect.requestId, effect.request)
         })
@@ -176,7 +176,7 @@ export class SimNode {
         if (replyTo === null) world.answers.push(response)
         else {
           this.#leave(() => {
-            world.observer?.left(this, response, replyTo.request)
+            world.observer?.left(this, replyTo.from, response, replyTo.request)
             world.checker.sent(this, response, replyTo.request)
             world.reply(this, replyTo, response)
             const isVote = response.type === 'vote' && response.voteGranted

@@ -50,7 +50,7 @@ export interface WorldObserver {
   started(node: SimNode, config: RaftConfig, start: RaftStart): void
   /** Before an effect is carried out; `event` is null for the start. */
   stepped(node: SimNode, event: RaftEvent | null, effects: readonly Effect[]): void
-  left(node: SimNode, message: RaftRequest | RaftResponse, asked: RaftRequest | null): void
+  left(node: SimNode, to: number, message: RaftRequest | RaftResponse, asked: RaftRequest | null): void
   stopped(node: SimNode, how: 'kill' | 'crash'): void
   lost(node: SimNode): void
   wentBack(node: SimNode): void

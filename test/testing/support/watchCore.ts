@@ -12,7 +12,7 @@ export function watchCore(world: World): GroupChecks {
   const observer: WorldObserver = {
     started: (node, config, start) => checks.started(node.id, config, start),
     stepped: (node, event, effects) => checks.stepped(node.id, event, effects),
-    left: (node, message, asked) => checks.left(node.id, message, asked),
+    left: (node, _to, message, asked) => checks.left(node.id, message, asked),
     stopped: (node, how) => checks.stopped(node.id, how),
     lost: (node) => checks.lostDisk(node.id),
     wentBack: (node) => checks.wentBack(node.id),
