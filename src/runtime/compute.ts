@@ -14,6 +14,8 @@ export interface Compute {
     input: Input,
     options?: { readonly signal?: AbortSignal },
   ): Promise<Output>
+  /** How many tasks run at the same time at most. */
+  readonly parallelism: number
   /** Has running tasks stop and resolves when all have. */
   close(): Promise<void>
 }
@@ -61,6 +63,7 @@ export function inlineCompute(tasks: TaskTable, world: Omit<TaskWorld, 'check'>)
   let isClosed = false
   const closed = (): EngineError => new EngineError('closed', 'no task is taken any more')
   return {
+    parallelism: 1,
     async run(task, input, { signal } = {}) {
       if (isClosed) throw closed()
       signal?.throwIfAborted()

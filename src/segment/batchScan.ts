@@ -34,6 +34,8 @@ export interface ScanRange {
   readonly end: number
   /** The base offset that the first batch must have. */
   readonly offset: number
+  /** The leader epoch of what lies before, below which no batch may go; -1, as when it is absent: not known. */
+  readonly leaderEpoch?: number
 }
 
 /**
@@ -53,7 +55,7 @@ export async function verifyBatches(
   let filled = 0
   let position = range.position
   let nextOffset = range.offset
-  let leaderEpoch = -1
+  let { leaderEpoch = -1 } = range
   const stop = (expected: string, found: string): ScanEnd => {
     return { validBytes: position, nextOffset, damage: { position, expected, found } }
   }

@@ -1,6 +1,8 @@
 import { EngineError, toEngineError } from '../model/errors.ts'
 import type { Logger } from '../model/logger.ts'
 import type { Disk } from '../runtime/disk.ts'
+import type { Runtime } from '../runtime/runtime.ts'
+import { retiredDirectoryName } from './directoryNames.ts'
 import { partitionMetadataFile } from './fileNames.ts'
 
 /**
@@ -17,6 +19,21 @@ export async function checkUnused(disk: Disk, path: string): Promise<void> {
       `${path} holds records of an unknown topic; restore its ${partitionMetadataFile} or move it away`,
     )
   }
+}
+
+/** Gives a log's directory the name of one that is to be removed, or kept aside; returns its path. Not durable yet. */
+export async function retire(
+  { disk, random }: Pick<Runtime, 'disk' | 'random'>,
+  path: string,
+  why: 'delete' | 'stray',
+): Promise<string> {
+  const unique = Buffer.alloc(16)
+  random.fill(unique)
+  const slash = path.lastIndexOf('/') + 1
+  const name = retiredDirectoryName(path.slice(slash), unique.toString('hex'), why)
+  const retired = `${path.slice(0, slash)}${name}`
+  await disk.rename(path, retired)
+  return retired
 }
 
 /** Removes the directory of a deleted log; what is left is reported, and removed at the next start. */

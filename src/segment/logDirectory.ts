@@ -9,8 +9,8 @@ import { BackgroundSync } from './backgroundSync.ts'
 import { BadRanges } from './badRanges.ts'
 import { CheckpointStore } from './checkpointStore.ts'
 import { cleanShutdownFile } from './checkpoints.ts'
-import { checkUnused, removeDeleted } from './deadDirectories.ts'
-import { logDirectoryName, retiredDirectoryName } from './directoryNames.ts'
+import { checkUnused, removeDeleted, retire } from './deadDirectories.ts'
+import { logDirectoryName } from './directoryNames.ts'
 import { inParallel } from './inParallel.ts'
 import { lockDirectory } from './lockOwner.ts'
 import { Log, type LogConfig } from './log.ts'
@@ -23,6 +23,7 @@ import { makeWithMetadata } from './partitionMetadata.ts'
 import { Progress } from './progress.ts'
 import { type ReplayedTail, tailsOf } from './replayedTail.ts'
 import { IndexCache } from './segmentIndexes.ts'
+import { SegmentScanner } from './segmentScanner.ts'
 import { SharedSync } from './sharedSync.ts'
 
 /** Logs that are opened, closed or checkpointed at the same time. */
@@ -47,6 +48,7 @@ export class LogDirectory {
   readonly #ids = new Map<Log, Uuid>()
   readonly #cache = new IndexCache()
   readonly #background: BackgroundSync
+  readonly #scanner: SegmentScanner
   /** Stored bytes that are known to be damaged, and are not served. */
   readonly badRanges = new BadRanges()
   readonly #checkpoints: CheckpointStore
@@ -71,6 +73,7 @@ export class LogDirectory {
     this.#journal = journal
     this.directory = options.directory
     this.#names = new SharedSync(runtime.disk, options.directory)
+    this.#scanner = new SegmentScanner(runtime)
     this.#background = new BackgroundSync(runtime, options.directory)
     this.#checkpoints = new CheckpointStore(runtime.disk, options.directory)
     this.clusterId = meta.clusterId
@@ -179,7 +182,7 @@ export class LogDirectory {
     const deleted = await this.#rename(log, 'delete')
     this.#journal.renamed(id)
     const timer = this.#runtime.clock.setTimer(log.config.fileDeleteDelayMs, () => {
-      if (!this.#closed) void removeDeleted(this.#runtime.disk, deleted, this.#logger)
+      if (!this.#closed && deleted !== null) void removeDeleted(this.#runtime.disk, deleted, this.#logger)
     })
     timer.detach?.()
   }
@@ -209,17 +212,13 @@ export class LogDirectory {
     return id
   }
 
-  async #rename(log: Log, why: 'delete' | 'stray'): Promise<string> {
-    const name = this.#nameOf(log)
-    const unique = Buffer.alloc(16)
-    this.#runtime.random.fill(unique)
-    const renamed = `${this.directory}/${retiredDirectoryName(name, unique.toString('hex'), why)}`
+  async #rename(log: Log, why: 'delete' | 'stray'): Promise<string | null> {
     // The directory of a damaged log may be gone.
-    if ((await this.#runtime.disk.stat(log.directory)) === null) return renamed
-    await this.#runtime.disk.rename(log.directory, renamed)
-    this.#retiredNames.add(name)
+    if ((await this.#runtime.disk.stat(log.directory)) === null) return null
+    const retired = await retire(this.#runtime, log.directory, why)
+    this.#retiredNames.add(this.#nameOf(log))
     this.#journal.namesChanged(null)
-    return renamed
+    return retired
   }
 
   #nameOf(log: Log): string {
@@ -371,6 +370,7 @@ export class LogDirectory {
       producerIdExpirationMs: this.#options.producerIdExpirationMs ?? defaultProducerIdExpirationMs,
       indexCache: this.#cache,
       badRanges: this.badRanges,
+      scanner: this.#scanner,
       backgroundSync: this.#background,
       journal: this.#journal.forLog(id),
       persistRecoveryPoint: () => this.checkpoint(),

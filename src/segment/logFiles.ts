@@ -12,6 +12,7 @@ import type { ReplayedTail } from './replayedTail.ts'
 import type { ResumedLog } from './resumePoint.ts'
 import { Segment } from './segment.ts'
 import { buildIndexes, reportRebuilt, writeIndexes } from './segmentIndexes.ts'
+import type { SegmentScanner } from './segmentScanner.ts'
 
 /** What recovery is told. */
 export interface RecoveryInput {
@@ -38,6 +39,7 @@ export interface RecoveryInput {
   readonly journalIsDamaged?: boolean
   /** `logStartOffset` was stored before any segment below it went: the first one begins there or before. */
   readonly startIsKnown?: boolean
+  readonly scanner?: SegmentScanner
 }
 
 /** A segment that was full and is not finished: its indexes and the snapshot at its end are not written. */

@@ -5,7 +5,8 @@ import type { Disk } from '../runtime/disk.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import { readTextIfThere } from './checkpointFile.ts'
 import { type Checkpoints, readCheckpoints } from './checkpoints.ts'
-import { decodePartitionMetadata, directoryKind, retiredDirectoryName } from './directoryNames.ts'
+import { retire } from './deadDirectories.ts'
+import { decodePartitionMetadata, directoryKind } from './directoryNames.ts'
 import { parseSegmentFileName, partitionMetadataFile } from './fileNames.ts'
 import { inParallel } from './inParallel.ts'
 import { defaultJournalName } from './journalPlace.ts'
@@ -77,7 +78,7 @@ export async function findLogs(
     const what = directoryKind(name)
     if (what === 'log' && byName.has(name)) present.add(name)
     else if (what === 'log' && plan.deletedNames.has(name)) {
-      deleted.push(await retire(runtime, directory, name))
+      deleted.push(await retire(runtime, `${directory}/${name}`, 'delete'))
       journal.namesChanged(null)
     } else if (what === 'log') strange.push(name)
     else if (what === 'deleted') deleted.push(`${directory}/${name}`)
@@ -180,12 +181,4 @@ function decodeEpochs(bytes: Uint8Array | undefined): LeaderEpochs | null {
 function goneDirectory(path: string, log: ReplayedLog): CorruptionError {
   const expected = `records from offset ${log.logStartOffset} to ${log.endOffset}`
   return new CorruptionError({ file: path, position: 0, expected, found: 'no directory' })
-}
-
-async function retire(runtime: Runtime, directory: string, name: string): Promise<string> {
-  const unique = Buffer.alloc(16)
-  runtime.random.fill(unique)
-  const path = `${directory}/${retiredDirectoryName(name, unique.toString('hex'), 'delete')}`
-  await runtime.disk.rename(`${directory}/${name}`, path)
-  return path
 }

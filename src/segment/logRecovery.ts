@@ -2,7 +2,7 @@ import { CorruptionError } from '../model/errors.ts'
 import { isDurable } from '../model/flushPolicy.ts'
 import { planted } from '../model/planted.ts'
 import type { Runtime } from '../runtime/runtime.ts'
-import { type Damage, verifyBatches } from './batchScan.ts'
+import type { Damage } from './batchScan.ts'
 import { openClean, resumeLog } from './cleanOpen.ts'
 import { segmentFileName } from './fileNames.ts'
 import { LeaderEpochs } from './leaderEpochs.ts'
@@ -21,6 +21,7 @@ import {
 import { ProducerState } from './producerState.ts'
 import { resumeStart, type ScanStart, startBehind } from './scanStart.ts'
 import { Segment } from './segment.ts'
+import { SegmentScanner } from './segmentScanner.ts'
 
 /**
  * Opens the files of one log. After a clean shutdown nothing is read. After a crash every batch from the resume point on
@@ -184,6 +185,8 @@ async function scan(
   isSuspect: boolean,
 ): Promise<Scanned> {
   const wallMs = runtime.clock.wallMs()
+  const scanner = input.scanner ?? new SegmentScanner(runtime)
+  const { indexIntervalBytes } = input.config
   const segments = [...start.segments]
   const epochs = start.epochs.clone()
   const producers = new ProducerState(start.producers.entries())
@@ -204,18 +207,12 @@ async function scan(
     }
     const segment = isFirst ? start.makeFirst() : new Segment(baseOffset, file, createdMs, 0, false)
     segments[index] = segment
-    const range = { file, position: segment.sizeBytes, end: sizeBytes, offset: nextOffset }
     // What a failed sync left in the page cache would look stored, and be acknowledged.
-    if (isSuspect && index >= suspect && range.end > range.position && !planted('trustCacheAfterFailedSync'))
-      await file.dropCached?.()
-    const end = await verifyBatches(range, runtime.checksum, (header) => {
-      const { lastOffset, maxTimestampMs, sizeBytes: batchBytes } = header
-      segment.add(lastOffset, maxTimestampMs, batchBytes, input.config.indexIntervalBytes)
-      epochs.assign(header.partitionLeaderEpoch, header.baseOffset)
-      if (header.producerId >= 0 && header.baseOffset >= start.producersFrom) {
-        producers.append(header, header.baseOffset, header.maxTimestampMs, wallMs)
-      }
-    })
+    const mustDrop = isSuspect && index >= suspect && sizeBytes > segment.sizeBytes
+    if (mustDrop && !planted('trustCacheAfterFailedSync')) await file.dropCached?.()
+    const { producersFrom } = start
+    const target = { segment, epochs, producers, producersFrom, indexIntervalBytes, wallMs }
+    const end = await scanner.scan(target, sizeBytes, nextOffset)
     nextOffset = end.nextOffset
     if (end.damage !== null) {
       torn = { index, damage: end.damage }

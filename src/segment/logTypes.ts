@@ -13,6 +13,7 @@ import type { LogJournal } from './logJournal.ts'
 import type { ReplayedTail } from './replayedTail.ts'
 import type { ResumedLog } from './resumePoint.ts'
 import type { IndexCache } from './segmentIndexes.ts'
+import type { SegmentScanner } from './segmentScanner.ts'
 
 /** What `Log.open` needs to know. */
 export interface LogOptions {
@@ -51,6 +52,8 @@ export interface LogOptions {
   readonly journal?: LogJournal | null
   /** Syncs behind acknowledgements; shared by the logs of a directory, one of its own by default. */
   readonly backgroundSync?: BackgroundSync
+  /** Checks what recovery has to read; shared by the logs of a directory, one of its own by default. */
+  readonly scanner?: SegmentScanner
   /** For timestamps inside compressed batches; without it the batch's first record stands for them. */
   readonly decompress?: (codec: number, body: Uint8Array) => Uint8Array
   /** Everything below it was compacted; 0 by default. */

@@ -76,6 +76,11 @@ export class OffsetIndex {
     }
   }
 
+  /** The entries in memory, offsets and positions by turns: those behind the unread ones. */
+  get inMemory(): Int32Array {
+    return this.#entries.slice(0, this.#count * 2)
+  }
+
   /** Puts the unread entries in front; false, with nothing changed, when `file` does not hold them. */
   complete(file: OffsetIndex): boolean {
     const unread = this.#unread

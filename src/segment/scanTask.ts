@@ -2,18 +2,20 @@ import type { Task } from '../runtime/compute.ts'
 import { type ScanEnd, verifyBatches } from './batchScan.ts'
 import { type EpochStart, LeaderEpochs } from './leaderEpochs.ts'
 import { type ProducerEntry, ProducerState } from './producerState.ts'
-import { Segment, type SegmentMark } from './segment.ts'
+import { type ClosedSegment, Segment, type SegmentMark } from './segment.ts'
 
-/** A stretch of a segment to be checked, from the beginning of a batch on. */
+/** A stretch of a segment to be checked. */
 export interface ScanInput {
   readonly path: string
   readonly baseOffset: number
-  /** A batch begins here: bytes from the start of the file. */
-  readonly position: number
+  /** What is known of the segment up to where the stretch begins, with a batch, at its `sizeBytes`. */
+  readonly known: ClosedSegment
   /** Exclusive end: bytes from the start of the file. */
   readonly end: number
   /** The base offset that the first batch must have. */
   readonly offset: number
+  /** The least leader epoch that it may have. */
+  readonly leaderEpoch: number
   readonly indexIntervalBytes: number
   /** Batches of idempotent producers count from this offset on: a snapshot knows the earlier ones. */
   readonly producersFrom: number
@@ -24,11 +26,10 @@ export interface ScanInput {
 /** What was found: all that recovery needs of the stretch without reading it again. */
 export interface ScanOutput {
   readonly end: ScanEnd
-  /** Size, times and the distance from the last index entry, as `Segment.restore` and `mark` have them. */
+  /** The segment as it is behind the stretch; the entries of its indexes that come from the stretch. */
   readonly mark: SegmentMark
-  /** The bytes of both index files, without the time index's last entry of a sealed segment. */
-  readonly offsetIndex: Uint8Array
-  readonly timeIndex: Uint8Array
+  readonly offsets: Int32Array
+  readonly times: { readonly timestamps: Float64Array; readonly offsets: Int32Array }
   /** The epochs of the batches, ascending. */
   readonly epochs: readonly EpochStart[]
   /** What `ProducerState.merge` takes. */
@@ -39,12 +40,14 @@ export interface ScanOutput {
 export const scanSegmentTask: Task<ScanInput, ScanOutput> = {
   name: 'scanSegment',
   async body(input, { disk, checksum, check }) {
+    const { known, end: endBytes, offset, leaderEpoch } = input
     const file = disk.file(input.path)
-    const segment = new Segment(input.baseOffset, file, input.wallMs, 0, false)
+    const segment = new Segment(input.baseOffset, file, input.wallMs, known.sizeBytes, false)
+    segment.resume(known)
     const epochs = new LeaderEpochs()
     const producers = new ProducerState()
     try {
-      const range = { file, position: input.position, end: input.end, offset: input.offset }
+      const range = { file, position: known.sizeBytes, end: endBytes, offset, leaderEpoch }
       const end = await verifyBatches(range, checksum, (header) => {
         check()
         segment.add(header.lastOffset, header.maxTimestampMs, header.sizeBytes, input.indexIntervalBytes)
@@ -56,8 +59,8 @@ export const scanSegmentTask: Task<ScanInput, ScanOutput> = {
       return {
         end,
         mark: segment.mark(),
-        offsetIndex: segment.offsetIndex!.encode(),
-        timeIndex: segment.timeIndex!.encode(),
+        offsets: segment.offsetIndex!.inMemory,
+        times: segment.timeIndex!.inMemory,
         epochs: epochs.entries,
         producers: producers.entries(),
       }

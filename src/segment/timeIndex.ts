@@ -78,6 +78,14 @@ export class TimeIndex {
     }
   }
 
+  /** The entries in memory: those behind the unread ones. */
+  get inMemory(): { readonly timestamps: Float64Array; readonly offsets: Int32Array } {
+    return {
+      timestamps: this.#timestamps.slice(0, this.#count),
+      offsets: this.#offsets.slice(0, this.#count),
+    }
+  }
+
   /** Puts the unread entries in front; false, with nothing changed, when `file` does not hold them. */
   complete(file: TimeIndex): boolean {
     const unread = this.#unread

@@ -26,6 +26,7 @@ export interface WorkerData {
  * comes; threads without work end after a while and never keep the process alive.
  */
 export class NodeCompute implements Compute {
+  readonly parallelism: number
   readonly #options: NodeComputeOptions
   readonly #running = new Map<Promise<unknown>, Int32Array>()
   #pool: Promise<Piscina> | null = null
@@ -33,6 +34,7 @@ export class NodeCompute implements Compute {
 
   constructor(options: NodeComputeOptions = {}) {
     this.#options = options
+    this.parallelism = options.maxThreads ?? Math.max(1, availableParallelism() - 1)
   }
 
   async run<Input, Output>(
@@ -82,7 +84,7 @@ export class NodeCompute implements Compute {
   }
 
   async #start(): Promise<Piscina> {
-    const { maxThreads, idleMs, native = true } = this.#options
+    const { idleMs, native = true } = this.#options
     const filename = workerFile()
     const { Piscina } = await import('piscina')
     const workerData: WorkerData = { native }
@@ -91,7 +93,7 @@ export class NodeCompute implements Compute {
       name: 'runTask',
       workerData,
       minThreads: 0,
-      maxThreads: maxThreads ?? Math.max(1, availableParallelism() - 1),
+      maxThreads: this.parallelism,
       idleTimeout: idleMs ?? 10_000,
       // A thread that waits in Atomics.wait could not finish what a task left to its event loop, closing files for one.
       atomics: 'disabled',

@@ -12,6 +12,7 @@ import { NodeDisk } from '../../../src/runtime/node/nodeDisk.ts'
 import { errorOf, runInThread, type TaskOutcome } from '../../../src/runtime/node/taskThread.ts'
 import { encodeBatch } from '../../../src/segment/records.ts'
 import { type ScanInput, scanSegmentTask } from '../../../src/segment/scanTask.ts'
+import { Segment } from '../../../src/segment/segment.ts'
 import { tasks } from '../../../src/segment/tasks.ts'
 import { batchCodecs } from '../../../src/zerocopy/codecs.ts'
 import { temporaryDirectory } from '../../support/temporaryDirectory.ts'
@@ -32,7 +33,8 @@ function segmentOf(count: number): ScanInput {
   })
   const bytes = Buffer.concat(batches)
   writeFileSync(path, bytes)
-  const begin = { baseOffset: 0, position: 0, offset: 0, producersFrom: 0 }
+  const known = new Segment(0, world.disk.file(path), 0, 0, false).closedState()
+  const begin = { baseOffset: 0, known, offset: 0, leaderEpoch: -1, producersFrom: 0 }
   return { path, ...begin, end: bytes.length, indexIntervalBytes: 0, wallMs: 5000 }
 }
 
@@ -51,7 +53,7 @@ describe.each([
     const found = await open().run(scanSegmentTask, input)
     expect(found.end).toEqual({ validBytes: input.end, nextOffset: 40, damage: null })
     expect(found.mark).toMatchObject({ sizeBytes: input.end, maxTimestampMs: 1039, offsetOfMaxTimestamp: 39 })
-    expect(found.offsetIndex.length).toBe(39 * 8)
+    expect(found.offsets.length).toBe(39 * 2)
     expect(found.epochs).toEqual([0, 16, 32].map((startOffset, epoch) => ({ epoch, startOffset })))
     expect(found.producers.map(({ batches }) => batches.map(({ lastOffset }) => lastOffset))).toEqual([
       [27, 30, 33, 36, 39],
@@ -135,7 +137,6 @@ test('from the bundle: no thread before the first task, and a process with idle 
   const directory = temporaryDirectory()
   const source = (path: string): string => fileURLToPath(new URL(`../../../src/${path}`, import.meta.url))
   const program = join(directory, 'program.ts')
-  const { path, end } = segmentOf(3)
   const text = `
     import { readdirSync } from 'node:fs'
     import { NodeCompute } from ${JSON.stringify(source('runtime/node/compute.ts'))}
@@ -144,8 +145,7 @@ test('from the bundle: no thread before the first task, and a process with idle 
     const before = threads()
     const compute = new NodeCompute()
     const idle = threads() === before
-    const found = await compute.run(scanSegmentTask, { path: ${JSON.stringify(path)}, baseOffset: 0, position: 0,
-      end: ${end}, offset: 0, indexIntervalBytes: 0, producersFrom: 0, wallMs: 0 })
+    const found = await compute.run(scanSegmentTask, ${JSON.stringify(segmentOf(3))})
     console.log(JSON.stringify({ idle, nextOffset: found.end.nextOffset, more: threads() > before }))`
   writeFileSync(program, text)
   const bundle = await rolldown({
