@@ -50,7 +50,8 @@ export class GroupChecks {
       this.#replicas.set(text, replica)
     }
     this.#nodes.set(node, replica)
-    const facts = this.#options.readLog?.(node, this.name) ?? null
+    // What is damaged may read as anything.
+    const facts = replica.isDamaged ? null : (this.#options.readLog?.(node, this.name) ?? null)
     replica.session++
     replica.isRunning = true
     checkStart(replica, start, facts, this.#entries, this.commits, isNew)

@@ -2,7 +2,6 @@ import type { Effect } from '../raft/effects.ts'
 import type { RaftEvent } from '../raft/events.ts'
 import type { RaftRequest, RaftResponse } from '../raft/messages.ts'
 import type { RaftState } from '../raft/states.ts'
-import { TraceHash } from './traceHash.ts'
 import { describeMessage, messageKey, senderOf } from './traceText.ts'
 
 /** One thing that happened, as far as somebody who reads of it wants to know. */
@@ -37,15 +36,14 @@ export interface TraceEvent {
 
 /** How a `Trace` is to be. */
 export interface TraceOptions {
-  /** How many events of each node stay; 200 by default, 0 for the hash alone. */
+  /** How many events of each node stay; 200 by default. */
   readonly keep?: number
   /** The time of the world. */
   readonly now: () => number
 }
 
-/** The last events of each node, and a hash of all of them. */
+/** The last events of each node, for whoever wants to know how it came to a failure. */
 export class Trace {
-  readonly hash: TraceHash = new TraceHash()
   readonly #keep: number
   readonly #now: () => number
   readonly #events = new Map<number, TraceEvent[]>()
@@ -80,20 +78,12 @@ export class Trace {
 
   /** A replica has taken a step. */
   stepped(node: number, event: RaftEvent | null, effects: readonly Effect[]): void {
-    this.hash.add(node)
-    this.hash.add(effects.length)
-    if (this.#keep === 0) {
-      for (const effect of effects) if ('sequence' in effect) this.hash.add(effect.sequence)
-      return
-    }
     if (event !== null) this.#arrived(node, event)
     for (const effect of effects) this.#effect(node, effect)
   }
 
   /** A message goes on its way. */
   left(node: number, to: number, message: RaftRequest | RaftResponse, asked: RaftRequest | null): void {
-    this.hash.add(node * 1024 + to)
-    if (this.#keep === 0) return
     const event = this.#add(node, 'send', describeMessage(message, asked), null, to)
     const key = messageKey(node, to, message)
     const flying = this.#flying.get(key)
@@ -152,7 +142,6 @@ export class Trace {
     to: number,
   ): TraceEvent {
     const atMs = this.#now()
-    this.hash.add(atMs)
     const event: TraceEvent = {
       order: this.#order++,
       atMs,
@@ -164,7 +153,6 @@ export class Trace {
       arrivedMs: -1,
       arrivedOrder: -1,
     }
-    if (this.#keep === 0) return event
     const events = this.#events.get(node)
     if (events === undefined) this.#events.set(node, [event])
     else {

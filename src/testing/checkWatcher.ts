@@ -1,0 +1,70 @@
+import type { GroupObserver } from '../replica/observer.ts'
+import { groupName, logFacts } from './checkFiles.ts'
+import { Checks } from './checks.ts'
+import type { Trace } from './trace.ts'
+import type { World } from './world.ts'
+import type { Running, WorldWatcher } from './worldTypes.ts'
+
+/** How a world is watched. */
+export interface WatchOptions {
+  /** The data directory of every node. */
+  readonly dataDirectory: string
+  readonly trace?: Trace | null
+}
+
+/** The checks of a world, and what is to be handed to the hosts of its nodes. */
+export interface WorldChecks {
+  readonly checks: Checks
+  /** For `HostOptions.observer` of a node's program. */
+  observer(node: number): GroupObserver
+}
+
+/** Has all invariants looked at in a world: the run ends with a `Violation` after the event that breaks the first one. */
+export function watchWorld<P extends Running>(world: World<P>, options: WatchOptions): WorldChecks {
+  const { dataDirectory, trace = null } = options
+  let isRollbackExpected = false
+  const checks = new Checks({
+    readLog: (node, group) => logFacts(world.node(node).fs, `${dataDirectory}/${group}`),
+    isAlarmExpected: (code) => code === 'rolledBack' && isRollbackExpected,
+  })
+  const watcher: WorldWatcher<P> = {
+    starting: ({ id }) => trace?.note(id, 'start', 'starts'),
+    stopped({ id }, how) {
+      trace?.note(id, 'stop', how)
+      checks.stopped(id, how)
+    },
+    faulted({ number, atMs: _, ...fault }) {
+      trace?.note(-1, 'fault', `fault ${number}: ${JSON.stringify(fault)}`)
+    },
+    diskReplaced({ id }, by) {
+      if (by === 'nothing') checks.lostDisk(id)
+      else {
+        isRollbackExpected = true
+        checks.wentBack(id)
+      }
+    },
+    damaged: ({ id }) => checks.damaged(id),
+    afterEvent() {
+      if (checks.violation !== null) throw checks.violation
+    },
+  }
+  world.watch(watcher)
+  return {
+    checks,
+    observer(node) {
+      const observer = checks.observer(node)
+      return {
+        started: (group, config, start) =>
+          observer.started(groupName(group.topic, group.partition), config, start),
+        stepped(group, event, effects) {
+          trace?.stepped(node, event, effects)
+          observer.stepped(groupName(group.topic, group.partition), event, effects)
+        },
+        left(group, to, message, asked) {
+          trace?.left(node, to, message, asked)
+          observer.left(groupName(group.topic, group.partition), message, asked)
+        },
+      }
+    },
+  }
+}
