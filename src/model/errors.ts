@@ -26,6 +26,8 @@ export const EngineErrorCode = {
   unsupportedFormat: { kafka: KafkaError.unsupportedVersion.kafka, retriable: false },
   /** The object was closed before or during the call. */
   closed: { kafka: KafkaError.unknownServerError.kafka, retriable: false },
+  /** The program's own code for a state machine threw; `cause` has what. The machine stands still on this node. */
+  machineFailed: { kafka: KafkaError.unknownServerError.kafka, retriable: false },
   /** An append was to begin at an offset at which the log does not end: somebody else has appended. */
   conflict: { kafka: KafkaError.invalidRequest.kafka, retriable: false },
   /** A frame or message cannot be decoded: a length lies, a varint does not end, a number is beyond 2^53. */

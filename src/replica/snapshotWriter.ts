@@ -44,12 +44,7 @@ export class SnapshotWriter {
 
   /** Adds a chunk; resolves when there is room for the next. Throws `messageTooLarge` above 64 MiB, `malformed`. */
   async add(chunk: Uint8Array): Promise<void> {
-    if (!(chunk instanceof Uint8Array)) {
-      throw new EngineError('malformed', `a snapshot consists of Uint8Arrays, not of ${typeof chunk}`)
-    }
-    if (chunk.length > maxChunkBytes) {
-      throw new EngineError('messageTooLarge', `a chunk of ${chunk.length} bytes; at most ${maxChunkBytes}`)
-    }
+    checkChunk(chunk)
     if (this.#chunkBytes > 0 && this.#chunkBytes + chunk.length > batchBytes) await this.#writeChunks()
     // The caller may use its memory again.
     this.#chunks.push(Uint8Array.from(chunk))
@@ -95,4 +90,15 @@ export async function publish(disk: Disk, part: DiskFile, path: string): Promise
   await part.close()
   await disk.rename(part.path, path)
   await disk.syncDirectory(path.slice(0, path.lastIndexOf('/')))
+}
+
+/** `chunk`, if it can be one of a snapshot. Throws `malformed`, `messageTooLarge` above 64 MiB. */
+export function checkChunk(chunk: Uint8Array): Uint8Array {
+  if (!(chunk instanceof Uint8Array)) {
+    throw new EngineError('malformed', `a snapshot consists of Uint8Arrays, not of ${typeof chunk}`)
+  }
+  if (chunk.length > maxChunkBytes) {
+    throw new EngineError('messageTooLarge', `a chunk of ${chunk.length} bytes; at most ${maxChunkBytes}`)
+  }
+  return chunk
 }
