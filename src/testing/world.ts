@@ -1,12 +1,13 @@
+import { nodeChecksum } from '../runtime/node/nodeChecksum.ts'
 import { eachTurn } from '../runtime/node/turn.ts'
 import { applyFault } from './applyFault.ts'
-import { EventHash } from './eventHash.ts'
 import { EventKind } from './eventKinds.ts'
 import { EventQueue } from './eventQueue.ts'
 import type { Fault, FaultAction, FaultClass, Target } from './fault.ts'
 import { SimNetwork } from './simNetwork.ts'
 import { SimNode } from './simNode.ts'
 import { SimRandom } from './simRandom.ts'
+import { TraceHash } from './traceHash.ts'
 import type { Running, WorldOptions, WorldWatcher } from './worldTypes.ts'
 
 /** Where the program of every node listens. */
@@ -34,7 +35,7 @@ export class World<P extends Running = Running> {
   /** Carries out what only the program can: transfers, voter changes, snapshots. */
   operator: ((action: FaultAction) => void) | null = null
   readonly #watchers: WorldWatcher<P>[]
-  readonly #hash = new EventHash()
+  readonly #hash = new TraceHash()
   #events = 0
   #isHealed = false
   #lastMs = 0
@@ -51,7 +52,9 @@ export class World<P extends Running = Running> {
       ...(options.linkMs === undefined ? {} : { linkMs: options.linkMs }),
       splitShare: networkRandom.pick([0, 0, 0.05, 0.5]),
       windowBytes: networkRandom.pick([8 << 10, 64 << 10, 256 << 10]),
-      onDelivery: (from, to, chunk) => this.#hash.bytes(from * 64 + to, chunk),
+      onDelivery: (from, to, chunk) => {
+        this.#hash.add((from * 64 + to) * 2 ** 32 + nodeChecksum.crc32c(chunk))
+      },
     })
     const nodes = new Map<number, SimNode<P>>()
     this.nodes = nodes
@@ -74,9 +77,9 @@ export class World<P extends Running = Running> {
     return this.#events
   }
 
-  /** A hash over every event and every byte that has been delivered: equal for equal runs. Eight hexadecimal digits twice. */
+  /** A hash over every event and every byte that has been delivered: equal for equal runs. 16 hexadecimal digits. */
   get traceHash(): string {
-    return this.#hash.text
+    return this.#hash.hex
   }
 
   /** Whether `heal` has been called: no more faults of the plan happen. */
@@ -118,7 +121,7 @@ export class World<P extends Running = Running> {
 
   /** Mixes a number into the trace. */
   note(value: number): void {
-    this.#hash.number(value)
+    this.#hash.add(value)
   }
 
   startAll(): void {
@@ -203,7 +206,8 @@ export class World<P extends Running = Running> {
         continue
       }
       this.#count(event.atMs)
-      this.#hash.event(event.atMs, event.kind, event.node)
+      this.#hash.add(event.atMs)
+      this.#hash.add(event.kind * 64 + event.node)
       event.run!()
       return true
     }
