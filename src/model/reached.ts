@@ -1,54 +1,57 @@
 /**
- * Rare branches that a simulation has to come through now and then, each marked where it is. A mark that no run reaches
- * says that the runs prove less than they seem to.
+ * Rare things that a simulation has to come through now and then. One that no run reaches says that the runs prove less
+ * than they seem to. What can be seen from outside is marked by the checks, the rest where it happens.
  */
 export const coverageMarks = [
-  /** A follower cuts its log, since its leader's is another. */
+  /** A follower cuts its log, since its leader has another one; over more than one epoch; down to its high watermark. */
   'truncation',
-  /** A cut goes back over more than one epoch. */
   'truncationOverEpochs',
+  'truncationToHighWatermark',
   /** A leader tells a follower where their logs part. */
   'divergingEpoch',
+  'snapshotTaken',
   'snapshotInstalled',
-  'snapshotPartRefused',
   'snapshotGivenUp',
   'quarantineBegan',
   'quarantineEnded',
   /** All voters of a group may have forgotten something, and the longest log leads. */
   'quarantinedElection',
   'preVoteRefused',
-  'preVoteLost',
   'voteRefused',
-  'voteLost',
+  /** A candidate that asks again gets its vote again. */
   'voteAgain',
   'candidateResumed',
-  'checkQuorumResigned',
+  'candidateGaveUp',
   'leaderCameBackResigned',
+  'checkQuorumResigned',
+  'leaderDeposed',
   'leadershipTransferred',
-  'transferTimedOut',
   'voterAdded',
   'voterRemoved',
   'leaderRemovedItself',
   'voterChangeRefused',
-  'staleFetchIgnored',
-  'startRecorded',
+  'lateFetchIgnored',
   'rollbackNoticed',
-  'emptyEpochCommitted',
   'readWaitedForRound',
   'logFailed',
+  /** A replica comes back with less than it had, none of it durable. */
+  'cameBackWithLess',
+  /** A leader sends what it has not flushed itself; what a majority has without it is committed. */
+  'servedUnflushed',
+  'committedBeforeLeaderFlush',
 ] as const
 
 /** One of `coverageMarks`. */
 export type CoverageMark = (typeof coverageMarks)[number]
 
-let reachedMarks: Map<CoverageMark, number> | null = null
+let counts: Map<CoverageMark, number> | null = null
 
-/** Counts that a branch was taken; nothing at all unless somebody counts. */
+/** Counts that something rare has happened; does nothing unless somebody counts. */
 export function reached(mark: CoverageMark): void {
-  if (reachedMarks !== null) reachedMarks.set(mark, (reachedMarks.get(mark) ?? 0) + 1)
+  if (counts !== null) counts.set(mark, (counts.get(mark) ?? 0) + 1)
 }
 
-/** Begins to count into `marks`, or ends with null. For simulations and tests alone. */
-export function countReached(marks: Map<CoverageMark, number> | null): void {
-  reachedMarks = marks
+/** Begins to count into `into`, or ends with null. For simulations and tests alone. */
+export function countReached(into: Map<CoverageMark, number> | null): void {
+  counts = into
 }

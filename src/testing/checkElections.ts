@@ -1,3 +1,4 @@
+import { reached } from '../model/reached.ts'
 import { zeroUuid } from '../model/uuid.ts'
 import type { RaftRequest, RaftResponse } from '../raft/messages.ts'
 import { type ReplicaKey, replicaText } from '../raft/replicaKey.ts'
@@ -101,6 +102,7 @@ export class ElectionChecks {
       this.#grants.set(epoch, grants)
     }
     // A vote that was given before it was in doubt stays good: the log was compared then.
+    if (grants.has(replica.text)) reached('voteAgain')
     if (grants.get(replica.text) !== false) grants.set(replica.text, isQuarantined(replica.quorum))
   }
 

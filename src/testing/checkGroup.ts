@@ -9,6 +9,7 @@ import { CommitChecks } from './checkCommits.ts'
 import { ElectionChecks } from './checkElections.ts'
 import { type CheckOptions, check, type Ending, factsOfBatch, isQuarantined } from './checkFacts.ts'
 import { Entries } from './checkLog.ts'
+import { markEffect, markEvent, markLeft, markStart } from './checkMarks.ts'
 import { CheckedReplica } from './checkReplica.ts'
 import { checkStart } from './checkStart.ts'
 
@@ -54,6 +55,7 @@ export class GroupChecks {
     const facts = replica.isDamaged ? null : (this.#options.readLog?.(node, this.name) ?? null)
     replica.session++
     replica.isRunning = true
+    markStart(replica, start)
     checkStart(replica, start, facts, this.#entries, this.commits, isNew)
     if (!isNew) this.elections.started(replica)
   }
@@ -63,8 +65,15 @@ export class GroupChecks {
     const replica = this.#nodes.get(node)
     if (replica === undefined) return
     replica.wasQuarantined = isQuarantined(replica.quorum)
-    if (event !== null) this.#happened(replica, event)
-    for (let at = 0; at < effects.length; at++) this.#effect(replica, effects[at]!, effects)
+    if (event !== null) {
+      markEvent(replica, event, effects)
+      this.#happened(replica, event)
+    }
+    for (let at = 0; at < effects.length; at++) {
+      const effect = effects[at]!
+      markEffect(replica, event, effect)
+      this.#effect(replica, effect, effects)
+    }
   }
 
   #happened(replica: CheckedReplica, event: RaftEvent): void {
@@ -95,6 +104,9 @@ export class GroupChecks {
           version: event.votersVersion,
           voters: new VoterSet(event.voters),
         })
+        break
+      case 'transferLeadership':
+        replica.transfers.add(event.token)
         break
       case 'uncleanElection':
         this.elections.isLossAccepted = true
@@ -215,7 +227,9 @@ export class GroupChecks {
   /** A message of a replica goes on its way; `asked` is the request that it answers. */
   left(node: number, message: RaftRequest | RaftResponse, asked: RaftRequest | null): void {
     const replica = this.#nodes.get(node)
-    if (replica !== undefined) this.elections.left(replica, message, asked)
+    if (replica === undefined) return
+    markLeft(message, asked)
+    this.elections.left(replica, message, asked)
   }
 
   /** The process of a node has ended. */

@@ -59,6 +59,8 @@ export class CheckedReplica {
   readonly claims = new Map<string, number>()
   /** What was committed when a read was asked for, by token. */
   readonly reads = new Map<unknown, number>()
+  /** Transfers of leadership that were asked for, by token. */
+  readonly transfers = new Set<unknown>()
   isRolledBack = false
   /** Faults within the budget may have taken what was durable. */
   isDamaged = false

@@ -53,6 +53,7 @@ export function checkStart(
   replica.committedAtStart = commits.end
   replica.claims.clear()
   replica.reads.clear()
+  replica.transfers.clear()
   replica.settle()
   checkCommitted(replica, start, commits)
 }
