@@ -18,10 +18,12 @@ import { LogSync } from './logSync.ts'
 import { cutLog } from './logTruncation.ts'
 import type { AppendResult, LogOptions, ReadResult } from './logTypes.ts'
 import { placeBatch, setPlace } from './placeBatch.ts'
+import type { ProducerEntry } from './producerState.ts'
 import type { BatchHeader } from './recordBatch.ts'
 import type { ResumePoint } from './resumePoint.ts'
 import { expiredNow } from './retention.ts'
 import { rewriteUnfinished } from './segmentRewrite.ts'
+import { startOver } from './startOver.ts'
 import { Stillness } from './stillness.ts'
 import { latestTimestamp, offsetForTimestamp, type TimestampOffset } from './timestampLookup.ts'
 import type { WriteGroup } from './writeGroup.ts'
@@ -131,18 +133,6 @@ export class Log extends LogFacts {
     return readLog(this.state, offset, maxBytes, endOffset, minOneBatch)
   }
 
-  /** Resolves once everything below `endOffset` is flushed; rejects when it was undone or the log failed. */
-  whenFlushed(endOffset: number): Promise<void> {
-    if (endOffset <= this.flushedOffset) return Promise.resolve()
-    if (this.state.offline !== null) return Promise.reject(this.state.offline)
-    if (endOffset > this.state.logEndOffset) {
-      return Promise.reject(
-        this.state.refusal ?? new EngineError('offsetOutOfRange', `nothing has offset ${endOffset - 1}`),
-      )
-    }
-    return this.state.flush.wait(endOffset)
-  }
-
   /** Makes all that was appended survive the loss of power, whatever the policy. Rejects as `whenFlushed` does. */
   async flush(): Promise<void> {
     const endOffset = this.logEndOffset
@@ -163,11 +153,6 @@ export class Log extends LogFacts {
   async maxTimestamp(): Promise<TimestampOffset | null> {
     this.#checkReadable()
     return latestTimestamp(timestampView(this.state))
-  }
-
-  /** The greatest epoch up to `epoch` that wrote here, and the exclusive end of what it wrote; -1 and -1 for none. */
-  offsetForLeaderEpoch(epoch: number): { epoch: number; endOffset: number } {
-    return this.state.epochs.endOffsetFor(epoch, this.state.logEndOffset)
   }
 
   /** Replaces the configuration. A durable policy after a relaxed one counts once everything earlier is synced. */
@@ -241,21 +226,26 @@ export class Log extends LogFacts {
     await this.#still.over()
     this.#checkWritable()
     if (offset < this.state.logStartOffset || offset > this.state.logEndOffset) this.state.outOfRange(offset)
-    const refusal = this.#still.refuse('the log is being cut')
-    await this.#sync.idle()
-    this.#isCutting = true
-    await this.#still.during(refusal, async () => {
-      try {
-        await this.state.quiet()
-        if (this.state.offline === null && offset < this.state.logEndOffset) await cutLog(this.state, offset)
-      } catch (cause) {
-        this.#goOffline(toEngineError(cause, 'diskFailed', 'the log could not be cut'))
-        throw cause
-      } finally {
-        this.#isCutting = false
-      }
-      if (this.state.offline !== null) throw this.state.offline
+    await this.#changeEnd('the log is being cut', async () => {
+      if (offset < this.state.logEndOffset) await cutLog(this.state, offset)
     })
+  }
+
+  /**
+   * Drops every record: the log begins anew and empty at `offset`, where a snapshot ends, with the producers that it knows.
+   * Durable when it resolves; appends are refused meanwhile. Throws `offsetOutOfRange` below the log's start.
+   */
+  async startOver(offset: number, producers: Iterable<ProducerEntry>): Promise<void> {
+    this.#checkReadable()
+    await this.#still.over()
+    this.#checkWritable()
+    if (offset < this.state.logStartOffset) this.state.outOfRange(offset)
+    await this.#changeEnd('the log begins anew', () => startOver(this.state, offset, producers))
+  }
+
+  /** Resolves when appends are not refused because of something that is under way. */
+  whenWritable(): Promise<void> {
+    return this.#still.over()
   }
 
   /** Waits for what is in flight, then closes; `clean` also writes all that makes the next open fast. */
@@ -274,6 +264,24 @@ export class Log extends LogFacts {
       await this.state.segments.close()
     }
     this.state.flush.failWaiters(new EngineError('closed', 'the log has been closed'), 0)
+  }
+
+  async #changeEnd(reason: string, change: () => Promise<void>): Promise<void> {
+    const refusal = this.#still.refuse(reason)
+    await this.#sync.idle()
+    this.#isCutting = true
+    await this.#still.during(refusal, async () => {
+      try {
+        await this.state.quiet()
+        if (this.state.offline === null) await change()
+      } catch (cause) {
+        this.#goOffline(toEngineError(cause, 'diskFailed', 'the end of the log could not be changed'))
+        throw cause
+      } finally {
+        this.#isCutting = false
+      }
+      if (this.state.offline !== null) throw this.state.offline
+    })
   }
 
   #checkWritable(): void {

@@ -1,4 +1,4 @@
-import type { EngineError } from '../model/errors.ts'
+import { EngineError } from '../model/errors.ts'
 import { planted } from '../model/planted.ts'
 import { type Dirtiness, dirtinessOf } from './compaction/compactLog.ts'
 import type { LeaderEpochs } from './leaderEpochs.ts'
@@ -79,5 +79,22 @@ export abstract class LogFacts {
   /** Bytes of all batches, those on their way to the disk included. */
   get sizeBytes(): number {
     return this.state.segments.sizeBytes
+  }
+
+  /** The greatest epoch up to `epoch` that wrote here, and the exclusive end of what it wrote; -1 and -1 for none. */
+  offsetForLeaderEpoch(epoch: number): { epoch: number; endOffset: number } {
+    return this.state.epochs.endOffsetFor(epoch, this.state.logEndOffset)
+  }
+
+  /** Resolves once everything below `endOffset` is flushed; rejects when it was undone or the log failed. */
+  whenFlushed(endOffset: number): Promise<void> {
+    if (endOffset <= this.flushedOffset) return Promise.resolve()
+    if (this.state.offline !== null) return Promise.reject(this.state.offline)
+    if (endOffset > this.state.logEndOffset) {
+      return Promise.reject(
+        this.state.refusal ?? new EngineError('offsetOutOfRange', `nothing has offset ${endOffset - 1}`),
+      )
+    }
+    return this.state.flush.wait(endOffset)
   }
 }

@@ -80,6 +80,8 @@ export class ReplayedLog {
         break
       case 'startOffset':
         this.logStartOffset = Math.max(this.logStartOffset, entry.offset)
+        // A log that began anew there ends there, too, until something is appended.
+        this.endOffset = Math.max(this.endOffset, entry.offset)
         break
       case 'state':
         this.states.set(entry.kind, Uint8Array.from(entry.bytes))
