@@ -1,5 +1,5 @@
 import type { CommitChecks } from './checkCommits.ts'
-import { check, type LogFact } from './checkFacts.ts'
+import { check, type LogFact, Violation } from './checkFacts.ts'
 
 /** An append that a client asked for. */
 export interface AppendCall {
@@ -38,6 +38,7 @@ interface Placed {
 export class LogHistory {
   readonly #name: string
   readonly #commits: () => CommitChecks
+  readonly #report: (violation: Violation) => void
   readonly #appends: AppendCall[] = []
   readonly #reads: EndCall[] = []
   readonly #ends = new Map<number, number>()
@@ -45,9 +46,11 @@ export class LogHistory {
   #lostFrom = Number.POSITIVE_INFINITY
   #events = 0
 
-  constructor(name: string, commits: () => CommitChecks) {
+  /** `report` hears what is broken: whoever calls is often a client that would take an error for one of the engine's. */
+  constructor(name: string, commits: () => CommitChecks, report: (violation: Violation) => void) {
     this.#name = name
     this.#commits = commits
+    this.#report = report
   }
 
   /** How many appends and reads there are. */
@@ -71,6 +74,10 @@ export class LogHistory {
 
   /** The records are there, on a majority: acks=all. */
   acked(call: AppendCall, baseOffset: number, lastOffset: number): void {
+    this.#guard(() => this.#acked(call, baseOffset, lastOffset))
+  }
+
+  #acked(call: AppendCall, baseOffset: number, lastOffset: number): void {
     call.doneAt = this.#events++
     call.baseOffset = baseOffset
     call.lastOffset = lastOffset
@@ -112,6 +119,10 @@ export class LogHistory {
 
   /** The answer: everything below `end` is committed. */
   endRead(call: EndCall, end: number): void {
+    this.#guard(() => this.#endRead(call, end))
+  }
+
+  #endRead(call: EndCall, end: number): void {
     call.doneAt = this.#events++
     call.end = end
     const committed = this.#commits().end
@@ -132,6 +143,10 @@ export class LogHistory {
 
   /** A client reads records from `fromOffset` on; `facts` are whole batches, as it received them. */
   read(fromOffset: number, facts: readonly LogFact[]): void {
+    this.#guard(() => this.#read(fromOffset, facts))
+  }
+
+  #read(fromOffset: number, facts: readonly LogFact[]): void {
     const commits = this.#commits()
     let at = fromOffset
     let isFirst = true
@@ -166,8 +181,19 @@ export class LogHistory {
 
   /** I6, I13 and I23, over everything. */
   checkAtEnd(): void {
-    const places = this.#place()
-    if (this.#lostFrom === Number.POSITIVE_INFINITY) checkOrder(this.#name, places)
+    this.#guard(() => {
+      const places = this.#place()
+      if (this.#lostFrom === Number.POSITIVE_INFINITY) checkOrder(this.#name, places)
+    })
+  }
+
+  #guard(run: () => void): void {
+    try {
+      run()
+    } catch (error) {
+      if (!(error instanceof Violation)) throw error
+      this.#report(error)
+    }
   }
 
   /** Where in the log each call belongs. An append without an answer belongs where its records are found, or nowhere. */
