@@ -124,14 +124,7 @@ export class Writer {
 
   uvarint(value: number): void {
     if (value >>> 0 !== value) throw unfit(value, 'uvarint')
-    let at = this.reserve(5)
-    const bytes = this.bytes
-    while (value > 0x7f) {
-      bytes[at++] = (value & 0x7f) | 0x80
-      value >>>= 7
-    }
-    bytes[at++] = value
-    this.position = at
+    this.position = this.#putUvarint(this.reserve(5), value)
   }
 
   /** A signed 32-bit number in zigzag form. */
@@ -196,8 +189,7 @@ export class Writer {
       this.bytes.copyWithin(at + needed, at + lengthBytes, at + lengthBytes + length)
       lengthBytes = needed
     }
-    this.position = at
-    this.uvarint(length + 1)
+    this.#putUvarint(at, length + 1)
     this.position = at + lengthBytes + length
   }
 
@@ -214,11 +206,21 @@ export class Writer {
   prefixSize(from: number): void {
     const size = this.position - from
     const shift = size < 0x80 ? 1 : size < 0x4000 ? 2 : size < 0x20_0000 ? 3 : size < 0x1000_0000 ? 4 : 5
-    this.reserve(shift)
-    this.bytes.copyWithin(from + shift, from, from + size)
-    this.position = from
-    this.uvarint(size)
-    this.position = from + shift + size
+    // Making room may move the message.
+    const start = this.reserve(shift) - size
+    this.bytes.copyWithin(start + shift, start, start + size)
+    this.#putUvarint(start, size)
+  }
+
+  /** Writes a uvarint where there is room for it; returns where it ends. */
+  #putUvarint(at: number, value: number): number {
+    const bytes = this.bytes
+    while (value > 0x7f) {
+      bytes[at++] = (value & 0x7f) | 0x80
+      value >>>= 7
+    }
+    bytes[at++] = value
+    return at
   }
 
   /** Moves the unfinished message to a slab with room for `length` more bytes. */

@@ -216,3 +216,25 @@ test('a size put in front of what was written pushes it back, however many bytes
     expect(back.remaining).toBe(0)
   }
 })
+
+test('texts and tagged sections are whole wherever the slab ends', () => {
+  const write = (writer: Writer): void => {
+    for (const text of ['', 'a', 'ü', '', 'x'.repeat(130)]) writer.compactString(text)
+    writer.int8(1)
+    const from = writer.position - writer.start
+    writer.uvarint(300)
+    writer.prefixSize(writer.start + from)
+    writer.compactString('')
+    writer.prefixSize(writer.position)
+  }
+  const wanted = hex(written(write))
+  for (let used = 0; used < 256; used++) {
+    const writer = new Writer(256)
+    writer.begin()
+    writer.raw(new Uint8Array(used))
+    writer.finish()
+    writer.begin()
+    write(writer)
+    expect(hex(writer.finish()), `${used} bytes used`).toBe(wanted)
+  }
+})
