@@ -3,7 +3,7 @@ import type { Clock } from '../runtime/clock.ts'
 import type { Connection, ConnectionHandler } from '../runtime/network.ts'
 import { Exchange, type ExchangeOwner, type FailureKind } from './exchange.ts'
 import { whatIsIt } from './frames.ts'
-import type { RateLimitedLog } from './rateLimitedLog.ts'
+import type { RateLimitedLog } from '../runtime/rateLimitedLog.ts'
 import type { RequestBytes, RequestPool } from './requestPool.ts'
 import { RequestReader, type RequestReaderOwner } from './requestReader.ts'
 

@@ -4,7 +4,7 @@ import type { Address, Connection, Listener, Network } from '../runtime/network.
 import type { BrokerConfig } from './brokerConfig.ts'
 import { ClientConnection, type ConnectionLimits } from './connection.ts'
 import type { Exchange } from './exchange.ts'
-import type { RateLimitedLog } from './rateLimitedLog.ts'
+import type { RateLimitedLog } from '../runtime/rateLimitedLog.ts'
 import { RequestPool } from './requestPool.ts'
 
 const sweepMs = 1000

@@ -11,7 +11,7 @@ import type { Exchange } from './exchange.ts'
 import type { Limiter } from './limiter.ts'
 import type { Partitions } from './partitions.ts'
 import type { Purgatory } from './purgatory.ts'
-import type { RateLimitedLog } from './rateLimitedLog.ts'
+import type { RateLimitedLog } from '../runtime/rateLimitedLog.ts'
 import type { TopicCreator } from './topicCreator.ts'
 
 /** Where clients find this broker. */

@@ -68,5 +68,14 @@ export const apiVersionsResponse = message(
       { tag: 2, ignorable: true },
     ),
     zkMigrationReady: bool('3+', { tag: 3, ignorable: true }),
+    // Private: which node answers.
+    peer: nullableStruct(
+      '5+',
+      {
+        clusterId: nullableString('0+', { default: null }),
+        nodeId: int32('0+'),
+      },
+      { default: null, tag: privateTag, ignorable: true },
+    ),
   },
 )

@@ -217,7 +217,7 @@ export type LeaderAnswer = 'beginQuorumEpoch' | 'endQuorumEpoch'
 
 /** A BeginQuorumEpoch or EndQuorumEpoch response, which look alike. */
 export function leaderResponseBody(
-  answers: readonly Answered<LeaderAnswer>[],
+  answers: readonly (Answered<'beginQuorumEpoch'> | Answered<'endQuorumEpoch'>)[],
 ): InferInput<typeof beginQuorumEpochResponse> & InferInput<typeof endQuorumEpochResponse> {
   const topics = byTopic(answers, ({ group, response }) => ({
     partitionIndex: group.partition,

@@ -1,4 +1,4 @@
-import { RateLimitedLog } from '../../../src/broker/rateLimitedLog.ts'
+import { RateLimitedLog } from '../../../src/runtime/rateLimitedLog.ts'
 import { partBytes, type SendPart } from '../../../src/model/fileRange.ts'
 import type { Logger } from '../../../src/model/logger.ts'
 import type { Clock, Timer } from '../../../src/runtime/clock.ts'

@@ -1,5 +1,5 @@
 import type { LogFields, Logger } from '../model/logger.ts'
-import type { Clock } from '../runtime/clock.ts'
+import type { Clock } from './clock.ts'
 
 const windowMs = 10_000
 const maxKinds = 200

@@ -1,0 +1,76 @@
+import type { Endpoint, RaftRequest } from '../raft.ts'
+import type { Address } from '../runtime/network.ts'
+import { Peer, type PeerContext } from './peers/peer.ts'
+import { PeerListener } from './peers/peerListener.ts'
+import { defaultPeerLimits, type PeerOptions, type PeerRuntime } from './peers/peerOptions.ts'
+import type { GroupRef, Transport, TransportHandler } from './transport.ts'
+
+/** `Transport` over a network, in Kafka's messages. Reads no file and no clock but those of its runtime. */
+export class PeerTransport implements Transport {
+  readonly #context: PeerContext
+  readonly #peers = new Map<number, Peer>()
+  readonly #listener: PeerListener
+  #endpoints: readonly Endpoint[]
+  #isClosed = false
+
+  constructor(runtime: PeerRuntime, options: PeerOptions, handler: TransportHandler) {
+    const { nodeId, clusterId, logger, listenerName = null, endpoints = [], limits } = options
+    this.#endpoints = endpoints
+    this.#context = {
+      runtime,
+      limits: { ...defaultPeerLimits, ...limits },
+      logger,
+      clusterId,
+      self: nodeId,
+      listenerName,
+      endpoints: () => this.#endpoints,
+      handler,
+    }
+    this.#listener = new PeerListener(this.#context, (node, learned) => this.know(node, learned))
+  }
+
+  /** Listens for other nodes; resolves with the address, its port the real one. Rejects with `addressInUse` or `permissionDenied`. */
+  async listen(address: Address): Promise<Address> {
+    const bound = await this.#listener.listen(address)
+    const name = this.#context.listenerName ?? 'CONTROLLER'
+    if (this.#endpoints.length === 0) this.#endpoints = [{ name, ...bound }]
+    return bound
+  }
+
+  send(to: number, group: GroupRef, requestId: number, request: RaftRequest): void {
+    this.#peer(to).send(group, requestId, request)
+  }
+
+  forget(group: GroupRef): void {
+    for (const peer of this.#peers.values()) peer.forget(group)
+  }
+
+  know(node: number, endpoints: readonly Endpoint[]): void {
+    if (node !== this.#context.self) this.#peer(node).know(endpoints)
+  }
+
+  leaderContactMs(node: number, group: GroupRef): number {
+    return this.#peers.get(node)?.contactMs(group) ?? Number.NEGATIVE_INFINITY
+  }
+
+  followerContactMs(node: number, group: GroupRef): number {
+    return this.#listener.contactMs(node, group)
+  }
+
+  async close(): Promise<void> {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    for (const peer of this.#peers.values()) peer.close()
+    await this.#listener.close()
+  }
+
+  #peer(node: number): Peer {
+    let peer = this.#peers.get(node)
+    if (peer === undefined) {
+      peer = new Peer(this.#context, node)
+      if (this.#isClosed) peer.close()
+      this.#peers.set(node, peer)
+    }
+    return peer
+  }
+}

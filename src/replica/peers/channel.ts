@@ -1,0 +1,273 @@
+import { EngineError } from '../../model/errors.ts'
+import type { Api } from '../../protocol/apiKeys.ts'
+import { decodeResponse, encodeRequest } from '../../protocol/headers.ts'
+import { quorumApis } from '../../protocol/quorumApis.ts'
+import type { Infer, InferInput, Message } from '../../protocol/schema.ts'
+import type { Timer } from '../../runtime/clock.ts'
+import type { Address, Connection } from '../../runtime/network.ts'
+import { errorName } from '../wire/common.ts'
+import { FrameReader } from './frameReader.ts'
+import { type ChannelName, type PeerLimits, type PeerRuntime, strangerFrameBytes } from './peerOptions.ts'
+
+/** What a channel tells whoever sends through it. */
+export interface ChannelOwner {
+  /** Where the node is at the moment; null when nobody knows. */
+  address(): Address | null
+  /** Requests may be sent. */
+  opened(): void
+  /** The node could not be reached, or is not the one that was meant; `reason` says how. */
+  unreachable(reason: string): void
+  /** An open connection is gone: it broke, or (`silent`) an answer took too long. Nothing that was sent is answered. */
+  broke(reason: string, silent: boolean): void
+}
+
+/** Who talks to whom. */
+export interface ChannelEnds {
+  readonly clusterId: string | null
+  readonly self: number
+  readonly remote: number
+  readonly name: ChannelName
+}
+
+interface Waiting {
+  readonly correlationId: number
+  readonly timeoutMs: number
+  decode(frame: Uint8Array): unknown
+  answered(body: unknown): void
+}
+
+type State = 'idle' | 'connecting' | 'open' | 'closed'
+
+const software = { clientSoftwareName: 'cordwood', clientSoftwareVersion: '0.1.0' }
+
+/**
+ * One connection for requests to another node, made when it is needed and again after it broke. Nothing is sent before both
+ * sides have proved who they are: cluster, node asked for, node that asks. Answers come in the order of the requests; one
+ * that takes too long ends the connection.
+ */
+export class Channel {
+  readonly #runtime: PeerRuntime
+  readonly #limits: PeerLimits
+  readonly #ends: ChannelEnds
+  readonly #owner: ChannelOwner
+  #state: State = 'idle'
+  #socket: Connection | null = null
+  #reader: FrameReader | null = null
+  #waiting: Waiting[] = []
+  #correlationId = 0
+  /** Since when the oldest of them could have been answered. */
+  #oldestMs = 0
+  #failures = 0
+  #retryAtMs = 0
+  #retry: Timer | null = null
+  #watch: Timer | null = null
+  /** Tells a connection from those before it. */
+  #generation = 0
+
+  constructor(runtime: PeerRuntime, limits: PeerLimits, ends: ChannelEnds, owner: ChannelOwner) {
+    this.#runtime = runtime
+    this.#limits = limits
+    this.#ends = ends
+    this.#owner = owner
+  }
+
+  get isOpen(): boolean {
+    return this.#state === 'open'
+  }
+
+  /** Whether so much is on its way that no more should be sent now. */
+  get isFull(): boolean {
+    return (this.#socket?.unsentBytes ?? 0) > this.#limits.maxUnsentBytes
+  }
+
+  /** Makes the connection unless it is there or being made; waits first if the last attempt was a moment ago. */
+  open(): void {
+    if (this.#state !== 'idle' || this.#retry !== null) return
+    const delayMs = this.#retryAtMs - this.#runtime.clock.monotonicMs()
+    if (delayMs > 0) {
+      this.#retry = this.#runtime.clock.setTimer(delayMs, () => {
+        this.#retry = null
+        this.#connect()
+      })
+    } else this.#connect()
+  }
+
+  /**
+   * Sends a request. `answered` gets the body of the answer; it is not called when the connection breaks first. An answer
+   * that does not come within `timeoutMs`, or cannot be read, breaks it.
+   */
+  request<Req extends Message, Res extends Message>(
+    api: Api<Req, Res>,
+    body: InferInput<Req>,
+    timeoutMs: number,
+    answered: (body: Infer<Res>) => void,
+  ): void {
+    const correlationId = (this.#correlationId = (this.#correlationId + 1) | 0)
+    if (this.#waiting.length === 0) this.#oldestMs = this.#runtime.clock.monotonicMs()
+    this.#waiting.push({
+      correlationId,
+      timeoutMs,
+      decode: (frame) => decodeResponse(api, api.max, frame),
+      answered: (answer) => answered(answer as Infer<Res>),
+    })
+    this.#watchOldest()
+    this.#socket!.send(encodeRequest(api, api.max, correlationId, software.clientSoftwareName, body))
+  }
+
+  /** Gives the connection up, as if it had not answered. */
+  giveUp(reason: string): void {
+    this.#break(reason, true)
+  }
+
+  /** Sends what is queued, then closes for good. Nobody is told. */
+  close(): void {
+    this.#state = 'closed'
+    this.#generation++
+    this.#retry?.cancel()
+    this.#watch?.cancel()
+    this.#waiting = []
+    this.#socket?.end()
+    this.#socket = null
+  }
+
+  #connect(): void {
+    if (this.#state !== 'idle') return
+    this.#state = 'connecting'
+    const address = this.#owner.address()
+    if (address === null) {
+      this.#break('nobody knows where it is', false)
+      return
+    }
+    const generation = ++this.#generation
+    this.#runtime.network.connect(address, this.#limits.connectTimeoutMs).then(
+      (socket) => {
+        if (generation === this.#generation && this.#state === 'connecting') this.#connected(socket)
+        else socket.destroy()
+      },
+      (error) => {
+        if (generation === this.#generation) this.#break(messageOf(error), false)
+      },
+    )
+  }
+
+  #connected(socket: Connection): void {
+    const generation = this.#generation
+    const isCurrent = (): boolean => generation === this.#generation
+    const reader = new FrameReader(
+      strangerFrameBytes,
+      (frame) => this.#frame(frame),
+      (size) => this.#break(`it announced an answer of ${size} bytes`, false),
+    )
+    this.#socket = socket
+    this.#reader = reader
+    this.#correlationId = 0
+    socket.start({
+      data: (chunk) => {
+        if (isCurrent()) reader.take(chunk)
+      },
+      end: () => {
+        if (isCurrent()) this.#break('the other side closed the connection', false)
+      },
+      drain: () => {
+        if (isCurrent() && this.isOpen) this.#owner.opened()
+      },
+      close: (error) => {
+        if (isCurrent()) this.#break(error?.message ?? 'the connection was closed', false)
+      },
+    })
+    if (isCurrent()) this.#introduce()
+  }
+
+  /** The first exchange: who is meant, who asks, and whether that is whom it reached. */
+  #introduce(): void {
+    const { clusterId, self, remote, name } = this.#ends
+    const request = { ...software, clusterId, nodeId: remote, peer: { nodeId: self, channel: name } }
+    this.request(quorumApis.apiVersions, request, this.#limits.connectTimeoutMs, (answer) => {
+      const refusal = this.#refusalOf(answer)
+      if (refusal !== null) {
+        this.#break(refusal, false)
+        return
+      }
+      this.#state = 'open'
+      this.#failures = 0
+      this.#reader!.maxFrameBytes = this.#limits.maxFrameBytes
+      this.#owner.opened()
+    })
+  }
+
+  #refusalOf(answer: Infer<typeof quorumApis.apiVersions.response>): string | null {
+    const { clusterId, remote } = this.#ends
+    const { errorCode, peer } = answer
+    if (errorCode !== 0) return `it refused the connection: ${errorName(errorCode)}`
+    if (peer === null) return 'it is no node of this project'
+    if (peer.clusterId !== clusterId && peer.clusterId !== null && clusterId !== null) {
+      return `it belongs to cluster ${peer.clusterId} and not to ${clusterId}`
+    }
+    if (peer.nodeId !== remote) return `it is node ${peer.nodeId} and not ${remote}`
+    const offered = new Map(answer.apiKeys.map((versions) => [versions.apiKey, versions]))
+    const missing = Object.entries(quorumApis).find(([, { key, max }]) => {
+      const versions = offered.get(key)
+      return versions === undefined || max < versions.minVersion || max > versions.maxVersion
+    })
+    return missing ? `it does not offer ${missing[0]} in version ${missing[1].max}` : null
+  }
+
+  #frame(frame: Uint8Array): void {
+    const waiting = this.#waiting.shift()
+    this.#oldestMs = this.#runtime.clock.monotonicMs()
+    const { byteOffset, length } = frame
+    const correlationId = length < 4 ? null : new DataView(frame.buffer, byteOffset).getInt32(0)
+    if (waiting === undefined || correlationId !== waiting.correlationId) {
+      this.#break('it answered what was not asked', false)
+      return
+    }
+    let body: unknown
+    try {
+      body = waiting.decode(frame)
+    } catch (error) {
+      if (!(error instanceof EngineError)) throw error
+      this.#break(`its answer is malformed: ${error.message}`, false)
+      return
+    }
+    waiting.answered(body)
+  }
+
+  /**
+   * One timer for all requests: it looks at the oldest, since answers come in order. A request's time begins when the one
+   * before it is answered.
+   */
+  #watchOldest(): void {
+    if (this.#watch !== null || this.#waiting.length === 0) return
+    const { clock } = this.#runtime
+    const leftMs = (): number => this.#oldestMs + this.#waiting[0]!.timeoutMs - clock.monotonicMs()
+    this.#watch = clock.setTimer(Math.max(1, Math.ceil(leftMs())), () => {
+      this.#watch = null
+      if (this.#waiting.length === 0) return
+      if (leftMs() > 0) this.#watchOldest()
+      else this.#break('it did not answer in time', true)
+    })
+  }
+
+  #break(reason: string, silent: boolean): void {
+    if (this.#state === 'closed' || this.#state === 'idle') return
+    const wasOpen = this.#state === 'open'
+    this.#state = 'idle'
+    this.#generation++
+    this.#waiting = []
+    this.#watch?.cancel()
+    this.#watch = null
+    this.#reader?.stop()
+    this.#socket?.destroy()
+    this.#socket = null
+    const { minBackoffMs, maxBackoffMs } = this.#limits
+    const backoffMs = Math.min(maxBackoffMs, minBackoffMs * 2 ** Math.min(this.#failures++, 20))
+    const half = Math.ceil(backoffMs / 2)
+    this.#retryAtMs = this.#runtime.clock.monotonicMs() + half + this.#runtime.random.below(half + 1)
+    if (wasOpen) this.#owner.broke(reason, silent)
+    else this.#owner.unreachable(reason)
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}
