@@ -45,7 +45,10 @@ export function wholeFile(data: FileData): Uint8Array {
   return bytes
 }
 
-/** The file with `bytes` at `position`; what lies between its end and `position` reads as zeros. */
+/**
+ * The file with `bytes` at `position`; what lies between its end and `position` reads as zeros. `bytes` may not change
+ * afterwards: whole blocks of them become the file's.
+ */
 export function writeData(data: FileData, position: number, bytes: Uint8Array): FileData {
   if (bytes.length === 0) return data
   const sizeBytes = Math.max(data.sizeBytes, position + bytes.length)
@@ -56,11 +59,15 @@ export function writeData(data: FileData, position: number, bytes: Uint8Array): 
     const inside = at % blockBytes
     const index = (at - inside) / blockBytes
     const length = Math.min(blockBytes - inside, bytes.length - done)
-    const block = new Uint8Array(blockBytes)
-    const old = blocks[index]
-    if (old && length < blockBytes) block.set(old)
-    block.set(bytes.subarray(done, done + length), inside)
-    blocks[index] = block
+    const part = bytes.subarray(done, done + length)
+    if (length === blockBytes) blocks[index] = part
+    else {
+      const old = blocks[index]
+      const block = new Uint8Array(blockBytes)
+      if (old) block.set(old)
+      block.set(part, inside)
+      blocks[index] = block
+    }
     done += length
   }
   return { sizeBytes, blocks }

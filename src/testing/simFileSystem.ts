@@ -66,6 +66,8 @@ export class SimFileSystem {
   readonly #wallMs: () => number
   readonly #sealed = new Set<NodeId>()
   readonly #changedMs = new Map<NodeId, number>()
+  /** What paths name, until a name changes. */
+  readonly #found = new Map<string, NodeId>()
   #nextNode: NodeId
   #order = 0
 
@@ -102,6 +104,14 @@ export class SimFileSystem {
 
   /** The node that `path` names; null when there is none. Throws `ENOTDIR` below a file. */
   find(path: string): NodeId | null {
+    const known = this.#found.get(path)
+    if (known !== undefined) return known
+    const node = this.#look(path)
+    if (node !== null) this.#found.set(path, node)
+    return node
+  }
+
+  #look(path: string): NodeId | null {
     let node = rootNode
     for (const name of path.split('/')) {
       if (name === '') continue
@@ -297,6 +307,7 @@ export class SimFileSystem {
   }
 
   #rename(directory: NodeId, set: NameUnit['set'], cleared: string | null, clearedIn: NodeId): void {
+    this.#found.clear()
     if (cleared !== null) {
       const entries = new Map(this.#directories.get(clearedIn))
       if (set === null) this.#forget(entries.get(cleared))
