@@ -1,0 +1,211 @@
+import { EngineError } from '../model/errors.ts'
+import type { SendPart } from '../model/fileRange.ts'
+import type {
+  RaftConfig,
+  RaftEvent,
+  RaftRequest,
+  RaftResponse,
+  RaftState,
+  ReplicaKey,
+  SnapshotId,
+  Voter,
+  VotersEntry,
+} from '../raft.ts'
+import type { Log } from '../segment/log.ts'
+import { GroupDriver } from './groupDriver.ts'
+import type { GroupAck, GroupAppendOptions, GroupListener, GroupSpec } from './groupTypes.ts'
+import type { GroupWorld } from './groupWorld.ts'
+import type { GroupStart } from './openGroupLog.ts'
+import { RemoteRequest, refuseRequest } from './replies.ts'
+import type { SnapshotFiles } from './snapshotFiles.ts'
+import { LocalRequest, Waiter } from './tokens.ts'
+import { type GroupKey, type GroupRef, groupKey } from './transport.ts'
+
+/** One replica of one group, as the programs of its node see it. */
+export class Group {
+  readonly ref: GroupRef
+  readonly key: GroupKey
+  readonly spec: GroupSpec
+  readonly snapshots: SnapshotFiles
+  readonly #clusterId: string | null
+  readonly #driver: GroupDriver
+  readonly #closed: (group: Group) => void
+  #closing: Promise<void> | null = null
+
+  /** `closed` is called when `close` is over. */
+  constructor(
+    world: GroupWorld,
+    spec: GroupSpec,
+    config: RaftConfig,
+    start: GroupStart,
+    mayHaveForgotten: boolean,
+    closed: (group: Group) => void,
+  ) {
+    const { topic, partition, topicId } = spec
+    this.ref = { topicId, topic, partition }
+    this.key = groupKey(this.ref)
+    this.spec = spec
+    this.snapshots = start.snapshots
+    this.#clusterId = config.clusterId
+    this.#driver = new GroupDriver(world, this.ref, config, start, mayHaveForgotten)
+    this.#closed = closed
+  }
+
+  /** Begins to take part. To be called once. */
+  start(): void {
+    this.#driver.start()
+  }
+
+  /** The records, committed or not. Whoever reads it must stay below `highWatermark`. */
+  get log(): Log {
+    return this.#driver.log.log
+  }
+
+  get state(): RaftState {
+    return this.#driver.node.state
+  }
+
+  /** Who leads as far as this replica knows, -1 for nobody. */
+  get leaderId(): number {
+    return this.#driver.node.leaderId
+  }
+
+  get leaderEpoch(): number {
+    return this.#driver.node.leaderEpoch
+  }
+
+  /** Exclusive end of what this replica knows to be committed. */
+  get highWatermark(): number {
+    return this.#driver.node.highWatermark
+  }
+
+  /** The voter set that applies. */
+  get voters(): VotersEntry {
+    return this.#driver.node.voters
+  }
+
+  /** Why the replica is out of use until the next start; null while it is not. */
+  get failure(): EngineError | null {
+    return this.#driver.failure
+  }
+
+  /** The epoch of the record before `offset`, for a snapshot that ends there. */
+  epochBefore(offset: number): number {
+    return this.#driver.node.epochBefore(offset)
+  }
+
+  /** The voter set that applied at `offset`, for a snapshot that ends there. */
+  votersAt(offset: number): VotersEntry {
+    return this.#driver.node.votersAt(offset)
+  }
+
+  /**
+   * Appends ready batches, which are copied before this returns. Waits while too much is under way on the node. Rejects with
+   * `NotLeaderError` (nothing was appended), `notEnoughReplicasAfterAppend` (nobody knows), `diskFull`, and what `Log.append`
+   * throws.
+   */
+  append(bytes: Uint8Array, options: GroupAppendOptions): Promise<GroupAck> {
+    return this.#driver.appends.append(bytes, options)
+  }
+
+  /**
+   * Batches from the one that holds `fromOffset` on, all of them below the high watermark, about `maxBytes` but at least one;
+   * null when there is none. Throws `offsetOutOfRange`, and what the disk says.
+   */
+  read(
+    fromOffset: number,
+    maxBytes: number,
+  ): readonly SendPart[] | null | Promise<readonly SendPart[] | null> {
+    if (this.failure !== null) throw this.failure
+    const { highWatermark } = this
+    if (fromOffset < this.log.logStartOffset || fromOffset > highWatermark) {
+      throw new EngineError('offsetOutOfRange', `nothing committed has offset ${fromOffset}`)
+    }
+    return fromOffset === highWatermark ? null : this.#driver.log.read(fromOffset, highWatermark, maxBytes)
+  }
+
+  /** An offset: whoever has applied everything below it has seen all that was committed before the call. */
+  readIndex(): Promise<number> {
+    return this.#ask<number>((token) => ({ type: 'readIndex', token }))
+  }
+
+  /** Moves leadership to node `to`, or to whoever is best. Resolves once this replica does not lead any more. */
+  transferLeadership(to = -1): Promise<void> {
+    return this.#ask<void>((token) => ({ type: 'transferLeadership', token, to }))
+  }
+
+  /** Writes a static voter set into the log, so that it can change from then on. */
+  upgradeVersion(): Promise<void> {
+    return this.#ask<void>((token) => ({ type: 'upgradeVersion', token }))
+  }
+
+  /** Lets votes of replicas count that may have forgotten records: the loss of those is accepted. */
+  uncleanElection(): Promise<void> {
+    return this.#ask<void>((token) => ({ type: 'uncleanElection', token }))
+  }
+
+  /** Makes a replica a voter once it has caught up, within `timeoutMs`; resolves when that is committed. */
+  addVoter(voter: Voter, timeoutMs = 30_000): Promise<void> {
+    const clusterId = this.#clusterId
+    return this.#askAsOthers({ type: 'addVoter', clusterId, voter, timeoutMs, ackWhenCommitted: true })
+  }
+
+  /** Takes a voter out; resolves when that is committed. */
+  removeVoter(voter: ReplicaKey): Promise<void> {
+    return this.#askAsOthers({ type: 'removeVoter', clusterId: this.#clusterId, voter })
+  }
+
+  /** A snapshot of committed records is durable: records below `logStartOffset` may go, and are gone when this resolves. */
+  async snapshotTaken(id: SnapshotId, logStartOffset: number): Promise<void> {
+    if (this.failure !== null) throw this.failure
+    this.#driver.step({ type: 'snapshotTaken', snapshotId: id, logStartOffset })
+    await this.#driver.log.tookSnapshot(id, logStartOffset)
+  }
+
+  /** Has `listener` told of what happens from now on, until the returned function is called. */
+  watch(listener: GroupListener): () => void {
+    return this.#driver.watch(listener)
+  }
+
+  /** Another node asks. */
+  request(from: number, request: RaftRequest, reply: RemoteRequest['reply']): void {
+    if (this.failure !== null || this.#closing !== null) {
+      reply(refuseRequest(request, 'kafkaStorageError'), [])
+      return
+    }
+    const replyTo = new RemoteRequest(from, request, reply)
+    this.#driver.step({ type: `${request.type}Request`, replyTo, request } as RaftEvent)
+  }
+
+  /** Another node has answered. */
+  response(from: number, requestId: number, response: RaftResponse): void {
+    const event = { type: `${response.type}Response`, from, requestId, response } as RaftEvent
+    if (response.type === 'fetch' && response.batches.length > 0) this.#driver.stepWithRecords(event)
+    else this.#driver.step(event)
+  }
+
+  /** Something else that happens to the replica. */
+  tell(event: Extract<RaftEvent, { type: 'requestFailed' | 'connectionLost' }>): void {
+    this.#driver.step(event)
+  }
+
+  /** Leaves the group in order and resolves once everything is durable that was written. The log stays open. */
+  close(): Promise<void> {
+    this.#closing ??= this.#driver.close().then(() => this.#closed(this))
+    return this.#closing
+  }
+
+  #ask<T>(event: (token: Waiter<T>) => RaftEvent): Promise<T> {
+    if (this.failure !== null) return Promise.reject(this.failure)
+    const waiter = new Waiter<T>()
+    this.#driver.step(event(waiter))
+    return waiter.promise
+  }
+
+  #askAsOthers(request: RaftRequest): Promise<void> {
+    if (this.failure !== null) return Promise.reject(this.failure)
+    const replyTo = new LocalRequest()
+    this.#driver.step({ type: `${request.type}Request`, replyTo, request } as RaftEvent)
+    return replyTo.promise
+  }
+}

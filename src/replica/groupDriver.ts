@@ -1,0 +1,357 @@
+import { InvariantError } from '../model/assert.ts'
+import { EngineError } from '../model/errors.ts'
+import type { SendPart } from '../model/fileRange.ts'
+import type { Batch, Effect, RaftConfig, RaftEvent, RaftResponse, Read, VotersEntry } from '../raft.ts'
+import { RaftNode } from '../raft.ts'
+import { GroupAppends } from './groupAppends.ts'
+import { entryOf, GroupLog } from './groupLog.ts'
+import { GroupSnapshots } from './groupSnapshots.ts'
+import type { GroupListener } from './groupTypes.ts'
+import type { GroupWorld } from './groupWorld.ts'
+import { LifeSigns } from './lifeSigns.ts'
+import type { GroupStart } from './openGroupLog.ts'
+import { Outbox } from './outbox.ts'
+import { RemoteRequest } from './replies.ts'
+import type { Due } from './timerWheel.ts'
+import { type AppendWaiter, type LocalRequest, refusal, type Waiter } from './tokens.ts'
+import type { GroupRef } from './transport.ts'
+import { encodeControlBatch } from './wire/batches.ts'
+
+/** Bytes that a follower may have appended and not flushed; more waits before it is appended. */
+const maxUnflushedBytes = 16 << 20
+
+/**
+ * Steps the core of one replica with whatever happens and carries its effects out in their order. Nothing leaves the node
+ * before the quorum state that was written ahead of it is durable; writes are handed on at once.
+ */
+export class GroupDriver implements Due {
+  readonly node: RaftNode
+  readonly log: GroupLog
+  readonly appends: GroupAppends
+  dueMs = Number.POSITIVE_INFINITY
+  slotMs = Number.POSITIVE_INFINITY
+  readonly #world: GroupWorld
+  readonly #ref: GroupRef
+  readonly #outbox = new Outbox()
+  readonly #received: GroupSnapshots
+  readonly #life: LifeSigns
+  #listeners: readonly GroupListener[] = []
+  #events: RaftEvent[] = []
+  #isStepping = false
+  /** An answer with records that waits until fewer are unflushed. */
+  #held: RaftEvent | null = null
+  #failed: EngineError | null = null
+  #isClosed = false
+
+  constructor(
+    world: GroupWorld,
+    ref: GroupRef,
+    config: RaftConfig,
+    start: GroupStart,
+    mayHaveForgotten: boolean,
+  ) {
+    this.#world = world
+    this.#ref = ref
+    this.log = new GroupLog(world.runtime, world.turn, start, {
+      flushed: (sequence) => this.#flushed(sequence),
+      persisted: (ticket) => this.#outbox.persisted(ticket),
+      installed: (id) => this.#tell((each) => each.snapshotInstalled?.(id)),
+      failed: (error) => this.#logFailed(error),
+    })
+    const raftStart = {
+      quorum: start.stored.quorum,
+      log: start.logStart,
+      voters: start.voters,
+      highWatermark: start.stored.highWatermark,
+      mayHaveForgotten,
+    }
+    this.node = new RaftNode(config, world.runtime.random, raftStart)
+    this.appends = new GroupAppends(world.runtime, world.budget, this)
+    this.#received = new GroupSnapshots(start.snapshots, this.node, (event) => this.step(event), world.logger)
+    this.#life = new LifeSigns(this.node, ref, world.transport, world.nodeId)
+    world.observer?.started(ref, config, raftStart)
+  }
+
+  /** Why the replica is out of use until the next start; null while it is not. */
+  get failure(): EngineError | null {
+    return this.#failed
+  }
+
+  /** Whether the core is in a step: what is asked of it waits until that is over. */
+  get isStepping(): boolean {
+    return this.#isStepping
+  }
+
+  /** Begins to take part. To be called once. */
+  start(): void {
+    const nowMs = this.#world.runtime.clock.monotonicMs()
+    this.#run(null, () => this.node.start(nowMs))
+    const { offline } = this.log.log
+    if (offline !== null) this.#logFailed(offline)
+  }
+
+  /** Steps the core; an event that comes while it steps waits its turn. */
+  step(event: RaftEvent): void {
+    if (this.#failed !== null) return
+    this.#events.push(event)
+    this.#drain()
+  }
+
+  /** Steps it with an answer to a Fetch, once there is room for what that brings. */
+  stepWithRecords(event: RaftEvent): void {
+    if (this.log.unflushedBytes > maxUnflushedBytes) this.#held = event
+    else this.step(event)
+  }
+
+  /** The wheel says that something is due. */
+  fire(nowMs: number): void {
+    if (this.#failed !== null || this.#isClosed) {
+      this.dueMs = Number.POSITIVE_INFINITY
+      return
+    }
+    this.#life.tell(nowMs, this.#held !== null, (event, atMs) => this.#stepAt(event, atMs))
+    if (this.node.deadlineMs <= nowMs) this.#stepAt({ type: 'timerFired' }, nowMs)
+    this.dueMs = this.node.deadlineMs
+  }
+
+  /** Has `listener` told of what happens from now on, until the returned function is called. */
+  watch(listener: GroupListener): () => void {
+    this.#listeners = [...this.#listeners, listener]
+    return () => {
+      this.#listeners = this.#listeners.filter((each) => each !== listener)
+    }
+  }
+
+  /** Leaves the group in order and resolves once everything is durable that was written. */
+  async close(): Promise<void> {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    const closed = new EngineError('closed', 'the replica is closed')
+    if (this.#failed === null) {
+      this.step({ type: 'shutdown' })
+      // The next start reads what is committed at once.
+      await this.log.persisted(this.node.quorumState, this.node.highWatermark)
+      await this.log.settled()
+    }
+    this.#end(closed)
+    this.log.close()
+  }
+
+  #drain(): void {
+    if (this.#isStepping) return
+    while (this.#events.length > 0 && this.#failed === null) {
+      this.#stepAt(this.#events.shift()!, this.#world.runtime.clock.monotonicMs())
+    }
+  }
+
+  #stepAt(event: RaftEvent, nowMs: number): void {
+    this.#run(event, () => this.node.step(event, nowMs))
+  }
+
+  #run(event: RaftEvent | null, step: () => readonly Effect[]): void {
+    this.#isStepping = true
+    try {
+      const effects = step()
+      this.#world.observer?.stepped(this.#ref, event, effects)
+      for (const effect of effects) {
+        if (this.#failed !== null) break
+        this.#carryOut(effect)
+      }
+    } catch (error) {
+      if (!(error instanceof InvariantError)) throw error
+      const message = `the replica stops: ${error.message}`
+      this.#end(new EngineError('unknownServerError', message, { cause: error }))
+    } finally {
+      this.#isStepping = false
+    }
+    this.dueMs = this.#failed === null ? this.node.deadlineMs : Number.POSITIVE_INFINITY
+    this.#world.wheel.arm(this)
+    this.#drain()
+  }
+
+  #carryOut(effect: Effect): void {
+    switch (effect.type) {
+      case 'persist':
+        this.#outbox.persistAsked(this.log.persist(effect.state, this.node.highWatermark))
+        break
+      case 'append':
+        this.log.append(effect.sequence, effect.batch.leaderEpoch, this.#bytesOf(effect.batch))
+        break
+      case 'markEpoch':
+        this.log.markEpoch(effect.sequence, effect.start)
+        break
+      case 'storeVoters':
+        this.log.storeVoters(effect.sequence, entryOf(effect.mark))
+        break
+      case 'truncate':
+        this.log.truncate(effect.sequence, effect.to)
+        break
+      case 'installSnapshot': {
+        const head = this.#received.headOf(effect.snapshotId)
+        this.log.install(effect.sequence, effect.snapshotId, head)
+        break
+      }
+      case 'writeSnapshot':
+        this.#received.write(effect)
+        break
+      case 'discardSnapshot':
+        this.#received.discard(effect.snapshotId)
+        break
+      case 'send':
+        this.#send(effect)
+        break
+      case 'respond':
+        this.#respond(effect)
+        break
+      case 'highWatermark':
+        this.appends.committed(effect.offset)
+        this.#tell((each) => each.highWatermark?.(effect.offset))
+        break
+      case 'stateChanged':
+        this.#outbox.dropFetches()
+        this.#world.transport.forget(this.#ref)
+        this.#held = null
+        if (effect.state !== 'leader') this.appends.leadershipLost()
+        this.#tell((each) => each.leadership?.(effect.state, effect.leaderEpoch, effect.leaderId))
+        break
+      case 'votersChanged':
+        this.#learnVoters(effect.entry)
+        break
+      case 'accepted': {
+        const { baseOffset, lastOffset, leaderEpoch } = effect
+        const ack = { baseOffset, lastOffset, leaderEpoch, duplicate: false }
+        this.#outbox.leave(() => this.appends.accepted(effect.token as AppendWaiter, ack))
+        break
+      }
+      case 'refused':
+        ;(effect.token as Waiter<never>).reject(refusal(effect.error, effect.leaderId))
+        break
+      case 'done':
+        this.#outbox.leave(() => (effect.token as Waiter<void>).resolve())
+        break
+      case 'readReady':
+        this.#outbox.leave(() => (effect.token as Waiter<number>).resolve(effect.offset))
+        break
+      case 'alarm': {
+        const { code, id, offset, detail } = effect
+        const { topic, partition } = this.#ref
+        this.#world.logger.error('a replica raises an alarm', { topic, partition, code, id, offset, detail })
+        this.#tell((each) => each.alarm?.({ code, id, offset, detail }))
+        break
+      }
+    }
+  }
+
+  #bytesOf(batch: Batch): Uint8Array {
+    if (batch.records instanceof Uint8Array) return batch.records
+    const { clock, checksum } = this.#world.runtime
+    return encodeControlBatch(batch, clock.wallMs(), checksum)
+  }
+
+  /** In the metadata log voter sets are records; they are noted beside it, so that a start need not look for them. */
+  #learnVoters(entry: VotersEntry): void {
+    const { transport, nodeId } = this.#world
+    for (const { id, endpoints } of entry.voters.voters) {
+      if (id !== nodeId && endpoints.length > 0) transport.know(id, endpoints)
+    }
+    this.log.noteVoters(entry)
+    this.#tell((each) => each.voters?.(entry))
+  }
+
+  #send({ to, requestId, request }: Extract<Effect, { type: 'send' }>): void {
+    const { transport, observer } = this.#world
+    const isFetch = request.type === 'fetch' || request.type === 'fetchSnapshot'
+    this.#outbox.leave(() => {
+      observer?.left(this.#ref, to, request, null)
+      transport.send(to, this.#ref, requestId, request)
+    }, isFetch)
+  }
+
+  #respond(effect: Extract<Effect, { type: 'respond' }>): void {
+    const { response, read } = effect
+    const replyTo = effect.replyTo as RemoteRequest | LocalRequest
+    if (!(replyTo instanceof RemoteRequest)) {
+      this.#outbox.leave(() => replyTo.answer(response))
+      return
+    }
+    const { ticket } = this.#outbox
+    const leave = (answer: RaftResponse, parts: readonly SendPart[]): void => {
+      this.#outbox.leave(
+        () => {
+          this.#world.observer?.left(this.#ref, replyTo.from, answer, replyTo.request)
+          replyTo.reply(answer, parts)
+        },
+        false,
+        ticket,
+      )
+    }
+    if (read.type === 'nothing') leave(response, [])
+    else this.#fill(response, read, leave)
+  }
+
+  /** Adds what the log or a snapshot has to an answer. What cannot be read makes it an error. */
+  #fill(
+    response: RaftResponse,
+    read: Read,
+    leave: (answer: RaftResponse, parts: readonly SendPart[]) => void,
+  ): void {
+    const refuse = (error: unknown): void => {
+      const { topic, partition } = this.#ref
+      this.#world.logger.error('a replica cannot read what another one asks for', {
+        topic,
+        partition,
+        error: String(error),
+      })
+      if (!this.#isClosed) leave({ ...response, error: 'kafkaStorageError' }, [])
+    }
+    if (read.type === 'snapshot' && response.type === 'fetchSnapshot') {
+      this.#received
+        .part(response, read, this.#world.maxFetchBytes)
+        .then((answer) => leave(answer, []), refuse)
+    } else if (read.type === 'records') {
+      const { fromOffset, toOffset } = read
+      try {
+        const found = this.log.read(fromOffset, toOffset, this.#world.maxFetchBytes)
+        if (found instanceof Promise) found.then((parts) => leave(response, parts ?? []), refuse)
+        else leave(response, found)
+      } catch (error) {
+        refuse(error)
+      }
+    }
+  }
+
+  #flushed(sequence: number): void {
+    this.appends.flushed(this.log.log.flushedOffset)
+    this.step({ type: 'flushed', sequence })
+    if (this.#held === null || this.log.unflushedBytes > maxUnflushedBytes) return
+    const held = this.#held
+    this.#held = null
+    this.step(held)
+  }
+
+  /** The log neither reads nor writes any more: the replica steps down, and says nothing that rests on what it wrote. */
+  #logFailed(error: EngineError): void {
+    if (this.#failed !== null) return
+    this.#outbox.clear()
+    this.step({ type: 'logFailed' })
+    this.#end(error)
+  }
+
+  #end(error: EngineError): void {
+    if (this.#failed !== null) return
+    this.#failed = error
+    this.#events = []
+    this.#held = null
+    this.#outbox.clear()
+    this.#world.transport.forget(this.#ref)
+    this.appends.close(error)
+    if (this.#isClosed) return
+    const { topic, partition } = this.#ref
+    this.#world.logger.error('a replica is out of use', { topic, partition, error: error.message })
+    this.#tell((each) => each.failed?.(error))
+  }
+
+  #tell(tell: (listener: GroupListener) => void): void {
+    for (const listener of this.#listeners) tell(listener)
+  }
+}

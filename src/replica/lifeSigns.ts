@@ -1,0 +1,49 @@
+import type { RaftEvent, RaftNode } from '../raft.ts'
+import type { GroupRef, Transport } from './transport.ts'
+
+/** How long an answer that waits to be appended counts for the leader's life. */
+const heldMs = 10_000
+
+/**
+ * Tells the core that nodes live whose sessions show it. Nothing does that while nothing is due: groups that have nothing to say
+ * cost nothing.
+ */
+export class LifeSigns {
+  readonly #node: RaftNode
+  readonly #ref: GroupRef
+  readonly #transport: Transport
+  readonly #selfId: number
+  /** What was told last of each node. */
+  #toldMs: Map<number, number> | null = null
+  #heldSinceMs = -1
+
+  constructor(node: RaftNode, ref: GroupRef, transport: Transport, selfId: number) {
+    this.#node = node
+    this.#ref = ref
+    this.#transport = transport
+    this.#selfId = selfId
+  }
+
+  /** Steps the core, by `step`, with every sign of life that is new. `isHeld`: the leader has answered, and the answer waits here. */
+  tell(nowMs: number, isHeld: boolean, step: (event: RaftEvent, atMs: number) => void): void {
+    const { state, leaderId } = this.#node
+    if (!isHeld) this.#heldSinceMs = -1
+    if (state === 'leader') {
+      for (const { id } of this.#node.voters.voters.voters) {
+        if (id !== this.#selfId) this.#contact(id, this.#transport.followerContactMs(id, this.#ref), step)
+      }
+    } else if (leaderId >= 0 && (state === 'follower' || state === 'observer')) {
+      if (isHeld && this.#heldSinceMs < 0) this.#heldSinceMs = nowMs
+      const isWaiting = isHeld && nowMs - this.#heldSinceMs < heldMs
+      const atMs = isWaiting ? nowMs : this.#transport.leaderContactMs(leaderId, this.#ref)
+      this.#contact(leaderId, atMs, step)
+    }
+  }
+
+  #contact(id: number, atMs: number, step: (event: RaftEvent, atMs: number) => void): void {
+    this.#toldMs ??= new Map()
+    if (atMs <= (this.#toldMs.get(id) ?? Number.NEGATIVE_INFINITY)) return
+    this.#toldMs.set(id, atMs)
+    step({ type: 'contact', id, leaderEpoch: this.#node.leaderEpoch }, atMs)
+  }
+}

@@ -1,0 +1,152 @@
+import { EngineError } from '../model/errors.ts'
+import { isDurable } from '../model/flushPolicy.ts'
+import { defaultTimeouts, type RaftConfig, type RaftRequest, type RaftResponse } from '../raft.ts'
+import type { Runtime } from '../runtime/runtime.ts'
+import { AppendBudget } from './appendBudget.ts'
+import { Group } from './group.ts'
+import type { GroupSpec, HostOptions } from './groupTypes.ts'
+import type { GroupWorld } from './groupWorld.ts'
+import { openGroupLog } from './openGroupLog.ts'
+import { type RemoteRequest, refuseRequest } from './replies.ts'
+import { TimerWheel } from './timerWheel.ts'
+import { type GroupKey, type GroupRef, groupKey, type TransportHandler } from './transport.ts'
+import { WriteTurn } from './writeTurn.ts'
+
+/** The defaults of `HostOptions`. */
+const defaults = { maxPendingBytes: 64 << 20, maxFetchBytes: 1 << 20 }
+/** A Fetch waits at its leader until there is something to bring: sessions show that both live, and find out when not. */
+const fetchMaxWaitMs = 3_600_000
+
+/** The replicas of one node: of up to ten thousand groups, over one transport, one journal and one timer. */
+export class ReplicaHost implements TransportHandler {
+  readonly #runtime: Runtime
+  readonly #options: HostOptions
+  readonly #world: GroupWorld
+  readonly #groups = new Map<GroupKey, Group>()
+  readonly #opening = new Set<GroupKey>()
+  #closing: Promise<void> | null = null
+
+  private constructor(runtime: Runtime, options: HostOptions) {
+    const { logs, logger, nodeId, clusterId, endpoints } = options
+    this.#runtime = runtime
+    this.#options = options
+    this.#world = {
+      runtime,
+      nodeId,
+      clusterId,
+      directoryId: logs.directoryId,
+      endpoints,
+      transport: options.transport(this),
+      turn: new WriteTurn(logs, runtime.disk),
+      wheel: new TimerWheel(runtime.clock),
+      budget: new AppendBudget(options.maxPendingBytes ?? defaults.maxPendingBytes),
+      maxFetchBytes: options.maxFetchBytes ?? defaults.maxFetchBytes,
+      logger,
+      observer: options.observer ?? null,
+    }
+  }
+
+  /** Makes a host without groups. The logs stay their owner's, who closes them after the host. */
+  static open(runtime: Runtime, options: HostOptions): Promise<ReplicaHost> {
+    return Promise.resolve(new ReplicaHost(runtime, options))
+  }
+
+  /** The groups by key, in the order in which they were opened. */
+  get groups(): ReadonlyMap<GroupKey, Group> {
+    return this.#groups
+  }
+
+  /**
+   * Takes a replica up from what its disk holds, or begins one. Throws `duplicateResource` while it is open,
+   * `inconsistentTopicId`, `corruptLog`, and what the disk says.
+   */
+  async openGroup(spec: GroupSpec): Promise<Group> {
+    const key = groupKey(spec)
+    if (this.#closing !== null) throw new EngineError('closed', 'the host is closed')
+    if (this.#groups.has(key) || this.#opening.has(key)) {
+      throw new EngineError('duplicateResource', `${spec.topic}-${spec.partition} is open already`)
+    }
+    this.#opening.add(key)
+    try {
+      const { logs, logger } = this.#options
+      const start = await openGroupLog(this.#runtime, logs, spec, logger)
+      if (this.#closing !== null) throw new EngineError('closed', 'the host is closed')
+      const { transport, nodeId } = this.#world
+      for (const { id, endpoints } of start.voters.at(-1)!.voters.voters) {
+        if (id !== nodeId && endpoints.length > 0) transport.know(id, endpoints)
+      }
+      const forgotten = this.#mayHaveForgotten(spec, start.isNew)
+      const group = new Group(this.#world, spec, this.#configOf(spec), start, forgotten, ({ key: closed }) =>
+        this.#groups.delete(closed),
+      )
+      this.#groups.set(key, group)
+      group.start()
+      return group
+    } finally {
+      this.#opening.delete(key)
+    }
+  }
+
+  /** Hands leadership over, leaves every group, and closes the transport. Resolves when all that was written is durable. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  request(from: number, ref: GroupRef, request: RaftRequest, reply: RemoteRequest['reply']): void {
+    const group = this.#groups.get(groupKey(ref))
+    if (group === undefined) reply(refuseRequest(request, 'unknownTopicOrPartition'), [])
+    else group.request(from, request, reply)
+  }
+
+  response(from: number, ref: GroupRef, requestId: number, response: RaftResponse): void {
+    this.#groups.get(groupKey(ref))?.response(from, requestId, response)
+  }
+
+  failed(ref: GroupRef, requestId: number): void {
+    this.#groups.get(groupKey(ref))?.tell({ type: 'requestFailed', requestId })
+  }
+
+  connectionLost(node: number): void {
+    for (const group of this.#groups.values())
+      if (group.leaderId === node) group.tell({ type: 'connectionLost', id: node })
+  }
+
+  async #close(): Promise<void> {
+    const { budget, wheel, transport } = this.#world
+    budget.close()
+    const groups = [...this.#groups.values()]
+    // Whoever follows takes over at once, with everything; those that nobody can follow just end.
+    await Promise.allSettled(
+      groups.filter(({ state }) => state === 'leader').map((group) => group.transferLeadership()),
+    )
+    await Promise.all(groups.map((group) => group.close()))
+    wheel.close()
+    await transport.close()
+  }
+
+  /** Whether something may be gone that this replica has claimed. Source: fault model, section 2. */
+  #mayHaveForgotten({ kind, config }: GroupSpec, isNew: boolean): boolean {
+    const { isClean, isProven } = this.#options.logs.lastEnd
+    const isRelaxed = kind === 'partition' && !isDurable(config.flush)
+    return !isProven || (isRelaxed && !isClean && !isNew)
+  }
+
+  #configOf(spec: GroupSpec): RaftConfig {
+    const { nodeId, clusterId, directoryId, endpoints } = this.#world
+    return {
+      clusterId,
+      self: { id: nodeId, directoryId },
+      endpoints,
+      kind: spec.kind,
+      relaxed: spec.kind === 'partition' && !isDurable(spec.config.flush),
+      kraftVersion: spec.kraftVersion ?? 1,
+      ...defaultTimeouts,
+      ...this.#options.timeouts,
+      fetchMaxWaitMs,
+      autoJoin: spec.autoJoin ?? false,
+      bootstrapIds: spec.bootstrapIds ?? [],
+      confirmation: spec.confirmation ?? 'peers',
+    }
+  }
+}

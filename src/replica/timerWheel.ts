@@ -1,0 +1,124 @@
+import type { Clock, Timer } from '../runtime/clock.ts'
+
+/** Something that is due at some time. One object is in one wheel at most. */
+export interface Due {
+  /** When it is due by the monotonic clock, infinite for never. May be moved back at will without telling the wheel. */
+  dueMs: number
+  /** The wheel's own: the time of the slot that holds it, infinite for none. */
+  slotMs: number
+  /** Called when it is due; sets `dueMs` anew. */
+  fire(nowMs: number): void
+}
+
+/** How far apart slots are: so much later than asked for things may come. */
+const slotMs = 4
+const slotCount = 512
+
+/**
+ * Thousands of deadlines behind one timer of the clock. What is put off is found in its old slot and moved then, so that
+ * putting off costs nothing; within a slot things fire in the order in which they came there.
+ */
+export class TimerWheel {
+  readonly #clock: Clock
+  readonly #slots: Due[][] = Array.from({ length: slotCount }, () => [])
+  #timer: Timer | null = null
+  /** What the timer is set to, infinite for no timer. */
+  #timerMs = Number.POSITIVE_INFINITY
+  /** Slots up to here are done. */
+  #doneMs: number
+  #count = 0
+  #isClosed = false
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+    this.#doneMs = floorSlot(clock.monotonicMs())
+  }
+
+  /** How many things there are. */
+  get count(): number {
+    return this.#count
+  }
+
+  /** Looks at `due.dueMs`, which has been set. */
+  arm(due: Due): void {
+    if (this.#isClosed || due.dueMs >= due.slotMs || due.dueMs === Number.POSITIVE_INFINITY) return
+    // Nearer than where it is: it stands twice until that slot's turn, and fires where it belongs.
+    this.#put(due)
+  }
+
+  /** Fires nothing any more. */
+  close(): void {
+    this.#isClosed = true
+    this.#timer?.cancel()
+    this.#timer = null
+    for (const slot of this.#slots) slot.length = 0
+  }
+
+  #put(due: Due): void {
+    const atMs = Math.max(ceilSlot(due.dueMs), this.#doneMs + slotMs)
+    due.slotMs = atMs
+    this.#slots[(atMs / slotMs) % slotCount]!.push(due)
+    this.#count++
+    if (atMs < this.#timerMs) this.#setTimer(atMs)
+  }
+
+  #setTimer(atMs: number): void {
+    this.#timer?.cancel()
+    this.#timerMs = atMs
+    this.#timer = this.#clock.setTimer(Math.max(0, atMs - this.#clock.monotonicMs()), this.#turn)
+    this.#timer.detach?.()
+  }
+
+  readonly #turn = (): void => {
+    this.#timer = null
+    this.#timerMs = Number.POSITIVE_INFINITY
+    const nowMs = this.#clock.monotonicMs()
+    const untilMs = floorSlot(nowMs)
+    const from = Math.max(this.#doneMs + slotMs, untilMs - (slotCount - 1) * slotMs)
+    for (let atMs = from; atMs <= untilMs && !this.#isClosed; atMs += slotMs) {
+      this.#doneMs = atMs
+      this.#serve((atMs / slotMs) % slotCount, untilMs, nowMs)
+    }
+    if (!this.#isClosed) this.#next()
+  }
+
+  #serve(index: number, untilMs: number, nowMs: number): void {
+    const slot = this.#slots[index]!
+    if (slot.length === 0) return
+    this.#slots[index] = []
+    this.#count -= slot.length
+    for (const due of slot) {
+      // It has been moved to a nearer slot, and this is what it left behind; or it is of a later round.
+      const isHere = (due.slotMs / slotMs) % slotCount === index
+      if (!isHere) continue
+      if (due.slotMs > untilMs) {
+        this.#slots[index]!.push(due)
+        this.#count++
+        continue
+      }
+      due.slotMs = Number.POSITIVE_INFINITY
+      if (due.dueMs <= nowMs) due.fire(nowMs)
+      this.arm(due)
+    }
+  }
+
+  /** Sets the timer to the next slot that has something. */
+  #next(): void {
+    if (this.#count === 0) return
+    const base = this.#doneMs / slotMs
+    for (let step = 1; step <= slotCount; step++) {
+      if (this.#slots[(base + step) % slotCount]!.length === 0) continue
+      const atMs = (base + step) * slotMs
+      if (atMs < this.#timerMs) this.#setTimer(atMs)
+      return
+    }
+  }
+}
+
+function floorSlot(ms: number): number {
+  return Math.floor(ms / slotMs) * slotMs
+}
+
+function ceilSlot(ms: number): number {
+  return Math.ceil(ms / slotMs) * slotMs
+}

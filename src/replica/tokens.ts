@@ -1,0 +1,54 @@
+import { EngineError, type EngineErrorName } from '../model/errors.ts'
+import type { RaftResponse } from '../raft.ts'
+import type { GroupAck } from './groupTypes.ts'
+import { NotLeaderError } from './notLeader.ts'
+
+/** Why the core has refused something, as an error. */
+export function refusal(error: EngineErrorName, leaderId: number): EngineError {
+  if (error === 'notLeaderOrFollower') return new NotLeaderError(leaderId)
+  return new EngineError(error, 'the group cannot do this now')
+}
+
+/** Somebody of this process who waits for the core to do something; the core hands it back. */
+export class Waiter<T> {
+  readonly promise: Promise<T>
+  readonly #settle: { resolve: (value: T) => void; reject: (error: unknown) => void }
+
+  constructor() {
+    const settle = { resolve: (_: T): void => {}, reject: (_: unknown): void => {} }
+    this.promise = new Promise<T>((resolve, reject) => {
+      settle.resolve = resolve
+      settle.reject = reject
+    })
+    this.#settle = settle
+  }
+
+  resolve(value: T): void {
+    this.#settle.resolve(value)
+  }
+
+  reject(error: unknown): void {
+    this.#settle.reject(error)
+  }
+}
+
+/** An append on its way. */
+export class AppendWaiter extends Waiter<GroupAck> {
+  readonly acks: 'all' | 'leader'
+  /** What the core has said; null before it has. */
+  ack: GroupAck | null = null
+
+  constructor(acks: 'all' | 'leader') {
+    super()
+    this.acks = acks
+  }
+}
+
+/** Somebody of this process who asked what other nodes ask, too. */
+export class LocalRequest extends Waiter<void> {
+  /** The core's answer. */
+  answer(response: RaftResponse): void {
+    if (response.error === 'none') this.resolve()
+    else this.reject(refusal(response.error, response.leaderId))
+  }
+}
