@@ -125,7 +125,8 @@ export class FetchSession {
 
   /** Sends what may be sent. The channel is open. */
   flush(): void {
-    while (this.#inFlight < mostInFlight && !this.#channel.isFull) {
+    // Nothing follows the first message before it is answered: that names the session.
+    while (this.#inFlight < (this.#sessionId === 0 ? 1 : mostInFlight) && !this.#channel.isFull) {
       const hasNews = this.#changed.size > 0 || this.#forgotten.length > 0
       if (!hasNews && (this.#inFlight > 0 || this.#outstanding === 0)) return
       this.#send()

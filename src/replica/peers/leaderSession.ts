@@ -74,12 +74,14 @@ export class LeaderSession {
     this.#askedMs = this.#runtime.clock.monotonicMs()
     // One message waits at a time: the one before it takes along what there is.
     if (this.#waiting.length > 0) this.#answerOldest()
-    const waitMs = Math.min(Math.max(envelope.maxWaitMs, 0), 10 * this.#limits.sessionWaitMs)
+    // The first one does not wait: nothing can follow it before the follower knows its session.
+    const longestMs = envelope.sessionEpoch === 0 ? 0 : 10 * this.#limits.sessionWaitMs
+    const waitMs = Math.min(Math.max(envelope.maxWaitMs, 0), longestMs)
     this.#waiting.push({ answer, deadlineMs: this.#askedMs + waitMs })
-    this.#watch()
     for (const group of forgotten) this.#entries.delete(groupKey(group))
     for (const fetch of fetches) this.#hand(fetch, envelope.sessionEpoch)
-    if (this.#ready.length > 0) this.#flushSoon()
+    if (this.#ready.length > 0 || waitMs === 0) this.#flushSoon()
+    else this.#watch()
   }
 
   /** Lets the oldest message go, so that what follows it on the connection does not stand behind it. */
@@ -144,8 +146,17 @@ export class LeaderSession {
     this.#isFlushing = true
     queueMicrotask(() => {
       this.#isFlushing = false
-      while (this.#ready.length > 0 && this.#waiting.length > 0) this.#answerOldest()
+      this.#flush()
     })
+  }
+
+  /** Answers as long as there is something to say, or no time left to wait for it. */
+  #flush(): void {
+    const nowMs = this.#runtime.clock.monotonicMs()
+    while (this.#waiting.length > 0 && (this.#ready.length > 0 || this.#waiting[0]!.deadlineMs <= nowMs)) {
+      this.#answerOldest()
+    }
+    this.#watch()
   }
 
   /** Answers the oldest message with what is ready, as much as may go at once. */
@@ -171,9 +182,7 @@ export class LeaderSession {
     const delayMs = Math.max(1, Math.ceil(oldest.deadlineMs - clock.monotonicMs()))
     this.#timer = clock.setTimer(delayMs, () => {
       this.#timer = null
-      const nowMs = clock.monotonicMs()
-      while (this.#waiting.length > 0 && this.#waiting[0]!.deadlineMs <= nowMs) this.#answerOldest()
-      this.#watch()
+      this.#flush()
     })
   }
 }
