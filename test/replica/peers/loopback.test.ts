@@ -179,7 +179,7 @@ test('damaged records fail their group alone', async () => {
   a.transport.send(2, groupAt(1), 2, fetchRequest(1, 3))
   await b.recorder.until(() => b.recorder.handed.length === 2)
   const damaged = batchAt(3)
-  damaged[70]! ^= 1
+  damaged[65]! ^= 1
   b.recorder.handed[0]!.reply(fetchAnswer(2, 4), [damaged])
   b.recorder.handed[1]!.reply(fetchAnswer(2, 4), [batchAt(3)])
   await a.recorder.until(() => a.recorder.got.length === 1 && a.recorder.failures.length === 1)
