@@ -155,6 +155,12 @@ export class Group {
     return this.#askAsOthers({ type: 'removeVoter', clusterId: this.#clusterId, voter })
   }
 
+  /** Says where a voter is now; resolves when that is committed. */
+  updateVoter(voter: Voter): Promise<void> {
+    const currentLeaderEpoch = this.leaderEpoch
+    return this.#askAsOthers({ type: 'updateVoter', clusterId: this.#clusterId, currentLeaderEpoch, voter })
+  }
+
   /** A snapshot of committed records is durable: records below `logStartOffset` may go, and are gone when this resolves. */
   async snapshotTaken(id: SnapshotId, logStartOffset: number): Promise<void> {
     if (this.failure !== null) throw this.failure
