@@ -1,4 +1,12 @@
 export {
+  AdvanceCommand,
+  type ClusterOptions,
+  type ClusterPlan,
+  clusters,
+  FaultCommand,
+  worldCommands,
+} from './testing/arbitraries.ts'
+export {
   type Cut,
   type DamageKind,
   type Fault,
@@ -12,6 +20,7 @@ export {
 } from './testing/fault.ts'
 export type { SimNode } from './testing/simNode.ts'
 export { SimRandom } from './testing/simRandom.ts'
+export { planFaults, type SwarmOptions } from './testing/swarm.ts'
 export { World } from './testing/world.ts'
 export type {
   NodeRuntime,

@@ -32,6 +32,10 @@ const commands: Readonly<Record<string, { summary: string; load: () => Promise<D
     summary: 'check every checksum and index of a data directory',
     load: async () => (await import('./verify.ts')).defineVerify,
   },
+  fuzz: {
+    summary: 'run clusters under faults in a simulated world',
+    load: async () => (await import('./fuzz.ts')).defineFuzz,
+  },
   bench: {
     summary: 'measure what each flush policy costs on your own disk',
     load: async () => (await import('./bench/bench.ts')).defineBench,

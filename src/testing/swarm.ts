@@ -76,9 +76,10 @@ function drawVictims({ nodes, voters }: SwarmOptions, random: SimRandom): readon
   return [...new Set([...victims, ...ids.filter((id) => id > voters)])]
 }
 
-function drawFault(
+/** One fault of a class; what takes durable bytes befalls one of `victims`. */
+export function drawFault(
   kind: FaultClass,
-  { nodes }: SwarmOptions,
+  { nodes }: Pick<SwarmOptions, 'nodes'>,
   victims: readonly number[],
   random: SimRandom,
 ): FaultAction {

@@ -41,6 +41,7 @@ export const arrows: Readonly<Record<string, readonly string[] | null>> = {
 const packages: Readonly<Record<string, readonly string[]>> = {
   cli: ['commander'],
   'runtime/node': ['piscina'],
+  testing: ['fast-check'],
 }
 
 /** The folder that a path below `src` belongs to: a key of `arrows` where there is one. */

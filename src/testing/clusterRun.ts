@@ -1,0 +1,291 @@
+import { Violation } from './checkFacts.ts'
+import { logFacts } from './checkFiles.ts'
+import { type WorldChecks, watchWorld } from './checkWatcher.ts'
+import {
+  type ClusterNode,
+  type ClusterShape,
+  clusterProgram,
+  dataDirectory,
+  drawDirectoryIds,
+  format,
+} from './clusterProgram.ts'
+import type { Fault, FaultClass } from './fault.ts'
+import { type Operation, planOperations } from './operations.ts'
+import { nameOf, SimClients } from './simClient.ts'
+import { SimRandom } from './simRandom.ts'
+import { planFaults } from './swarm.ts'
+import type { Trace } from './trace.ts'
+import { World } from './world.ts'
+
+/** Within how many election timeouts a healed majority has to have a leader. Source: fault-model.md, L1. */
+const healingElections = 20
+const electionTimeoutMs = 300
+
+/** What a run of a cluster is asked to be. What is left out follows from the seed. */
+export interface RunOptions {
+  readonly seed: number
+  readonly nodes?: number
+  readonly shape?: Partial<ClusterShape>
+  /** How long faults may begin, in simulated milliseconds. */
+  readonly durationMs?: number
+  readonly perSecond?: number
+  readonly classes?: readonly FaultClass[]
+  readonly skipFaults?: ReadonlySet<number>
+  readonly skipOperations?: ReadonlySet<number>
+  /** Keeps the last events, to be read; the hash of the run is the same with and without. */
+  readonly trace?: (now: () => number) => Trace
+}
+
+/** What went wrong in a run. */
+export interface RunFailure {
+  /** The invariant, or `error` for an exception that nobody caught. */
+  readonly id: string
+  readonly message: string
+  readonly stack: string
+  /** The number of the event. */
+  readonly event: number
+  readonly atMs: number
+}
+
+/** What a run came to. */
+export interface RunResult {
+  readonly seed: number
+  readonly shape: ClusterShape
+  readonly faults: readonly Fault[]
+  readonly operations: readonly Operation[]
+  readonly events: number
+  readonly simulatedMs: number
+  readonly faultCounts: ReadonlyMap<FaultClass, number>
+  readonly acked: number
+  readonly unknown: number
+  readonly looked: number
+  readonly traceHash: string
+  readonly failure: RunFailure | null
+  readonly trace: Trace | null
+}
+
+/** The nodes and groups of a seed. */
+export function drawShape(seed: number, nodes?: number): ClusterShape {
+  const random = new SimRandom(seed ^ 0x7f4a_7c15)
+  const count = nodes ?? random.pick([3, 3, 5])
+  const observers = count > 3 && random.chance(0.2) ? 1 : 0
+  return {
+    nodes: count,
+    voters: count - observers,
+    groups: random.pick([1, 1, 2, 3]),
+    kind: random.chance(0.3) ? 'metadata' : 'partition',
+    autoJoin: random.chance(0.3),
+    flush: 'journal',
+  }
+}
+
+/** One run: faults and clients, then healing, then whether all promises were kept. A pure function of its options. */
+export async function runCluster(options: RunOptions): Promise<RunResult> {
+  const { seed, skipFaults, skipOperations } = options
+  const random = new SimRandom(seed)
+  const shape: ClusterShape = { ...drawShape(seed, options.nodes), ...options.shape }
+  const durationMs = options.durationMs ?? random.pick([3000, 4000, 6000])
+  const perSecond = options.perSecond ?? random.pick([10, 30, 100])
+  const faults = planFaults({
+    seed,
+    nodes: shape.nodes,
+    voters: shape.voters,
+    durationMs,
+    ...(options.classes === undefined ? {} : { classes: options.classes }),
+  })
+  const operations = planOperations({ seed, nodes: shape.nodes, groups: shape.groups, durationMs, perSecond })
+  const run = new ClusterRun(shape, faults, options, random)
+  const failure = await run.play(operations, durationMs, skipOperations ?? new Set())
+  const { world, watched, clients, trace } = run
+  world[Symbol.dispose]()
+  return {
+    seed,
+    shape,
+    faults: faults.filter(({ number }) => skipFaults?.has(number) !== true),
+    operations: operations.filter(({ number }) => skipOperations?.has(number) !== true),
+    events: world.events,
+    simulatedMs: world.nowMs,
+    faultCounts: world.faultCounts,
+    acked: clients.counts.acked,
+    unknown: clients.counts.unknown,
+    looked: watched.checks.looked,
+    traceHash: world.traceHash,
+    failure,
+    trace,
+  }
+}
+
+class ClusterRun {
+  readonly world: World<ClusterNode>
+  readonly watched: WorldChecks
+  readonly clients: SimClients
+  readonly trace: Trace | null
+  readonly #shape: ClusterShape
+  readonly #random: SimRandom
+
+  constructor(shape: ClusterShape, faults: readonly Fault[], options: RunOptions, random: SimRandom) {
+    this.#shape = shape
+    this.#random = random.fork()
+    const directoryIds = drawDirectoryIds(shape.nodes, random.fork())
+    this.world = new World<ClusterNode>({
+      seed: options.seed,
+      nodes: shape.nodes,
+      faults,
+      ...(options.skipFaults === undefined ? {} : { skipFaults: options.skipFaults }),
+      program: (place) => program(place),
+    })
+    this.trace = options.trace?.(() => this.world.nowMs) ?? null
+    this.watched = watchWorld(this.world, { dataDirectory, trace: this.trace })
+    this.clients = new SimClients(this.world, this.watched.checks)
+    const program = clusterProgram(shape, directoryIds, (node) => this.watched.observer(node))
+    for (const node of this.world.nodes.values()) format(node, directoryIds[node.id - 1]!)
+    this.world.leaderOf = () => this.#leaderOf(0)?.id ?? null
+    this.world.operator = (action) => operate(this, action)
+  }
+
+  /** Plays the run to its end; what was broken first, or null. */
+  async play(
+    operations: readonly Operation[],
+    durationMs: number,
+    skipped: ReadonlySet<number>,
+  ): Promise<RunFailure | null> {
+    const { world, watched, clients } = this
+    try {
+      world.startAll()
+      clients.plan(operations, skipped)
+      await world.advance(durationMs)
+      this.#heal()
+      await this.#recover()
+      watched.checks.checkHistories()
+      this.#compareLogs()
+      if (watched.checks.violation !== null) throw watched.checks.violation
+      return null
+    } catch (error) {
+      const { message, stack } = error instanceof Error ? error : new Error(String(error))
+      return {
+        id: error instanceof Violation ? error.id : 'error',
+        message,
+        stack: stack ?? '',
+        event: world.events,
+        atMs: world.nowMs,
+      }
+    }
+  }
+
+  /** The running node that leads a group in the latest epoch. */
+  #leaderOf(group: number): { readonly id: number; readonly node: ClusterNode } | null {
+    let found: { readonly id: number; readonly node: ClusterNode } | null = null
+    let latest = -1
+    for (const { id, running } of this.world.nodes.values()) {
+      const replica = running?.groups[group]
+      if (replica?.state !== 'leader' || replica.leaderEpoch <= latest) continue
+      latest = replica.leaderEpoch
+      found = { id, node: running! }
+    }
+    return found
+  }
+
+  /** Faults stop, and a majority is whole; now and then the rest stays dead. */
+  #heal(): void {
+    const { world } = this
+    const { voters } = this.#shape
+    const down = new Set<number>()
+    const hasVoterChanges = world.faultCounts.has('addVoter') || world.faultCounts.has('removeVoter')
+    const hasLosses = ['rot', 'diskLost', 'diskBack', 'syncError'].some((kind) =>
+      world.faultCounts.has(kind as FaultClass),
+    )
+    if (!hasVoterChanges && !hasLosses && !this.#shape.autoJoin && this.#random.chance(0.3)) {
+      for (let left = (voters - 1) >> 1; left > 0; left--) down.add(1 + this.#random.below(voters))
+    }
+    world.heal(down)
+  }
+
+  /** L1: every group has a leader in time, takes an append, and all that run catch up. */
+  async #recover(): Promise<void> {
+    const { world, watched, clients } = this
+    const groups = Array.from({ length: this.#shape.groups }, (_, group) => group)
+    const isLed = (): boolean => groups.every((group) => this.#leaderOf(group) !== null)
+    const electionMs = healingElections * electionTimeoutMs
+    if (!(await world.runUntil(isLed, electionMs))) {
+      watched.checks.fail(
+        'L1',
+        `no leader ${electionMs} ms after all faults have stopped: ${this.#describe()}`,
+      )
+      return
+    }
+    const before = clients.counts.acked
+    const ask = (): void => {
+      for (const group of groups) {
+        clients.begin({
+          number: 1_000_000 + world.events,
+          atMs: world.nowMs,
+          client: 0,
+          group,
+          kind: 'append',
+          node: this.#leaderOf(group)?.id ?? 1,
+          batches: 1,
+          records: 1,
+          valueBytes: 10,
+          place: 0,
+        })
+      }
+    }
+    ask()
+    if (!(await world.runUntil(() => clients.counts.acked >= before + groups.length, electionMs))) {
+      watched.checks.fail('L1', `nothing is acknowledged ${electionMs} ms after healing: ${this.#describe()}`)
+      return
+    }
+    if (!(await world.runUntil(() => groups.every((group) => this.#isCaughtUp(group)), electionMs))) {
+      watched.checks.fail(
+        'L1',
+        `not everybody has caught up ${electionMs} ms after healing: ${this.#describe()}`,
+      )
+    }
+  }
+
+  #isCaughtUp(group: number): boolean {
+    let highWatermark = -1
+    for (const { running, staysDown } of this.world.nodes.values()) {
+      if (staysDown) continue
+      const replica = running?.groups[group]
+      if (replica === undefined) return false
+      if (replica.state === 'stopped') continue
+      if (highWatermark < 0) highWatermark = replica.highWatermark
+      if (replica.highWatermark !== highWatermark || replica.log.logEndOffset !== highWatermark) return false
+    }
+    return true
+  }
+
+  #compareLogs(): void {
+    for (let group = 0; group < this.#shape.groups; group++) {
+      const logs = new Map(
+        [...this.world.nodes.values()]
+          .filter(({ running }) => running !== null && running.groups[group]?.state !== 'stopped')
+          .map(({ id, fs }) => [id, logFacts(fs, `${dataDirectory}/${nameOf(group)}`)]),
+      )
+      this.watched.checks.checkSameLogs(nameOf(group), logs)
+    }
+  }
+
+  #describe(): string {
+    return [...this.world.nodes.values()]
+      .map(({ id, running, isAlive, failure }) => {
+        if (running === null) {
+          const why = failure instanceof Error ? `: ${failure.message}` : ''
+          return `${id} ${isAlive ? 'opening' : 'down'}${why}`
+        }
+        const groups = running.groups.map(
+          ({ state, leaderEpoch, leaderId, highWatermark, log }) =>
+            `${state}/${leaderEpoch}/${leaderId} ${highWatermark}/${log.logEndOffset}`,
+        )
+        return `${id} ${groups.join(', ')}`
+      })
+      .join('; ')
+  }
+}
+
+function operate(run: ClusterRun, action: { readonly kind: string }): void {
+  // Filled in with the operators' part.
+  void run
+  void action
+}
