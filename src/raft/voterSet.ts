@@ -73,10 +73,18 @@ export class VoterSet {
     return new VoterSet(this.voters.map((old) => (old.id === voter.id ? voter : old)))
   }
 
-  /** Whether every majority of this set meets every majority of the other: they differ by one voter at most (I17). */
+  /**
+   * Whether every majority of this set meets every majority of the other: they differ by one voter at most (I17). A voter whose
+   * directory becomes known stays the same.
+   */
   overlaps(other: VoterSet): boolean {
-    const gone = this.voters.filter((voter) => !other.has(voter)).length
-    const come = other.voters.filter((voter) => !this.has(voter)).length
+    const gone = this.voters.filter((voter) => !other.#hasSame(voter)).length
+    const come = other.voters.filter((voter) => !this.#hasSame(voter)).length
     return gone + come <= 1
+  }
+
+  #hasSame(voter: Voter): boolean {
+    const own = this.get(voter.id)
+    return own !== null && (fitsReplica(own, voter) || fitsReplica(voter, own))
   }
 }

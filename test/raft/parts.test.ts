@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { EngineError } from '../../src/model/errors.ts'
+import { zeroUuid } from '../../src/model/uuid.ts'
 import { compareLogs, EpochHistory } from '../../src/raft/epochHistory.ts'
 import { LogView } from '../../src/raft/logView.ts'
 import { VoterHistory } from '../../src/raft/voterHistory.ts'
@@ -44,6 +45,16 @@ describe('a voter set', () => {
         expect(left.majority + right.majority).toBeGreaterThan(union.length)
       }),
     )
+  })
+})
+
+describe('a static voter set', () => {
+  const unknown = new VoterSet([1, 2, 3].map((id) => ({ ...voter(id), directoryId: zeroUuid })))
+
+  test('stays the same when the directories of its voters become known', () => {
+    expect(unknown.overlaps(set(1, 2, 3))).toBe(true)
+    expect(set(1, 2, 3).overlaps(unknown)).toBe(true)
+    expect(unknown.overlaps(set(1, 4, 5))).toBe(false)
   })
 })
 
