@@ -6,6 +6,9 @@ import { type EncodeOptions, encodeReady } from './engine/encodeInput.ts'
 import { Engine, type EngineOptions } from './engine/engine.ts'
 import type { EngineChannels } from './engine/events.ts'
 import type { RecordInput } from './engine/logRecord.ts'
+import { Node } from './engine/node.ts'
+import type { NodeChannels } from './engine/nodeEvents.ts'
+import type { NodeOptions } from './engine/nodeOptions.ts'
 import type { FlushPolicy } from './model/flushPolicy.ts'
 import { type Logger, silentLogger } from './model/logger.ts'
 import type { Address } from './runtime/network.ts'
@@ -33,6 +36,25 @@ export type {
 export type { LogBatch } from './engine/logBatch.ts'
 export type { LogRecord, RecordInput } from './engine/logRecord.ts'
 export type { Compression, LogSettings } from './engine/logSettings.ts'
+export type { Node, NodeStatus } from './engine/node.ts'
+export type { MachineState } from './engine/nodeChunks.ts'
+export type { AlarmEvent, LeadershipEvent, SnapshotEvent, VotersEvent } from './engine/nodeEvents.ts'
+export type {
+  ApplyContext,
+  MachineOptions,
+  MachineReadOptions,
+  NodeMachine,
+  ProposeOptions,
+  StateMachine,
+} from './engine/nodeMachine.ts'
+export type { NodeAddress, NodeOptions } from './engine/nodeOptions.ts'
+export type {
+  NodeAck,
+  NodeAppendOptions,
+  NodePartition,
+  PartitionStatus,
+} from './engine/nodePartition.ts'
+export type { NodeReadOptions } from './engine/nodeReader.ts'
 export { CorruptionError, EngineError, type EngineErrorName } from './model/errors.ts'
 export type { DurableFlush, FlushBounds, FlushPolicy, Survives } from './model/flushPolicy.ts'
 export type { LogFields, Logger } from './model/logger.ts'
@@ -79,6 +101,47 @@ export async function openEngine<F extends FlushPolicy = 'journal'>(
     return await Engine.open(
       { ...options, ...paths },
       { runtime: world, codecs: batchCodecs, channels, close },
+    )
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
+const nodeChannels: NodeChannels = {
+  leadership: channel('cordwood:leadership'),
+  voters: channel('cordwood:voters'),
+  snapshot: channel('cordwood:snapshot'),
+  alarm: channel('cordwood:alarm'),
+}
+
+/**
+ * Starts a node of a cluster: a replica of everything that the cluster keeps. It listens once this resolves, and need not wait
+ * for the others. `close()` it when done, or use `await using`. What goes on inside is told on `node:diagnostics_channel`:
+ * `cordwood:leadership`, `cordwood:voters`, `cordwood:snapshot`, `cordwood:alarm`.
+ *
+ * Rejects with an `EngineError` whose message says what to do: `invalidConfig`, `directoryLocked`, `directoryForeign` (another
+ * node's, another cluster's, or an engine's), `addressInUse`, `permissionDenied`, `diskFull`, `corruptLog` (the journal, the
+ * metadata log or its snapshot is damaged beyond use).
+ */
+export async function startNode(options: NodeOptions): Promise<Node> {
+  const { logger = silentLogger, runtime, directory, journalDirectory } = options
+  const world = runtime ?? createRuntime({ onFallback: (why) => logger.warn(why) })
+  const absolute = (path: unknown): boolean =>
+    runtime === undefined && typeof path === 'string' && path !== ''
+  const paths = {
+    directory: absolute(directory) ? resolve(directory) : directory,
+    ...(journalDirectory === undefined
+      ? {}
+      : { journalDirectory: absolute(journalDirectory) ? resolve(journalDirectory) : journalDirectory }),
+  }
+  const close = async (): Promise<void> => {
+    if (runtime === undefined) await closeRuntime(world)
+  }
+  try {
+    return await Node.start(
+      { ...options, ...paths },
+      { runtime: world, codecs: batchCodecs, channels: nodeChannels, close },
     )
   } catch (error) {
     await close()

@@ -1,16 +1,23 @@
-import type { BatchReader } from './batchReader.ts'
 import type { LogBatch } from './logBatch.ts'
 import type { LogRecord } from './logRecord.ts'
+
+/** What gives batches, one at a time. */
+export interface BatchSource {
+  /** The next one; null at the end. */
+  next(): Promise<LogBatch | null>
+  /** Gives no more. */
+  stop(): void
+}
 
 /** How many records a stream holds ahead of its reader. */
 const streamedAhead = 256
 
 /** The batches of `reader`, one at a time. Calls of `next` that overlap are answered in their order. */
 export class BatchIterator implements AsyncIterableIterator<LogBatch> {
-  readonly #reader: BatchReader
+  readonly #reader: BatchSource
   #last: Promise<unknown> = Promise.resolve()
 
-  constructor(reader: BatchReader) {
+  constructor(reader: BatchSource) {
     this.#reader = reader
   }
 
@@ -35,13 +42,13 @@ export class BatchIterator implements AsyncIterableIterator<LogBatch> {
 
 /** The records of `reader`, one at a time, decoded a batch at a time. */
 export class RecordIterator implements AsyncIterableIterator<LogRecord> {
-  readonly #reader: BatchReader
+  readonly #reader: BatchSource
   #records: readonly LogRecord[] = []
   #at = 0
   #loading: Promise<void> | null = null
   #isOver = false
 
-  constructor(reader: BatchReader) {
+  constructor(reader: BatchSource) {
     this.#reader = reader
   }
 

@@ -1,0 +1,356 @@
+import { EngineError, toEngineError } from '../model/errors.ts'
+import { metadataTopicId, type Uuid } from '../model/uuid.ts'
+import type { Endpoint } from '../raft.ts'
+import type { Group } from '../replica/group.ts'
+import type { Address } from '../runtime/network.ts'
+import { type LogSettings, refuse } from './logSettings.ts'
+import { checkName } from './nodeCalled.ts'
+import { CallKind } from './nodeCalls.ts'
+import { settingsFor } from './nodeGroups.ts'
+import { callVoters, lookAfterMembership } from './nodeJoining.ts'
+import { type MachineHost, type MachineOptions, NodeMachine, type StateMachine } from './nodeMachine.ts'
+import { checkNodeOptions, type NodeAddress, type NodeOptions } from './nodeOptions.ts'
+import { NodePartition, type OpenPartition, type PartitionStatus, statusOf } from './nodePartition.ts'
+import {
+  inOrder,
+  listenerName,
+  metadataTopic,
+  type NodeParts,
+  type NodeWorld,
+  openParts,
+} from './nodeParts.ts'
+
+/** How a node is doing. */
+export interface NodeStatus {
+  readonly nodeId: number
+  readonly clusterId: string
+  readonly directoryId: Uuid
+  readonly address: Address
+  /** Who leads the metadata log: where partitions are made. -1 while nobody is known to. */
+  readonly leaderId: number
+  /** Ids of the nodes that vote. */
+  readonly voters: readonly number[]
+  readonly partitions: readonly PartitionStatus[]
+}
+
+/** How long finding out who another node is may take. */
+const helloTimeoutMs = 2000
+
+/** One node of a cluster: a replica of every partition, in this process. */
+export class Node implements AsyncDisposable {
+  readonly #parts: NodeParts
+  readonly #partitions = new Map<string, { readonly handle: NodePartition; readonly settings: LogSettings }>()
+  readonly #machines = new Map<string, NodeMachine<unknown>>()
+  readonly #enders = new Set<() => void>()
+  readonly #background: Promise<unknown>[] = []
+  readonly #machineHost: MachineHost
+  #ended: EngineError | null = null
+  #closing: Promise<void> | null = null
+
+  private constructor(parts: NodeParts) {
+    this.#parts = parts
+    const { world, router, logger, nodeId } = parts
+    const { channels } = world
+    this.#machineHost = {
+      runtime: world.runtime,
+      codecs: world.codecs,
+      router,
+      logger,
+      open: (topic, partition) => this.#openPartition(topic, partition),
+      ended: () => this.#ended,
+      onEnd: (wake) => {
+        this.#enders.add(wake)
+        return () => this.#enders.delete(wake)
+      },
+      failed: (topic, error) => {
+        logger.error('a state machine stands still', { topic, error: error.message })
+        if (channels.alarm.hasSubscribers) {
+          channels.alarm.publish({ nodeId, topic, partition: 0, code: error.code, detail: error.message })
+        }
+        this.#stopReplica(topic)
+      },
+      snapshotTaken: (topic, { endOffset }, error) => {
+        if (!channels.snapshot.hasSubscribers) return
+        channels.snapshot.publish({ nodeId, topic, partition: 0, origin: 'taken', endOffset, error })
+      },
+    }
+  }
+
+  /** Starts a node; `startNode` of the package says what it throws. */
+  static async start(options: NodeOptions, world: NodeWorld): Promise<Node> {
+    const checked = checkNodeOptions(options)
+    const defaults: LogSettings = options.flush === undefined ? {} : { flush: options.flush }
+    settingsFor({}, defaults)
+    const node = new Node(await openParts(options, checked, defaults, world))
+    node.#begin()
+    return node
+  }
+
+  get nodeId(): number {
+    return this.#parts.nodeId
+  }
+
+  /** The cluster's id: what a node needs that is to join it. */
+  get clusterId(): string {
+    return this.#parts.logs.clusterId
+  }
+
+  /** Where other nodes reach this one, with the real port. */
+  get address(): Address {
+    return this.#parts.address
+  }
+
+  /** How the node and its replicas are doing, as it sees the cluster. */
+  get status(): NodeStatus {
+    const { nodeId, logs, metadata, groups, address } = this.#parts
+    return {
+      nodeId,
+      clusterId: logs.clusterId,
+      directoryId: logs.directoryId,
+      address,
+      leaderId: metadata.leaderId,
+      voters: metadata.voters.voters.voters.map(({ id }) => id),
+      partitions: groups.open.map(({ group }) => statusOf(group.ref.topic, group.ref.partition, group)),
+    }
+  }
+
+  /** Who leads a partition, as far as this node knows; -1 for nobody. Without a topic: the metadata log. */
+  leaderOf(topic: string = metadataTopic, partition = 0): number {
+    const { metadata, groups } = this.#parts
+    if (topic === metadataTopic) return metadata.leaderId
+    const entry = this.#parts.registry.get(topic, partition)
+    if (entry === null) return -1
+    return groups.open.find(({ group }) => isOf(group, entry))?.group.leaderId ?? -1
+  }
+
+  /**
+   * A partition, made on all nodes if it is not there; asking again gives the same one. Nothing waits here: calls of what is
+   * returned do, for a leader and for all voters of a new cluster to have been there once. Settings are stored with the topic
+   * and hold on every node; those that differ from the stored ones are refused.
+   * Throws `invalidTopicException`, `invalidConfig`, `closed`.
+   */
+  partition(topic: string, partition = 0, settings: LogSettings = {}): NodePartition {
+    this.#checkOpen()
+    checkName(topic, partition)
+    settingsFor(settings, this.#parts.defaults)
+    const name = `${topic}-${partition}`
+    const known = this.#partitions.get(name)
+    if (known !== undefined) {
+      if (!isSame(settings, known.settings)) refuse(`${name} was asked for with other settings`)
+      return known.handle
+    }
+    const host = {
+      ...this.#machineHost,
+      open: (ofTopic: string, ofPartition: number) => this.#openPartition(ofTopic, ofPartition, settings),
+    }
+    const handle = new NodePartition(topic, partition, host)
+    this.#partitions.set(name, { handle, settings })
+    return handle
+  }
+
+  /**
+   * Runs a state machine on a group of its own, under the same name on every node that runs it. Throws `invalidTopicException`,
+   * `invalidConfig`, `duplicateResource` when one of this name runs here, `closed`.
+   */
+  stateMachine<Result>(
+    name: string,
+    machine: StateMachine<Result>,
+    options: MachineOptions = {},
+  ): NodeMachine<Result> {
+    this.#checkOpen()
+    checkName(name, 0)
+    if (this.#machines.has(name)) {
+      throw new EngineError('duplicateResource', `a state machine ${name} runs on this node already`)
+    }
+    const made = new NodeMachine<Result>(name, machine, options, this.#machineHost)
+    this.#machines.set(name, made)
+    return made
+  }
+
+  /**
+   * Makes a node that runs (with `join`, perhaps with `autoJoin: false`) a voter; resolves when that is committed. Every
+   * partition follows, one after the other. Rejects with `networkException` when it cannot be reached, `duplicateVoter`,
+   * `requestTimedOut` while it has not caught up or another change is under way.
+   */
+  async addVoter(node: NodeAddress): Promise<void> {
+    this.#checkOpen()
+    const { router, transport, nodeId } = this.#parts
+    const endpoints: readonly Endpoint[] = [{ name: listenerName, host: node.host, port: node.port }]
+    transport.know(node.id, endpoints)
+    const { directoryId } =
+      node.id === nodeId
+        ? this.#parts.self
+        : await router.ask(
+            node.id,
+            { kind: CallKind.hello, directoryId: this.#parts.self.directoryId },
+            helloTimeoutMs,
+          )
+    await callVoters(this.#parts, 'add', {
+      id: node.id,
+      directoryId,
+      endpoints,
+      minVersion: 0,
+      maxVersion: 1,
+    })
+  }
+
+  /**
+   * Takes a node out of the voters; resolves when that is committed. Partitions follow. The node goes on as an observer until it
+   * is closed. Rejects with `voterNotFound`, `invalidRequest` for the last one, `requestTimedOut` while another change is under way.
+   */
+  async removeVoter(id: number): Promise<void> {
+    this.#checkOpen()
+    const voter = this.#parts.metadata.voters.voters.get(id)
+    if (voter === null) throw new EngineError('voterNotFound', `node ${id} is no voter`)
+    await callVoters(this.#parts, 'remove', voter)
+  }
+
+  /** Moves leadership of the metadata log to node `to`, or wherever it is best. That of partitions: `NodePartition`. */
+  async transferLeadership(to = -1): Promise<void> {
+    this.#checkOpen()
+    const { metadata, router } = this.#parts
+    await router.run({
+      group: metadata,
+      name: 'the metadata log',
+      repeatable: false,
+      local: () => (to === metadata.leaderId ? Promise.resolve() : metadata.transferLeadership(to)),
+      request: {
+        kind: CallKind.transferLeadership,
+        topicId: metadataTopicId,
+        topic: metadataTopic,
+        json: JSON.stringify(to),
+      },
+      result: () => {},
+    })
+  }
+
+  /**
+   * Closes everything in order, at any moment: readers end, calls that wait reject with `closed`, leadership is handed over, and
+   * the next start has nothing to recover. Calling it again gives the same promise.
+   */
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  /** `close`, for `await using`. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  #begin(): void {
+    const { options, metadata, router, logger, self, transport, nodeId } = this.#parts
+    const { membership } = options
+    const others =
+      membership.type === 'static' ? membership.voters : membership.type === 'join' ? membership.others : []
+    for (const { id, host, port } of others) {
+      if (id !== nodeId) transport.know(id, [{ name: listenerName, host, port }])
+    }
+    const isClosed = (): boolean => this.#ended !== null
+    const autoJoin = membership.type === 'join' && options.autoJoin
+    this.#run(lookAfterMembership({ metadata, router, logger, self, autoJoin, isClosed }))
+    for (const { id } of others) if (id !== nodeId) this.#run(this.#greet(id))
+    metadata.watch({
+      failed: (error) => this.#fail(toEngineError(error, 'diskFailed', 'the metadata log failed')),
+    })
+  }
+
+  #run(work: Promise<void>): void {
+    this.#background.push(
+      work.catch((error) => {
+        this.#parts.logger.error('a task of the node has failed', { error: String(error) })
+      }),
+    )
+  }
+
+  /** Finds out whether a node that this one was told of is what it is taken for. */
+  async #greet(id: number): Promise<void> {
+    const { router, self, logger } = this.#parts
+    while (this.#ended === null) {
+      try {
+        await router.ask(id, { kind: CallKind.hello, directoryId: self.directoryId }, helloTimeoutMs)
+        return
+      } catch (error) {
+        const code = error instanceof EngineError ? error.code : ''
+        if (code === 'inconsistentClusterId' || code === 'duplicateBrokerRegistration') {
+          const { message } = error as EngineError
+          logger.error('another node does not take this one for a node of its cluster', {
+            id,
+            error: message,
+          })
+          router.complaint = error as EngineError
+          return
+        }
+      }
+      await router.pause(helloTimeoutMs)
+    }
+  }
+
+  async #openPartition(topic: string, partition: number, settings: LogSettings = {}): Promise<OpenPartition> {
+    const { registry, router, metadata, called, runner, groups } = this.#parts
+    if (registry.get(topic, partition) === null) {
+      const offset = await router.run({
+        group: metadata,
+        name: 'the metadata log',
+        repeatable: true,
+        local: () => called.createPartition(topic, partition, settings),
+        request: { kind: CallKind.createPartition, topic, partition, json: JSON.stringify(settings) },
+        result: ({ baseOffset }) => baseOffset,
+      })
+      await runner.whenApplied(offset)
+    }
+    const entry = registry.get(topic, partition)
+    if (entry === null)
+      throw new EngineError('unknownTopicOrPartition', `${topic}-${partition} has been removed`)
+    if (!isSame(settings, entry.settings) && Object.keys(settings).length > 0) {
+      refuse(`${topic} has other settings: ${JSON.stringify(entry.settings)}`)
+    }
+    return groups.whenOpen(entry)
+  }
+
+  /** The machine on a replica stands still: others are to go on without it. */
+  #stopReplica(topic: string): void {
+    const { registry, groups } = this.#parts
+    const entry = registry.get(topic, 0)
+    const open = entry === null ? undefined : groups.open.find(({ group }) => isOf(group, entry))
+    void open?.group.close()
+  }
+
+  #fail(error: EngineError): void {
+    if (this.#ended !== null) return
+    this.#ended = error
+    this.#parts.logger.error('the node stands still', { error: error.message })
+    this.#parts.router.close(error)
+    for (const wake of [...this.#enders]) wake()
+  }
+
+  async #close(): Promise<void> {
+    const { router, runner, groups, host, logs, world } = this.#parts
+    const closed = new EngineError('closed', 'the node has been closed')
+    this.#ended = closed
+    router.close(closed)
+    for (const wake of [...this.#enders]) wake()
+    await inOrder([
+      () => Promise.all(this.#background),
+      () => runner.close(),
+      () => groups.close(),
+      () => Promise.all([...this.#machines.values()].map((machine) => machine.close())),
+      () => host.close(),
+      () => logs.close(),
+      () => world.close(),
+    ])
+  }
+
+  #checkOpen(): void {
+    if (this.#ended !== null) throw this.#ended
+  }
+}
+
+function isOf(group: Group, { topicId, partition }: { topicId: Uuid; partition: number }): boolean {
+  return group.ref.topicId === topicId && group.ref.partition === partition
+}
+
+function isSame(a: LogSettings, b: LogSettings): boolean {
+  const text = (settings: LogSettings): string => JSON.stringify(Object.entries(settings).sort())
+  return text(a) === text(b)
+}

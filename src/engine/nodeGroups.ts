@@ -1,0 +1,229 @@
+import { EngineError, toEngineError } from '../model/errors.ts'
+import type { Logger } from '../model/logger.ts'
+import { zeroUuid } from '../model/uuid.ts'
+import type { Voter } from '../raft.ts'
+import type { Group } from '../replica/group.ts'
+import type { ReplicaHost } from '../replica/replicaHost.ts'
+import { type GroupKey, groupKey } from '../replica/transport.ts'
+import { engineDefaults, type LogSettings, type ResolvedSettings, resolveSettings } from './logSettings.ts'
+import type { NodeChannels } from './nodeEvents.ts'
+import type { OpenPartition } from './nodePartition.ts'
+import type { PartitionEntry } from './nodeRegistry.ts'
+import type { NodeRouter } from './nodeRouter.ts'
+
+/** How long until a voter change that was refused is tried again. */
+const retryMs = 300
+
+/** What the groups of a node need. */
+export interface GroupsOptions {
+  readonly nodeId: number
+  readonly host: ReplicaHost
+  readonly metadata: Group
+  readonly router: NodeRouter
+  readonly logger: Logger
+  readonly channels: NodeChannels
+  readonly defaults: LogSettings
+}
+
+/**
+ * The replicas of all partitions that the registry knows: every node has one of each, and whoever leads one makes its voters
+ * those of the metadata log, one at a time.
+ */
+export class NodeGroups {
+  readonly #options: GroupsOptions
+  readonly #open = new Map<GroupKey, OpenPartition>()
+  readonly #failed = new Map<GroupKey, EngineError>()
+  readonly #waiting = new Map<GroupKey, Set<() => void>>()
+  readonly #opening = new Set<Promise<void>>()
+  readonly #reconciling = new Set<GroupKey>()
+  #isClosed = false
+
+  constructor(options: GroupsOptions) {
+    this.#options = options
+    options.metadata.watch({ voters: () => this.#reconcileAll() })
+    announce(options.metadata, options)
+  }
+
+  /** Replicas that are open. */
+  get open(): readonly OpenPartition[] {
+    return [...this.#open.values()]
+  }
+
+  /** The replica of a group, if it is open. */
+  get(key: GroupKey): OpenPartition | null {
+    return this.#open.get(key) ?? null
+  }
+
+  /** The registry has these partitions too. */
+  added(entries: readonly PartitionEntry[]): void {
+    for (const entry of entries) {
+      const opening = this.#openOne(entry)
+      this.#opening.add(opening)
+      void opening.finally(() => this.#opening.delete(opening))
+    }
+  }
+
+  /** Resolves once the replica of `entry` is open; rejects when it cannot be opened. */
+  async whenOpen(entry: PartitionEntry): Promise<OpenPartition> {
+    const key = groupKey(entry)
+    for (;;) {
+      const open = this.#open.get(key)
+      if (open !== undefined) return open
+      const failed = this.#failed.get(key)
+      if (failed !== undefined) throw failed
+      if (this.#isClosed) throw new EngineError('closed', 'the node has been closed')
+      await new Promise<void>((resolve) => {
+        const waiters = this.#waiting.get(key) ?? new Set()
+        this.#waiting.set(key, waiters.add(resolve))
+      })
+    }
+  }
+
+  /** Opens nothing more; resolves once what is being opened is. */
+  async close(): Promise<void> {
+    this.#isClosed = true
+    for (const key of [...this.#waiting.keys()]) this.#wake(key)
+    await Promise.all(this.#opening)
+  }
+
+  async #openOne(entry: PartitionEntry): Promise<void> {
+    const { host, metadata, defaults, logger } = this.#options
+    const { topic, partition, topicId, replicas } = entry
+    const key = groupKey(entry)
+    try {
+      const settings = settingsFor(entry.settings, defaults)
+      const known = new Map(metadata.voters.voters.voters.map((voter) => [voter.id, voter]))
+      const voters = replicas.map(({ id, directoryId }): Voter => {
+        const endpoints = known.get(id)?.endpoints ?? []
+        return { id, directoryId, endpoints, minVersion: 0, maxVersion: 1 }
+      })
+      if (this.#isClosed) return
+      const group = await host.openGroup({
+        topic,
+        partition,
+        topicId,
+        kind: 'partition',
+        config: settings.config,
+        voters,
+        bootstrapIds: [...known.keys()],
+      })
+      this.#open.set(key, { group, settings })
+      announce(group, this.#options)
+      group.watch({
+        leadership: () => this.#reconcile(key, group),
+        voters: () => this.#reconcile(key, group),
+      })
+      this.#reconcile(key, group)
+    } catch (cause) {
+      const error = toEngineError(cause, 'diskFailed', `${topic}-${partition} could not be opened`)
+      this.#failed.set(key, error)
+      if (!this.#isClosed)
+        logger.error('a replica could not be opened', { topic, partition, error: error.message })
+    } finally {
+      this.#wake(key)
+    }
+  }
+
+  #wake(key: GroupKey): void {
+    const waiters = this.#waiting.get(key) ?? []
+    this.#waiting.delete(key)
+    for (const wake of waiters) wake()
+  }
+
+  #reconcileAll(): void {
+    for (const [key, { group }] of this.#open) this.#reconcile(key, group)
+  }
+
+  /** Makes the voters of a group that this node leads those of the metadata log. */
+  #reconcile(key: GroupKey, group: Group): void {
+    if (this.#isClosed || this.#reconciling.has(key) || this.#nextChange(group) === null) return
+    this.#reconciling.add(key)
+    void this.#changeVoters(group).finally(() => {
+      this.#reconciling.delete(key)
+    })
+  }
+
+  async #changeVoters(group: Group): Promise<void> {
+    const { router, logger } = this.#options
+    // What has made this necessary is under way itself.
+    await Promise.resolve()
+    while (!this.#isClosed) {
+      const change = this.#nextChange(group)
+      if (change === null) return
+      try {
+        if (change.type === 'add') await group.addVoter(change.voter)
+        else await group.removeVoter(change.voter)
+      } catch (error) {
+        const { topic, partition } = group.ref
+        logger.debug('a voter cannot be changed yet', {
+          topic,
+          partition,
+          [change.type]: change.voter.id,
+          error: String(error),
+        })
+        await router.pause(retryMs)
+      }
+    }
+  }
+
+  /** What has to change first; null when nothing has to, or somebody else leads. */
+  #nextChange(group: Group): { readonly type: 'add' | 'remove'; readonly voter: Voter } | null {
+    if (group.state !== 'leader' || group.failure !== null) return null
+    const wanted = this.#options.metadata.voters.voters.voters
+    const present = group.voters.voters.voters
+    // A static set says nothing of directories yet.
+    if (wanted.length === 0 || wanted.some(({ directoryId }) => directoryId === zeroUuid)) return null
+    const isIn = (voters: readonly Voter[], { id, directoryId }: Voter): boolean =>
+      voters.some((other) => other.id === id && other.directoryId === directoryId)
+    const gone = present.filter((voter) => !isIn(wanted, voter))
+    // The leader goes last: until then it can see to the others.
+    const removed = gone.find(({ id }) => id !== this.#options.nodeId) ?? gone[0]
+    // A node with a new directory can only come once its former self has gone.
+    const added = wanted.find((voter) => !isIn(present, voter) && !present.some(({ id }) => id === voter.id))
+    if (added !== undefined) return { type: 'add', voter: added }
+    return removed === undefined ? null : { type: 'remove', voter: removed }
+  }
+}
+
+/** How the records of a partition are kept. Throws `invalidConfig` for settings that replication does not honour. */
+export function settingsFor(settings: LogSettings, defaults: LogSettings): ResolvedSettings {
+  const resolved = resolveSettings({ ...defaults, ...settings }, engineDefaults)
+  const { cleanupPolicy, retentionMs, retentionBytes, timestampType } = resolved.config
+  const refused = cleanupPolicy.compact
+    ? 'cleanupPolicy "compact"'
+    : retentionMs >= 0 || retentionBytes >= 0
+      ? 'retentionMs and retentionBytes'
+      : timestampType !== 'createTime'
+        ? 'timestamps "logAppendTime"'
+        : null
+  if (refused !== null) {
+    throw new EngineError('invalidConfig', `a replicated partition does not know ${refused} yet`)
+  }
+  return resolved
+}
+
+/** Tells what happens to a group. */
+function announce(group: Group, { nodeId, channels }: GroupsOptions): void {
+  const { topic, partition } = group.ref
+  const of = { nodeId, topic, partition }
+  group.watch({
+    leadership: (state, leaderEpoch, leaderId) => {
+      if (channels.leadership.hasSubscribers) {
+        channels.leadership.publish({ ...of, state, leaderEpoch, leaderId })
+      }
+    },
+    voters: ({ voters }) => {
+      if (channels.voters.hasSubscribers) {
+        channels.voters.publish({ ...of, voters: voters.voters.map(({ id }) => id) })
+      }
+    },
+    alarm: ({ code, detail }) => {
+      if (channels.alarm.hasSubscribers) channels.alarm.publish({ ...of, code, detail })
+    },
+    snapshotInstalled: ({ endOffset }) => {
+      if (channels.snapshot.hasSubscribers) {
+        channels.snapshot.publish({ ...of, origin: 'fetched', endOffset, error: null })
+      }
+    },
+  })
+}

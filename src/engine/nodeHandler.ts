@@ -1,0 +1,50 @@
+import { EngineError } from '../model/errors.ts'
+import type { TransportHandler } from '../replica/transport.ts'
+import { encodeFailure } from './nodeCalls.ts'
+
+/** Takes what comes in from the moment a node listens, and hands it on once there is somebody to take it. */
+export class EarlyRequests implements TransportHandler {
+  #handler: TransportHandler | null = null
+  #waiting: ((handler: TransportHandler) => void)[] = []
+  #answer: ((payload: Uint8Array) => Promise<Uint8Array>) | null = null
+
+  /** From now on `handler` gets everything. */
+  forwardTo(handler: TransportHandler): void {
+    this.#handler = handler
+    const waiting = this.#waiting
+    this.#waiting = []
+    for (const each of waiting) each(handler)
+  }
+
+  /** From now on calls are answered by `answer`. */
+  answerCalls(answer: (payload: Uint8Array) => Promise<Uint8Array>): void {
+    this.#answer = answer
+  }
+
+  request(...args: Parameters<TransportHandler['request']>): void {
+    this.#do((handler) => handler.request(...args))
+  }
+
+  response(...args: Parameters<TransportHandler['response']>): void {
+    this.#do((handler) => handler.response(...args))
+  }
+
+  failed(...args: Parameters<TransportHandler['failed']>): void {
+    this.#do((handler) => handler.failed(...args))
+  }
+
+  connectionLost(node: number): void {
+    this.#do((handler) => handler.connectionLost(node))
+  }
+
+  /** What another node asks of this one. */
+  async call(_from: number, payload: Uint8Array): Promise<Uint8Array> {
+    if (this.#answer !== null) return this.#answer(payload)
+    return encodeFailure(new EngineError('leaderNotAvailable', 'the node is about to start'))
+  }
+
+  #do(work: (handler: TransportHandler) => void): void {
+    if (this.#handler === null) this.#waiting.push(work)
+    else work(this.#handler)
+  }
+}

@@ -1,0 +1,89 @@
+import { EngineError } from '../model/errors.ts'
+import type { Logger } from '../model/logger.ts'
+import { zeroUuid } from '../model/uuid.ts'
+import type { ReplicaKey, Voter } from '../raft.ts'
+import type { Group } from '../replica/group.ts'
+import { NotLeaderError } from '../replica/notLeader.ts'
+import { CallKind } from './nodeCalls.ts'
+import type { NodeRouter } from './nodeRouter.ts'
+
+/** How long until the next step towards a membership is tried. */
+const retryMs = 200
+
+/** What becoming a voter needs of the node. */
+export interface JoiningOptions {
+  readonly metadata: Group
+  readonly router: NodeRouter
+  readonly logger: Logger
+  /** This node as a voter. */
+  readonly self: Voter
+  /** Whether to ask for a place among the voters. */
+  readonly autoJoin: boolean
+  isClosed(): boolean
+}
+
+/**
+ * Sees to this node's place in the voter set of the metadata log: the leader of a static set writes it into the log with every
+ * voter's directory, so that a lost disk is noticed from then on; who is to join asks until it has joined, once; who has moved
+ * says where it is.
+ */
+export async function lookAfterMembership(options: JoiningOptions): Promise<void> {
+  const { metadata, router, autoJoin, self, isClosed, logger } = options
+  let isSettled = false
+  while (!isClosed() && metadata.failure === null) {
+    const { voters } = metadata.voters
+    const known = voters.get(self.id)
+    try {
+      if (voters.voters.some(({ directoryId }) => directoryId === zeroUuid)) {
+        if (metadata.state === 'leader') await metadata.upgradeVersion()
+      } else if (isSettled) {
+        return
+      } else if (known !== null && known.directoryId === self.directoryId) {
+        if (hasMoved(known, self)) await callVoters(options, 'update', self)
+        else isSettled = metadata.leaderId >= 0
+      } else if (autoJoin && metadata.leaderId >= 0) {
+        if (known !== null) await callVoters(options, 'remove', known)
+        else await callVoters(options, 'add', self)
+      }
+    } catch (error) {
+      if (!(error instanceof EngineError)) throw error
+      // Nobody leads, somebody has not fetched yet, another change is under way: all of that passes.
+      logger.debug('the voter set cannot be changed yet', { error: error.message })
+    }
+    await router.pause(retryMs)
+  }
+}
+
+/** Has the leader of the metadata log change its voters. Throws what that one says. */
+export function callVoters(
+  { metadata, router }: Pick<JoiningOptions, 'metadata' | 'router'>,
+  change: 'add' | 'remove' | 'update',
+  voter: Voter,
+): Promise<void> {
+  const kinds = { add: CallKind.addVoter, remove: CallKind.removeVoter, update: CallKind.updateVoter }
+  return router.run({
+    group: metadata,
+    name: 'the metadata log',
+    // A second time it is refused: the first was successful then.
+    repeatable: false,
+    local: () => changeVoters(metadata, change, voter),
+    request: { kind: kinds[change], json: JSON.stringify(voter) },
+    result: () => {},
+  })
+}
+
+/** Changes the voters of the metadata log, which this node leads. */
+export function changeVoters(
+  metadata: Group,
+  change: 'add' | 'remove' | 'update',
+  voter: Voter,
+): Promise<void> {
+  if (metadata.state !== 'leader') return Promise.reject(new NotLeaderError(metadata.leaderId))
+  const key: ReplicaKey = { id: voter.id, directoryId: voter.directoryId }
+  if (change === 'add') return metadata.addVoter(voter)
+  return change === 'remove' ? metadata.removeVoter(key) : metadata.updateVoter(voter)
+}
+
+function hasMoved(known: Voter, self: Voter): boolean {
+  return JSON.stringify(known.endpoints) !== JSON.stringify(self.endpoints)
+}

@@ -1,0 +1,239 @@
+import { EngineError } from '../model/errors.ts'
+import type { Group } from '../replica/group.ts'
+import type { Acks, GroupAck } from '../replica/groupTypes.ts'
+import type { Codecs } from '../runtime/compute.ts'
+import type { Runtime } from '../runtime/runtime.ts'
+import { BatchWriter } from '../segment/batchWriter.ts'
+import { checkBatch } from '../segment/recordBatch.ts'
+import { type AppendInput, encodeInput, maxBatchBytes } from './encodeInput.ts'
+import { BatchIterator, RecordIterator, recordStream } from './iteration.ts'
+import type { LogBatch } from './logBatch.ts'
+import type { LogRecord } from './logRecord.ts'
+import type { ResolvedSettings } from './logSettings.ts'
+import { CallKind } from './nodeCalls.ts'
+import { NodeReader, type NodeReadOptions } from './nodeReader.ts'
+import type { NodeRouter } from './nodeRouter.ts'
+
+/** How records are appended to a partition. */
+export interface NodeAppendOptions {
+  /**
+   * `all` (the default): acknowledged once a majority of the voters has the records durably and they are committed: no failover
+   * takes them. `leader`: once they are durable at the leader alone; they are lost if that one is.
+   */
+  readonly acks?: Acks | undefined
+  /** Gives up while the append waits for a leader or for room. Rejects with `signal.reason`. */
+  readonly signal?: AbortSignal | undefined
+}
+
+/** Where the records of an append are, and what is promised of them. */
+export interface NodeAck extends GroupAck {
+  readonly acks: Acks
+}
+
+/** How a replica of a partition is doing. */
+export interface PartitionStatus {
+  readonly topic: string
+  readonly partition: number
+  readonly state: string
+  /** -1 while nobody is known to lead. */
+  readonly leaderId: number
+  readonly leaderEpoch: number
+  readonly logStartOffset: number
+  readonly logEndOffset: number
+  /** Exclusive end of what is committed, as far as this node knows. */
+  readonly highWatermark: number
+  readonly voters: readonly number[]
+}
+
+/** A replica that is open here, and how its records are kept. */
+export interface OpenPartition {
+  readonly group: Group
+  readonly settings: ResolvedSettings
+}
+
+/** What a partition needs of its node. */
+export interface PartitionHost {
+  readonly runtime: Runtime
+  readonly codecs: Codecs
+  readonly router: NodeRouter
+  /** Resolves once the partition is there, made if need be; rejects with `leaderNotAvailable`, `invalidConfig`, `closed`. */
+  open(topic: string, partition: number): Promise<OpenPartition>
+  /** Why nothing goes on any more; null while it does. */
+  ended(): EngineError | null
+  onEnd(wake: () => void): () => void
+}
+
+/**
+ * One partition of a topic, replicated on all voters of the cluster. Calls may be made on any node: what only the leader can
+ * do is passed on to it. Records have offsets that count up from 0; no failover takes one.
+ */
+export class NodePartition {
+  readonly topic: string
+  readonly partition: number
+  readonly #host: PartitionHost
+  readonly #opening: Promise<OpenPartition>
+  #opened: OpenPartition | null = null
+
+  /** Made by `Node.partition`. */
+  constructor(topic: string, partition: number, host: PartitionHost) {
+    this.topic = topic
+    this.partition = partition
+    this.#host = host
+    this.#opening = host.open(topic, partition).then((opened) => {
+      this.#opened = opened
+      return opened
+    })
+    this.#opening.catch(() => {})
+  }
+
+  /** `TOPIC-PARTITION`. */
+  get name(): string {
+    return `${this.topic}-${this.partition}`
+  }
+
+  /** Resolves once this node has a replica; rejects with the reason why it cannot have one. Calls wait for it by themselves. */
+  async ready(): Promise<this> {
+    await this.#opening
+    return this
+  }
+
+  /** Who leads, as far as this node knows; -1 for nobody. */
+  get leaderId(): number {
+    return this.#opened?.group.leaderId ?? -1
+  }
+
+  /** How this node's replica is doing; null before `ready`. */
+  get status(): PartitionStatus | null {
+    return this.#opened === null ? null : statusOf(this.topic, this.partition, this.#opened.group)
+  }
+
+  /**
+   * Appends one record, or several as one batch that is there as a whole or not at all, or one batch that is ready
+   * (`encodeRecords`; with `producer` it may be repeated without harm). Calls of one node keep their order while nobody else
+   * takes the lead.
+   *
+   * Rejects, with nothing appended: `messageTooLarge`, `invalidRecord`, `malformed`, `leaderNotAvailable` (nobody led for
+   * `callTimeoutMs`), `diskFull`, `outOfOrderSequenceNumber`, `invalidProducerEpoch`, `closed`, the reason of `signal`. Rejects
+   * without knowing whether the records will be there: `networkException`, `requestTimedOut`, `notEnoughReplicasAfterAppend`
+   * (the leader was lost meanwhile), `diskFailed`.
+   */
+  async append(input: AppendInput, options: NodeAppendOptions = {}): Promise<NodeAck> {
+    const { acks = 'all', signal } = options
+    if (acks !== 'all' && acks !== 'leader') {
+      throw new EngineError('invalidConfig', `acks has to be 'all' or 'leader', not ${String(acks)}`)
+    }
+    // What is to be appended is what it is now, whatever the caller does with its records while nobody leads.
+    const ready = this.#opened === null ? null : this.#encode(input, this.#opened)
+    const opened = this.#opened ?? (await this.#opening)
+    const records = ready ?? this.#encode(input, opened)
+    const { group } = opened
+    return this.#host.router.run({
+      group,
+      name: this.name,
+      signal,
+      repeatable: false,
+      local: async () => ({ ...(await group.append(records, { acks, signal })), acks }),
+      request: {
+        ...this.#ref(group),
+        kind: CallKind.append,
+        acks: acks === 'all' ? -1 : 1,
+        records,
+      },
+      result: ({ baseOffset, lastOffset, leaderEpoch, duplicate }) => {
+        return { baseOffset, lastOffset, leaderEpoch, duplicate: duplicate === 1, acks }
+      },
+    })
+  }
+
+  /**
+   * The committed records from an offset on. Without `follow` it ends with the last one that was committed when the read
+   * began, on whatever node (see `stale`); with it, when the node is closed. Reads from this node's replica alone. Throws
+   * `invalidConfig` and `closed` at once; iterating rejects with `offsetOutOfRange`, `leaderNotAvailable`, `corruptLog`.
+   */
+  read(options: NodeReadOptions = {}): AsyncIterableIterator<LogRecord> {
+    return new RecordIterator(this.#reader(options))
+  }
+
+  /** As `read`, batch by batch. */
+  readBatches(options: NodeReadOptions = {}): AsyncIterableIterator<LogBatch> {
+    return new BatchIterator(this.#reader(options))
+  }
+
+  /** As `read`, as a Web stream of records. */
+  stream(options: NodeReadOptions = {}): ReadableStream<LogRecord> {
+    return recordStream(new RecordIterator(this.#reader(options)))
+  }
+
+  /**
+   * Exclusive end of everything that was committed before this was called, on whatever node: the leader has made sure that it
+   * still is one. Rejects with `leaderNotAvailable`.
+   */
+  async readIndex(signal?: AbortSignal): Promise<number> {
+    const { group } = await this.#opening
+    return this.#host.router.run({
+      group,
+      name: this.name,
+      signal,
+      repeatable: true,
+      local: () => group.readIndex(),
+      request: { ...this.#ref(group), kind: CallKind.readIndex },
+      result: ({ baseOffset }) => baseOffset,
+    })
+  }
+
+  /** Moves leadership to node `to`, or wherever it is best. Rejects with `leaderNotAvailable`, `invalidRequest`. */
+  async transferLeadership(to = -1): Promise<void> {
+    const { group } = await this.#opening
+    await this.#host.router.run({
+      group,
+      name: this.name,
+      repeatable: false,
+      local: () => (to === group.leaderId ? Promise.resolve() : group.transferLeadership(to)),
+      request: { ...this.#ref(group), kind: CallKind.transferLeadership, json: JSON.stringify(to) },
+      result: () => {},
+    })
+  }
+
+  #ref(group: Group): { topicId: string; topic: string; partition: number } {
+    return { topicId: group.log.topicId, topic: this.topic, partition: this.partition }
+  }
+
+  #encode(input: AppendInput, { settings }: OpenPartition): Uint8Array {
+    const { runtime, codecs } = this.#host
+    const bytes = encodeInput(input, settings, new BatchWriter(1024), runtime, codecs)
+    if (input instanceof Uint8Array) checkBatch(bytes, runtime.checksum)
+    return bytes
+  }
+
+  #reader(options: NodeReadOptions): NodeReader {
+    const { runtime, codecs } = this.#host
+    return new NodeReader(options, {
+      name: this.name,
+      checksum: runtime.checksum,
+      decompress: (codec, body) => codecs.decompress(codec, body, maxBatchBytes),
+      begin: async (stale, signal) => {
+        const { group } = await this.#opening
+        return { group, end: stale ? group.highWatermark : await this.readIndex(signal) }
+      },
+      ended: () => this.#host.ended(),
+      onEnd: (wake) => this.#host.onEnd(wake),
+    })
+  }
+}
+
+/** How the replica of a group is doing. */
+export function statusOf(topic: string, partition: number, group: Group): PartitionStatus {
+  const { state, leaderId, leaderEpoch, highWatermark, log, voters } = group
+  const { logStartOffset, logEndOffset } = log
+  return {
+    topic,
+    partition,
+    state,
+    leaderId,
+    leaderEpoch,
+    logStartOffset,
+    logEndOffset,
+    highWatermark,
+    voters: voters.voters.voters.map(({ id }) => id),
+  }
+}
