@@ -40,7 +40,7 @@ export interface ClusterNode extends Running {
 }
 
 /** The topic id of all groups. */
-export const topicId: Uuid = 'd29ybGRzLXRvcGljLWlk01'
+export const topicId: Uuid = 'd29ybGRzLXRvcGljLWlk0w'
 
 /** Small files, so that a run goes through many of them. */
 const logConfig: LogConfig = {
