@@ -63,13 +63,17 @@ export function optionsOf(seed: number): WorldOptions & { readonly classes: Read
   }
 }
 
-/** Runs one seed: so many events under faults, then a calm in which the group has to go on. */
+/**
+ * Runs one seed: so many events under faults, then a calm in which the group has to go on. `drawn` takes the place of
+ * what the seed says about the world.
+ */
 export function simulate(
   seed: number,
   events: number,
   watch: ((world: World) => void) | null = null,
+  drawn: ReturnType<typeof optionsOf> = optionsOf(seed),
 ): RunReport {
-  const { classes, ...options } = optionsOf(seed)
+  const { classes, ...options } = drawn
   const run = new Run(new World(options), classes)
   watch?.(run.world)
   try {
