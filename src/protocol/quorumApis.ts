@@ -2,6 +2,7 @@ import { api } from './apiKeys.ts'
 import { apiVersionsRequest, apiVersionsResponse } from './apis/apiVersions.ts'
 import { beginQuorumEpochRequest, beginQuorumEpochResponse } from './apis/beginQuorumEpoch.ts'
 import { endQuorumEpochRequest, endQuorumEpochResponse } from './apis/endQuorumEpoch.ts'
+import { envelopeRequest, envelopeResponse } from './apis/envelope.ts'
 import { fetchRequest, fetchResponse } from './apis/fetch.ts'
 import { fetchSnapshotRequest, fetchSnapshotResponse } from './apis/fetchSnapshot.ts'
 import {
@@ -24,6 +25,7 @@ export const quorumApis = {
   vote: api({ min: 2, max: 2 }, voteRequest, voteResponse),
   beginQuorumEpoch: api({ min: 1, max: 1 }, beginQuorumEpochRequest, beginQuorumEpochResponse),
   endQuorumEpoch: api({ min: 1, max: 1 }, endQuorumEpochRequest, endQuorumEpochResponse),
+  envelope: api({ min: 0, max: 0 }, envelopeRequest, envelopeResponse),
   fetchSnapshot: api({ min: 1, max: 1 }, fetchSnapshotRequest, fetchSnapshotResponse),
   addRaftVoter: api({ min: 0, max: 1 }, addRaftVoterRequest, addRaftVoterResponse),
   removeRaftVoter: api({ min: 0, max: 0 }, removeRaftVoterRequest, removeRaftVoterResponse),

@@ -57,6 +57,10 @@ export class PeerTransport implements Transport {
     return this.#listener.contactMs(node, group)
   }
 
+  call(to: number, payload: Uint8Array, timeoutMs: number): Promise<Uint8Array> {
+    return this.#peer(to).call(payload, timeoutMs)
+  }
+
   async close(): Promise<void> {
     if (this.#isClosed) return
     this.#isClosed = true

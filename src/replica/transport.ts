@@ -43,6 +43,12 @@ export interface Transport {
    * Minus infinity while it waits for none.
    */
   followerContactMs(node: number, group: GroupRef): number
+  /**
+   * Has `TransportHandler.call` of another node carried out with `payload`; resolves with what that returned. What does not come
+   * back may have been carried out all the same. Rejects with `networkException` when the node is not reached or gone, with
+   * `requestTimedOut` after `timeoutMs`, with `queueFull` when too much waits already, or with what the other node rejected.
+   */
+  call(to: number, payload: Uint8Array, timeoutMs: number): Promise<Uint8Array>
   /** Fails what is under way, then closes every connection. */
   close(): Promise<void>
 }
@@ -63,6 +69,8 @@ export interface TransportHandler {
   response(from: number, group: GroupRef, requestId: number, response: RaftResponse): void
   /** A request got no answer. */
   failed(group: GroupRef, requestId: number): void
+  /** A call of another node; `payload` is its own. Without this, calls are refused. */
+  call?(from: number, payload: Uint8Array): Promise<Uint8Array>
   /** The connection to a node that had been reached broke. Follows the `failed` of what was under way there. */
   connectionLost(node: number): void
 }

@@ -11,7 +11,6 @@ import {
 import { quorumApis } from '../../protocol/quorumApis.ts'
 import type { Infer, InferInput, Message } from '../../protocol/schema.ts'
 import type { Connection } from '../../runtime/network.ts'
-import type { RateLimitedLog } from '../../runtime/rateLimitedLog.ts'
 import { errorNumber } from '../wire/common.ts'
 import { FrameReader } from './frameReader.ts'
 import { LeaderSession } from './leaderSession.ts'
@@ -22,7 +21,6 @@ import { type RequestContext, routes } from './requests.ts'
 export interface AcceptContext extends RequestContext {
   readonly clusterId: string | null
   readonly self: number
-  readonly log: RateLimitedLog
   /** Another node has proved who it is. */
   introduced(connection: AcceptedPeer): void
   /** Called once, when the connection is gone. */
@@ -216,6 +214,12 @@ export class AcceptedPeer {
   ): void {
     if (this.#isClosed || exchange.parts !== null) return
     exchange.parts = encodeResponse(api, apiVersion, correlationId, body)
+    if (this.channel === 'calls' && this.#exchanges[0] !== exchange) {
+      this.#exchanges.splice(this.#exchanges.indexOf(exchange), 1)
+      this.#socket.send(exchange.parts)
+      this.#resume()
+      return
+    }
     let count = 0
     while (count < this.#exchanges.length && this.#exchanges[count]!.parts !== null) count++
     const answered = this.#exchanges.splice(0, count)
@@ -224,8 +228,9 @@ export class AcceptedPeer {
   }
 
   get #isFull(): boolean {
-    const { maxInFlight, maxUnsentBytes } = this.#context.limits
-    return this.#exchanges.length >= maxInFlight || this.#socket.unsentBytes > maxUnsentBytes
+    const { maxInFlight, maxCallsInFlight, maxUnsentBytes } = this.#context.limits
+    const most = this.channel === 'calls' ? maxCallsInFlight : maxInFlight
+    return this.#exchanges.length >= most || this.#socket.unsentBytes > maxUnsentBytes
   }
 
   /** Reads no more while too much waits here, or on its way out. */

@@ -57,6 +57,7 @@ export class Channel {
   #correlationId = 0
   /** Since when the oldest of them could have been answered. */
   #oldestMs = 0
+  #heardMs = 0
   #failures = 0
   #retryAtMs = 0
   #retry: Timer | null = null
@@ -93,25 +94,34 @@ export class Channel {
   }
 
   /**
-   * Sends a request. `answered` gets the body of the answer; it is not called when the connection breaks first. An answer
-   * that does not come within `timeoutMs`, or cannot be read, breaks it.
+   * Sends a request; the result takes the question back. `answered` gets the body of the answer; it is not called when the
+   * connection breaks first. An answer that does not come within `timeoutMs`, or cannot be read, breaks it.
    */
   request<Req extends Message, Res extends Message>(
     api: Api<Req, Res>,
     body: InferInput<Req>,
     timeoutMs: number,
     answered: (body: Infer<Res>) => void,
-  ): void {
+  ): () => void {
     const correlationId = (this.#correlationId = (this.#correlationId + 1) | 0)
     if (this.#waiting.length === 0) this.#oldestMs = this.#runtime.clock.monotonicMs()
-    this.#waiting.push({
+    const waiting: Waiting = {
       correlationId,
       timeoutMs,
       decode: (frame) => decodeResponse(api, api.max, frame),
       answered: (answer) => answered(answer as Infer<Res>),
-    })
+    }
+    this.#waiting.push(waiting)
     this.#watchOldest()
     this.#socket!.send(encodeRequest(api, api.max, correlationId, software.clientSoftwareName, body))
+    return () => {
+      this.#waiting = this.#waiting.filter((each) => each !== waiting)
+    }
+  }
+
+  /** When something came last, in monotonic milliseconds. */
+  get heardMs(): number {
+    return this.#heardMs
   }
 
   /** Gives the connection up, as if it had not answered. */
@@ -213,14 +223,18 @@ export class Channel {
   }
 
   #frame(frame: Uint8Array): void {
-    const waiting = this.#waiting.shift()
-    this.#oldestMs = this.#runtime.clock.monotonicMs()
-    const { byteOffset, length } = frame
-    const correlationId = length < 4 ? null : new DataView(frame.buffer, byteOffset).getInt32(0)
-    if (waiting === undefined || correlationId !== waiting.correlationId) {
+    this.#oldestMs = this.#heardMs = this.#runtime.clock.monotonicMs()
+    const correlationId = frame.length < 4 ? null : new DataView(frame.buffer, frame.byteOffset).getInt32(0)
+    const at = this.#waiting.findIndex((each) => each.correlationId === correlationId)
+    const mayOvertake = this.#ends.name === 'calls' && this.isOpen
+    // Calls are taken back when they take too long: their late answers are nobody's.
+    if (at < 0 && mayOvertake) return
+    if (at < 0 || (at > 0 && !mayOvertake)) {
       this.#break('it answered what was not asked', false)
       return
     }
+    const [waiting] = this.#waiting.splice(at, 1)
+    if (waiting === undefined) return
     let body: unknown
     try {
       body = waiting.decode(frame)
@@ -238,6 +252,7 @@ export class Channel {
    */
   #watchOldest(): void {
     if (this.#watch !== null || this.#waiting.length === 0) return
+    if (this.#waiting[0]!.timeoutMs === Number.POSITIVE_INFINITY) return
     const { clock } = this.#runtime
     const leftMs = (): number => this.#oldestMs + this.#waiting[0]!.timeoutMs - clock.monotonicMs()
     this.#watch = clock.setTimer(Math.max(1, Math.ceil(leftMs())), () => {

@@ -1,3 +1,4 @@
+import { EngineError } from '../../model/errors.ts'
 import type { Logger } from '../../model/logger.ts'
 import { quorumApis } from '../../protocol/quorumApis.ts'
 import type { Endpoint, RaftRequest, RaftResponse } from '../../raft.ts'
@@ -19,9 +20,10 @@ import {
   removeRequestBody,
   updateRequestBody,
 } from '../wire/voterMessages.ts'
+import { Calls } from './calls.ts'
 import { Channel, type ChannelOwner } from './channel.ts'
 import { FetchSession } from './fetchSession.ts'
-import { type ChannelName, channelNames, type PeerLimits, type PeerRuntime } from './peerOptions.ts'
+import type { ChannelName, PeerLimits, PeerRuntime } from './peerOptions.ts'
 
 /** A request of the core that is to be sent, or has no answer yet. */
 interface Pending<R extends RaftRequest = RaftRequest> {
@@ -45,7 +47,11 @@ export interface PeerContext {
 
 type Unfetched = Exclude<RaftRequest, { readonly type: 'fetch' }>
 
-const channelOf: Readonly<Record<RaftRequest['type'], ChannelName>> = {
+/** The channels that carry requests of the core. */
+const coreChannels = ['control', 'fetch', 'voters'] as const
+type CoreChannel = (typeof coreChannels)[number]
+
+const channelOf: Readonly<Record<RaftRequest['type'], CoreChannel>> = {
   vote: 'control',
   beginQuorumEpoch: 'control',
   endQuorumEpoch: 'control',
@@ -66,15 +72,16 @@ export class Peer {
   readonly #context: PeerContext
   readonly #node: number
   readonly #session: FetchSession
-  readonly #channels: Readonly<Record<ChannelName, Channel>>
+  readonly #calls: Calls
+  readonly #channels: Readonly<Record<CoreChannel, Channel>>
   /** By channel, what is to be sent in the order in which it came. */
-  readonly #queues: Readonly<Record<ChannelName, Pending<Unfetched>[]>> = {
+  readonly #queues: Readonly<Record<CoreChannel, Pending<Unfetched>[]>> = {
     control: [],
     fetch: [],
     voters: [],
   }
   /** By channel, what was sent and has no answer. */
-  readonly #sent: Readonly<Record<ChannelName, Set<readonly Pending[]>>> = {
+  readonly #sent: Readonly<Record<CoreChannel, Set<readonly Pending[]>>> = {
     control: new Set(),
     fetch: new Set(),
     voters: new Set(),
@@ -93,6 +100,7 @@ export class Peer {
     const channel = (name: ChannelName): Channel =>
       new Channel(runtime, limits, { clusterId, self, remote: node, name }, this.#ownerOf(name))
     this.#channels = { control: channel('control'), fetch: channel('fetch'), voters: channel('voters') }
+    this.#calls = new Calls(runtime, limits, channel('calls'))
     const identity = { clusterId, replicaId: self }
     this.#session = new FetchSession(runtime, limits, identity, node, this.#channels.fetch, handler)
   }
@@ -123,12 +131,22 @@ export class Peer {
     this.#flushSoon()
   }
 
+  /** See `Transport.call`. */
+  call(payload: Uint8Array, timeoutMs: number): Promise<Uint8Array> {
+    if (this.#isClosed || this.#address() === null) {
+      const why = this.#isClosed ? 'the transport was closed' : `nobody knows where node ${this.#node} is`
+      return Promise.reject(new EngineError('networkException', why))
+    }
+    return this.#calls.add(payload, timeoutMs)
+  }
+
   /** Sends what is queued, fails what has no answer, and closes. */
   close(): void {
     this.#flush()
     this.#isClosed = true
-    for (const name of channelNames) this.#channels[name].close()
-    this.#fail(channelNames.flatMap((name) => this.#lost(name)))
+    this.#calls.close()
+    for (const name of coreChannels) this.#channels[name].close()
+    this.#fail(coreChannels.flatMap((name) => this.#lost(name)))
   }
 
   #flushSoon(): void {
@@ -241,7 +259,7 @@ export class Peer {
 
   /** Remembers who waits for the answers of one message, and hands them out; a group that it leaves out has failed. */
   #request(
-    name: ChannelName,
+    name: CoreChannel,
     pending: readonly Pending[],
     send: (
       done: (answers: readonly { readonly group: GroupRef; readonly response: RaftResponse }[]) => void,
@@ -269,13 +287,19 @@ export class Peer {
         this.#wasReached = true
         if (this.#isComplaining) this.#context.logger.info(`node ${this.#node} is reached again`)
         this.#isComplaining = false
-        this.#flush()
+        if (name === 'calls') this.#calls.flush()
+        else this.#flush()
       },
       unreachable: (reason) => {
         this.#complain(reason)
-        this.#fail(this.#lost(name))
+        if (name === 'calls') this.#calls.lose(reason)
+        else this.#fail(this.#lost(name))
       },
-      broke: (reason, silent) => this.#broke(reason, silent),
+      broke: (reason, silent) => {
+        // Whoever does not answer calls may be well otherwise.
+        if (name === 'calls' && silent) this.#calls.lose(reason)
+        else this.#broke(reason, silent)
+      },
     }
   }
 
@@ -285,13 +309,14 @@ export class Peer {
     const isNews = this.#wasReached && !silent
     this.#wasReached = false
     this.#complain(reason)
-    for (const name of channelNames) this.#channels[name].giveUp(reason)
-    this.#fail(channelNames.flatMap((name) => this.#lost(name)))
+    for (const name of coreChannels) this.#channels[name].giveUp(reason)
+    if (isNews) this.#calls.lose(reason)
+    this.#fail(coreChannels.flatMap((name) => this.#lost(name)))
     if (isNews) handler.connectionLost(this.#node)
   }
 
   /** What was to be sent, or was sent, through one channel, and is not any more. */
-  #lost(name: ChannelName): readonly (readonly [GroupRef, number])[] {
+  #lost(name: CoreChannel): readonly (readonly [GroupRef, number])[] {
     const lost: (readonly [GroupRef, number])[] = []
     for (const pending of this.#sent[name]) {
       for (const { group, requestId } of pending) lost.push([group, requestId])

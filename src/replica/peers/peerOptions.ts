@@ -24,6 +24,8 @@ export interface PeerLimits {
   readonly maxFrameBytes: number
   /** Requests of one connection that may wait for an answer before no more are read. */
   readonly maxInFlight: number
+  /** The same for calls, which take as long as they take. */
+  readonly maxCallsInFlight: number
   /** Bytes on their way to one connection above which no more requests are read from it, or sent to it. */
   readonly maxUnsentBytes: number
   /** Connections that may be open to this node. */
@@ -53,6 +55,7 @@ export const defaultPeerLimits: PeerLimits = {
   maxGroups: 2000,
   maxFrameBytes: 256 * 1024 * 1024,
   maxInFlight: 64,
+  maxCallsInFlight: 4096,
   maxUnsentBytes: 16 * 1024 * 1024,
   maxConnections: 1000,
 }
@@ -60,8 +63,11 @@ export const defaultPeerLimits: PeerLimits = {
 /** A frame of whoever has not said who it is. */
 export const strangerFrameBytes = 16 * 1024
 
-/** What a connection is for: so that votes never stand behind records, nor either behind what takes seconds. */
-export const channelNames = ['control', 'fetch', 'voters'] as const
+/**
+ * What a connection is for: so that votes never stand behind records, nor either behind what takes seconds. Answers on `calls`
+ * may overtake each other, those of all others come in the order of their requests.
+ */
+export const channelNames = ['control', 'fetch', 'voters', 'calls'] as const
 
 /** One of `channelNames`. */
 export type ChannelName = (typeof channelNames)[number]

@@ -1,8 +1,10 @@
+import { EngineError } from '../../model/errors.ts'
 import { quorumApis } from '../../protocol/quorumApis.ts'
 import type { Infer, InferInput, Message } from '../../protocol/schema.ts'
 import type { Endpoint, RaftRequest, RaftResponse } from '../../raft.ts'
+import type { RateLimitedLog } from '../../runtime/rateLimitedLog.ts'
 import type { TransportHandler } from '../transport.ts'
-import type { Answered, Asked, ResponseOf } from '../wire/common.ts'
+import { type Answered, type Asked, errorNumber, type ResponseOf } from '../wire/common.ts'
 import {
   leaderResponseBody,
   readBeginRequest,
@@ -26,6 +28,7 @@ export interface RequestContext {
   readonly runtime: PeerRuntime
   readonly limits: PeerLimits
   readonly handler: TransportHandler
+  readonly log: RateLimitedLog
   /** A leader has said where it listens. */
   learn(node: number, endpoints: readonly Endpoint[]): void
 }
@@ -108,6 +111,13 @@ export const routes: ReadonlyMap<number, Route> = new Map([
     }),
   ],
   [
+    quorumApis.envelope.key,
+    route(quorumApis.envelope, (context, from, body, answer) => {
+      callIn(context, from, body.requestData, answer)
+      return null
+    }),
+  ],
+  [
     quorumApis.fetchSnapshot.key,
     route(quorumApis.fetchSnapshot, (context, from, body, answer) => {
       const fault = impostor(from, [body.replicaId])
@@ -141,6 +151,27 @@ export const routes: ReadonlyMap<number, Route> = new Map([
     ),
   ],
 ])
+
+/** Carries out a call; what goes wrong in it is the business of its payload, unless nobody takes calls. */
+function callIn(
+  { handler, log }: RequestContext,
+  { node }: Requester,
+  payload: Uint8Array,
+  answer: (body: InferInput<typeof quorumApis.envelope.response>) => void,
+): void {
+  if (handler.call === undefined) {
+    answer({ errorCode: errorNumber('unsupportedVersion') })
+    return
+  }
+  handler.call(node, payload).then(
+    (responseData) => answer({ responseData }),
+    (error) => {
+      const code = error instanceof EngineError ? error.code : 'unknownServerError'
+      log.warn(`peer:call:${code}`, 'a call of another node failed', { node, error: String(error) })
+      answer({ errorCode: errorNumber(code) })
+    },
+  )
+}
 
 /** What is wrong when a node speaks for others. */
 function impostor({ node }: Requester, speaksFor: readonly number[]): string | null {

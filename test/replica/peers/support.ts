@@ -31,6 +31,8 @@ export class Recorder implements TransportHandler {
   /** Answers at once what it may. */
   onRequest: ((handed: Handed) => void) | null = null
   onResponse: ((got: Got) => void) | null = null
+  /** Carries out calls; none by default. */
+  call?: NonNullable<TransportHandler['call']>
   onFailed: ((group: GroupRef, requestId: number) => void) | null = null
   #waiting: { readonly isSo: () => boolean; readonly resolve: () => void }[] = []
 

@@ -51,6 +51,7 @@ export class LocalTransports {
         send: (to, group, requestId, request) => this.#send(id, to, group, requestId, request),
         forget: (group) => this.#drop((sent) => sent.from === id && isFetchOf(sent, group)),
         know() {},
+        call: (to, payload) => this.#handlers.get(to)!.call!(id, payload),
         leaderContactMs: (node, group) =>
           this.#contact((sent) => sent.from === id && sent.to === node && isFetchOf(sent, group)),
         followerContactMs: (node, group) =>
