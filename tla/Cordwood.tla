@@ -139,7 +139,7 @@ Majority(set) == Cardinality(set) \div 2 + 1
 \* RaftReplica.mayStand; what is known to be committed does not limit it here.
 MayStand(r) ==
   /\ q[r].quar # "rolledBack"
-  /\ r \in Voters(log[r]) \/ r \in VotersBefore(log[r])
+  /\ r \in Voters(log[r]) \cup VotersBefore(log[r])
 \* Who may answer for voter `k`: that very replica.
 Is(r, k) == r = k \/ (Bug = "newDirectoryVotes" /\ NodeOf[r] = NodeOf[k])
 \* highWatermark.ts, claimOf: whose Fetch counts for voter `k`.
@@ -150,7 +150,10 @@ Epochs == {q[r].epoch : r \in Replica}
 Doubtful(r) == q[r].quar # "none" /\ Bug # "quarantinedVotes"
 
 -----------------------------------------------------------------------------
-(* Starts: incarnations.ts. A start is the sequence of the nonces of its disk's starts. *)
+(* Starts: incarnations.ts. A start is the sequence of the nonces of its disk's starts. Without Confirm none is kept. *)
+
+Off == <<>>
+StartOf(r) == IF Confirm THEN starts[r] ELSE Off
 
 IsBefore(known, later) ==
   IF Bug = "startsWithoutNonces" THEN Len(known) < Len(later) ELSE known # later /\ IsPrefix(known, later)
@@ -160,27 +163,26 @@ Accepts(v, r, start) ==
   \/ ~Confirm
   \/ Bug = "startNotRecorded"
   \/ seen[v][r] = <<>> \/ IsSameStart(seen[v][r], start) \/ IsBefore(seen[v][r], start)
-Recorded(v, r, start) ==
-  IF Confirm /\ Accepts(v, r, start) /\ Bug # "startNotRecorded" THEN [seen[v] EXCEPT ![r] = start] ELSE seen[v]
+SeenBy(v, r, start) ==
+  IF Confirm /\ Accepts(v, r, start) /\ Bug # "startNotRecorded" THEN [seen EXCEPT ![v][r] = start] ELSE seen
 \* learnRecorded: half of the other voters have to know this start.
 Confirmed(r) ==
-  \/ ~Confirm
-  \/ Bug = "startNotRecorded"
-  \/ Voters(log[r]) = {r}
-  \/ Cardinality(conf[r]) >= Cardinality(Voters(log[r])) \div 2
+  IF ~Confirm \/ Bug = "startNotRecorded" \/ Voters(log[r]) = {r} THEN TRUE
+  ELSE Cardinality(conf[r]) >= Cardinality(Voters(log[r])) \div 2
 
 -----------------------------------------------------------------------------
 (* What changes together *)
 
 NoClaims == [r \in Replica |-> [upto |-> 0, quar |-> FALSE, back |-> FALSE, start |-> 0]]
 
-\* The volatile state of `r` when it goes to state `s`.
-Goes(r, s) ==
+\* The volatile state of `r` when it goes to state `s`, with votes `v` and a catch-up offset `n`.
+Becomes(r, s, v, n) ==
   /\ st' = [st EXCEPT ![r] = s]
-  /\ votes' = [votes EXCEPT ![r] = {}]
-  /\ claim' = [claim EXCEPT ![r] = NoClaims]
+  /\ votes' = [votes EXCEPT ![r] = v]
+  /\ claim' = [claim EXCEPT ![r] = IF s = "leader" THEN NoClaims ELSE Off]
   /\ com' = [com EXCEPT ![r] = 0]
-  /\ catch' = [catch EXCEPT ![r] = 0]
+  /\ catch' = [catch EXCEPT ![r] = n]
+Goes(r, s) == Becomes(r, s, {}, 0)
 
 Writes(r, states) ==
   /\ pend' = [pend EXCEPT ![r] = @ \o states]
@@ -210,6 +212,7 @@ MajorityClaim(l, claims, own, voters) ==
       enough == {n \in 0..Len(log'[l]) : Cardinality({k \in voters : value(k) >= n}) >= Majority(voters)}
   IN CHOOSE n \in enough : \A m \in enough : m <= n
 
+HasCopy(r) == spent.back > 0 /\ saved[r] # <<>>
 Holds(r, l) == IsPrefix(l, disk'[r])
 
 \* settleHighWatermark: what the claims of a leader's voters make committed; used after `log'` and `disk'` are said.
@@ -222,13 +225,13 @@ Settles(l, claims, own, newlyBroken) ==
       fits == isHere \/ IsPrefix(committed, done)
       sets == {i \in 1..Len(log'[l]) : log'[l][i][1] = "v"}
       isSetDone == \A i \in sets : i <= n
-      durable == Cardinality({k \in voters : Holds(k, done) \/ saved[k] # <<>>})
+      durable == Cardinality({k \in voters : Holds(k, done) \/ HasCopy(k)})
       broken == (IF isNew /\ ~fits THEN {"I4"} ELSE {})
         \cup (IF isNew /\ ~Relaxed /\ durable < Majority(voters) THEN {"I8"} ELSE {})
       goes == isNew /\ isSetDone /\ l \notin voters
   IN /\ com' = [com EXCEPT ![l] = IF goes THEN 0 ELSE IF isNew THEN n ELSE @]
      /\ st' = [st EXCEPT ![l] = IF goes THEN "resigned" ELSE @]
-     /\ claim' = [claim EXCEPT ![l] = IF goes THEN NoClaims ELSE claims]
+     /\ claim' = [claim EXCEPT ![l] = IF goes THEN Off ELSE claims]
      /\ IF isNew /\ fits /\ ~isHere
         THEN /\ committed' = done
              /\ commitIn' = [i \in 1..n |-> IF i <= Len(commitIn) THEN commitIn[i] ELSE q[l].epoch]
@@ -236,26 +239,28 @@ Settles(l, claims, own, newlyBroken) ==
      /\ Faults(broken \cup newlyBroken)
 
 -----------------------------------------------------------------------------
-Init ==
+Begins(states) ==
   /\ q = [r \in Replica |-> [epoch |-> 0, lead |-> None, vote |-> None, quar |-> "none"]]
-  /\ st = [r \in Replica |-> IF r \in Founders THEN "free" ELSE "absent"]
+  /\ st = states
   /\ log = [r \in Replica |-> <<>>]
   /\ disk = log
   /\ pend = [r \in Replica |-> <<>>]
   /\ votes = [r \in Replica |-> {}]
-  /\ claim = [r \in Replica |-> NoClaims]
+  /\ claim = [r \in Replica |-> Off]
   /\ com = [r \in Replica |-> 0]
   /\ catch = com
-  /\ starts = [r \in Replica |-> IF Confirm /\ r \in Founders THEN <<1>> ELSE <<>>]
-  /\ seen = [r \in Replica |-> [s \in Replica |-> <<>>]]
-  /\ conf = [r \in Replica |-> {}]
-  /\ saved = [r \in Replica |-> <<>>]
+  /\ starts = IF Confirm THEN [r \in Replica |-> IF r \in Founders THEN <<1>> ELSE <<>>] ELSE Off
+  /\ seen = IF Confirm THEN [r \in Replica |-> [s \in Replica |-> <<>>]] ELSE Off
+  /\ conf = IF Confirm THEN [r \in Replica |-> {}] ELSE Off
+  /\ saved = IF MaxBack > 0 THEN [r \in Replica |-> <<>>] ELSE Off
   /\ net = {}
   /\ reign = [e \in 1..MaxEpoch |-> [leader |-> None, log |-> <<>>]]
   /\ committed = <<>>
   /\ commitIn = <<>>
   /\ fault = {}
   /\ spent = [crashes |-> 0, replaced |-> 0, back |-> 0]
+
+Init == Begins([r \in Replica |-> IF r \in Founders THEN "free" ELSE "absent"])
 
 (* Elections *)
 
@@ -265,15 +270,11 @@ Stand(r) ==
   /\ MayStand(r) /\ Confirmed(r)
   /\ q[r].epoch < MaxEpoch
   /\ q' = [q EXCEPT ![r] = [@ EXCEPT !.epoch = @ + 1, !.lead = None, !.vote = r]]
-  /\ st' = [st EXCEPT ![r] = "candidate"]
-  /\ votes' = [votes EXCEPT ![r] = {<<r, Doubtful(r)>>}]
-  /\ claim' = [claim EXCEPT ![r] = NoClaims]
-  /\ com' = [com EXCEPT ![r] = 0]
-  /\ catch' = [catch EXCEPT ![r] = 0]
+  /\ Becomes(r, "candidate", {<<r, Doubtful(r)>>}, 0)
   /\ UNCHANGED <<log, disk, pend, starts, seen, conf, saved, net, reign, committed, commitIn, fault, spent>>
 
 VoteRequest(c) ==
-  [type |-> "vote", from |-> c, epoch |-> q[c].epoch, place |-> Place(log[c]), start |-> starts[c],
+  [type |-> "vote", from |-> c, epoch |-> q[c].epoch, place |-> Place(log[c]), start |-> StartOf(c),
    voters |-> Voters(log[c]),
    byRecord |-> LastOf(log[c], {"r"})]
 
@@ -301,7 +302,7 @@ AnswerVote(v, k, m) ==
       \* countVote: only an answer to this round counts.
       counts ==
         /\ st[c] = "candidate" /\ q[c].epoch = m.epoch
-        /\ (m.place = Place(log[c]) /\ m.start = starts[c]) \/ Bug = "staleVoteCounts"
+        /\ (m.place = Place(log[c]) /\ m.start = StartOf(c)) \/ Bug = "staleVoteCounts"
       isTwice == \E other \in Replica \ {c} : q[other].epoch = m.epoch /\ \E d \in BOOLEAN : <<k, d>> \in votes[other]
   IN /\ IsUp(v) /\ v # c /\ Is(v, k)
      /\ m.epoch >= q[v].epoch
@@ -311,10 +312,10 @@ AnswerVote(v, k, m) ==
           CASE r = v -> IF raised THEN {} ELSE votes[v]
             [] r = c /\ grants /\ counts -> votes[c] \cup {<<k, own.quar # "none" /\ Bug # "quarantinedVotes">>}
             [] OTHER -> votes[r]]
-     /\ claim' = IF raised THEN [claim EXCEPT ![v] = NoClaims] ELSE claim
+     /\ claim' = IF raised THEN [claim EXCEPT ![v] = Off] ELSE claim
      /\ com' = IF raised THEN [com EXCEPT ![v] = 0] ELSE com
      /\ catch' = IF raised THEN [catch EXCEPT ![v] = 0] ELSE catch
-     /\ seen' = [seen EXCEPT ![v] = Recorded(v, c, m.start)]
+     /\ seen' = SeenBy(v, c, m.start)
      /\ Faults(IF grants /\ isTwice /\ k = v THEN {"I9"} ELSE {})
      /\ UNCHANGED <<log, disk, pend, starts, conf, saved, net, reign, committed, commitIn, spent>>
 
@@ -337,7 +338,7 @@ BecomeLeader(c) ==
       after == WithMark(log[c], e)
       isLossy == Cardinality(Granted(c, FALSE)) < Majority(Voters(log[c]))
       left == IF isLossy THEN Common(committed, log[c]) ELSE Len(committed)
-  IN /\ st[c] = "candidate" /\ Wins(c)
+  IN /\ st[c] = "candidate" /\ Wins(c) = TRUE
      /\ q' = [q EXCEPT ![c] = [@ EXCEPT !.lead = c, !.quar = "none"]]
      /\ Goes(c, "leader")
      /\ Writes(c, <<after>>)
@@ -352,14 +353,10 @@ BecomeLeader(c) ==
 Follow(r, e) ==
   LET l == reign[e].leader
   IN /\ IsUp(r) /\ l # None /\ l # r
-     /\ \/ e > q[r].epoch
-        \/ e = q[r].epoch /\ st[r] \in {"free", "candidate"} /\ q[r].lead \in {None, l}
+     /\ e >= q[r].epoch
+     /\ e = q[r].epoch => st[r] \in {"free", "candidate"} /\ q[r].lead \in {None, l}
      /\ q' = [q EXCEPT ![r] = [@ EXCEPT !.epoch = e, !.lead = l, !.vote = IF e > q[r].epoch THEN None ELSE @]]
-     /\ st' = [st EXCEPT ![r] = "follower"]
-     /\ votes' = [votes EXCEPT ![r] = {}]
-     /\ claim' = [claim EXCEPT ![r] = NoClaims]
-     /\ com' = [com EXCEPT ![r] = 0]
-     /\ catch' = [catch EXCEPT ![r] = IF q[r].quar = "forgotten" THEN Records(reign[e].log) ELSE 0]
+     /\ Becomes(r, "follower", {}, IF q[r].quar = "forgotten" THEN Records(reign[e].log) ELSE 0)
      /\ UNCHANGED <<log, disk, pend, starts, seen, conf, saved, net, reign, committed, commitIn, fault, spent>>
 
 \* raiseEpoch: an epoch without its leader. A leader that has resigned leaves its epoch by itself (resignedTimer).
@@ -378,7 +375,7 @@ Resign(l) ==
 
 \* observer.ts: whoever is no voter loses its leader and looks around; it gives votes meanwhile.
 LoseLeader(r) ==
-  /\ st[r] = "follower" /\ r \notin Voters(log[r])
+  /\ st[r] \in {"follower", "resigned"} /\ r \notin Voters(log[r])
   /\ Goes(r, "free")
   /\ UNCHANGED <<q, log, disk, pend, starts, seen, conf, saved, net, reign, committed, commitIn, fault, spent>>
 
@@ -400,7 +397,7 @@ FetchSome(r, n) ==
       rest == Rest(reign[e].log, place)
       within == Within(reign[e].log, place) \/ (Bug = "skipLastFetchedEpoch" /\ place[2] <= Records(reign[e].log))
   IN /\ st[r] = "follower" /\ reign[e].leader = q[r].lead
-     /\ within
+     /\ within = TRUE
      /\ n \in 1..Len(rest)
      /\ Writes(r, [i \in 1..n |-> Extend(log[r], Prefix(rest, i))])
      /\ UNCHANGED <<q, st, votes, claim, com, catch, starts, seen, conf, saved, net, reign, committed, commitIn, fault, spent>>
@@ -432,7 +429,7 @@ Flush(r, n) ==
 
 FetchRequest(r) ==
   [type |-> "fetch", from |-> r, epoch |-> q[r].epoch, place |-> Place(log[r]), upto |-> Min(ClaimOf(r), Len(log[r])),
-   quar |-> q[r].quar # "none", start |-> starts[r]]
+   quar |-> q[r].quar # "none", start |-> StartOf(r)]
 
 \* leaderFetches.ts, answerFetch: what a Fetch makes the leader count. What it brings back is FetchSome or Truncate.
 AnswerFetch(l, m) ==
@@ -451,7 +448,7 @@ AnswerFetch(l, m) ==
               start |-> IF isLater THEN Len(m.start) ELSE known.start]
       isQuarantined == q[r].quar # "none"
   IN /\ st[l] = "leader" /\ q[l].epoch = m.epoch
-     /\ seen' = [seen EXCEPT ![l] = IF isVoter THEN Recorded(l, r, m.start) ELSE @]
+     /\ seen' = IF isVoter THEN SeenBy(l, r, m.start) ELSE seen
      /\ UNCHANGED <<q, log, disk, pend, votes, catch, starts, conf, saved, net, reign, spent>>
      /\ IF fresh
         THEN Settles(l, [claim[l] EXCEPT ![r] = now], OwnClaim(l), {})
@@ -463,8 +460,8 @@ AnswerFetch(l, m) ==
 EndQuarantine(r) ==
   LET n == ClaimOf(r)
   IN /\ q[r].quar = "forgotten" /\ st[r] = "follower"
-     /\ \/ LastEpoch(Safe(r)) = q[r].epoch /\ Records(Prefix(log[r], n)) >= catch[r]
-        \/ Bug = "quarantineEndsEarly" /\ Len(log[r]) > 0
+     /\ IF Bug = "quarantineEndsEarly" THEN Len(log[r]) > 0
+        ELSE LastEpoch(Safe(r)) = q[r].epoch /\ Records(Prefix(log[r], n)) >= catch[r]
      /\ q' = [q EXCEPT ![r].quar = "none"]
      /\ catch' = [catch EXCEPT ![r] = 0]
      /\ UNCHANGED <<st, log, disk, pend, votes, claim, com, starts, seen, conf, saved, net, reign, committed, commitIn, fault, spent>>
@@ -474,7 +471,7 @@ Announce(r, v) ==
   /\ Confirm /\ IsUp(r) /\ IsUp(v) /\ r # v /\ v \in Voters(log[r])
   /\ v \notin conf[r]
   /\ q[r].quar # "rolledBack"
-  /\ seen' = [seen EXCEPT ![v] = Recorded(v, r, starts[r])]
+  /\ seen' = SeenBy(v, r, starts[r])
   /\ conf' = [conf EXCEPT ![r] = IF IsSameStart(seen'[v][r], starts[r]) THEN @ \cup {v} ELSE @]
   /\ UNCHANGED <<log, disk, pend, starts, saved, net, reign, committed, commitIn, fault, spent>>
   /\ IF IsSameStart(seen'[v][r], starts[r]) \/ IsBefore(seen'[v][r], starts[r]) \/ Bug = "startNotRecorded"
@@ -505,7 +502,7 @@ ChangeVoters(l, next) ==
       isOn(k) == IsPrefix(Prefix(log[l], Max(0, Len(log[l]))), disk[k])
   IN /\ MayChange /\ st[l] = "leader"
      /\ Version(log[l]) < MaxVersions
-     /\ MayChangeNow(l)
+     /\ MayChangeNow(l) = TRUE
      /\ \/ \E r \in Replica \ now :
              /\ next = now \cup {r}
              /\ \A k \in now : NodeOf[k] # NodeOf[r]
@@ -530,7 +527,7 @@ Dies(r, left, quar, vote) ==
   /\ log' = [log EXCEPT ![r] = left]
   /\ pend' = [pend EXCEPT ![r] = <<>>]
   /\ q' = [q EXCEPT ![r] = [@ EXCEPT !.quar = IF @ = "none" THEN quar ELSE @, !.vote = vote]]
-  /\ conf' = [conf EXCEPT ![r] = {}]
+  /\ conf' = IF Confirm THEN [conf EXCEPT ![r] = {}] ELSE conf
   /\ Goes(r, "down")
   /\ UNCHANGED <<starts, seen, saved, net, reign, committed, commitIn, fault>>
 
@@ -555,6 +552,7 @@ Restart(r, start) ==
   LET isCandidate == q[r].vote = r /\ q[r].lead = None /\ r \in Voters(log[r]) /\ q[r].quar # "rolledBack" /\ ~Confirm
       state ==
         CASE r \notin Voters(log[r]) -> "free"
+          [] Voters(log[r]) = {r} /\ q[r].quar # "rolledBack" -> "free"
           [] q[r].lead = r -> IF Bug = "leaderReturnsAsLeader" THEN "leader" ELSE "resigned"
           [] q[r].lead # None -> "follower"
           [] isCandidate -> "candidate"
@@ -564,8 +562,9 @@ Restart(r, start) ==
      /\ votes' = [votes EXCEPT ![r] = IF state = "candidate" THEN {<<r, Doubtful(r)>>} ELSE {}]
      /\ catch' = [catch EXCEPT ![r] =
           IF state = "follower" /\ q[r].quar = "forgotten" THEN Records(reign[q[r].epoch].log) ELSE 0]
-     /\ starts' = [starts EXCEPT ![r] = start]
-     /\ UNCHANGED <<q, claim, com, log, disk, pend, seen, conf, saved, net, reign, committed, commitIn, fault, spent>>
+     /\ claim' = [claim EXCEPT ![r] = IF state = "leader" THEN NoClaims ELSE Off]
+     /\ starts' = IF Confirm THEN [starts EXCEPT ![r] = start] ELSE starts
+     /\ UNCHANGED <<q, com, log, disk, pend, seen, conf, saved, net, reign, committed, commitIn, fault, spent>>
 
 \* Node and disk are gone; the node comes back with an empty directory, which is another replica.
 Replace(r, s) ==
@@ -573,7 +572,7 @@ Replace(r, s) ==
   /\ st[r] \notin {"absent", "gone"} /\ st[s] = "absent" /\ NodeOf[r] = NodeOf[s]
   /\ st' = [st EXCEPT ![r] = "gone", ![s] = "free"]
   /\ votes' = [votes EXCEPT ![r] = {}]
-  /\ claim' = [claim EXCEPT ![r] = NoClaims]
+  /\ claim' = [claim EXCEPT ![r] = Off]
   /\ com' = [com EXCEPT ![r] = 0]
   /\ catch' = [catch EXCEPT ![r] = 0]
   /\ spent' = [spent EXCEPT !.replaced = @ + 1]
@@ -611,32 +610,43 @@ Send ==
 
 Arriving == IF Delayed THEN net ELSE Requests
 
-\* A new start: its nonce is one that no start of this disk or of its copy had.
-NextStart(r) ==
-  LET nonce == CHOOSE n \in 1..9 :
-        /\ \A v \in Replica : IsPrefix(starts[r], seen[v][r]) /\ Len(seen[v][r]) > Len(starts[r])
-                                => seen[v][r][Len(starts[r]) + 1] < n
-        /\ \A m \in 1..(n - 1) : \E v \in Replica : IsPrefix(starts[r], seen[v][r])
-                                /\ Len(seen[v][r]) > Len(starts[r]) /\ seen[v][r][Len(starts[r]) + 1] >= m
-  IN IF Confirm THEN Append(starts[r], IF saved[r] # <<>> /\ spent.back > 0 THEN nonce + 5 ELSE nonce) ELSE <<>>
+\* A new start. Its nonce is one that no start after the same starts had: that of a disk that went back differs.
+NextStart(r) == IF Confirm THEN Append(starts[r], IF spent.back > 0 THEN 2 ELSE 1) ELSE Off
+
+\* Whoever is down stays silent until it is back, as whoever is slow does: nothing else happens in between.
+Recovers(r) == Copy(r) \/ GoBack(r) \/ Restart(r, NextStart(r))
+
+Moves(r) ==
+  \/ Stand(r) \/ BecomeLeader(r) \/ Truncate(r) \/ EndQuarantine(r) \/ LearnBack(r)
+  \/ \E e \in 1..MaxEpoch : Follow(r, e)
+  \/ st[r] = "resigned" /\ q[r].epoch < MaxEpoch /\ Raise(r, q[r].epoch + 1)
+  \/ \E value \in Value : ClientAppend(r, value)
+  \/ st[r] = "follower" /\ \E n \in 1..Len(reign[q[r].epoch].log) : FetchSome(r, n)
+  \/ IsUp(r) /\ pend[r] # <<>> /\ Flush(r, Len(pend[r]))
+  \/ spent.crashes < MaxCrashes /\ \E left \in Leftovers(r) : Crash(r, left)
+  \/ spent.replaced < MaxReplaced /\ \E s \in Replica : Replace(r, s)
+  \/ Confirm /\ \E s \in Replica : Announce(r, s)
+  \/ MayChange /\ st[r] = "leader" /\ \E next \in SUBSET Replica : ChangeVoters(r, next)
+
+\* Requests that change nothing are not worth a step.
+Arrives(m) ==
+  \/ /\ m.type = "vote"
+     /\ \E k \in m.voters, v \in Replica :
+          /\ m.epoch >= q[v].epoch
+          /\ m.epoch = q[v].epoch => st[v] = "free" /\ (q[v].vote \in {None, m.from} \/ Bug = "voteTwice")
+          /\ AnswerVote(v, k, m)
+  \/ /\ m.type = "fetch"
+     /\ LET l == reign[m.epoch].leader
+        IN /\ l # None /\ st[l] = "leader"
+           /\ ~Confirm => <<m.upto, m.quar>> # <<claim[l][m.from].upto, claim[l][m.from].quar>>
+           /\ AnswerFetch(l, m)
 
 Next ==
-  \/ \E r \in Replica :
-       \/ Stand(r) \/ BecomeLeader(r) \/ Truncate(r) \/ EndQuarantine(r) \/ LearnBack(r)
-       \/ Copy(r) \/ GoBack(r) \/ Restart(r, NextStart(r))
-       \/ \E e \in 1..MaxEpoch : Follow(r, e)
-       \/ st[r] = "resigned" /\ q[r].epoch < MaxEpoch /\ Raise(r, q[r].epoch + 1)
-       \/ \E value \in Value : ClientAppend(r, value)
-       \/ \E n \in 1..Len(reign[Max(1, q[r].epoch)].log) : FetchSome(r, n)
-       \/ \E n \in DOMAIN pend[r] : Flush(r, n)
-       \/ \E left \in Leftovers(r) : Crash(r, left)
-       \/ \E s \in Replica : Replace(r, s) \/ Announce(r, s)
-       \/ \E next \in SUBSET Replica : ChangeVoters(r, next)
-  \/ Send
-  \/ \E m \in Arriving :
-       \/ /\ m.type = "vote"
-          /\ \E k \in m.voters, v \in Replica : AnswerVote(v, k, m)
-       \/ m.type = "fetch" /\ AnswerFetch(reign[m.epoch].leader, m)
+  LET down == {r \in Replica : st[r] = "down"}
+  IN IF down # {} THEN \E r \in down : Recovers(r)
+     ELSE \/ \E r \in Replica : Moves(r)
+          \/ Send
+          \/ \E m \in Arriving : Arrives(m)
 
 Spec == Init /\ [][Next]_vars
 
