@@ -102,6 +102,16 @@ export class FlushTracker {
     for (let index = this.#pending.length - 1; index >= 0; index--) this.#pending[index]?.group.submitNow()
   }
 
+  /** Whether the files have what is pending. */
+  get isWritten(): boolean {
+    return this.#pending.every(({ group }) => group.isWritten)
+  }
+
+  /** Looks once more at what has settled: somebody could not take it before. */
+  recheck(): void {
+    this.#settled()
+  }
+
   /** Resolves when the files have what is pending now, whatever becomes of it otherwise. */
   written(): Promise<unknown> {
     return Promise.all(this.#pending.map(({ group }) => group.written))

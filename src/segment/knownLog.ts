@@ -44,7 +44,7 @@ export function lastOf(log: ReplayedLog): LogCheckpoint {
   return { id, name, topicId, recoveryPoint, logStartOffset, states }
 }
 
-/** A log as the next checkpoint has it, which is noted in it. */
+/** A log as the next checkpoint has it. */
 export function checkpointOf(known: KnownLog): LogCheckpoint {
   const { id, name, topicId, log, last, deletion } = known
   if (deletion !== 'none') return { ...last, states: [{ kind: deletedKind, bytes: new Uint8Array() }] }
@@ -64,8 +64,7 @@ export function checkpointOf(known: KnownLog): LogCheckpoint {
   const own = [resumePoint === null ? epochsState(log) : { kind: resumePointKind, bytes: resumePoint.bytes }]
   // Whatever becomes of the files: what was acknowledged is found, or reported.
   if (durableOffset > recoveryPoint) own.push(provenEndState(durableOffset))
-  known.last = { id, name, topicId, recoveryPoint, logStartOffset, states: [...own, ...foreign] }
-  return known.last
+  return { id, name, topicId, recoveryPoint, logStartOffset, states: [...own, ...foreign] }
 }
 
 /** The leader epochs that recovery cannot make again from what it reads. */

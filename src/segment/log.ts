@@ -12,7 +12,7 @@ import { LogFacts } from './logFacts.ts'
 import type { RecoveredLog } from './logFiles.ts'
 import { readLog, timestampView } from './logReader.ts'
 import { recoverLog } from './logRecovery.ts'
-import { isRoomError, undoAppends } from './logRepair.ts'
+import { AppendUndo, isRoomError } from './logRepair.ts'
 import { LogState } from './logState.ts'
 import { LogSync } from './logSync.ts'
 import { cutLog } from './logTruncation.ts'
@@ -45,6 +45,7 @@ export class Log extends LogFacts {
   onFailure: ((error: EngineError, endOffset: number) => void) | null = null
   readonly #sync: LogSync
   readonly #still: Stillness
+  readonly #undo: AppendUndo
   #isCutting = false
   #closedState: ClosedLog | null = null
   #closed = false
@@ -57,6 +58,7 @@ export class Log extends LogFacts {
     this.directory = options.directory
     this.topicId = options.topicId
     this.#still = new Stillness(this.state)
+    this.#undo = new AppendUndo(this.state)
     this.#sync = new LogSync(
       this.state,
       (error) => this.#goOffline(toEngineError(error, 'diskFailed', 'a sync failed')),
@@ -333,11 +335,12 @@ export class Log extends LogFacts {
       return
     }
     const error = lost[0]!.error!
+    if (this.#still.isChanging) return
     this.state.refusal = error
     if (lost.some(({ state }) => state === 'pending')) return
     const taken = this.state.flush.takeFrom(index)
-    const undone = undoAppends(this.state, taken)
-    this.#sync.distrust(taken[0]!.startSegment)
+    const undone = this.#undo.undo(taken)
+    this.#sync.distrust(this.state.segments.active)
     const orOffline = (cause: unknown): void =>
       this.#goOffline(toEngineError(cause, 'diskFailed', 'the torn end of a log could not be cut'))
     this.#still.undoing(undone.catch(orOffline))
@@ -367,7 +370,7 @@ export class Log extends LogFacts {
       // The cut may wait for whoever waits for this.
       if (this.#isCutting) throw error
       const refusal = this.#still.refuse('the log is being written into a new file')
-      await this.#still.during(refusal, async () => {
+      await this.#still.duringCommits(refusal, async () => {
         if (this.state.offline === null) await rewriteUnfinished(this.state)
       })
     } catch (cause) {

@@ -1,7 +1,13 @@
+import type { Logger } from '../model/logger.ts'
 import type { ClosedLog } from './closedLog.ts'
 import { leaderEpochFile, parseSegmentFileName } from './fileNames.ts'
+import { inParallel } from './inParallel.ts'
+import type { Log } from './log.ts'
 import type { LogState } from './logState.ts'
 import { writeIndexes, writeWholeFile } from './segmentIndexes.ts'
+
+/** Logs that are closed at the same time. */
+const parallel = 16
 
 /**
  * Writes all that lets the log be opened again without reading its files, and returns it; null when a segment
@@ -46,6 +52,28 @@ export async function closeClean(state: LogState): Promise<ClosedLog | null> {
     active: active.closedState(),
     hasIndexFiles: active.hasIndexFiles,
   }
+}
+
+/**
+ * Closes logs cleanly, as far as that is possible. `areStored`: their files have everything; `areClean`: the next start
+ * need not read them.
+ */
+export async function closeLogs(
+  logs: ReadonlyMap<string, Log>,
+  logger: Logger,
+): Promise<{ readonly areStored: boolean; readonly areClean: boolean }> {
+  let areStored = true
+  let areClean = true
+  await inParallel([...logs], parallel, async ([name, log]) => {
+    try {
+      await log.close({ clean: true })
+      if (log.closedState === null) areClean = false
+    } catch (error) {
+      areStored = areClean = false
+      logger.error('a log was not closed cleanly', { log: name, error: String(error) })
+    }
+  })
+  return { areStored, areClean }
 }
 
 /** Removes snapshots of earlier shutdowns; those at the base of a segment stay, for truncation. */

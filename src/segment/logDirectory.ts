@@ -14,6 +14,7 @@ import { logDirectoryName } from './directoryNames.ts'
 import { inParallel } from './inParallel.ts'
 import { lockDirectory } from './lockOwner.ts'
 import { Log, type LogConfig } from './log.ts'
+import { closeLogs } from './logClosing.ts'
 import type { LogDirectoryOptions } from './logDirectoryOptions.ts'
 import { type FoundLog, findLogs } from './logFinder.ts'
 import type { LogOptions } from './logTypes.ts'
@@ -226,12 +227,17 @@ export class LogDirectory {
   }
 
   /** Stores recovery points and start offsets, after what they depend on. */
-  async checkpoint(): Promise<void> {
+  checkpoint(): Promise<void> {
+    return this.#checkpoint(false)
+  }
+
+  /** `isForced`: also when nothing but where recovery resumes may have changed. */
+  async #checkpoint(isForced: boolean): Promise<void> {
     const points = new Map<Log, number>()
     await inParallel([...this.#logs.values()], parallel, async (log) => {
       points.set(log, await log.prepareCheckpoint())
     })
-    if (this.#journal.isBehind) await this.#journal.checkpoint()
+    if (isForced || this.#journal.isBehind) await this.#journal.checkpoint()
     await this.#checkpoints.store(this.#logs, points)
   }
 
@@ -259,32 +265,17 @@ export class LogDirectory {
     this.#closed = true
     try {
       // What is left to sync is synced together; what goes wrong takes logs offline and shows below.
-      await this.#journal.checkpoint().catch(() => {})
+      await this.#journal.lastCheckpoint().catch(() => {})
       await this.#background.idle()
       // Logs that wait for the journal would wait for ever.
       if (this.#journal.isRefusing) await this.#journal.close({ clean: false })
-      let closed = 0
-      let failed = 0
-      await inParallel([...this.#logs], parallel, async ([name, log]) => {
-        try {
-          await log.close({ clean: true })
-          if (log.closedState !== null) closed++
-        } catch (error) {
-          failed++
-          this.#logger.error('a log was not closed cleanly', { log: name, error: String(error) })
-        }
-      })
+      const { areStored, areClean } = await closeLogs(this.#logs, this.#logger)
       const points = new Map([...this.#logs.values()].map((log) => [log, log.recoveryPoint]))
       await this.#checkpoints.store(this.#logs, points)
       // What could not be stored in a log's files is in the journal alone.
-      await this.#journal.close({ clean: failed === 0 })
+      await this.#journal.close({ clean: areStored && !this.#journal.hasUnstored })
       // Logs that could not be opened may still be as a crash left them.
-      if (
-        failed === 0 &&
-        closed === this.#logs.size &&
-        this.#checkpoints.keepsNothing &&
-        this.#journal.failed === null
-      ) {
+      if (areClean && this.#checkpoints.keepsNothing && this.#journal.failed === null) {
         const marker = Buffer.from('{"version":0,"brokerEpoch":-1}')
         await this.#runtime.disk.replaceFile(`${this.directory}/${cleanShutdownFile}`, marker)
       }
@@ -373,7 +364,7 @@ export class LogDirectory {
       scanner: this.#scanner,
       backgroundSync: this.#background,
       journal: this.#journal.forLog(id),
-      persistRecoveryPoint: () => this.checkpoint(),
+      persistRecoveryPoint: () => this.#checkpoint(true),
       syncName: () => this.#names.sync(),
       persistCleanedOffset: () => this.storeCleanedOffsets(),
       persistStartOffset: async (offset) => {

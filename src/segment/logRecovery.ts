@@ -177,13 +177,8 @@ interface Scanned {
   readonly unfinished: readonly Unfinished[]
 }
 
-/** Checks every batch from `start` on. `isSuspect`: the page cache lets go of what it has first. */
-async function scan(
-  runtime: Runtime,
-  input: RecoveryInput,
-  start: ScanStart,
-  isSuspect: boolean,
-): Promise<Scanned> {
+/** Checks every batch from `start` on, as the disk has it: what replay has written stays in the page cache. */
+async function scan(runtime: Runtime, input: RecoveryInput, start: ScanStart): Promise<Scanned> {
   const wallMs = runtime.clock.wallMs()
   const scanner = input.scanner ?? new SegmentScanner(runtime)
   const { indexIntervalBytes } = input.config
@@ -208,7 +203,7 @@ async function scan(
     const segment = isFirst ? start.makeFirst() : new Segment(baseOffset, file, createdMs, 0, false)
     segments[index] = segment
     // What a failed sync left in the page cache would look stored, and be acknowledged.
-    const mustDrop = isSuspect && index >= suspect && sizeBytes > segment.sizeBytes
+    const mustDrop = index >= suspect && sizeBytes > segment.sizeBytes
     if (mustDrop && !planted('trustCacheAfterFailedSync')) await file.dropCached?.()
     const { producersFrom } = start
     const target = { segment, epochs, producers, producersFrom, indexIntervalBytes, wallMs }
@@ -236,9 +231,7 @@ async function scanLog(
   const proven = input.provenEnd ?? 0
   const isInJournal = proven > input.recoveryPoint
   const replayed = input.tail ? startBehind(start, input.tail, proven) : null
-  let scanned = await scan(runtime, input, replayed ?? start, !isInJournal)
-  // What the journal has was written again; anything beyond it may be in the page cache only.
-  if (isInJournal && scanned.endOffset > proven) scanned = await scan(runtime, input, start, true)
+  const scanned = await scan(runtime, input, replayed ?? start)
   const { segments, endOffset, torn, epochs, producers } = scanned
   const durableOffset = Math.max(start.durableOffset, proven)
   const firstOffset = Math.min(segments[0]!.baseOffset, endOffset)

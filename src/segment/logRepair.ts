@@ -1,50 +1,106 @@
 import type { EngineError } from '../model/errors.ts'
 import type { LogState } from './logState.ts'
 import type { PendingWrite } from './pendingWrite.ts'
-import type { Segment } from './segment.ts'
+import { emptyMark, type Segment } from './segment.ts'
+import type { WriteGroup } from './writeGroup.ts'
 
-/**
- * Takes back the appends of groups that found no room on the disk: in memory at once, then in the files.
- * Appends are refused until that is done. `lost` is all there is from the first of them on; not empty.
- */
-export async function undoAppends(state: LogState, lost: readonly PendingWrite[]): Promise<void> {
-  const { startOffset, startSegment, startMark, error } = lost[0]!
-  for (const pending of lost.toReversed()) {
-    pending.restoreProducers((producerId, before) => state.producers.restore(producerId, before))
+/** Takes back appends that found no room on the disk. Appends are refused until that is done. */
+export class AppendUndo {
+  readonly #state: LogState
+  /** Groups whose writes may still be on their way, and segments that are not to be. */
+  readonly #groups = new Set<WriteGroup>()
+  readonly #dropped = new Set<Segment>()
+  #running: Promise<void> | null = null
+
+  constructor(state: LogState) {
+    this.#state = state
   }
-  const dropped = state.segments.makeActive(startSegment)
-  state.sealer.drop(startSegment)
-  startSegment.restore(startMark, startOffset)
-  state.recent.truncate(dropped.length > 0 ? 0 : startMark.sizeBytes)
-  state.logEndOffset = startOffset
-  if (state.epochs.truncateFromEnd(startOffset)) state.epochsChanged = true
-  if (startMark.sizeBytes === 0) startSegment.isNew = true
-  // A producer that tries again and again is told each time; the operator once per offset.
-  if (state.undoneTo !== startOffset) {
-    state.options.logger.warn('appends were undone because there is no room for them', {
-      directory: state.directory,
-      logEndOffset: startOffset,
-      error: error!.message,
-    })
+
+  /**
+   * Takes back `lost`, which is all there is from its first one on and not empty: in memory at once, then in the files.
+   * Once at a time: what is lost meanwhile is taken back with it. Rejects when the files cannot be cut.
+   */
+  undo(lost: readonly PendingWrite[]): Promise<void> {
+    const state = this.#state
+    this.#takeBack(lost)
+    for (const { group } of lost) this.#groups.add(group)
+    // What found the disk's queue full was not written; the journal's queue may be full when the files have it.
+    const isUnwritten = lost.every(({ group, error }) => !group.isJournaled && error?.code === 'queueFull')
+    if (isUnwritten && this.#running === null) {
+      this.#groups.clear()
+      state.refusal = null
+      return Promise.resolve()
+    }
+    this.#running ??= this.#cutFiles()
+    return this.#running
   }
-  state.undoneTo = startOffset
-  // What found the disk's queue full was not written; the journal's queue may be full when the files have it.
-  const isJournaled = lost.some(({ group }) => group.isJournaled)
-  if (!isJournaled && lost.every((pending) => pending.error?.code === 'queueFull')) {
-    state.refusal = null
-    return
+
+  /** In memory. */
+  #takeBack(lost: readonly PendingWrite[]): void {
+    const state = this.#state
+    const { startOffset, error } = lost[0]!
+    let { startSegment, startMark } = lost[0]!
+    if (startSegment.offsetIndex === null) {
+      // It was full, and has been finished meanwhile.
+      startSegment = state.segments.all[state.segments.indexFor(startOffset)]!
+      startMark = emptyMark
+    }
+    for (const pending of lost.toReversed()) {
+      pending.restoreProducers((producerId, before) => state.producers.restore(producerId, before))
+    }
+    const dropped = state.segments.makeActive(startSegment)
+    for (const segment of dropped) this.#dropped.add(segment)
+    state.sealer.drop(startSegment)
+    startSegment.restore(startMark, startOffset)
+    state.recent.truncate(dropped.length > 0 ? 0 : startMark.sizeBytes)
+    state.logEndOffset = startOffset
+    if (state.epochs.truncateFromEnd(startOffset)) state.epochsChanged = true
+    if (startMark.sizeBytes === 0) startSegment.isNew = true
+    // A producer that tries again and again is told each time; the operator once per offset.
+    if (state.undoneTo !== startOffset) {
+      state.options.logger.warn('appends were undone because there is no room for them', {
+        directory: state.directory,
+        logEndOffset: startOffset,
+        error: error!.message,
+      })
+    }
+    state.undoneTo = startOffset
   }
-  await Promise.all(lost.map(({ group }) => group.written))
-  for (const { file } of dropped) await state.runtime.disk.remove(file.path)
-  // A file that was to be made may not be there.
-  const { path } = startSegment.file
-  if (startMark.sizeBytes === 0) await state.runtime.disk.remove(path)
-  // A file that nothing was written to may be one that could not be opened, and cannot now.
-  else if ((await state.runtime.disk.stat(path))?.sizeBytes !== startMark.sizeBytes) {
-    await startSegment.file.truncate(startMark.sizeBytes)
+
+  /** Cuts the files where the log ends by now, until nothing was taken back meanwhile. */
+  async #cutFiles(): Promise<void> {
+    const state = this.#state
+    const { disk } = state.runtime
+    let isJournaled = false
+    try {
+      do {
+        const groups = [...this.#groups]
+        this.#groups.clear()
+        isJournaled ||= groups.some((group) => group.isJournaled)
+        await Promise.all(groups.map((group) => group.written))
+        if (this.#groups.size > 0) continue
+        for (const segment of this.#dropped) {
+          this.#dropped.delete(segment)
+          await disk.remove(segment.file.path)
+        }
+        if (this.#groups.size > 0) continue
+        const { active } = state.segments
+        const { path } = active.file
+        // A file that was to be made may not be there.
+        if (active.isNew) await disk.remove(path)
+        // A file that nothing was written to may be one that could not be opened, and cannot now.
+        else if ((await disk.stat(path))?.sizeBytes !== active.sizeBytes && this.#groups.size === 0) {
+          await active.file.truncate(active.sizeBytes)
+        }
+        if (this.#groups.size > 0 || !isJournaled) continue
+        isJournaled = false
+        await forgetInJournal(state, state.logEndOffset, active)
+      } while (this.#groups.size > 0)
+      state.refusal = null
+    } finally {
+      this.#running = null
+    }
   }
-  if (isJournaled) await forgetInJournal(state, startOffset, startSegment)
-  state.refusal = null
 }
 
 /** Whether there was only no room: nothing is broken, and the same may succeed later. */

@@ -208,6 +208,9 @@ export class LogSync implements SyncTarget {
     if (this.#resume !== null && this.#resume.offset > flush.syncedOffset) this.#resume = null
     // The log may have grown beyond it again, and be another one below.
     if (this.#resumeCuts !== cuts) this.#resume = null
+    // A segment that is finished may be compacted, and needs no scan.
+    const firstUnfinished = this.#state.sealer.oldestOffset ?? this.#state.segments.active.baseOffset
+    if (this.#resume !== null && this.#resume.segmentBaseOffset < firstUnfinished) this.#resume = null
     if (this.#stopped) return this.#resume
     const isBehind = (this.#resume?.offset ?? -1) < flush.flushedOffset
     if (isBehind && flush.syncedOffset >= flush.flushedOffset)

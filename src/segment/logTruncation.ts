@@ -12,13 +12,17 @@ import { Segment } from './segment.ts'
 
 /** Cuts a log in which nothing is in flight so that it ends before the batch that holds `offset`, durably. */
 export async function cutLog(state: LogState, offset: number): Promise<void> {
-  const segment = state.segments.all[state.segments.indexFor(offset)]!
-  const cut = await cutSegment(segment, offset, state.config.indexIntervalBytes)
+  const index = state.segments.indexFor(offset)
+  const cut = await cutSegment(state.segments.all[index]!, offset, state.config.indexIntervalBytes)
+  const kept = [...state.segments.all.slice(0, index), cut.segment]
+  const producers = await rebuildProducers(state.runtime, state.directory, kept, cut.endOffset)
   // First what recovery may count on, then the bytes: a crash in between finds them above the recovery point.
   const dropped = state.segments.makeActive(cut.segment)
   state.flush.reset(cut.endOffset, cut.segment)
   state.cuts++
   state.logEndOffset = cut.endOffset
+  // At once: a checkpoint may be made at any time.
+  state.producers.replace(producers)
   if (state.cleanedOffset > cut.endOffset) {
     // What is appended in the place of what is cut was never compacted.
     state.cleanedOffset = cut.endOffset
@@ -46,7 +50,6 @@ export async function cutLog(state: LogState, offset: number): Promise<void> {
   }
   await state.runtime.disk.syncDirectory(state.directory)
   if (journal) await journal.writer.commit([{ type: 'truncated', logId: journal.logId }])
-  state.producers.replace(await rebuildProducers(state.runtime, state.directory, state.segments.all))
 }
 
 function truncateEntry(logId: Uuid, { endOffset, segment }: CutSegment): JournalEntry {
@@ -90,16 +93,18 @@ async function removeSnapshotsAbove(disk: Disk, directory: string, offset: numbe
   await disk.syncDirectory(directory)
 }
 
-/** The idempotent producers at the end of `segments`: the newest valid snapshot, and the batches after it. */
+/** The idempotent producers at `endOffset`, the end of `segments`: the newest valid snapshot, and the batches after it. */
 async function rebuildProducers(
   runtime: Runtime,
   directory: string,
   segments: readonly Segment[],
+  endOffset: number,
 ): Promise<ProducerState> {
   const wallMs = runtime.clock.wallMs()
   let from = 0
   let producers = new ProducerState()
   for (const offset of (await snapshotOffsets(runtime.disk, directory)).toReversed()) {
+    if (offset > endOffset) continue
     const bytes = await runtime.disk.readFile(`${directory}/${segmentFileName(offset, 'snapshot')}`)
     const entries = decodeProducerSnapshot(bytes, runtime.checksum)
     if (entries === null) continue

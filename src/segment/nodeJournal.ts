@@ -1,4 +1,4 @@
-import type { CorruptionError, EngineError } from '../model/errors.ts'
+import { type CorruptionError, EngineError } from '../model/errors.ts'
 import type { Logger } from '../model/logger.ts'
 import { randomUuid, type Uuid, uuidToBytes } from '../model/uuid.ts'
 import type { DiskFile } from '../runtime/disk.ts'
@@ -7,7 +7,7 @@ import type { BackgroundSync, SyncTarget } from './backgroundSync.ts'
 import type { JournalEntry } from './journal/entries.ts'
 import { Journal, type JournalHost } from './journal/journal.ts'
 import type { JournalReplay } from './journal/journalReplay.ts'
-import type { NodeCheckpoint } from './journal/nodeCheckpoint.ts'
+import type { LogCheckpoint, NodeCheckpoint } from './journal/nodeCheckpoint.ts'
 import { checkJournalPlace, defaultJournalName, noteJournalPlace } from './journalPlace.ts'
 import { checkpointOf, type KnownLog, knownLog, lastOf } from './knownLog.ts'
 import type { Log } from './log.ts'
@@ -47,6 +47,11 @@ export class NodeJournal implements JournalHost {
   #lagging = new Set<SyncTarget>()
   /** What replay has written, of logs that are open or not. */
   #replayedFiles: ReadonlySet<DiskFile> = new Set()
+  /** Logs that were offline from the start: there is nothing in the journal for them. */
+  readonly #givenUp = new Set<Log>()
+  #isLast = false
+  /** What the checkpoint that is being stored has of the logs that are open. */
+  #captured: (readonly [KnownLog, LogCheckpoint])[] = []
   /** Logs whose truncation replay has finished. */
   #ended: readonly Uuid[] = []
   /** Logs whose directories and metadata files may not be durable. */
@@ -222,6 +227,7 @@ export class NodeJournal implements JournalHost {
   /** The log is open from now on. */
   opened(id: Uuid, log: Log): void {
     this.#known.get(id)!.log = log
+    if (log.offline !== null) this.#givenUp.add(log)
   }
 
   /** The log is gone, durably when this resolves, whatever name its directory has. */
@@ -270,6 +276,12 @@ export class NodeJournal implements JournalHost {
     return this.#journal.checkpoint()
   }
 
+  /** As `checkpoint`, but keeps what only the journal has when a log goes, or went, offline: the next start brings it back. */
+  lastCheckpoint(): Promise<void> {
+    this.#isLast = true
+    return this.#journal.checkpoint()
+  }
+
   async syncBehind(): Promise<NodeCheckpoint> {
     const lagging = this.#lagging
     this.#lagging = new Set()
@@ -277,11 +289,36 @@ export class NodeJournal implements JournalHost {
       await this.#syncNames()
       await this.#sync!.sync(lagging)
       await this.#syncReplayed()
+      if (this.#isLast && this.hasUnstored)
+        throw new EngineError('diskFailed', 'a log is offline: what the journal has of it is kept')
     } catch (error) {
       for (const log of lagging) this.#lagging.add(log)
       throw error
     }
-    return { logs: [...this.#known.values()].map(checkpointOf) }
+    const logs: LogCheckpoint[] = []
+    this.#captured = []
+    for (const known of this.#known.values()) {
+      const checkpoint = checkpointOf(known)
+      logs.push(checkpoint)
+      if (known.log !== null && known.log.offline === null && known.deletion === 'none')
+        this.#captured.push([known, checkpoint])
+    }
+    return { logs }
+  }
+
+  /** Whether the files of a log that went offline in this life do not have all that was acknowledged. */
+  get hasUnstored(): boolean {
+    for (const { log } of this.#known.values()) {
+      if (log === null || log.offline === null || this.#givenUp.has(log)) continue
+      if (log.durableOffset > log.recoveryPoint) return true
+    }
+    return false
+  }
+
+  /** What `syncBehind` gave last is durable. */
+  stored(): void {
+    for (const [known, checkpoint] of this.#captured) known.last = checkpoint
+    this.#captured = []
   }
 
   /** Closes the journal; `clean`: everything that it holds is stored elsewhere first. */
@@ -321,7 +358,10 @@ export class NodeJournal implements JournalHost {
     if (files.size === 0) return
     const { disk } = this.#runtime
     if (files.size < manyNames || !(await this.#syncAll())) {
-      for (const file of files) await file.sync()
+      for (const file of files) {
+        // A segment that was deleted since has nothing to keep.
+        if ((await disk.stat(file.path)) !== null) await file.sync()
+      }
       for (const directory of this.#writer.directories) await disk.syncDirectory(directory)
     }
     this.#replayedFiles = new Set()

@@ -4,7 +4,7 @@ import { readUint32, writeInt32 } from './integers.ts'
 import type { LogState } from './logState.ts'
 import { decodeProducerSnapshot, encodeProducerSnapshot } from './producerSnapshot.ts'
 import { type ProducerEntry, ProducerState } from './producerState.ts'
-import type { Segment, SegmentMark } from './segment.ts'
+import { emptyMark, type Segment, type SegmentMark } from './segment.ts'
 
 /** A log with more producers has them in snapshot files only: recovery then begins at one of these. */
 const mostProducers = 20_000
@@ -13,6 +13,8 @@ const mostProducers = 20_000
 export interface ResumePoint {
   /** Everything below it is in the log's files, durably. */
   readonly offset: number
+  /** The segment that recovery would go on in. */
+  readonly segmentBaseOffset: number
   readonly bytes: Uint8Array
 }
 
@@ -64,13 +66,14 @@ export function captureResume(state: LogState): ResumePoint | null {
       times: timesAt(active, mark, offset),
     },
   }
-  return { offset, bytes: encode(closed, producersAt(state), state.runtime.checksum) }
+  const bytes = encode(closed, producersAt(state), state.runtime.checksum)
+  return { offset, segmentBaseOffset: active.baseOffset, bytes }
 }
 
 /** The resume point of a log that was closed cleanly. */
 export function closedResume(state: LogState, closed: ClosedLog): ResumePoint {
   const bytes = encode({ ...closed, hasProducers: false }, state.producers.entries(), state.runtime.checksum)
-  return { offset: closed.logEndOffset, bytes }
+  return { offset: closed.logEndOffset, segmentBaseOffset: closed.segments.at(-1)![0], bytes }
 }
 
 /** Takes a resume point apart; null when it is none. */
@@ -115,12 +118,4 @@ function producersAt(state: LogState): readonly ProducerEntry[] {
     each.restoreProducers((producerId, before) => producers.restore(producerId, before))
   }
   return producers.entries()
-}
-
-const emptyMark: SegmentMark = {
-  sizeBytes: 0,
-  maxTimestampMs: -1,
-  offsetOfMaxTimestamp: -1,
-  firstTimestampMs: -1,
-  bytesSinceIndexEntry: 0,
 }

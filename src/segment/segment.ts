@@ -13,6 +13,15 @@ export interface SegmentMark {
   readonly bytesSinceIndexEntry: number
 }
 
+/** The mark of a segment that nothing was added to. */
+export const emptyMark: SegmentMark = {
+  sizeBytes: 0,
+  maxTimestampMs: -1,
+  offsetOfMaxTimestamp: -1,
+  firstTimestampMs: -1,
+  bytesSinceIndexEntry: 0,
+}
+
 /** The active segment as a clean shutdown left it. */
 export interface ClosedSegment extends SegmentMark {
   readonly offsets: UnreadOffsets

@@ -8,6 +8,7 @@ export class Stillness {
   #last: Promise<void> = Promise.resolve()
   /** Appends are being undone; the end of that. */
   #undo: Promise<void> | null = null
+  #isChanging = false
 
   constructor(state: LogState) {
     this.#state = state
@@ -34,20 +35,50 @@ export class Stillness {
     return refusal
   }
 
+  /** Whether files are being changed: appends that have failed meanwhile are undone afterwards. */
+  get isChanging(): boolean {
+    return this.#isChanging
+  }
+
   /** Carries out `work` once nothing is in flight; then appends are no longer refused. Rejects as `work` does. */
   during(refusal: EngineError, work: () => Promise<void>): Promise<void> {
+    const { flush } = this.#state
+    return this.#change(refusal, work, async () => {
+      await flush.settled()
+      await this.#undo
+      return flush.pending.length === 0
+    })
+  }
+
+  /**
+   * As `during`, but only waits until the log's files have what is in flight: the journal may be waiting for this to end.
+   */
+  duringCommits(refusal: EngineError, work: () => Promise<void>): Promise<void> {
+    const { flush } = this.#state
+    return this.#change(refusal, work, async () => {
+      flush.submitPending()
+      await flush.written()
+      if (!flush.isWritten) await flush.settled()
+      await this.#undo
+      return flush.isWritten
+    })
+  }
+
+  #change(refusal: EngineError, work: () => Promise<void>, isReady: () => Promise<boolean>): Promise<void> {
     const state = this.#state
     const done = this.#last.then(async () => {
-      do {
+      for (;;) {
         // Those who undo appends let others in when they are done.
         state.refusal ??= refusal
-        await state.flush.settled()
-        await this.#undo
-      } while (state.offline === null && (state.refusal === null || state.flush.pending.length > 0))
+        if (((await isReady()) && state.refusal !== null) || state.offline !== null) break
+      }
+      this.#isChanging = true
       try {
         await work()
       } finally {
+        this.#isChanging = false
         if (state.refusal === refusal) state.refusal = null
+        state.flush.recheck()
       }
     })
     this.#last = done.catch(() => {})

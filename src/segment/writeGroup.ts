@@ -40,6 +40,7 @@ export class WriteGroup {
   readonly #entries: JournalEntry[] = []
   #submitted = false
   #written: Promise<unknown> = Promise.resolve()
+  #isWritten = false
 
   /** A group that is not submitted in the function that makes it needs `submitNow`, which has its owner submit it. */
   constructor(disk: Disk, submitNow: (() => void) | null = null) {
@@ -65,6 +66,11 @@ export class WriteGroup {
   /** Resolves when the files have been written or that has failed, whatever the journal does. */
   get written(): Promise<unknown> {
     return this.#written.catch(() => {})
+  }
+
+  /** Whether the files have been written, and synced as far as was asked for. */
+  get isWritten(): boolean {
+    return this.#isWritten
   }
 
   /** Adds bytes of one file. They must stay as they are until `submit` is called, and may change after it. */
@@ -137,7 +143,10 @@ export class WriteGroup {
       this.#written = settleAll(written)
     }
     if (this.#journal === null) return this.#written
-    return settleAll([this.#written, this.#journal.commit(this.#entries)])
+    const written = this.#written.then(() => {
+      this.#isWritten = true
+    })
+    return settleAll([written, this.#journal.commit(this.#entries)])
   }
 }
 

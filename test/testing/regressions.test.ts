@@ -140,3 +140,154 @@ describe('whichever call fails', () => {
     }
   }, 60_000)
 })
+
+test.each<[string, Workload, CallFailure]>([
+  [
+    'a sync that fails while the journal is full is made up for, and everything goes on',
+    {
+      seed: 151125940,
+      policies: [{ bytes: 600 }, { intervalMs: 50 }],
+      names: 'adversarial',
+      segmentBytes: 2000,
+      steps: [
+        { do: 'append', log: 0, bytes: 300, producer: true, wait: true },
+        { do: 'roll', log: 1, wait: true },
+        { do: 'delete', log: 1 },
+        { do: 'recycle', log: 0 },
+        { do: 'policy', log: 0, policy: 'journal' },
+        { do: 'recycle', log: 1 },
+        { do: 'group', bytes: 400, wait: true },
+      ],
+    },
+    { kind: 'sync', count: 101, until: 101, code: 'ENOSPC', writtenBytes: 0 },
+  ],
+  [
+    'a segment that replay has written and that was deleted since does not keep the journal full',
+    {
+      seed: 4176324788,
+      policies: [{ records: 2 }, 'journal'],
+      names: 'journalled',
+      segmentBytes: 2000,
+      steps: [
+        { do: 'roll', log: 1, wait: true },
+        { do: 'retention' },
+        { do: 'kill' },
+        { do: 'recycle', log: 0 },
+        { do: 'delete', log: 0 },
+        { do: 'create', policy: 'none' },
+      ],
+    },
+    { kind: 'makeDirectory', count: 3, until: 3, code: 'EIO', writtenBytes: 0 },
+  ],
+  [
+    'appends that are undone one group after the other leave the log with the end that it says',
+    {
+      seed: 325735338,
+      policies: [{ intervalMs: 50 }, 'none'],
+      names: 'journalled',
+      segmentBytes: 6000,
+      steps: [
+        { do: 'group', bytes: 100, wait: true },
+        { do: 'roll', log: 1, wait: true },
+        { do: 'close' },
+        { do: 'roll', log: 0, wait: false },
+        { do: 'deleteRecords', log: 0, at: 0.47 },
+        { do: 'retention' },
+        { do: 'idle', ms: 1 },
+        { do: 'checkpoint' },
+        { do: 'create', policy: 'batch' },
+        { do: 'recycle', log: 1 },
+        { do: 'group', bytes: 10, wait: true },
+        { do: 'compact', log: 0 },
+      ],
+    },
+    { kind: 'write', count: 89, until: 90, code: 'ENOSPC', writtenBytes: 151 },
+  ],
+  [
+    'what a clean shutdown could not store in the files is in the journal at the next start',
+    {
+      seed: 1093383253,
+      policies: ['journal', 'journal'],
+      names: 'adversarial',
+      segmentBytes: 600,
+      steps: [
+        { do: 'group', bytes: 100, wait: true },
+        { do: 'append', log: 0, bytes: 300, producer: true, wait: true },
+        { do: 'roll', log: 1, wait: true },
+        { do: 'roll', log: 0, wait: false },
+        { do: 'close' },
+        { do: 'delete', log: 1 },
+        { do: 'recycle', log: 0 },
+        { do: 'kill' },
+        { do: 'create', policy: { records: 2 } },
+      ],
+    },
+    { kind: 'sync', count: 26, until: 31, code: 'ENOSPC', writtenBytes: 0 },
+  ],
+  [
+    'what a failed journal and failed syncs left in the page cache is not believed',
+    {
+      seed: 605998724,
+      policies: [{ records: 2 }, 'journal'],
+      names: 'adversarial',
+      segmentBytes: 2000,
+      steps: [
+        { do: 'group', bytes: 100, wait: true },
+        { do: 'append', log: 0, bytes: 300, producer: true, wait: true },
+        { do: 'deleteRecords', log: 0, at: 0.6 },
+        { do: 'close' },
+        { do: 'truncate', log: 0, at: 0.96 },
+        { do: 'roll', log: 0, wait: false },
+        { do: 'truncate', log: 1, at: 0.52 },
+        { do: 'roll', log: 1, wait: true },
+        { do: 'append', log: 0, bytes: 10, producer: true, wait: true },
+        { do: 'idle', ms: 5000 },
+        { do: 'close' },
+        { do: 'deleteRecords', log: 0, at: 0.89 },
+        { do: 'append', log: 0, bytes: 10, producer: false, wait: true },
+        { do: 'append', log: 0, bytes: 10, producer: false, wait: true },
+      ],
+    },
+    { kind: 'sync', count: 51, until: 56, code: 'ENOSPC', writtenBytes: 0 },
+  ],
+  [
+    'recovery does not go on in a segment that was compacted',
+    {
+      seed: 3272340762,
+      policies: ['none', 'batch'],
+      names: 'journalled',
+      segmentBytes: 6000,
+      steps: [
+        { do: 'append', log: 0, bytes: 1500, producer: true, wait: true },
+        { do: 'create', policy: 'none' },
+        { do: 'close' },
+        { do: 'delete', log: 1 },
+        { do: 'append', log: 0, bytes: 1500, producer: false, wait: true },
+        { do: 'append', log: 1, bytes: 10, producer: false, wait: false },
+        { do: 'checkpoint' },
+        { do: 'append', log: 0, bytes: 10, producer: true, wait: true },
+        { do: 'recycle', log: 0 },
+        { do: 'compact', log: 0 },
+      ],
+    },
+    { kind: 'makeDirectory', count: 4, until: 4, code: 'ENOSPC', writtenBytes: 0 },
+  ],
+])('after a call has failed, %s', async (_, workload, failure) => {
+  await expect(checkFailure(workload, failure)).resolves.toBeUndefined()
+})
+
+test('a checkpoint during a truncation knows no producers of what was cut', async () => {
+  const workload: Workload = {
+    seed: 295084927,
+    policies: [{ records: 2 }, { intervalMs: 50 }],
+    names: 'adversarial',
+    segmentBytes: 6000,
+    steps: [
+      { do: 'append', log: 0, bytes: 300, producer: true, wait: true },
+      { do: 'append', log: 0, bytes: 100, producer: true, wait: false },
+      { do: 'truncate', log: 0, at: 0.73 },
+    ],
+  }
+  const { failures } = await exploreWorkload(workload, { ...limits, statesPerWorkload: 4000 })
+  expect(failures).toEqual([])
+}, 60_000)

@@ -19,6 +19,8 @@ export interface JournalHost {
    * frames from there on. Everything in those frames was durable in the journal before the call.
    */
   syncBehind(sequence: number): Promise<NodeCheckpoint>
+  /** What `syncBehind` gave last is durable. */
+  stored?(): void
 }
 
 /** How long until something that failed (a new file, a checkpoint) is tried again. */
@@ -43,6 +45,7 @@ export class Journal {
   #checkpoint: StoredCheckpoint
   #host: JournalHost | null = null
   #checkpointing: Promise<void> | null = null
+  #nextCheckpoint: Promise<void> | null = null
   #storing: Promise<void> = Promise.resolve()
   #closing = false
   #closed: Promise<void> | null = null
@@ -168,12 +171,20 @@ export class Journal {
   }
 
   /**
-   * Has `host` store what the journal holds, writes a checkpoint, and lets go of the files that it covers. Rejects when
-   * the host cannot, and with `failed` when the journal has failed.
+   * Has `host` store what the journal holds, writes a checkpoint, and lets go of the files that it covers. What was there
+   * at the time of the call is in it: whoever calls while one is being made shares the next one. Rejects when the host
+   * cannot, and with `failed` when the journal has failed.
    */
   checkpoint(): Promise<void> {
     if (this.#closing) return Promise.reject(new EngineError('closed', 'the journal is closed'))
-    return this.#checkpointOnce()
+    if (this.#checkpointing === null) return this.#checkpointOnce()
+    this.#nextCheckpoint ??= this.#checkpointing
+      .catch(() => {})
+      .then(() => {
+        this.#nextCheckpoint = null
+        return this.checkpoint()
+      })
+    return this.#nextCheckpoint
   }
 
   #checkpointOnce(): Promise<void> {
@@ -240,6 +251,7 @@ export class Journal {
       clean,
       logs: node.logs,
     }))
+    host.stored?.()
     this.#files.release(place.generation)
   }
 
