@@ -30,6 +30,7 @@ export interface ClusterShape {
   /** Whether observers ask to become voters. */
   readonly autoJoin: boolean
   readonly flush: LogConfig['flush']
+  readonly segmentBytes: number
 }
 
 /** What a node of a cluster has open. */
@@ -45,7 +46,6 @@ export const topicId: Uuid = 'd29ybGRzLXRvcGljLWlk0w'
 /** Small files, so that a run goes through many of them. */
 const logConfig: LogConfig = {
   ...defaultLogConfig,
-  segmentBytes: 16 << 10,
   indexIntervalBytes: 512,
   timestampAfterMaxMs: Number.MAX_SAFE_INTEGER,
   fileDeleteDelayMs: 100,
@@ -79,7 +79,7 @@ export function clusterProgram(
       const endpoints = [{ name: 'CONTROLLER', ...place.endpointOf(index + 1) }]
       return { id: index + 1, directoryId, endpoints, minVersion: 0, maxVersion: 1 }
     })
-    const config: LogConfig = { ...logConfig, flush: shape.flush }
+    const config: LogConfig = { ...logConfig, flush: shape.flush, segmentBytes: shape.segmentBytes }
     const logs = await LogDirectory.open(runtime, {
       directory: dataDirectory,
       logger,

@@ -11,6 +11,7 @@ import {
 } from './clusterProgram.ts'
 import type { Fault, FaultClass } from './fault.ts'
 import { type Operation, planOperations } from './operations.ts'
+import { leaderOf, operate } from './operator.ts'
 import { nameOf, SimClients } from './simClient.ts'
 import { SimRandom } from './simRandom.ts'
 import { planFaults } from './swarm.ts'
@@ -76,6 +77,7 @@ export function drawShape(seed: number, nodes?: number): ClusterShape {
     kind: random.chance(0.3) ? 'metadata' : 'partition',
     autoJoin: random.chance(0.3),
     flush: 'journal',
+    segmentBytes: random.pick([8 << 10, 32 << 10, 128 << 10]),
   }
 }
 
@@ -85,7 +87,7 @@ export async function runCluster(options: RunOptions): Promise<RunResult> {
   const random = new SimRandom(seed)
   const shape: ClusterShape = { ...drawShape(seed, options.nodes), ...options.shape }
   const durationMs = options.durationMs ?? random.pick([3000, 4000, 6000])
-  const perSecond = options.perSecond ?? random.pick([10, 30, 100])
+  const perSecond = options.perSecond ?? random.pick([5, 15, 40])
   const faults = planFaults({
     seed,
     nodes: shape.nodes,
@@ -122,6 +124,8 @@ class ClusterRun {
   readonly trace: Trace | null
   readonly #shape: ClusterShape
   readonly #random: SimRandom
+  /** Nodes that have lost what was durable: they may wait for somebody who repairs them. */
+  readonly #damaged = new Set<number>()
 
   constructor(shape: ClusterShape, faults: readonly Fault[], options: RunOptions, random: SimRandom) {
     this.#shape = shape
@@ -136,11 +140,15 @@ class ClusterRun {
     })
     this.trace = options.trace?.(() => this.world.nowMs) ?? null
     this.watched = watchWorld(this.world, { dataDirectory, trace: this.trace })
+    this.world.watch({
+      damaged: ({ id }) => this.#damaged.add(id),
+      diskReplaced: ({ id }) => this.#damaged.add(id),
+    })
     this.clients = new SimClients(this.world, this.watched.checks)
     const program = clusterProgram(shape, directoryIds, (node) => this.watched.observer(node))
     for (const node of this.world.nodes.values()) format(node, directoryIds[node.id - 1]!)
-    this.world.leaderOf = () => this.#leaderOf(0)?.id ?? null
-    this.world.operator = (action) => operate(this, action)
+    this.world.leaderOf = () => leaderOf(this.world, 0)?.id ?? null
+    this.world.operator = (action) => operate(this.world, shape.groups, action)
   }
 
   /** Plays the run to its end; what was broken first, or null. */
@@ -172,19 +180,6 @@ class ClusterRun {
     }
   }
 
-  /** The running node that leads a group in the latest epoch. */
-  #leaderOf(group: number): { readonly id: number; readonly node: ClusterNode } | null {
-    let found: { readonly id: number; readonly node: ClusterNode } | null = null
-    let latest = -1
-    for (const { id, running } of this.world.nodes.values()) {
-      const replica = running?.groups[group]
-      if (replica?.state !== 'leader' || replica.leaderEpoch <= latest) continue
-      latest = replica.leaderEpoch
-      found = { id, node: running! }
-    }
-    return found
-  }
-
   /** Faults stop, and a majority is whole; now and then the rest stays dead. */
   #heal(): void {
     const { world } = this
@@ -204,7 +199,7 @@ class ClusterRun {
   async #recover(): Promise<void> {
     const { world, watched, clients } = this
     const groups = Array.from({ length: this.#shape.groups }, (_, group) => group)
-    const isLed = (): boolean => groups.every((group) => this.#leaderOf(group) !== null)
+    const isLed = (): boolean => groups.every((group) => leaderOf(this.world, group) !== null)
     const electionMs = healingElections * electionTimeoutMs
     if (!(await world.runUntil(isLed, electionMs))) {
       watched.checks.fail(
@@ -222,7 +217,7 @@ class ClusterRun {
           client: 0,
           group,
           kind: 'append',
-          node: this.#leaderOf(group)?.id ?? 1,
+          node: leaderOf(this.world, group)?.id ?? 1,
           batches: 1,
           records: 1,
           valueBytes: 10,
@@ -245,11 +240,10 @@ class ClusterRun {
 
   #isCaughtUp(group: number): boolean {
     let highWatermark = -1
-    for (const { running, staysDown } of this.world.nodes.values()) {
-      if (staysDown) continue
+    for (const { id, running, staysDown } of this.world.nodes.values()) {
+      if (staysDown || this.#damaged.has(id)) continue
       const replica = running?.groups[group]
       if (replica === undefined) return false
-      if (replica.state === 'stopped') continue
       if (highWatermark < 0) highWatermark = replica.highWatermark
       if (replica.highWatermark !== highWatermark || replica.log.logEndOffset !== highWatermark) return false
     }
@@ -260,7 +254,7 @@ class ClusterRun {
     for (let group = 0; group < this.#shape.groups; group++) {
       const logs = new Map(
         [...this.world.nodes.values()]
-          .filter(({ running }) => running !== null && running.groups[group]?.state !== 'stopped')
+          .filter(({ id, running }) => running !== null && !this.#damaged.has(id))
           .map(({ id, fs }) => [id, logFacts(fs, `${dataDirectory}/${nameOf(group)}`)]),
       )
       this.watched.checks.checkSameLogs(nameOf(group), logs)
@@ -282,10 +276,4 @@ class ClusterRun {
       })
       .join('; ')
   }
-}
-
-function operate(run: ClusterRun, action: { readonly kind: string }): void {
-  // Filled in with the operators' part.
-  void run
-  void action
 }

@@ -3,9 +3,14 @@ import { blockBytes, sectorBytes } from './fileData.ts'
 import type { SimFileSystem } from './simFileSystem.ts'
 import type { SimRandom } from './simRandom.ts'
 
+/** Files that an operator has to restore, and the lock, which holds nothing. */
+const spared = ['/.lock', '/meta.properties']
+
 /** Changes what is stored in one file that `random` draws, as a disk does that rots; nobody is told. Gives its path, null when there is none. */
 export function damageDisk(fs: SimFileSystem, kind: DamageKind, random: SimRandom): string | null {
-  const paths = filesBelow(fs, '').filter((path) => !path.endsWith('/.lock') && fs.contentOf(path).length > 0)
+  const paths = filesBelow(fs, '').filter(
+    (path) => !spared.some((name) => path.endsWith(name)) && fs.contentOf(path).length > 0,
+  )
   if (paths.length === 0) return null
   const path = random.pick(paths)
   if (kind === 'swapped') {

@@ -41,8 +41,8 @@ export function planOperations({
   const clients = 1 + random.below(4)
   const readShare = random.pick([0.05, 0.2, 0.5])
   const mostBatches = random.pick([1, 1, 3])
-  const mostRecords = random.pick([1, 4, 20])
-  const mostBytes = random.pick([10, 100, 1500])
+  const mostRecords = random.pick([1, 2, 6])
+  const mostBytes = random.pick([10, 100, 800])
   const operations: Operation[] = []
   const meanMs = 1000 / perSecond
   for (let atMs = 0, number = 1; ; number++) {

@@ -44,6 +44,8 @@ export function planFaults(options: SwarmOptions): readonly Fault[] {
   const share = random.pick([0.15, 0.3, 0.5])
   let chosen = allowed.filter(() => random.chance(share))
   if (chosen.length < 2) chosen = [random.pick(allowed), random.pick(allowed)]
+  // Who takes voters away and loses the disks of others has no majority left: no fault of the replicas.
+  if (chosen.includes('removeVoter')) chosen = chosen.filter((kind) => !destructive.has(kind))
   const weights = chosen.map(() => 1 + random.below(8))
   const [min, max] = options.count ?? [6, 16]
   const count = min + random.below(max - min + 1)
