@@ -173,7 +173,11 @@ export function applyFault<P extends Running>(world: World<P>, fault: Fault): vo
     case 'diskBack': {
       const node = world.target(fault.node)
       const copy = node.fs.image
+      // A start lies between: only that tells an earlier disk from the same one.
+      node.kill()
+      startLater(world, node, soonMs)
       later(world, fault.agoMs, () => {
+        if (world.mayGoBack?.(node.id) === false) return
         node.replaceDisk(copy)
         startLater(world, node, fault.downMs)
       })

@@ -256,6 +256,25 @@ export class GroupChecks {
     replica.sentEpoch = 0
   }
 
+  /** Whether all other voters that anybody knows of have recorded the last start of a node's replica. */
+  mayGoBack(node: number): boolean {
+    const replica = this.#nodes.get(node)
+    if (replica === undefined || replica.isRolledBack) return false
+    const { incarnation } = replica.quorum
+    for (const other of this.#nodes.values()) {
+      if (other === replica) continue
+      const isVoter = [...this.#nodes.values()].some(({ voters }) => voters.get(other.node) !== null)
+      const hasRecorded = other.quorum.incarnations.some(
+        (seen) =>
+          seen.id === node &&
+          seen.directoryId === replica.key.directoryId &&
+          seen.incarnation === incarnation,
+      )
+      if (isVoter && !hasRecorded) return false
+    }
+    return true
+  }
+
   /** Faults that the budget allows may have taken what was durable on a node. */
   damaged(node: number): void {
     const replica = this.#nodes.get(node)

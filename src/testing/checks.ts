@@ -105,6 +105,12 @@ export class Checks {
     for (const group of this.#groups.values()) group.wentBack(node)
   }
 
+  /** Whether the others would notice if the disk of a node went back to before its last start. */
+  mayGoBack(node: number): boolean {
+    for (const group of this.#groups.values()) if (!group.mayGoBack(node)) return false
+    return true
+  }
+
   /** Faults within the budget may have taken what was durable on a node. */
   damaged(node: number): void {
     for (const group of this.#groups.values()) group.damaged(node)

@@ -147,6 +147,7 @@ class ClusterRun {
     this.clients = new SimClients(this.world, this.watched.checks)
     const program = clusterProgram(shape, directoryIds, (node) => this.watched.observer(node))
     for (const node of this.world.nodes.values()) format(node, directoryIds[node.id - 1]!)
+    this.world.mayGoBack = (node) => this.watched.checks.mayGoBack(node)
     this.world.leaderOf = () => leaderOf(this.world, 0)?.id ?? null
     this.world.operator = (action) => operate(this.world, shape.groups, action)
   }
@@ -230,7 +231,14 @@ class ClusterRun {
       watched.checks.fail('L1', `nothing is acknowledged ${electionMs} ms after healing: ${this.#describe()}`)
       return
     }
-    if (!(await world.runUntil(() => groups.every((group) => this.#isCaughtUp(group)), electionMs))) {
+    const isEven = (): boolean => groups.every((group) => this.#isCaughtUp(group))
+    const becomesEven = (): Promise<boolean> => world.runUntil(isEven, electionMs)
+    // What is committed everywhere may be on its way to a file.
+    const isStill = async (): Promise<boolean> => {
+      await world.advance(100)
+      return becomesEven()
+    }
+    if (!(await becomesEven()) || !(await isStill())) {
       watched.checks.fail(
         'L1',
         `not everybody has caught up ${electionMs} ms after healing: ${this.#describe()}`,

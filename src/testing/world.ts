@@ -32,6 +32,8 @@ export class World<P extends Running = Running> {
   readonly faultCounts: Map<FaultClass, number> = new Map()
   /** Who leads, for faults that aim at the leader; null for nobody. Set by whoever knows the programs. */
   leaderOf: (() => number | null) | null = null
+  /** Whether an earlier disk of a node is within what the program promises to notice; always while null. */
+  mayGoBack: ((node: number) => boolean) | null = null
   /** Carries out what only the program can: transfers, voter changes, snapshots. */
   operator: ((action: FaultAction) => void) | null = null
   readonly #watchers: WorldWatcher<P>[]
