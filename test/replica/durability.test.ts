@@ -63,6 +63,46 @@ test('an append is committed by a single voter when its fdatasync has returned, 
   expect(group.highWatermark).toBe(1)
 })
 
+test('an append whose sync has returned says nothing about the next one', async () => {
+  const lone = await Lone.start()
+  const group = await lone.open(1)
+  await lone.quiet()
+  lone.gate.hold('sync')
+  const first = group.append(batchOf(lone.runtime, 'a'), { acks: 'all' })
+  await lone.quiet()
+  const second = group.append(batchOf(lone.runtime, 'b'), { acks: 'all' })
+  await lone.quiet()
+  lone.gate.releaseOne()
+  await first
+  await lone.quiet()
+  expect(group.highWatermark).toBe(1)
+  lone.gate.release()
+  await second
+  expect(group.highWatermark).toBe(2)
+})
+
+test('the start of an epoch counts once its mark is durable', async () => {
+  const flushed: number[] = []
+  const lone = await Lone.start(undefined, {
+    observer: {
+      started() {},
+      left() {},
+      stepped(_: unknown, event: RaftEvent | null, effects: readonly Effect[]) {
+        if (event?.type === 'flushed') flushed.push(event.sequence)
+        if (effects.some(({ type }) => type === 'markEpoch')) lone.gate.hold('sync')
+      },
+    },
+  })
+  await lone.open(3)
+  const group = await lone.elect()
+  expect(group.state).toBe('leader')
+  await lone.quiet()
+  expect(flushed).toEqual([])
+  lone.gate.release()
+  await lone.quiet()
+  expect(flushed).toEqual([1])
+})
+
 test('under a relaxed policy an append counts once it is in the page cache', async () => {
   const lone = await Lone.start()
   const group = await lone.open(1, 0, { config: { ...defaultLogConfig, flush: 'none' } })

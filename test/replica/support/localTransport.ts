@@ -56,7 +56,6 @@ export class LocalTransports {
           this.#contact((sent) => sent.from === id && sent.to === node && isFetchOf(sent, group)),
         followerContactMs: (node, group) =>
           this.#contact((sent) => sent.from === node && sent.to === id && isFetchOf(sent, group)),
-        call: () => Promise.reject(new Error('this transport carries no calls')),
         close: async () => this.stop(id),
       }
     }

@@ -38,6 +38,11 @@ export class Gate implements DiskPace {
     this.held = new Set(kinds)
   }
 
+  /** Lets the oldest of those go that wait. */
+  releaseOne(): void {
+    this.#waiting.shift()?.()
+  }
+
   /** Lets everything go, now and from now on. */
   release(): void {
     this.held = new Set()
