@@ -174,10 +174,11 @@ export function applyFault<P extends Running>(world: World<P>, fault: Fault): vo
       const node = world.target(fault.node)
       const copy = node.fs.image
       // A start lies between: only that tells an earlier disk from the same one.
+      const { session } = node
       node.kill()
       startLater(world, node, soonMs)
       later(world, fault.agoMs, () => {
-        if (world.mayGoBack?.(node.id) === false) return
+        if (node.session === session || world.mayGoBack?.(node.id) === false) return
         node.replaceDisk(copy)
         startLater(world, node, fault.downMs)
       })

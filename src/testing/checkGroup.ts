@@ -259,7 +259,7 @@ export class GroupChecks {
   /** Whether all other voters that anybody knows of have recorded the last start of a node's replica. */
   mayGoBack(node: number): boolean {
     const replica = this.#nodes.get(node)
-    if (replica === undefined || replica.isRolledBack) return false
+    if (replica === undefined || replica.isRolledBack || !replica.isRunning) return false
     const { incarnation } = replica.quorum
     for (const other of this.#nodes.values()) {
       if (other === replica) continue
