@@ -19,6 +19,8 @@ import { implementations } from './implementations.ts'
 const lockOwner = new URL('./lockOwner.ts', import.meta.url)
 /** Another: `descriptorHog.ts`. */
 const descriptorHog = new URL('./descriptorHog.ts', import.meta.url)
+/** Another: `manyCalls.ts`. */
+const manyCalls = new URL('./manyCalls.ts', import.meta.url)
 
 /** What only a real file system can show. */
 describe.each(implementations)('the $name disk on this machine', ({ name, create }) => {
@@ -92,6 +94,11 @@ describe.each(implementations)('the $name disk on this machine', ({ name, create
     const child = await startProgram(descriptorHog, [temporaryDirectory(), name], 64)
     const refused = 'diskFull EMFILE'
     expect(await nextMessage(child)).toEqual(['written', refused, refused, 'written', 'written'])
+  })
+
+  test('a thousand calls at once share the descriptors that there are', async () => {
+    const child = await startProgram(manyCalls, [temporaryDirectory(), name], 320)
+    expect(await nextMessage(child)).toEqual([0, 0, 0, 0])
   })
 
   test('a file system that is not there cannot be synced', async () => {

@@ -3,7 +3,11 @@ import { dirname } from 'node:path'
 import { EngineError } from '../../model/errors.ts'
 import type { DirectoryEntry, FileStat } from '../disk.ts'
 import { syncDirectory } from './fileWriter.ts'
+import { limited } from './limited.ts'
 import { diskError, systemCode } from './systemErrors.ts'
+
+/** Each of what is called has descriptors while it runs; of a thousand at once some would get none. */
+const withDescriptor = limited(64)
 
 /** Replacements that are under way, by path. */
 const replacements = new Map<string, Promise<void>>()
@@ -20,7 +24,7 @@ export const directories = {
 
   async list(path: string): Promise<readonly DirectoryEntry[]> {
     try {
-      const entries = await readdir(path, { withFileTypes: true })
+      const entries = await withDescriptor(() => readdir(path, { withFileTypes: true }))
       return entries
         .map((entry) => ({ name: entry.name, kind: kindOf(entry) }))
         .sort((a, b) => (a.name < b.name ? -1 : 1))
@@ -72,7 +76,7 @@ export const directories = {
 
   async syncDirectory(path: string): Promise<void> {
     try {
-      await syncDirectory(path)
+      await withDescriptor(() => syncDirectory(path))
     } catch (cause) {
       throw diskError(cause, `cannot sync the directory ${path}`)
     }
@@ -87,7 +91,7 @@ export const directories = {
           `${path} has ${size} bytes; at most ${maxBytes} are read at once`,
         )
       }
-      return await readFile(path)
+      return await withDescriptor(() => readFile(path))
     } catch (cause) {
       throw diskError(cause, `cannot read ${path}`)
     }
@@ -97,8 +101,8 @@ export const directories = {
     // One after the other: all replacements of a file go through the same temporary file.
     const before = replacements.get(path) ?? Promise.resolve()
     const replaced = before.then(
-      () => replaceFile(path, bytes),
-      () => replaceFile(path, bytes),
+      () => withDescriptor(() => replaceFile(path, bytes)),
+      () => withDescriptor(() => replaceFile(path, bytes)),
     )
     replacements.set(path, replaced)
     const forget = (): void => {
