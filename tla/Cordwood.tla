@@ -419,7 +419,7 @@ Truncate(r) ==
 
 \* A `flushed` event: the first `n` writes that were under way are durable.
 Flush(r, n) ==
-  /\ IsUp(r) /\ n \in 1..Len(pend[r])
+  /\ st[r] \notin {"absent", "down", "gone"} /\ n \in 1..Len(pend[r])
   /\ disk' = [disk EXCEPT ![r] = pend[r][n]]
   /\ pend' = [pend EXCEPT ![r] = SubSeq(@, n + 1, Len(@))]
   /\ UNCHANGED <<q, log, votes, catch, starts, seen, conf, saved, net, reign, spent>>

@@ -23,7 +23,7 @@ ReplayInit ==
 Given(l) ==
   LET r == l.r
       arg == l.arg
-  IN CASE l.kind = "start" -> Restart(r, Off)
+  IN CASE l.kind = "start" -> IF st[r] = "down" THEN Restart(r, Off) ELSE UNCHANGED vars
        [] l.kind = "crash" -> Crash(r, Upon(log[r], l))
        [] l.kind = "kill" -> Kill(r)
        [] l.kind = "flush" /\ l.n > 0 -> Flush(r, l.n)
@@ -73,9 +73,10 @@ Fits(l) ==
           [] st[r] = "leader" /\ ~Relaxed -> l.done <= Records(committed)
           [] OTHER -> TRUE
 
+\* An observer that looks for a leader asks anybody.
 Asks(r) ==
   CASE st[r] = "candidate" -> {VoteRequest(r)}
-    [] st[r] = "follower" -> {FetchRequest(r)}
+    [] st[r] = "follower" \/ (st[r] = "free" /\ r \notin Voters(log[r])) -> {FetchRequest(r)}
     [] OTHER -> {}
 
 \* Says how far a trace has come, once.

@@ -2,7 +2,7 @@ import type { Effect } from '../../../src/raft/effects.ts'
 import type { RaftEvent } from '../../../src/raft/events.ts'
 import type { FetchRequest } from '../../../src/raft/messages.ts'
 import type { QuorumState } from '../../../src/raft/quorumState.ts'
-import { replicaText } from '../../../src/raft/replicaKey.ts'
+import { replicaText, sameReplica } from '../../../src/raft/replicaKey.ts'
 import type { ReplyTo, SimNode } from '../support/simNode.ts'
 import type { World, WorldObserver } from '../support/world.ts'
 import { batchesBelow, type Entry, entriesOf, Values } from './entries.ts'
@@ -157,7 +157,8 @@ export class TraceRecorder implements WorldObserver {
       case 'voteRequest': {
         const { request, replyTo } = event
         const place = this.#places.get((replyTo as ReplyTo).requestId)
-        if (place === undefined) return {}
+        // Who is asked under the name of a directory that is gone refuses.
+        if (place === undefined || !sameReplica(request.voter, node.key)) return {}
         const { candidate, replicaEpoch: epoch } = request
         return { kind: 'vote', candidate: { from: replicaText(candidate), epoch, place } }
       }
