@@ -1,5 +1,4 @@
 import { EngineError } from '../model/errors.ts'
-import { isDurable } from '../model/flushPolicy.ts'
 import type { LogConfig } from './logConfig.ts'
 import type { LogState } from './logState.ts'
 import type { AppendResult } from './logTypes.ts'
@@ -21,7 +20,8 @@ export function checkAppend(
   if (known === null) return null
   const { baseOffset, lastOffset, timestampMs } = known
   const logAppendTimeMs = isTimed ? timestampMs : -1
-  const survives = isDurable(config.flush) ? 'powerLoss' : 'processKill'
+  // Not what the policy promises to new records: it may have been raised since.
+  const survives = state.flush.survives(lastOffset)
   return { baseOffset, lastOffset, logAppendTimeMs, duplicate: true, survives }
 }
 

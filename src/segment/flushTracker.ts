@@ -1,5 +1,6 @@
 import { assert } from '../model/assert.ts'
 import type { EngineError } from '../model/errors.ts'
+import type { Survives } from '../model/flushPolicy.ts'
 import { PendingWrite } from './pendingWrite.ts'
 import type { Segment } from './segment.ts'
 import type { WriteGroup } from './writeGroup.ts'
@@ -100,6 +101,13 @@ export class FlushTracker {
   submitPending(): void {
     // The last ones alone may be open, one for each kind of promise.
     for (let index = this.#pending.length - 1; index >= 0; index--) this.#pending[index]?.group.submitNow()
+  }
+
+  /** What a record that is in the log survives once it is flushed. */
+  survives(offset: number): Survives {
+    if (offset < this.durableOffset) return 'powerLoss'
+    const group = this.#pending.find(({ endOffset }) => endOffset > offset)
+    return offset >= this.flushedOffset && group?.isDurable === true ? 'powerLoss' : 'processKill'
   }
 
   /** Whether the files have what is pending. */

@@ -254,6 +254,33 @@ describe('changing the policy while running', () => {
     },
   )
 
+  test('promises no more for a batch that is sent again than holds for the first one', async () => {
+    const { log, append, release } = await world('none')
+    const producer = { producerId: 1, producerEpoch: 0 }
+    const batch = (baseSequence: number): Uint8Array => batchOf(['x'], { ...producer, baseSequence })
+    append(batch(0))
+    await release()
+    append(batch(1))
+    log.updateConfig({ ...log.config, flush: 'batch' })
+    const again = (sequence: number) =>
+      log.append(
+        checkBatch(batch(sequence), runtime.checksum),
+        batch(sequence),
+        0,
+        new WriteGroup(runtime.disk),
+      )
+    expect([again(0), again(1)].map(({ survives }) => survives)).toEqual(['processKill', 'processKill'])
+    await release()
+    await expect.poll(() => log.recoveryPoint).toBe(2)
+    append(batch(2))
+    expect([0, 1, 2].map((sequence) => again(sequence).survives)).toEqual([
+      'powerLoss',
+      'powerLoss',
+      'powerLoss',
+    ])
+    await release()
+  })
+
   test('from none to an interval starts the clock for what was written before', async () => {
     const { clock, log, append, release } = await world('none')
     append(a100())
