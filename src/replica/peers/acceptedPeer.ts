@@ -14,6 +14,7 @@ import type { Connection } from '../../runtime/network.ts'
 import { errorNumber } from '../wire/common.ts'
 import { FrameReader } from './frameReader.ts'
 import { LeaderSession } from './leaderSession.ts'
+import { Outgoing } from './outgoing.ts'
 import { type ChannelName, channelNames, strangerFrameBytes } from './peerOptions.ts'
 import { type RequestContext, routes } from './requests.ts'
 
@@ -43,6 +44,7 @@ export class AcceptedPeer {
   session: LeaderSession | null = null
   readonly #socket: Connection
   readonly #context: AcceptContext
+  readonly #outgoing: Outgoing
   readonly #reader: FrameReader
   #exchanges: Exchange[] = []
   /** What arrived while nothing may be read. */
@@ -55,6 +57,7 @@ export class AcceptedPeer {
 
   constructor(socket: Connection, context: AcceptContext) {
     this.#socket = socket
+    this.#outgoing = new Outgoing(socket)
     this.#context = context
     this.#reader = new FrameReader(
       strangerFrameBytes,
@@ -77,7 +80,7 @@ export class AcceptedPeer {
   destroy(): void {
     if (this.#isClosed) return
     this.#gone()
-    this.#socket.destroy()
+    this.#outgoing.destroy()
   }
 
   /** Whether it has begun to say something that it has not finished, or never said who it is. */
@@ -168,7 +171,7 @@ export class AcceptedPeer {
       this.#context.log.warn(`peer:${fault.error}`, `refused a connection: ${fault.reason}`, this.#who())
       answer(errorNumber(fault.error))
       this.#reader.stop()
-      this.#socket.end()
+      this.#outgoing.end()
       return
     }
     if (body.peer !== null && this.node < 0) {
@@ -216,21 +219,21 @@ export class AcceptedPeer {
     exchange.parts = encodeResponse(api, apiVersion, correlationId, body)
     if (this.channel === 'calls' && this.#exchanges[0] !== exchange) {
       this.#exchanges.splice(this.#exchanges.indexOf(exchange), 1)
-      this.#socket.send(exchange.parts)
+      this.#outgoing.send(exchange.parts)
       this.#resume()
       return
     }
     let count = 0
     while (count < this.#exchanges.length && this.#exchanges[count]!.parts !== null) count++
     const answered = this.#exchanges.splice(0, count)
-    for (const { parts } of answered) this.#socket.send(parts!)
+    for (const { parts } of answered) this.#outgoing.send(parts!)
     this.#resume()
   }
 
   get #isFull(): boolean {
     const { maxInFlight, maxCallsInFlight, maxUnsentBytes } = this.#context.limits
     const most = this.channel === 'calls' ? maxCallsInFlight : maxInFlight
-    return this.#exchanges.length >= most || this.#socket.unsentBytes > maxUnsentBytes
+    return this.#exchanges.length >= most || this.#outgoing.unsentBytes > maxUnsentBytes
   }
 
   /** Reads no more while too much waits here, or on its way out. */

@@ -21,7 +21,7 @@ export class Calls {
   readonly #limits: PeerLimits
   readonly #channel: Channel
   readonly #open = new Set<Call>()
-  #queue: Call[] = []
+  #queue = new Set<Call>()
   #queuedBytes = 0
 
   constructor(runtime: PeerRuntime, limits: PeerLimits, channel: Channel) {
@@ -48,7 +48,7 @@ export class Calls {
           this.#channel.giveUp('no call was answered')
       })
       const call: Call = { payload, resolve, reject, timer, takeBack: null }
-      this.#queue.push(call)
+      this.#queue.add(call)
       this.#queuedBytes += payload.length
       this.flush()
     })
@@ -56,12 +56,15 @@ export class Calls {
 
   /** Sends what may be sent. */
   flush(): void {
-    if (this.#queue.length === 0) return
+    if (this.#queue.size === 0) return
     if (!this.#channel.isOpen) {
       this.#channel.open()
       return
     }
-    while (this.#queue.length > 0 && !this.#channel.isFull) this.#send(this.#queue[0]!)
+    for (const call of this.#queue) {
+      if (this.#channel.isFull) return
+      this.#send(call)
+    }
   }
 
   /** The connection is gone, and nobody knows what became of what was sent. */
@@ -69,7 +72,7 @@ export class Calls {
     this.#channel.giveUp(reason)
     const lost = [...this.#open, ...this.#queue]
     this.#open.clear()
-    this.#queue = []
+    this.#queue.clear()
     this.#queuedBytes = 0
     for (const { timer, reject } of lost) {
       timer.cancel()
@@ -104,9 +107,7 @@ export class Calls {
   }
 
   #dequeue(call: Call): void {
-    const at = this.#queue.indexOf(call)
-    if (at < 0) return
-    this.#queue.splice(at, 1)
+    if (!this.#queue.delete(call)) return
     this.#queuedBytes -= call.payload.length
   }
 }

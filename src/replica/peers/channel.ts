@@ -7,6 +7,7 @@ import type { Timer } from '../../runtime/clock.ts'
 import type { Address, Connection } from '../../runtime/network.ts'
 import { errorName } from '../wire/common.ts'
 import { FrameReader } from './frameReader.ts'
+import { Outgoing } from './outgoing.ts'
 import { type ChannelName, type PeerLimits, type PeerRuntime, strangerFrameBytes } from './peerOptions.ts'
 
 /** What a channel tells whoever sends through it. */
@@ -30,7 +31,6 @@ export interface ChannelEnds {
 }
 
 interface Waiting {
-  readonly correlationId: number
   readonly timeoutMs: number
   decode(frame: Uint8Array): unknown
   answered(body: unknown): void
@@ -51,9 +51,10 @@ export class Channel {
   readonly #ends: ChannelEnds
   readonly #owner: ChannelOwner
   #state: State = 'idle'
-  #socket: Connection | null = null
+  #outgoing: Outgoing | null = null
   #reader: FrameReader | null = null
-  #waiting: Waiting[] = []
+  /** By correlation id, the oldest first. */
+  #waiting = new Map<number, Waiting>()
   #correlationId = 0
   /** Since when the oldest of them could have been answered. */
   #oldestMs = 0
@@ -78,7 +79,7 @@ export class Channel {
 
   /** Whether so much is on its way that no more should be sent now. */
   get isFull(): boolean {
-    return (this.#socket?.unsentBytes ?? 0) > this.#limits.maxUnsentBytes
+    return (this.#outgoing?.unsentBytes ?? 0) > this.#limits.maxUnsentBytes
   }
 
   /** Makes the connection unless it is there or being made; waits first if the last attempt was a moment ago. */
@@ -104,18 +105,17 @@ export class Channel {
     answered: (body: Infer<Res>) => void,
   ): () => void {
     const correlationId = (this.#correlationId = (this.#correlationId + 1) | 0)
-    if (this.#waiting.length === 0) this.#oldestMs = this.#runtime.clock.monotonicMs()
-    const waiting: Waiting = {
-      correlationId,
+    if (this.#waiting.size === 0) this.#oldestMs = this.#runtime.clock.monotonicMs()
+    this.#waiting.set(correlationId, {
       timeoutMs,
       decode: (frame) => decodeResponse(api, api.max, frame),
       answered: (answer) => answered(answer as Infer<Res>),
-    }
-    this.#waiting.push(waiting)
+    })
     this.#watchOldest()
-    this.#socket!.send(encodeRequest(api, api.max, correlationId, software.clientSoftwareName, body))
+    this.#outgoing!.send(encodeRequest(api, api.max, correlationId, software.clientSoftwareName, body))
+    const generation = this.#generation
     return () => {
-      this.#waiting = this.#waiting.filter((each) => each !== waiting)
+      if (generation === this.#generation) this.#waiting.delete(correlationId)
     }
   }
 
@@ -135,9 +135,9 @@ export class Channel {
     this.#generation++
     this.#retry?.cancel()
     this.#watch?.cancel()
-    this.#waiting = []
-    this.#socket?.end()
-    this.#socket = null
+    this.#waiting.clear()
+    this.#outgoing?.end()
+    this.#outgoing = null
   }
 
   #connect(): void {
@@ -168,7 +168,7 @@ export class Channel {
       (frame) => this.#frame(frame),
       (size) => this.#break(`it announced an answer of ${size} bytes`, false),
     )
-    this.#socket = socket
+    this.#outgoing = new Outgoing(socket)
     this.#reader = reader
     this.#correlationId = 0
     socket.start({
@@ -224,17 +224,12 @@ export class Channel {
 
   #frame(frame: Uint8Array): void {
     this.#oldestMs = this.#heardMs = this.#runtime.clock.monotonicMs()
-    const correlationId = frame.length < 4 ? null : new DataView(frame.buffer, frame.byteOffset).getInt32(0)
-    const at = this.#waiting.findIndex((each) => each.correlationId === correlationId)
-    const mayOvertake = this.#ends.name === 'calls' && this.isOpen
-    // Calls are taken back when they take too long: their late answers are nobody's.
-    if (at < 0 && mayOvertake) return
-    if (at < 0 || (at > 0 && !mayOvertake)) {
-      this.#break('it answered what was not asked', false)
+    const { waiting, mayOvertake } = this.#waitingFor(frame)
+    if (waiting === null) {
+      // Calls are taken back when they take too long: their late answers are nobody's.
+      if (!mayOvertake) this.#break('it answered what was not asked', false)
       return
     }
-    const [waiting] = this.#waiting.splice(at, 1)
-    if (waiting === undefined) return
     let body: unknown
     try {
       body = waiting.decode(frame)
@@ -246,21 +241,40 @@ export class Channel {
     waiting.answered(body)
   }
 
+  /** Whom an answer belongs to; in order it is the oldest, or nobody. */
+  #waitingFor(frame: Uint8Array): { readonly waiting: Waiting | null; readonly mayOvertake: boolean } {
+    const mayOvertake = this.#ends.name === 'calls' && this.isOpen
+    if (frame.length < 4) return { waiting: null, mayOvertake: false }
+    const correlationId = new DataView(frame.buffer, frame.byteOffset).getInt32(0)
+    const waiting = this.#waiting.get(correlationId) ?? null
+    if (!mayOvertake && waiting !== this.#oldest) return { waiting: null, mayOvertake }
+    this.#waiting.delete(correlationId)
+    return { waiting, mayOvertake }
+  }
+
+  get #oldest(): Waiting | null {
+    for (const waiting of this.#waiting.values()) return waiting
+    return null
+  }
+
   /**
    * One timer for all requests: it looks at the oldest, since answers come in order. A request's time begins when the one
    * before it is answered.
    */
   #watchOldest(): void {
-    if (this.#watch !== null || this.#waiting.length === 0) return
-    if (this.#waiting[0]!.timeoutMs === Number.POSITIVE_INFINITY) return
-    const { clock } = this.#runtime
-    const leftMs = (): number => this.#oldestMs + this.#waiting[0]!.timeoutMs - clock.monotonicMs()
-    this.#watch = clock.setTimer(Math.max(1, Math.ceil(leftMs())), () => {
+    const leftMs = this.#leftMs()
+    if (this.#watch !== null || leftMs === Number.POSITIVE_INFINITY) return
+    this.#watch = this.#runtime.clock.setTimer(Math.max(1, Math.ceil(leftMs)), () => {
       this.#watch = null
-      if (this.#waiting.length === 0) return
-      if (leftMs() > 0) this.#watchOldest()
+      if (this.#leftMs() > 0) this.#watchOldest()
       else this.#break('it did not answer in time', true)
     })
+  }
+
+  /** How long the oldest request may still take; infinite when there is none. */
+  #leftMs(): number {
+    const timeoutMs = this.#oldest?.timeoutMs ?? Number.POSITIVE_INFINITY
+    return this.#oldestMs + timeoutMs - this.#runtime.clock.monotonicMs()
   }
 
   #break(reason: string, silent: boolean): void {
@@ -268,12 +282,12 @@ export class Channel {
     const wasOpen = this.#state === 'open'
     this.#state = 'idle'
     this.#generation++
-    this.#waiting = []
+    this.#waiting.clear()
     this.#watch?.cancel()
     this.#watch = null
     this.#reader?.stop()
-    this.#socket?.destroy()
-    this.#socket = null
+    this.#outgoing?.destroy()
+    this.#outgoing = null
     const { minBackoffMs, maxBackoffMs } = this.#limits
     const backoffMs = Math.min(maxBackoffMs, minBackoffMs * 2 ** Math.min(this.#failures++, 20))
     const half = Math.ceil(backoffMs / 2)
