@@ -39,10 +39,6 @@ export const listenerName = 'CONTROLLER'
 const registrySnapshotBytes = 1 << 20
 const registryKeptRecords = 1000
 
-interface Caller {
-  call(to: number, payload: Uint8Array, timeoutMs: number): Promise<Uint8Array>
-}
-
 /** What a node is made of. */
 export interface NodeParts {
   readonly options: CheckedOptions
@@ -129,7 +125,7 @@ export async function openParts(
       clusterId,
       clock: runtime.clock,
       timeoutMs: checked.callTimeoutMs,
-      call: (to, payload, timeoutMs) => (transport as unknown as Caller).call(to, payload, timeoutMs),
+      call: (to, payload, timeoutMs) => transport.call(to, payload, timeoutMs),
     })
     const groups = new NodeGroups({ nodeId, host, metadata, router, logger, channels, defaults })
     const registry = new NodeRegistry()
