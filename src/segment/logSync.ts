@@ -4,6 +4,7 @@ import { planted } from '../model/planted.ts'
 import { BackgroundSync, type SyncTarget, type UnsyncedFiles } from './backgroundSync.ts'
 import type { ClosedLog } from './closedLog.ts'
 import type { LogState } from './logState.ts'
+import { provenEndState } from './ownStates.ts'
 import type { PendingWrite } from './pendingWrite.ts'
 import { captureResume, closedResume, type ResumePoint } from './resumePoint.ts'
 import type { Segment } from './segment.ts'
@@ -32,6 +33,8 @@ export class LogSync implements SyncTarget {
   /** Syncs that are under way beside the groups: nobody may count on them before they have ended. */
   readonly #underWay = new Set<UnderWay>()
   #solo: SoloWrites | null = null
+  /** Exclusive end of the last append that is in the journal. */
+  #journaledEnd = -1
   #stopped = false
   /** Where recovery may begin instead of at the beginning of a segment; never beyond `syncedOffset`. */
   #resume: ResumePoint | null = null
@@ -72,6 +75,10 @@ export class LogSync implements SyncTarget {
       pending.isSynced = false
       group.add(segment.file, position, bytes, 'none')
       const { logId } = journal
+      // What came before beside the journal is durable: without this a replay could not tell whether it must be there.
+      if (baseOffset !== this.#journaledEnd && this.#state.flush.durableOffset === baseOffset)
+        group.addEntry(journal.writer, { type: 'state', logId, ...provenEndState(baseOffset) })
+      this.#journaledEnd = lastOffset + 1
       const segmentBaseOffset = segment.baseOffset
       group.addEntry(journal.writer, {
         type: 'append',

@@ -2,7 +2,7 @@ import type { Uuid } from '../model/uuid.ts'
 import type { JournalEntry, TruncateEntry } from './journal/entries.ts'
 import type { LogCheckpoint, StoredCheckpoint } from './journal/nodeCheckpoint.ts'
 import type { ReplayVisitor } from './journal/openJournal.ts'
-import { deletedKind, provenEndOf } from './ownStates.ts'
+import { deletedKind, provenEndKind, provenEndOf } from './ownStates.ts'
 
 /** What checkpoint and journal together say of one log. */
 export class ReplayedLog {
@@ -84,6 +84,7 @@ export class ReplayedLog {
         this.endOffset = Math.max(this.endOffset, entry.offset)
         break
       case 'state':
+        if (entry.kind === provenEndKind) this.endOffset = Math.max(this.endOffset, provenEndOf([entry]) ?? 0)
         this.states.set(entry.kind, Uint8Array.from(entry.bytes))
         break
     }

@@ -148,6 +148,40 @@ describe('an append under the policy journal', () => {
     await logs.close()
   })
 
+  test.each<[string, (log: Log) => Promise<void>]>([
+    [
+      'was too large for the journal',
+      async (log) => {
+        await append(log, batchOf(['x'.repeat(600_000)]))
+      },
+    ],
+    [
+      'came under the policy batch',
+      async (log) => {
+        log.updateConfig({ ...log.config, flush: 'batch' })
+        await append(log, batchOf(['x'.repeat(600_000)]))
+        log.updateConfig({ ...log.config, flush: 'journal' })
+      },
+    ],
+  ])('vouches for what came before it and %s', async (_, appendBeside) => {
+    const directory = temporaryDirectory()
+    const { logs } = await open(directory, { journalFileBytes: 1 << 20, journalBytes: 4 << 20 })
+    const log = await create(logs, 'orders')
+    await append(log, batchOf(['a']))
+    await appendBeside(log)
+    await append(log, batchOf(['c']))
+    const copy = killed(directory)
+    const path = `${copy}/orders-0/${segmentName}`
+    const bytes = readFileSync(path)
+    bytes[1000]! ^= 1
+    writeFileSync(path, bytes)
+    const again = await open(copy)
+    expect(again.log('orders-0').offline?.code).toBe('corruptLog')
+    await again.logs.close()
+    expect((await values(killed(directory))).map((value) => value.length)).toEqual([1, 600_000, 1])
+    await logs.close()
+  })
+
   test('whose log has lost its directory since the last checkpoint is reported, not made up', async () => {
     const directory = temporaryDirectory()
     const { logs } = await open(directory)
