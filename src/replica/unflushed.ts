@@ -86,16 +86,17 @@ export class Unflushed {
     return undone
   }
 
-  /** Whole batches from the one that begins at `fromOffset`, at most `maxBytes` of them but at least one. */
+  /** Whole batches from the one that holds `fromOffset`, at most `maxBytes` of them but at least one; none if it is not here. */
   read(fromOffset: number, toOffset: number, maxBytes: number): Uint8Array[] {
     const batches = this.#batches
     let low = 0
     let high = batches.length
     while (low < high) {
       const middle = (low + high) >>> 1
-      if (batches[middle]!.header.baseOffset < fromOffset) low = middle + 1
+      if (batches[middle]!.header.lastOffset < fromOffset) low = middle + 1
       else high = middle
     }
+    if (low < batches.length && batches[low]!.header.baseOffset > fromOffset) return []
     const found: Uint8Array[] = []
     let bytes = 0
     for (let index = low; index < batches.length; index++) {
