@@ -1,12 +1,14 @@
 import { EngineError } from '../model/errors.ts'
 import { isDurable } from '../model/flushPolicy.ts'
+import { planted } from '../model/planted.ts'
 import { defaultTimeouts, type RaftConfig, type RaftRequest, type RaftResponse } from '../raft.ts'
 import type { Runtime } from '../runtime/runtime.ts'
+import { afterRot } from './afterRot.ts'
 import { AppendBudget } from './appendBudget.ts'
 import { Group } from './group.ts'
 import type { GroupSpec, HostOptions } from './groupTypes.ts'
 import type { GroupWorld } from './groupWorld.ts'
-import { openGroupLog } from './openGroupLog.ts'
+import { type GroupStart, openGroupLog } from './openGroupLog.ts'
 import { type RemoteRequest, refuseRequest } from './replies.ts'
 import { TimerWheel } from './timerWheel.ts'
 import { type GroupKey, type GroupRef, groupKey, type TransportHandler } from './transport.ts'
@@ -68,8 +70,7 @@ export class ReplicaHost implements TransportHandler {
     }
     this.#opening.add(key)
     try {
-      const { logs, logger } = this.#options
-      const start = await openGroupLog(this.#runtime, logs, spec, logger)
+      const start = await this.#find(spec)
       if (this.#closing !== null) throw new EngineError('closed', 'the host is closed')
       const { transport, nodeId } = this.#world
       for (const { id, endpoints } of start.voters.at(-1)!.voters.voters) {
@@ -125,10 +126,22 @@ export class ReplicaHost implements TransportHandler {
     await transport.close()
   }
 
+  async #find(spec: GroupSpec): Promise<GroupStart> {
+    const { logs, logger } = this.#options
+    const start = await openGroupLog(this.#runtime, logs, spec, logger)
+    if (logs.lastEnd.isWhole || start.isNew) return start
+    logger.error('the journal may have lost votes: the replica takes no part in elections', {
+      directory: start.log.directory,
+    })
+    const { nodeId, directoryId } = this.#world
+    return afterRot(start, { id: nodeId, directoryId })
+  }
+
   /** Whether something may be gone that this replica has claimed. Source: fault model, section 2. */
   #mayHaveForgotten({ kind, config }: GroupSpec, isNew: boolean): boolean {
     const { isClean, isProven } = this.#options.logs.lastEnd
     const isRelaxed = kind === 'partition' && !isDurable(config.flush)
+    if (planted('forgettingForgotten')) return false
     return !isProven || (isRelaxed && !isClean && !isNew)
   }
 

@@ -113,9 +113,10 @@ export class LogDirectory {
     return this.#journal.queue
   }
 
-  /** Whether the directory had been closed cleanly, and whether nothing durable may be missing at the journal's end. */
-  get lastEnd(): { readonly isClean: boolean; readonly isProven: boolean } {
-    return { isClean: this.#wasClosedCleanly, isProven: this.#journal.isEndProven }
+  /** Whether the directory had been closed cleanly, and whether the journal may lack what was durable: at its end, inside. */
+  get lastEnd(): { readonly isClean: boolean; readonly isProven: boolean; readonly isWhole: boolean } {
+    const { isEndProven, isRotten } = this.#journal
+    return { isClean: this.#wasClosedCleanly, isProven: isEndProven, isWhole: !isRotten }
   }
 
   /** What was stored for a log beside its records under a kind from 16 to 255; null for nothing. */
