@@ -53,6 +53,36 @@ export const plantedReplicaBugs = [
   'snapshotRenamedBeforeSync',
   /** Records are removed before the snapshot that has their place is durable. */
   'snapshotDeletesLogFirst',
+  /** A snapshot that was being installed when the process died stays half installed. */
+  'installNotFinished',
+  /** Messages leave before the quorum state that they rest on is durable. */
+  'sentBeforePersist',
+  /** A write is told to be durable once the log has taken it. */
+  'flushToldEarly',
+  /** A write is told to be durable while an earlier one is not. */
+  'flushToldOutOfOrder',
+  /** The start of an epoch is kept in memory alone. */
+  'epochStartNotStored',
+  /** A voter set is kept in memory alone. */
+  'votersNotStored',
+  /** What was cut off the log is still served from memory. */
+  'tailNotCut',
+  /** A cut changes what the replica believes, and not its log. */
+  'cutNotDone',
+  /** An append is acknowledged when the leader has taken it. */
+  'ackBeforeCommit',
+  /** Appends of a leader that lost its lead are acknowledged once others' records reach their offsets. */
+  'ackAfterLeadershipLost',
+  /** Consumers get what is not committed. */
+  'readBeyondHighWatermark',
+  /** A relaxed replica takes the page cache for whole whatever happened. */
+  'forgettingForgotten',
+  /** At a start the whole log is taken for committed. */
+  'logEndTakenForCommitted',
+  /** A follower takes its leader for alive without having heard of it. */
+  'contactInvented',
+  /** An answer to an earlier question, of an earlier connection even, is taken for one to the last. */
+  'lateAnswerTaken',
 ] as const
 
 /** One of `plantedBugs` or `plantedReplicaBugs`. */

@@ -1,5 +1,6 @@
 import { EngineError } from '../model/errors.ts'
 import type { SendPart } from '../model/fileRange.ts'
+import { planted } from '../model/planted.ts'
 import type {
   RaftConfig,
   RaftEvent,
@@ -117,7 +118,7 @@ export class Group {
     maxBytes: number,
   ): readonly SendPart[] | null | Promise<readonly SendPart[] | null> {
     if (this.failure !== null) throw this.failure
-    const { highWatermark } = this
+    const highWatermark = planted('readBeyondHighWatermark') ? this.log.logEndOffset : this.highWatermark
     if (fromOffset < this.log.logStartOffset || fromOffset > highWatermark) {
       throw new EngineError('offsetOutOfRange', `nothing committed has offset ${fromOffset}`)
     }

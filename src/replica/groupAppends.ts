@@ -1,4 +1,5 @@
 import { EngineError } from '../model/errors.ts'
+import { planted } from '../model/planted.ts'
 import type { RaftEvent, RaftNode } from '../raft.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import {
@@ -71,6 +72,7 @@ export class GroupAppends {
       waiter.reject(lost())
       return
     }
+    if (planted('ackBeforeCommit')) waiter.resolve(ack)
     this.#wait(waiter)
   }
 
@@ -86,7 +88,7 @@ export class GroupAppends {
 
   /** This replica does not lead any more: what waits may be committed by the next leader, or be lost. */
   leadershipLost(): void {
-    if (this.#all.isEmpty && this.#own.isEmpty) return
+    if ((this.#all.isEmpty && this.#own.isEmpty) || planted('ackAfterLeadershipLost')) return
     this.#all.fail(lost())
     this.#own.fail(lost())
   }

@@ -1,11 +1,13 @@
 import { InvariantError } from '../model/assert.ts'
 import { EngineError } from '../model/errors.ts'
 import type { SendPart } from '../model/fileRange.ts'
+import { planted } from '../model/planted.ts'
 import type { Batch, Effect, RaftConfig, RaftEvent, RaftResponse, Read, VotersEntry } from '../raft.ts'
 import { RaftNode } from '../raft.ts'
 import { GroupAppends } from './groupAppends.ts'
-import { entryOf, GroupLog } from './groupLog.ts'
+import { GroupLog } from './groupLog.ts'
 import { GroupSnapshots } from './groupSnapshots.ts'
+import { entryOf } from './groupStates.ts'
 import type { GroupListener } from './groupTypes.ts'
 import type { GroupWorld } from './groupWorld.ts'
 import { LifeSigns } from './lifeSigns.ts'
@@ -62,7 +64,9 @@ export class GroupDriver implements Due {
       quorum: start.stored.quorum,
       log: start.logStart,
       voters: start.voters,
-      highWatermark: start.stored.highWatermark,
+      highWatermark: planted('logEndTakenForCommitted')
+        ? start.logStart.logEndOffset
+        : start.stored.highWatermark,
       mayHaveForgotten,
     }
     this.node = new RaftNode(config, world.runtime.random, raftStart)

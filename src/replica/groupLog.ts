@@ -2,8 +2,8 @@ import { assert } from '../model/assert.ts'
 import { EngineError, toEngineError } from '../model/errors.ts'
 import type { SendPart } from '../model/fileRange.ts'
 import { isDurable } from '../model/flushPolicy.ts'
-import type { EpochStart, LogPosition, QuorumState, SnapshotId, Voter, VotersEntry } from '../raft.ts'
-import { VoterSet } from '../raft.ts'
+import { planted } from '../model/planted.ts'
+import type { EpochStart, LogPosition, QuorumState, SnapshotId, VotersEntry } from '../raft.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import type { Log } from '../segment/log.ts'
 import { encodeEpochStarts, encodeQuorum, encodeSnapshot, encodeVoterSets, stateKind } from './groupStates.ts'
@@ -143,7 +143,7 @@ export class GroupLog {
     const isBeyond = ({ offset, version }: VotersEntry): boolean =>
       this.#isPartition ? version > to.votersVersion : offset >= to.endOffset
     while (this.#voters.length > 1 && isBeyond(this.#voters.at(-1)!)) this.#voters.pop()
-    this.#unflushed.cut(to.endOffset)
+    if (!planted('tailNotCut')) this.#unflushed.cut(to.endOffset)
     this.#cuts++
     const epochs = encodeEpochStarts(this.#epochs)
     const voters = encodeVoterSets(this.#voters)
@@ -162,7 +162,7 @@ export class GroupLog {
 
   async #cut(endOffset: number): Promise<void> {
     const { log } = this
-    if (endOffset >= log.logEndOffset) return
+    if (endOffset >= log.logEndOffset || planted('cutNotDone')) return
     try {
       await log.truncate(endOffset)
     } catch (error) {
@@ -261,7 +261,9 @@ export class GroupLog {
   }
 
   #writeState(sequence: number, kind: number, bytes: Uint8Array): void {
-    this.#write({ type: 'state', kind, bytes, pending: this.#await(sequence) })
+    const pending = this.#await(sequence)
+    if (planted(kind === stateKind.epochs ? 'epochStartNotStored' : 'votersNotStored')) this.#done(pending)
+    else this.#write({ type: 'state', kind, bytes, pending })
   }
 
   #write(write: Write): void {
@@ -303,6 +305,7 @@ export class GroupLog {
     try {
       log.appendReplicated(batch.header, batch.bytes, this.#turn.group(isDurable(log.config.flush)))
       batch.isPlaced = true
+      if (planted('flushToldEarly') && batch.pending !== null) this.#done(batch.pending)
       return true
     } catch (cause) {
       if (log.offline !== null) this.#fail(log.offline)
@@ -370,6 +373,7 @@ export class GroupLog {
     if (this.#failed !== null) return
     let count = 0
     while (count < this.#pending.length && this.#pending[count]!.isDone) count++
+    if (planted('flushToldOutOfOrder')) count = this.#pending.findLastIndex(({ isDone }) => isDone) + 1
     if (count === 0) return
     const { sequence } = this.#pending[count - 1]!
     this.#pending.splice(0, count)
@@ -387,13 +391,4 @@ export class GroupLog {
   #wake(): void {
     for (const wake of this.#settleWaiters.splice(0)) wake()
   }
-}
-
-/** The entry of a voter set that a mark carries. */
-export function entryOf(mark: {
-  readonly offset: number
-  readonly version: number
-  readonly voters: readonly Voter[]
-}): VotersEntry {
-  return { offset: mark.offset, version: mark.version, voters: new VoterSet(mark.voters) }
 }

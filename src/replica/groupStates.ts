@@ -127,3 +127,12 @@ function isCount(value: unknown): value is number {
 function unreadable(what: string): EngineError {
   return new EngineError('corruptLog', `the journal has a ${what} of a replica that cannot be read`)
 }
+
+/** The entry of a voter set that a mark carries. */
+export function entryOf(mark: {
+  readonly offset: number
+  readonly version: number
+  readonly voters: readonly Voter[]
+}): VotersEntry {
+  return { offset: mark.offset, version: mark.version, voters: new VoterSet(mark.voters) }
+}

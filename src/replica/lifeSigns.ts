@@ -1,3 +1,4 @@
+import { planted } from '../model/planted.ts'
 import type { RaftEvent, RaftNode } from '../raft.ts'
 import type { GroupRef, Transport } from './transport.ts'
 
@@ -35,7 +36,8 @@ export class LifeSigns {
     } else if (leaderId >= 0 && (state === 'follower' || state === 'observer')) {
       if (isHeld && this.#heldSinceMs < 0) this.#heldSinceMs = nowMs
       const isWaiting = isHeld && nowMs - this.#heldSinceMs < heldMs
-      const atMs = isWaiting ? nowMs : this.#transport.leaderContactMs(leaderId, this.#ref)
+      const atMs =
+        isWaiting || planted('contactInvented') ? nowMs : this.#transport.leaderContactMs(leaderId, this.#ref)
       this.#contact(leaderId, atMs, step)
     }
   }

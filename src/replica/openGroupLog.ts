@@ -1,5 +1,6 @@
 import { CorruptionError, EngineError } from '../model/errors.ts'
 import type { Logger } from '../model/logger.ts'
+import { planted } from '../model/planted.ts'
 import { type EpochStart, type LogStart, VoterSet, type VotersEntry } from '../raft.ts'
 import type { Disk } from '../runtime/disk.ts'
 import type { Runtime } from '../runtime/runtime.ts'
@@ -119,7 +120,7 @@ async function finishInstall(
   const { latest } = snapshots
   const isBeyond = latest !== null && latest.endOffset > log.logEndOffset
   const id = stored?.isInstalling ? stored.id : isBeyond ? latest : null
-  if (id === null) return
+  if (id === null || planted('installNotFinished')) return
   let head: SnapshotHead
   try {
     head = await snapshots.head(id)

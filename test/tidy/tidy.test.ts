@@ -15,8 +15,8 @@ import { entryPoints, type SourceFile, trackedFiles, typescriptFiles } from './s
 const sources = typescriptFiles('src')
 const tests = typescriptFiles('test')
 
-/** What is not shipped and runs from a working copy: the scripts behind `npm run crash`. */
-const developers = ['src/testing/crash/main.ts']
+/** What is not shipped and runs from a working copy: the scripts behind `npm run crash` and `npm run planted`. */
+const developers = ['src/testing/crash/main.ts', 'src/testing/plantedMain.ts']
 
 /** Files are to stay under 350 lines; nobody has to split one for the last few. */
 const mostLines = 400

@@ -1,0 +1,79 @@
+import { type PlantedBug, plant, type plantedBugs, plantedReplicaBugs } from '../model/planted.ts'
+import { type PlantedRaftBug, plantedRaftBugs, plant as plantRaft } from '../raft/planted.ts'
+import { type RunFailure, type RunOptions, runCluster } from './clusterRun.ts'
+
+/** One of the mistakes that a simulated world has to find. */
+export interface WorldBug {
+  readonly name: string
+  /** Where the mistake is: in the core, in what runs it, or in what it stores. */
+  readonly layer: 'raft' | 'replica' | 'storage'
+  /** Turns it on, or all mistakes off. */
+  plant(isOn: boolean): void
+}
+
+/** How a mistake was found. */
+export interface FoundBug {
+  readonly seed: number
+  /** Runs until then, this one included. */
+  readonly runs: number
+  readonly events: number
+  readonly failure: RunFailure
+}
+
+/** Mistakes of the storage engine that show in a world; the crash explorer finds the others, see `planted:storage`. */
+const storageBugs: readonly (typeof plantedBugs)[number][] = []
+
+/** All mistakes, those of the core first. */
+export const worldBugs: readonly WorldBug[] = [
+  ...plantedRaftBugs.map(
+    (name): WorldBug => ({ name, layer: 'raft', plant: (isOn) => plantRaft(isOn ? name : null) }),
+  ),
+  ...plantedReplicaBugs.map((name) => worldBug(name, 'replica')),
+  ...storageBugs.map((name) => worldBug(name, 'storage')),
+]
+
+function worldBug(name: PlantedBug, layer: WorldBug['layer']): WorldBug {
+  return { name, layer, plant: (isOn) => plant(isOn ? name : null) }
+}
+
+/** What worlds are drawn for a mistake, where the usual ones come across it too seldom. */
+const focus: Readonly<Partial<Record<PlantedBug | PlantedRaftBug, (seed: number) => Partial<RunOptions>>>> =
+  {}
+
+/** The run of a seed with which a mistake is looked for. */
+export function plantedRun(bug: WorldBug, seed: number): RunOptions {
+  return { seed, ...focus[bug.name as PlantedRaftBug]?.(seed) }
+}
+
+/**
+ * Runs one seed after the other with a mistake turned on, from `seed` on, until a run fails that passes without it; null once
+ * `isOver` says so.
+ */
+export async function findPlanted(
+  bug: WorldBug,
+  seed: number,
+  isOver: () => boolean,
+): Promise<FoundBug | null> {
+  let events = 0
+  for (let runs = 1; !isOver(); runs++, seed++) {
+    const options = plantedRun(bug, seed)
+    const planted = await runPlanted(bug, options)
+    events += planted.events
+    if (planted.failure === null) continue
+    const sound = await runCluster(options)
+    if (sound.failure === null) return { seed, runs, events, failure: planted.failure }
+  }
+  return null
+}
+
+async function runPlanted(
+  bug: WorldBug,
+  options: RunOptions,
+): Promise<{ readonly failure: RunFailure | null; readonly events: number }> {
+  bug.plant(true)
+  try {
+    return await runCluster(options)
+  } finally {
+    bug.plant(false)
+  }
+}
