@@ -10,8 +10,25 @@ export const defaultJournalName = '.journal'
 
 /** Where the journal of a data directory was when it was last open; null when it has had none. */
 export async function notedJournalPlace(runtime: Runtime, dataDirectory: string): Promise<string | null> {
-  const noted = (await readTextIfThere(runtime.disk, `${dataDirectory}/${journalPlaceFile}`))?.trim() ?? null
-  return noted === defaultJournalName ? `${dataDirectory}/${defaultJournalName}` : noted
+  return (await readNote(runtime, dataDirectory)).place
+}
+
+/** What a data directory says of its journal. */
+interface JournalNote {
+  readonly place: string | null
+  /** The number of a checkpoint that was durable; 0 where none is noted. */
+  readonly checkpoint: number
+}
+
+async function readNote(runtime: Runtime, dataDirectory: string): Promise<JournalNote> {
+  const text = await readTextIfThere(runtime.disk, `${dataDirectory}/${journalPlaceFile}`)
+  const [place = '', checkpoint = ''] = (text ?? '').trim().split('\n')
+  const number = Number(/^checkpoint (\d{1,15})$/.exec(checkpoint)?.[1] ?? 0)
+  if (place === '') return { place: null, checkpoint: 0 }
+  return {
+    place: place === defaultJournalName ? `${dataDirectory}/${defaultJournalName}` : place,
+    checkpoint: number,
+  }
 }
 
 /**
@@ -38,15 +55,39 @@ export async function checkJournalPlace(
   )
 }
 
-/** Notes where the journal is, durably. */
+/**
+ * Throws `corruptLog` when the journal in `directory`, whose last checkpoint has this number, is an earlier state of the one
+ * that the data directory knows: a copy of it was brought back, and what was acknowledged since is not there.
+ */
+export async function checkJournalAge(
+  runtime: Runtime,
+  dataDirectory: string,
+  directory: string,
+  checkpoint: number,
+): Promise<void> {
+  const noted = await readNote(runtime, dataDirectory)
+  // One of two copies may be damaged, and the other one not be written yet.
+  if (noted.place === null || checkpoint >= noted.checkpoint - 1) return
+  throw new EngineError(
+    'corruptLog',
+    `the journal in ${directory} is an older copy of the one that ${dataDirectory} had: it ends at checkpoint ` +
+      `${checkpoint}, not at ${noted.checkpoint} or later; bring the right one back, or remove ` +
+      `${dataDirectory}/${journalPlaceFile} to go on without what only that one held`,
+  )
+}
+
+/** Notes, durably, where the journal is and the number of its last checkpoint, which is durable. */
 export async function noteJournalPlace(
   runtime: Runtime,
   dataDirectory: string,
   directory: string,
+  checkpoint: number,
 ): Promise<void> {
-  if ((await notedJournalPlace(runtime, dataDirectory)) === directory) return
+  const noted = await readNote(runtime, dataDirectory)
+  if (noted.place === directory && noted.checkpoint === checkpoint) return
   const place = directory === `${dataDirectory}/${defaultJournalName}` ? defaultJournalName : directory
-  await runtime.disk.replaceFile(`${dataDirectory}/${journalPlaceFile}`, Buffer.from(`${place}\n`))
+  const text = `${place}\ncheckpoint ${checkpoint}\n`
+  await runtime.disk.replaceFile(`${dataDirectory}/${journalPlaceFile}`, Buffer.from(text))
 }
 
 async function hasJournal(runtime: Runtime, directory: string): Promise<boolean> {

@@ -8,7 +8,7 @@ import type { JournalEntry } from './journal/entries.ts'
 import { Journal, type JournalHost } from './journal/journal.ts'
 import type { JournalReplay } from './journal/journalReplay.ts'
 import type { LogCheckpoint, NodeCheckpoint } from './journal/nodeCheckpoint.ts'
-import { checkJournalPlace, defaultJournalName, noteJournalPlace } from './journalPlace.ts'
+import { checkJournalAge, checkJournalPlace, defaultJournalName, noteJournalPlace } from './journalPlace.ts'
 import { checkpointOf, type KnownLog, knownLog, lastOf } from './knownLog.ts'
 import type { Log } from './log.ts'
 import type { LogJournal } from './logJournal.ts'
@@ -92,7 +92,8 @@ export class NodeJournal implements JournalHost {
       ...(journalBytes === undefined ? {} : { journalBytes }),
       ...(fileBytes === undefined ? {} : { fileBytes }),
     })
-    await noteJournalPlace(runtime, dataDirectory, directory)
+    await checkJournalAge(runtime, dataDirectory, directory, journal.checkpointNumber)
+    await noteJournalPlace(runtime, dataDirectory, directory, journal.checkpointNumber)
     return new NodeJournal(runtime, options, journal, replay, plan)
   }
 
@@ -322,8 +323,12 @@ export class NodeJournal implements JournalHost {
   }
 
   /** Closes the journal; `clean`: everything that it holds is stored elsewhere first. */
-  close(options: { readonly clean: boolean }): Promise<void> {
-    return this.#journal.close(options)
+  async close(options: { readonly clean: boolean }): Promise<void> {
+    await this.#journal.close(options)
+    const { dataDirectory, directory = `${dataDirectory}/${defaultJournalName}` } = this.#options
+    const { checkpointNumber } = this.#journal
+    // An earlier number does as well.
+    await noteJournalPlace(this.#runtime, dataDirectory, directory, checkpointNumber).catch(() => {})
   }
 
   /** Makes the directories of new logs durable, and that old ones have other names. */

@@ -339,6 +339,26 @@ describe('the journal of a data directory', () => {
     await moved.logs.close()
   })
 
+  test('is refused when it is an older copy of itself', async () => {
+    const directory = temporaryDirectory()
+    const { logs } = await open(directory)
+    await append(await create(logs, 'orders'), batchOf(['a']))
+    await logs.close()
+    const old = killed(directory)
+    const again = await open(directory)
+    await append(again.log('orders-0'), batchOf(['b']))
+    await again.logs.close()
+    rmSync(`${directory}/.journal`, { recursive: true })
+    cpSync(`${old}/.journal`, `${directory}/.journal`, { recursive: true })
+    await expect(open(directory)).rejects.toMatchObject({
+      code: 'corruptLog',
+      message: expect.stringContaining('older copy'),
+    })
+    // An operator who says so goes on with what is there.
+    rmSync(`${directory}/.cordwood_journal`)
+    expect(await values(directory)).toEqual(['a', 'b'])
+  })
+
   test('of another data directory is refused', async () => {
     const [mine, others] = [temporaryDirectory(), temporaryDirectory()]
     await (await open(mine)).logs.close()

@@ -140,6 +140,11 @@ export class Journal {
     return this.#writer.maxEntryBytes
   }
 
+  /** The number of the last checkpoint that is durable; they count up. */
+  get checkpointNumber(): number {
+    return this.#checkpoint.number
+  }
+
   /** Bytes of all files. */
   get totalBytes(): number {
     return this.#files.totalBytes
