@@ -226,8 +226,12 @@ class ClusterRun {
         })
       }
     }
-    ask()
-    if (!(await world.runUntil(() => clients.counts.acked >= before + groups.length, electionMs))) {
+    const untilMs = world.nowMs + electionMs
+    while (clients.counts.acked < before + groups.length && world.nowMs < untilMs) {
+      ask()
+      await world.runUntil(() => clients.counts.acked >= before + groups.length, electionMs / 10)
+    }
+    if (clients.counts.acked < before + groups.length) {
       watched.checks.fail('L1', `nothing is acknowledged ${electionMs} ms after healing: ${this.#describe()}`)
       return
     }
@@ -236,7 +240,7 @@ class ClusterRun {
     // What is committed everywhere may be on its way to a file.
     const isStill = async (): Promise<boolean> => {
       await world.advance(100)
-      return becomesEven()
+      return world.runUntil(() => isEven() && this.#isDiskIdle(), electionMs)
     }
     if (!(await becomesEven()) || !(await isStill())) {
       watched.checks.fail(
@@ -256,6 +260,10 @@ class ClusterRun {
       if (replica.highWatermark !== highWatermark || replica.log.logEndOffset !== highWatermark) return false
     }
     return true
+  }
+
+  #isDiskIdle(): boolean {
+    return [...this.world.nodes.values()].every(({ runtime }) => runtime?.disk.isBusy !== true)
   }
 
   #compareLogs(): void {

@@ -33,6 +33,8 @@ export class DiskTrouble implements DiskPace {
   shortWriteShare = 0
   /** Counts down to the sync that fails; 0 for none. */
   syncErrorIn = 0
+  /** Whether a sync has failed since the process began. */
+  hasFailedSync = false
   /** Asked at each call of the disk, before it is made. */
   onCall: (() => void) | null = null
 
@@ -69,7 +71,10 @@ export class DiskTrouble implements DiskPace {
   faultOf({ kind }: DiskCall): DiskFault | null {
     this.onCall?.()
     const random = this.#random
-    if (kind === 'sync' && this.syncErrorIn > 0 && --this.syncErrorIn === 0) return { code: 'EIO' }
+    if (kind === 'sync' && this.syncErrorIn > 0 && --this.syncErrorIn === 0) {
+      this.hasFailedSync = true
+      return { code: 'EIO' }
+    }
     if (kind === 'open' && this.hasNoDescriptors) return { code: 'EMFILE' }
     if (isWrite[kind] === true && this.isFull) return { code: 'ENOSPC', writtenBytes: random.below(3) * 512 }
     if (kind === 'read' && this.readErrorShare > 0 && random.chance(this.readErrorShare))

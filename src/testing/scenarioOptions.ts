@@ -30,6 +30,7 @@ export function scenarioOptions(words: readonly string[]): ScenarioOptions {
       kind: kind === 'metadata' ? 'metadata' : 'partition',
       autoJoin: wordOption(words, 'autoJoin', 'false') === 'true',
       flush: flushOf(wordOption(words, 'flush', 'journal')),
+      segmentBytes: 32 << 10,
     },
   }
 }

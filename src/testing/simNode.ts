@@ -88,6 +88,7 @@ export class SimNode<P extends Running = Running> {
     this.isClosing = false
     this.pausedUntilMs = 0
     this.trouble.isHung = false
+    this.trouble.hasFailedSync = false
     host.isUp = true
     this.#process = this.#newProcess()
     this.onStart?.()

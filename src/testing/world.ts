@@ -145,6 +145,8 @@ export class World<P extends Running = Running> {
     this.#isHealed = true
     this.network.heal()
     for (const node of this.nodes.values()) {
+      // Calls that hang never return, and a disk that could not sync is left alone until the next start.
+      if (node.trouble.isHung || node.trouble.hasFailedSync) node.kill()
       node.trouble.heal()
       node.trouble.onCall = null
       node.host.onCall = null
