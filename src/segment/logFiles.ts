@@ -1,11 +1,19 @@
 import { type CorruptionError, EngineError } from '../model/errors.ts'
 import type { Logger } from '../model/logger.ts'
+import type { Uuid } from '../model/uuid.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import type { ClosedLog } from './closedLog.ts'
 import { takeUpSwaps } from './compaction/takeUpSwaps.ts'
-import { leaderEpochFile, parseSegmentFileName, type SegmentFileKind, segmentFileName } from './fileNames.ts'
+import {
+  leaderEpochFile,
+  parseSegmentFileName,
+  partitionMetadataFile,
+  type SegmentFileKind,
+  segmentFileName,
+} from './fileNames.ts'
 import { LeaderEpochs } from './leaderEpochs.ts'
 import type { LogConfig } from './logConfig.ts'
+import { writeMetadata } from './partitionMetadata.ts'
 import { decodeProducerSnapshot } from './producerSnapshot.ts'
 import { type ProducerEntry, ProducerState } from './producerState.ts'
 import type { ReplayedTail } from './replayedTail.ts'
@@ -37,6 +45,8 @@ export interface RecoveryInput {
   readonly damage?: CorruptionError | null
   /** The journal has lost what it held: nobody can tell what must be there. */
   readonly journalIsDamaged?: boolean
+  /** Whose log it is, where the journal says so. */
+  readonly topicId?: Uuid
   /** `logStartOffset` was stored before any segment below it went: the first one begins there or before. */
   readonly startIsKnown?: boolean
   readonly scanner?: SegmentScanner
@@ -91,6 +101,10 @@ export async function listLog(runtime: Runtime, input: RecoveryInput): Promise<L
   let names = await list()
   if (await takeUpSwaps(disk, directory, names, logger)) names = await list()
   const present = new Set(names)
+  if (input.startIsKnown === true && input.topicId !== undefined && !present.has(partitionMetadataFile)) {
+    logger.warn('partition.metadata was missing and has been made again', { directory })
+    await unlessFull(writeMetadata(disk, directory, input.topicId))
+  }
   for (const name of names) {
     const parsed = parseSegmentFileName(name)
     if (parsed === null || parsed.leftover === null) continue

@@ -14,16 +14,19 @@ export async function syncMetadata(disk: Disk, directory: string, topicId: Uuid 
     await disk.file(path).sync()
   } catch (error) {
     await disk.file(path).close()
-    if (topicId !== null) {
-      await writeWholeFile(disk, path, Buffer.from(encodePartitionMetadata(topicId)), 'none')
-    }
+    if (topicId !== null) await writeMetadata(disk, directory, topicId)
     throw error
   }
+}
+
+/** Writes `partition.metadata` into a log's directory; not durable yet. */
+export async function writeMetadata(disk: Disk, directory: string, topicId: Uuid): Promise<void> {
+  const metadata = Buffer.from(encodePartitionMetadata(topicId))
+  await writeWholeFile(disk, `${directory}/${partitionMetadataFile}`, metadata, 'none')
 }
 
 /** Makes the directory of a log with its `partition.metadata`; nothing is durable yet. */
 export async function makeWithMetadata(disk: Disk, directory: string, topicId: Uuid): Promise<void> {
   await disk.makeDirectory(directory)
-  const metadata = Buffer.from(encodePartitionMetadata(topicId))
-  await writeWholeFile(disk, `${directory}/${partitionMetadataFile}`, metadata, 'none')
+  await writeMetadata(disk, directory, topicId)
 }

@@ -368,6 +368,22 @@ describe('the journal of a data directory', () => {
     await expect(open(mine)).rejects.toMatchObject({ code: 'directoryForeign' })
   })
 
+  test('brings back a partition.metadata that is gone', async () => {
+    const directory = temporaryDirectory()
+    const { logs } = await open(directory)
+    const log = await create(logs, 'orders')
+    await append(log, batchOf(['a']))
+    const copy = killed(directory)
+    const path = `${copy}/orders-0/partition.metadata`
+    rmSync(path)
+    const again = await open(copy)
+    expect(valuesOf(await readAll(again.log('orders-0')))).toEqual(['a'])
+    expect(readFileSync(path, 'utf8')).toContain(log.topicId)
+    expect(again.logger.has('partition.metadata was missing')).toBe(true)
+    await again.logs.close()
+    await logs.close()
+  })
+
   test('takes over logs that it does not know', async () => {
     const directory = temporaryDirectory()
     const { logs } = await open(directory)
