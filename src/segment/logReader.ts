@@ -86,6 +86,7 @@ export function timestampView(state: LogState): TimestampView {
     endOffset: state.flush.flushedOffset,
     readableBytes: (segment) => state.flush.readableBytes(segment),
     indexes: (segment) => segments.indexes(segment),
+    rebuild: (segment) => segments.rebuild(segment),
     largestTimestamp: (segment) => segments.largestTimestamp(segment),
     decompress: state.options.decompress,
   }

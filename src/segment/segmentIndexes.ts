@@ -1,4 +1,4 @@
-import { EngineError } from '../model/errors.ts'
+import { CorruptionError, EngineError } from '../model/errors.ts'
 import type { Logger } from '../model/logger.ts'
 import { planted } from '../model/planted.ts'
 import type { Disk, DiskSync } from '../runtime/disk.ts'
@@ -6,7 +6,7 @@ import { walkHeaders } from './batchScan.ts'
 import type { IndexLookups, MappedIndexes } from './mappedIndex.ts'
 import { OffsetIndex } from './offsetIndex.ts'
 import { Segment } from './segment.ts'
-import { TimeIndex } from './timeIndex.ts'
+import { type TimeEntry, TimeIndex } from './timeIndex.ts'
 
 /** Both sparse indexes of a segment. */
 export interface SegmentIndexes {
@@ -131,6 +131,27 @@ async function readIfThere(disk: Disk, path: string): Promise<Uint8Array | null>
     if (error instanceof EngineError && error.code === 'notFound') return null
     throw error
   }
+}
+
+/** Whether an entry of a segment's time index says what the batch says that it stands for. */
+export async function isTrue(
+  segment: Segment,
+  { offsetIndex }: Pick<SegmentIndexes, 'offsetIndex'>,
+  { timestampMs, relativeOffset }: TimeEntry,
+): Promise<boolean> {
+  const offset = segment.baseOffset + relativeOffset
+  let found: number | null = null
+  try {
+    await walkHeaders(segment.file, offsetIndex.positionFor(relativeOffset), segment.sizeBytes, (header) => {
+      if (header.lastOffset < offset) return true
+      found = header.maxTimestampMs
+      return false
+    })
+  } catch (error) {
+    if (error instanceof CorruptionError) return false
+    throw error
+  }
+  return found === timestampMs
 }
 
 /**

@@ -9,6 +9,7 @@ import {
   buildIndexes,
   completeIndexes,
   type IndexCache,
+  isTrue,
   loadIndexes,
   reportRebuilt,
   type SegmentIndexes,
@@ -144,9 +145,12 @@ export class SegmentList {
     const cached = cache.get(segment)
     if (cached !== null) return cached
     const loaded = await loadIndexes(disk, segment)
+    // The greatest time decides whether the segment is looked at.
+    const last = loaded?.timeIndex.last ?? null
+    const isGood = loaded !== null && (last === null || (await isTrue(segment, loaded, last)))
     const kept = keptIndexes(segment)
     if (kept !== null) return kept
-    if (loaded === null) return this.rebuild(segment)
+    if (!isGood) return this.rebuild(segment)
     cache.put(segment, loaded)
     return loaded
   }

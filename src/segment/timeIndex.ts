@@ -4,6 +4,12 @@ import { readInt32, readInt64, writeInt32, writeInt64 } from './integers.ts'
 /** Bytes of one entry: timestamp int64, relative offset int32. */
 export const timeIndexEntryBytes = 12
 
+/** One entry. */
+export interface TimeEntry {
+  readonly timestampMs: number
+  readonly relativeOffset: number
+}
+
 /** The entries of an index that are still only in its file: how many, and the last of them. */
 export interface UnreadTimes {
   readonly count: number
@@ -139,8 +145,8 @@ export class TimeIndex {
     this.#count++
   }
 
-  /** Relative offset from which to look for the first record at least as new as `timestampMs`; 0 for the start. */
-  relativeOffsetFor(timestampMs: number): number {
+  /** The last entry that is not newer than `timestampMs`: the first newer record comes later. Null for the start. */
+  entryFor(timestampMs: number): TimeEntry | null {
     assert(this.#unread === null, 'an index was asked before it was read')
     let low = 0
     let high = this.#count
@@ -149,7 +155,19 @@ export class TimeIndex {
       if (this.#timestamps[middle]! <= timestampMs) low = middle + 1
       else high = middle
     }
-    return low === 0 ? 0 : this.#offsets[low - 1]!
+    if (low === 0) return null
+    return { timestampMs: this.#timestamps[low - 1]!, relativeOffset: this.#offsets[low - 1]! }
+  }
+
+  /** Relative offset from which to look for the first record at least as new as `timestampMs`; 0 for the start. */
+  relativeOffsetFor(timestampMs: number): number {
+    return this.entryFor(timestampMs)?.relativeOffset ?? 0
+  }
+
+  /** The last entry; null for none. */
+  get last(): TimeEntry | null {
+    if (this.count === 0) return null
+    return { timestampMs: this.lastTimestampMs, relativeOffset: this.lastRelativeOffset }
   }
 
   /** Drops the entries at or above a relative offset. */

@@ -3,7 +3,7 @@ import { walkHeaders } from './batchScan.ts'
 import type { BatchHeader } from './recordBatch.ts'
 import { readRecords } from './records.ts'
 import type { Segment } from './segment.ts'
-import type { SegmentIndexes } from './segmentIndexes.ts'
+import { isTrue, type SegmentIndexes } from './segmentIndexes.ts'
 
 /** A record found by its time. */
 export interface TimestampOffset {
@@ -20,6 +20,8 @@ export interface TimestampView {
   readonly endOffset: number
   readableBytes(segment: Segment): number
   indexes(segment: Segment): Promise<SegmentIndexes>
+  /** Makes them again from the batches. */
+  rebuild(segment: Segment): Promise<SegmentIndexes>
   largestTimestamp(segment: Segment): Promise<number>
   readonly decompress: ((codec: number, body: Uint8Array) => Uint8Array) | undefined
 }
@@ -34,9 +36,16 @@ export async function offsetForTimestamp(
 ): Promise<TimestampOffset | null> {
   for (const segment of view.segments) {
     if ((await view.largestTimestamp(segment)) < timestampMs) continue
-    const { timeIndex, offsetIndex } = await view.indexes(segment)
+    let indexes = await view.indexes(segment)
+    let entry = indexes.timeIndex.entryFor(timestampMs)
+    const isFile = segment.offsetIndex === null
+    if (isFile && entry !== null && !(await isTrue(segment, indexes, entry))) {
+      // Nothing in the file tells that a time in it is another one; the batch that it stands for does.
+      indexes = await view.rebuild(segment)
+      entry = indexes.timeIndex.entryFor(timestampMs)
+    }
     const startRelative = Math.max(view.logStartOffset - segment.baseOffset, 0)
-    const from = offsetIndex.positionFor(Math.max(timeIndex.relativeOffsetFor(timestampMs), startRelative))
+    const from = indexes.offsetIndex.positionFor(Math.max(entry?.relativeOffset ?? 0, startRelative))
     const found = await firstMatch(view, segment, from, (time) => time >= timestampMs, timestampMs)
     if (found !== null) return found
   }

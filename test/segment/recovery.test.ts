@@ -456,3 +456,36 @@ test('a time index of no bytes is made again', async () => {
   expect(await again.offsetForTimestamp(1001)).toMatchObject({ offset: 1 })
   await again.close({ clean: false })
 })
+
+test('a time index in which a time is another one is made again, however it came to that', async () => {
+  const directory = temporaryDirectory()
+  const times = { ...config, segmentBytes: 4000, indexIntervalBytes: 200 }
+  const log = await openLog(directory, { config: times })
+  const timeOf = (offset: number): number => 1_600_000_000_000 + offset * 1000
+  for (let offset = 0; offset < 60; offset++) {
+    await append(log, batchOf(['x'.repeat(100)], { timestampMs: timeOf(offset) }))
+  }
+  await log.close({ clean: true })
+  const sealed = filesIn(directory, '.timeindex').slice(0, -1)
+  expect(sealed.length).toBeGreaterThan(1)
+  for (const name of sealed) {
+    const path = `${directory}/${name}`
+    const whole = readFileSync(path)
+    for (let at = 0; at < whole.length; at += 12) {
+      const entry = whole.readBigInt64BE(at)
+      const before = at === 0 ? 0n : whole.readBigInt64BE(at - 12)
+      const after = at + 12 < whole.length ? whole.readBigInt64BE(at + 12) : entry + 10_000n
+      for (const wrong of [before + 1n, entry - 1n, entry + 1n, after - 1n]) {
+        const damaged = Buffer.from(whole)
+        damaged.writeBigInt64BE(wrong, at)
+        writeFileSync(path, damaged)
+        const again = await openLog(directory, { config: times, recoveryPoint: 60, cleanShutdown: true })
+        for (let offset = 0; offset < 60; offset++) {
+          expect((await again.offsetForTimestamp(timeOf(offset)))?.offset).toBe(offset)
+        }
+        await again.close({ clean: false })
+      }
+      writeFileSync(path, whole)
+    }
+  }
+}, 60_000)
