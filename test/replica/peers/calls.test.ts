@@ -52,9 +52,9 @@ test('a call ends with what the other node threw, when it takes too long, and wh
   await expect(a.transport.call(2, bytes(3), 20)).rejects.toMatchObject({ code: 'requestTimedOut' })
   const open = a.transport.call(2, bytes(3), 60_000)
   await b.transport.close()
-  await expect(open).rejects.toMatchObject({ code: 'networkException' })
-  await expect(a.transport.call(2, bytes(3), 60_000)).rejects.toMatchObject({ code: 'networkException' })
-  await expect(a.transport.call(9, bytes(3), 60_000)).rejects.toMatchObject({ code: 'networkException' })
+  await expect(open).rejects.toMatchObject({ code: 'brokerNotAvailable' })
+  await expect(a.transport.call(2, bytes(3), 60_000)).rejects.toMatchObject({ code: 'brokerNotAvailable' })
+  await expect(a.transport.call(9, bytes(3), 60_000)).rejects.toMatchObject({ code: 'brokerNotAvailable' })
 })
 
 test('whoever takes no calls refuses them, and a closed transport makes none', async () => {
@@ -63,5 +63,5 @@ test('whoever takes no calls refuses them, and a closed transport makes none', a
   const other = startNode(3)
   other.transport.know(2, [{ name: 'x', host: '127.0.0.1', port: 1 }])
   await other.transport.close()
-  await expect(other.transport.call(2, bytes(1), 60_000)).rejects.toMatchObject({ code: 'networkException' })
+  await expect(other.transport.call(2, bytes(1), 60_000)).rejects.toMatchObject({ code: 'brokerNotAvailable' })
 })
