@@ -226,8 +226,10 @@ Settles(l, claims, own, newlyBroken) ==
       sets == {i \in 1..Len(log'[l]) : log'[l][i][1] = "v"}
       isSetDone == \A i \in sets : i <= n
       durable == Cardinality({k \in voters : Holds(k, done) \/ HasCopy(k)})
+      sound == {k \in voters : IF k = l THEN own >= n ELSE claims[k].upto >= n /\ ~claims[k].quar}
       broken == (IF isNew /\ ~fits THEN {"I4"} ELSE {})
         \cup (IF isNew /\ ~Relaxed /\ durable < Majority(voters) THEN {"I8"} ELSE {})
+        \cup (IF isNew /\ Cardinality(sound) < Majority(voters) THEN {"I16"} ELSE {})
       goes == isNew /\ isSetDone /\ l \notin voters
   IN /\ com' = [com EXCEPT ![l] = IF goes THEN 0 ELSE IF isNew THEN n ELSE @]
      /\ st' = [st EXCEPT ![l] = IF goes THEN "resigned" ELSE @]
@@ -250,8 +252,9 @@ Begins(states) ==
   /\ com = [r \in Replica |-> 0]
   /\ catch = com
   /\ starts = IF Confirm THEN [r \in Replica |-> IF r \in Founders THEN <<1>> ELSE <<>>] ELSE Off
-  /\ seen = IF Confirm THEN [r \in Replica |-> [s \in Replica |-> <<>>]] ELSE Off
-  /\ conf = IF Confirm THEN [r \in Replica |-> {}] ELSE Off
+  /\ seen = IF Confirm
+            THEN [r \in Replica |-> [s \in Replica |-> IF {r, s} \subseteq Founders THEN <<1>> ELSE <<>>]] ELSE Off
+  /\ conf = IF Confirm THEN [r \in Replica |-> IF r \in Founders THEN Founders \ {r} ELSE {}] ELSE Off
   /\ saved = IF MaxBack > 0 THEN [r \in Replica |-> <<>>] ELSE Off
   /\ net = {}
   /\ reign = [e \in 1..MaxEpoch |-> [leader |-> None, log |-> <<>>]]
@@ -441,7 +444,7 @@ AnswerFetch(l, m) ==
       isLater == Confirm /\ Len(m.start) > known.start
       \* noteStart: a voter that has started anew must still hold what it claimed.
       claimsLess == known.upto > 0 /\ (m.place[1] < m.epoch \/ Records(Prefix(log[l], known.upto)) > m.place[2])
-      back == known.back \/ (isLater /\ claimsLess /\ ~m.quar /\ Bug # "claimsForgotten")
+      back == known.back \/ (isLater /\ claimsLess /\ ~m.quar)
       counted == within /\ (m.place[1] = m.epoch \/ Bug = "commitOldEpoch")
       now == [upto |-> IF counted THEN Max(known.upto, m.upto) ELSE known.upto,
               quar |-> m.quar \/ back, back |-> back,
