@@ -483,6 +483,43 @@ test('a full disk refuses appends under the journal policy, and they go on witho
   await logs.close()
 })
 
+test('a journal that is full because nothing can be stored elsewhere refuses appends, and goes on later', async () => {
+  let isBroken = false
+  const on = createSimRuntime(new SimFileSystem(), {
+    seed: 1,
+    faults: ({ kind, path }) =>
+      isBroken && kind === 'syncDirectory' && path === '/data' ? { code: 'EIO' } : null,
+  })
+  const small = { journalFileBytes: 32 << 10, journalBytes: 128 << 10 }
+  const { logs } = await open('/data', { on, ...small })
+  const log = await create(logs, 'orders')
+  isBroken = true
+  // Its name has to be synced before the journal may let go of its creation.
+  await create(logs, 'others')
+  const codes = new Set<string>()
+  let acknowledged = 0
+  for (let round = 0; round < 40 && codes.size === 0; round++) {
+    const appended = append(log, batchOf(['x'.repeat(7000)]), on).then(
+      () => acknowledged++,
+      (error) => codes.add(error.code),
+    )
+    for (let second = 0; second < 4; second++) {
+      for (let turn = 0; turn < 500; turn++) await null
+      on.clock.advance(1_000)
+    }
+    await appended
+  }
+  expect([...codes]).toEqual(['queueFull'])
+  expect([log.offline, log.flushedOffset]).toEqual([null, acknowledged])
+  isBroken = false
+  for (let second = 0; second < 4; second++) {
+    on.clock.advance(1_000)
+    for (let turn = 0; turn < 2000; turn++) await null
+  }
+  expect((await append(log, batchOf(['more']), on)).baseOffset).toBe(acknowledged)
+  await logs.close()
+})
+
 describe('a journal whose disk has no room any more', () => {
   async function withFullJournal() {
     const fs = new SimFileSystem()

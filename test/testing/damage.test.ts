@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { damages, filesOf, problemsOf, recordForDamage } from '../../src/testing/crash/damage.ts'
 import type { Step, Workload } from '../../src/testing/crash/workload.ts'
+import { SimFileSystem } from '../../src/testing/simFileSystem.ts'
 
 const append = (log: number, bytes: number, producer = false): readonly Step[] => [
   { do: 'append', log, bytes, producer, wait: true },
@@ -52,4 +53,21 @@ describe.each([
       expect(found).toEqual([])
     },
   )
+
+  test('any one file may be that of another node, but for segments, in which nothing says whose they are', async () => {
+    const recording = await recordForDamage(workload, isClosed)
+    const elsewhere = await recordForDamage({ ...workload, seed: 8 }, isClosed)
+    const other = new SimFileSystem({ image: elsewhere.finalImage })
+    const found: string[] = []
+    let tried = 0
+    for (const path of filesOf(recording)) {
+      if (path.endsWith('.log') || other.find(path) === null) continue
+      tried++
+      const damage = { path, what: 'that of another node', seed: 1 }
+      for (const problem of await problemsOf(recording, isClosed, damage, other.contentOf(path)))
+        found.push(`${path}: ${problem}`)
+    }
+    expect(tried).toBeGreaterThan(15)
+    expect(found).toEqual([])
+  })
 })

@@ -96,18 +96,20 @@ function directoryOf(path: string): string {
 /**
  * What is wrong with how the engine takes a damaged file. It may refuse to start or take a log offline with a coded
  * error; what it serves must be what was appended, and nothing acknowledged may be missing from a log that it serves.
+ * `content`: what the file has instead, for damage that is none of `damages`.
  */
 export async function problemsOf(
   recording: Recording,
   isClosed: boolean,
   { path, what, seed }: Damage,
+  content: Uint8Array | null = null,
 ): Promise<string[]> {
   const random = new SimRandom(seed)
   const fs = new SimFileSystem({ image: recording.finalImage })
   const before = fs.contentOf(path)
   const others = filesOf(recording).filter((other) => other !== path && isOfKind(other, path))
   const other = others.length === 0 ? new Uint8Array(9) : fs.contentOf(random.pick(others))
-  fs.damage(path, (bytes) => damages[what]!(bytes, random, other))
+  fs.damage(path, (bytes) => content ?? damages[what]!(bytes, random, other))
   if (Buffer.compare(before, fs.contentOf(path)) === 0) return []
   const report = listening()
   const { workload, logs, endedMs } = recording
