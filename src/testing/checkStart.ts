@@ -105,7 +105,10 @@ function checkKept(replica: CheckedReplica, start: RaftStart, found: readonly En
     () => `${replica.name} comes back without voter set ${surely.votersVersion}, which was durable`,
   )
   check(
-    !isQuarantined(replica.quorum) || isQuarantined(start.quorum) || replica.isRelaxed === false,
+    !isQuarantined(replica.quorum) ||
+      isQuarantined(start.quorum) ||
+      start.mayHaveForgotten ||
+      !replica.isRelaxed,
     'I16',
     () => `${replica.name} comes back and has forgotten that it was quarantined`,
   )
