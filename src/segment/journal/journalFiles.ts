@@ -119,6 +119,14 @@ export class JournalFiles {
     const isFree = (file: JournalFile): boolean => file.generation < generation
     this.#free.push(...this.#live.filter(isFree))
     this.#live = this.#live.filter((file) => !isFree(file))
+    // A smaller bound than at earlier times: what is there beyond it is given back.
+    while (this.#count > this.#options.maxFiles) {
+      const file = this.#free.pop()
+      if (file === undefined) return
+      this.#runtime.disk.remove(file.path).catch((error: unknown) => {
+        this.#options.logger.warn('a file of the journal could not be removed', { file: file.path, error })
+      })
+    }
   }
 
   /** Makes `next` ready, once for all who ask meanwhile. Rejects when there is no room for it. */

@@ -355,3 +355,21 @@ test('a sector that cannot be read costs its frame, not the start', async () => 
   expect(await numbersIn(replay)).toEqual([0, 2])
   expect(replay.verdict.rot).toMatchObject([{ fromSequence: 2, toSequence: 2, position: 8_192 }])
 })
+
+test('a journal with a smaller bound than it had gives files back, and keeps what they held', async () => {
+  const { fs, journal } = await open(undefined, { journalBytes: 20 * tiny.fileBytes })
+  for (let id = 0; id < 60; id++) await journal.commit([numbered(id, 6_000)])
+  await journal.close({ clean: false })
+  const small = { journalBytes: 3 * tiny.fileBytes }
+  const { journal: again, replay } = await open(fs, small)
+  expect(await numbersIn(replay)).toEqual(Array.from({ length: 60 }, (_, id) => id))
+  const before = again.totalBytes
+  again.host = { syncBehind: async () => ({ logs: [] }) }
+  await again.commit([numbered(60, 6_000)])
+  await again.checkpoint()
+  expect(before).toBeGreaterThan(small.journalBytes)
+  expect(again.totalBytes).toBeLessThanOrEqual(small.journalBytes)
+  await again.close({ clean: true })
+  const files = fs.list(directory).filter(({ name }) => name.startsWith('journal-'))
+  expect(files.length * tiny.fileBytes).toBeLessThanOrEqual(small.journalBytes)
+})
