@@ -51,6 +51,8 @@ export class GroupChecks {
       this.#replicas.set(text, replica)
     }
     this.#nodes.set(node, replica)
+    // A replica that knows that it forgot may have forgotten votes as well: it must not give any more.
+    if (start.quorum.quarantine === 'rolledBack' && !replica.isRolledBack) this.wentBack(node)
     // What is damaged may read as anything.
     const facts = replica.isDamaged ? null : (this.#options.readLog?.(node, this.name) ?? null)
     replica.session++

@@ -145,27 +145,28 @@ export class Checks {
   }
 }
 
-/** I22: every log holds the same batches; one may begin later than another, behind a snapshot. */
+/** I22: every log holds the same batches up to the same end; one may begin later than another, behind a snapshot. */
 export function checkSameLogs(group: string, logs: ReadonlyMap<number, readonly LogFact[]>): void {
   let longest: readonly LogFact[] = []
   for (const log of logs.values()) if (log.length > longest.length) longest = log
   for (const [node, log] of logs) {
-    const skipped = longest.length - log.length
-    for (let at = 0; at < log.length; at++) {
-      const mine = log[at]!
-      const theirs = longest[at + skipped]!
+    const first = log[0]
+    if (first === undefined) continue
+    let at = longest.findIndex(({ baseOffset }) => baseOffset >= first.baseOffset)
+    for (const mine of log) {
+      const theirs = longest[at++]
       const isSame =
+        theirs !== undefined &&
         mine.baseOffset === theirs.baseOffset &&
         mine.lastOffset === theirs.lastOffset &&
         mine.epoch === theirs.epoch &&
         mine.hash === theirs.hash
       check(isSame, 'I22', () => `${group}: node ${node} holds other bytes at ${mine.baseOffset}`)
     }
-    const end = log.at(-1)?.lastOffset
     check(
-      log.length === 0 || end === longest.at(-1)!.lastOffset,
+      at === longest.length,
       'I22',
-      () => `${group}: the log of node ${node} ends at ${end}`,
+      () => `${group}: the log of node ${node} ends at ${log.at(-1)!.lastOffset}`,
     )
   }
 }
