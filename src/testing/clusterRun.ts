@@ -21,6 +21,8 @@ import { World } from './world.ts'
 /** Within how many election timeouts a healed majority has to have a leader. Source: fault-model.md, L1. */
 const healingElections = 20
 const electionTimeoutMs = 300
+/** A run that had fewer events when its faults are over goes on for a while. */
+const fewestEvents = 1800
 
 /** What a run of a cluster is asked to be. What is left out follows from the seed. */
 export interface RunOptions {
@@ -86,8 +88,8 @@ export async function runCluster(options: RunOptions): Promise<RunResult> {
   const { seed, skipFaults, skipOperations } = options
   const random = new SimRandom(seed)
   const shape: ClusterShape = { ...drawShape(seed, options.nodes), ...options.shape }
-  const durationMs = options.durationMs ?? random.pick([3000, 4000, 6000])
-  const perSecond = options.perSecond ?? random.pick([5, 15, 40])
+  const durationMs = options.durationMs ?? random.pick([4000, 6000, 8000])
+  const perSecond = options.perSecond ?? random.pick([3, 8, 20])
   const faults = planFaults({
     seed,
     nodes: shape.nodes,
@@ -163,6 +165,7 @@ class ClusterRun {
       world.startAll()
       clients.plan(operations, skipped)
       await world.advance(durationMs)
+      await this.#goOn()
       this.#heal()
       await this.#recover()
       watched.checks.checkHistories()
@@ -178,6 +181,21 @@ class ClusterRun {
         event: world.events,
         atMs: world.nowMs,
       }
+    }
+  }
+
+  /** Clients ask on until enough has happened. */
+  async #goOn(): Promise<void> {
+    const { world, clients } = this
+    const { nodes, groups } = this.#shape
+    for (let round = 1; world.events < fewestEvents && round <= 20; round++) {
+      const seed = world.seed * 31 + round
+      for (const operation of planOperations({ seed, nodes, groups, durationMs: 1000, perSecond: 15 })) {
+        world.after(operation.atMs, () =>
+          clients.begin({ ...operation, number: operation.number + round * 100_000 }),
+        )
+      }
+      await world.advance(1000)
     }
   }
 

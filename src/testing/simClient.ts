@@ -12,8 +12,8 @@ import type { World } from './world.ts'
 
 /** How long a client looks for somebody who takes what it wants, in milliseconds. */
 const patienceMs = 3000
-/** How long it waits before it asks again. */
-const retryMs = 25
+/** How long it waits before it asks again; twice as long each time. */
+const retryMs = 20
 
 /** What became of the operations. */
 export interface ClientCounts {
@@ -108,11 +108,12 @@ export class SimClients {
     node: number,
     untilMs: number,
     what: { ask(group: Group): Promise<void>; refused(): void },
+    waitMs = retryMs,
   ): void {
     const world = this.#world
     const again = (next: number): void => {
       if (world.nowMs >= untilMs) what.refused()
-      else world.after(retryMs, () => this.#ask(operation, next, untilMs, what))
+      else world.after(waitMs, () => this.#ask(operation, next, untilMs, what, waitMs * 2))
     }
     const next = (node % world.nodes.size) + 1
     const isAsked = this.#on(node, operation.group, async (replica) => {
