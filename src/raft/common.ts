@@ -4,6 +4,7 @@ import { checkAddress, checkLeaderEpoch } from './checks.ts'
 import type { EventOf, RequestEvent } from './events.ts'
 import { emptyFetchResponse } from './fetchResponse.ts'
 import { learnRecorded } from './incarnations.ts'
+import { owesHighWatermark } from './leaderFetches.ts'
 import { learn, move } from './leadership.ts'
 import type { RaftReplica } from './raftReplica.ts'
 import { resign } from './resigned.ts'
@@ -86,8 +87,9 @@ export function contactAtLeader(r: RaftReplica, event: EventOf<'contact'>, nowMs
     if (progress.key.id !== event.id || progress.fetchOffset < 0) continue
     progress.lastFetchMs = nowMs
     progress.beginAtMs = nowMs + r.config.fetchTimeoutMs / 2
-    if (progress.parked !== null) {
-      progress.parked = { ...progress.parked, deadlineMs: nowMs + r.config.fetchMaxWaitMs }
+    const { parked } = progress
+    if (parked !== null && !owesHighWatermark(r, r.state as LeaderData, parked.request)) {
+      progress.parked = { ...parked, deadlineMs: nowMs + r.config.fetchMaxWaitMs }
     }
   }
 }

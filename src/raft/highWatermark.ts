@@ -63,7 +63,7 @@ export function settleHighWatermark(r: RaftReplica, leader: LeaderData, nowMs: n
     if (r.state !== leader) return
     answerReads(r, leader)
   }
-  wakeParked(r, leader)
+  wakeParked(r, leader, nowMs)
 }
 
 /** Whether the voter set that applies is committed, so that another change may begin. */

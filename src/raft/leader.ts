@@ -100,7 +100,7 @@ export function appendBatch(
 }
 
 /** Appends what a client brings. It is committed once the high watermark has passed it. */
-export function leaderAppend(r: RaftReplica, event: EventOf<'append'>): void {
+export function leaderAppend(r: RaftReplica, event: EventOf<'append'>, nowMs: number): void {
   const leader = r.state as LeaderData
   const { token, recordCount, records } = event
   if (leader.transfer !== null) {
@@ -113,7 +113,7 @@ export function leaderAppend(r: RaftReplica, event: EventOf<'append'>): void {
   }
   const { baseOffset, lastOffset, leaderEpoch } = appendBatch(r, recordCount, [], records)
   r.emit({ type: 'accepted', token, baseOffset, lastOffset, leaderEpoch })
-  wakeParked(r, leader)
+  wakeParked(r, leader, nowMs)
 }
 
 /** Everything that is due. */

@@ -58,7 +58,7 @@ export function answerFetch(r: RaftReplica, event: EventOf<'fetchRequest'>, nowM
     return
   }
   count(r, leader, progress, request)
-  addWhenCaughtUp(r, leader, progress)
+  addWhenCaughtUp(r, leader, progress, nowMs)
   settleHighWatermark(r, leader, nowMs)
   if (r.state === leader) transferWhenCaughtUp(r, leader, nowMs)
   // The leader may have gone by what it has just counted.
@@ -68,6 +68,7 @@ export function answerFetch(r: RaftReplica, event: EventOf<'fetchRequest'>, nowM
   }
   if (request.claimOnly) {
     r.respond(replyTo, { type: 'fetch', ...emptyFetchResponse(r, 'none'), ...marksOf(r, leader, progress) })
+    knowsHighWatermark(r, leader, progress)
     return
   }
   answerParked(r, leader, progress)
@@ -76,7 +77,15 @@ export function answerFetch(r: RaftReplica, event: EventOf<'fetchRequest'>, nowM
     request,
     deadlineMs: nowMs + Math.min(request.maxWaitMs, r.config.fetchMaxWaitMs),
   }
-  if (request.maxWaitMs <= 0 || hasNews(r, leader, request)) answerParked(r, leader, progress)
+  if (request.maxWaitMs <= 0) answerParked(r, leader, progress)
+  else wakeOne(r, leader, progress, nowMs)
+}
+
+/** What a replica has been told beside its waiting Fetch need not wake that. */
+function knowsHighWatermark(r: RaftReplica, leader: LeaderData, progress: Progress): void {
+  const { parked } = progress
+  if (parked === null || !leader.highWatermarkKnown) return
+  progress.parked = { ...parked, request: { ...parked.request, highWatermark: r.highWatermark } }
 }
 
 function checkFetch(r: RaftReplica, request: FetchRequest) {
@@ -190,9 +199,13 @@ function hasNews(r: RaftReplica, leader: LeaderData, request: FetchRequest): boo
     r.log.endOffset > request.fetchOffset ||
     r.log.lastEpoch > request.lastFetchedEpoch ||
     r.log.votersVersion > request.votersVersion ||
-    (leader.highWatermarkKnown && r.highWatermark > request.highWatermark) ||
     leader.round > request.round
   )
+}
+
+/** Whether more is committed than the replica knew when it asked. */
+export function owesHighWatermark(r: RaftReplica, leader: LeaderData, request: FetchRequest): boolean {
+  return leader.highWatermarkKnown && r.highWatermark > request.highWatermark
 }
 
 /** Answers a Fetch that waits, with whatever there is. */
@@ -224,10 +237,20 @@ function setsAfter(r: RaftReplica, votersVersion: number): FetchResponse['voterS
 }
 
 /** Answers those who wait for something that is there now. */
-export function wakeParked(r: RaftReplica, leader: LeaderData): void {
-  for (const progress of leader.progress.values()) {
-    if (progress.parked !== null && hasNews(r, leader, progress.parked.request))
-      answerParked(r, leader, progress)
+export function wakeParked(r: RaftReplica, leader: LeaderData, nowMs: number): void {
+  for (const progress of leader.progress.values()) wakeOne(r, leader, progress, nowMs)
+}
+
+/** That more is committed may wait a little: what is appended next takes it along. */
+function wakeOne(r: RaftReplica, leader: LeaderData, progress: Progress, nowMs: number): void {
+  const { parked } = progress
+  if (parked === null) return
+  const { highWatermarkLagMs } = r.config
+  const isOwed = owesHighWatermark(r, leader, parked.request)
+  if (hasNews(r, leader, parked.request) || (isOwed && highWatermarkLagMs <= 0)) {
+    answerParked(r, leader, progress)
+  } else if (isOwed && parked.deadlineMs > nowMs + highWatermarkLagMs) {
+    progress.parked = { ...parked, deadlineMs: nowMs + highWatermarkLagMs }
   }
 }
 

@@ -25,6 +25,8 @@ export interface RaftConfig {
   readonly fetchTimeoutMs: number
   /** How long a leader may hold a Fetch that has nothing to bring. */
   readonly fetchMaxWaitMs: number
+  /** How long a leader may keep it to itself that more is committed, for a replica that lacks nothing else; 0: not at all. */
+  readonly highWatermarkLagMs: number
   /** After how long a request is taken for lost. */
   readonly requestTimeoutMs: number
   readonly retryBackoffMs: number
@@ -41,6 +43,7 @@ export const defaultTimeouts = {
   electionTimeoutMs: 300,
   fetchTimeoutMs: 600,
   fetchMaxWaitMs: 200,
+  highWatermarkLagMs: 0,
   requestTimeoutMs: 400,
   retryBackoffMs: 20,
 } as const

@@ -8,7 +8,7 @@ import type { LeaderData } from './states.ts'
  * Begins a linearizable read: what is committed now may be read once a majority of voters has brought back a round that
  * began after this, which only replicas that still follow do. Source: Raft dissertation, section 6.4.
  */
-export function leaderRead(r: RaftReplica, { token }: EventOf<'readIndex'>): void {
+export function leaderRead(r: RaftReplica, { token }: EventOf<'readIndex'>, nowMs: number): void {
   const leader = r.state as LeaderData
   if (!leader.highWatermarkKnown) {
     // Until something of its own epoch is committed a leader does not know what is.
@@ -18,7 +18,7 @@ export function leaderRead(r: RaftReplica, { token }: EventOf<'readIndex'>): voi
   leader.round++
   leader.reads.push({ token, round: leader.round, offset: r.highWatermark })
   answerReads(r, leader)
-  wakeParked(r, leader)
+  wakeParked(r, leader, nowMs)
 }
 
 /** Answers the reads that a majority has confirmed. */

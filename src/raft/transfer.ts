@@ -20,7 +20,7 @@ export function leaderTransfer(r: RaftReplica, event: EventOf<'transferLeadershi
     return
   }
   leader.transfer = { token, to: best.key, deadlineMs: nowMs + r.config.electionTimeoutMs }
-  wakeParked(r, leader)
+  wakeParked(r, leader, nowMs)
   transferWhenCaughtUp(r, leader, nowMs)
 }
 

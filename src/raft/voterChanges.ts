@@ -35,15 +35,15 @@ export function leaderAddVoter(r: RaftReplica, event: EventOf<'addVoterRequest'>
   const joining = { voter, targetOffset: r.log.endOffset, deadlineMs: nowMs + Math.max(0, timeoutMs) }
   leader.change = { replyTo, kind: 'addVoter', joining, ackWhenCommitted }
   const progress = leader.progress.get(replicaText(voter))
-  if (progress !== undefined) addWhenCaughtUp(r, leader, progress)
+  if (progress !== undefined) addWhenCaughtUp(r, leader, progress, nowMs)
 }
 
 /** Adds the voter that wants to join once it holds what the leader held when it asked. */
-export function addWhenCaughtUp(r: RaftReplica, leader: LeaderData, progress: Progress): void {
+export function addWhenCaughtUp(r: RaftReplica, leader: LeaderData, progress: Progress, nowMs: number): void {
   const joining = leader.change?.joining
   if (!joining || !sameReplica(joining.voter, progress.key)) return
   if (progress.isQuarantined || progress.claimOffset < joining.targetOffset) return
-  setVoters(r, leader, { ...leader.change!, joining: null }, r.voters.current.with(joining.voter))
+  setVoters(r, leader, { ...leader.change!, joining: null }, r.voters.current.with(joining.voter), nowMs)
 }
 
 /** A voter is to go. A leader that removes itself leads on, without counting itself, until that is committed. */
@@ -63,12 +63,12 @@ export function leaderRemoveVoter(r: RaftReplica, event: EventOf<'removeVoterReq
     return
   }
   const change: VoterChange = { replyTo, kind: 'removeVoter', joining: null, ackWhenCommitted: true }
-  setVoters(r, leader, change, r.voters.current.without(request.voter))
+  setVoters(r, leader, change, r.voters.current.without(request.voter), nowMs)
   settleHighWatermark(r, leader, nowMs)
 }
 
 /** A voter has other endpoints or versions now. */
-export function leaderUpdateVoter(r: RaftReplica, event: EventOf<'updateVoterRequest'>): void {
+export function leaderUpdateVoter(r: RaftReplica, event: EventOf<'updateVoterRequest'>, nowMs: number): void {
   const leader = r.state as LeaderData
   const { request, replyTo } = event
   const known = r.voters.current.get(request.voter.id)
@@ -82,11 +82,11 @@ export function leaderUpdateVoter(r: RaftReplica, event: EventOf<'updateVoterReq
     return
   }
   const change: VoterChange = { replyTo, kind: 'updateVoter', joining: null, ackWhenCommitted: true }
-  setVoters(r, leader, change, r.voters.current.replaced(request.voter))
+  setVoters(r, leader, change, r.voters.current.replaced(request.voter), nowMs)
 }
 
 /** Writes a static voter set into the log, each voter with the directory that it fetches from. */
-export function leaderUpgrade(r: RaftReplica, { token }: EventOf<'upgradeVersion'>): void {
+export function leaderUpgrade(r: RaftReplica, { token }: EventOf<'upgradeVersion'>, nowMs: number): void {
   const leader = r.state as LeaderData
   const voters: Voter[] = []
   for (const voter of r.voters.current.voters) {
@@ -108,7 +108,7 @@ export function leaderUpgrade(r: RaftReplica, { token }: EventOf<'upgradeVersion
     return
   }
   const change: VoterChange = { replyTo: token, kind: 'upgrade', joining: null, ackWhenCommitted: true }
-  setVoters(r, leader, change, new VoterSet(voters))
+  setVoters(r, leader, change, new VoterSet(voters), nowMs)
 }
 
 /** What keeps a change from beginning; null when nothing does. */
@@ -120,7 +120,13 @@ function checkChange(r: RaftReplica, leader: LeaderData): EngineErrorName | null
   return isFree || planted('twoVoterChanges') || planted('voterChangeBeforeCommit') ? null : 'requestTimedOut'
 }
 
-function setVoters(r: RaftReplica, leader: LeaderData, change: VoterChange, next: VoterSet): void {
+function setVoters(
+  r: RaftReplica,
+  leader: LeaderData,
+  change: VoterChange,
+  next: VoterSet,
+  nowMs: number,
+): void {
   if (!planted('twoVoterChanges') && !planted('voterChangeBeforeCommit')) {
     assert(isVoterSetCommitted(r, leader) || !r.isDynamic, 'I17: one voter change at a time')
     assert(leader.highWatermarkKnown, 'I17: a change begins after the epoch has committed something')
@@ -144,7 +150,7 @@ function setVoters(r: RaftReplica, leader: LeaderData, change: VoterChange, next
   }
   leader.change = change
   if (!change.ackWhenCommitted) reply(r, change)
-  wakeParked(r, leader)
+  wakeParked(r, leader, nowMs)
 }
 
 /** A voter that nobody has heard of yet has as long to fetch as the others. */

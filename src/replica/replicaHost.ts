@@ -18,6 +18,8 @@ import { WriteTurn } from './writeTurn.ts'
 const defaults = { maxPendingBytes: 64 << 20, maxFetchBytes: 1 << 20 }
 /** A Fetch waits at its leader until there is something to bring: sessions show that both live, and find out when not. */
 const fetchMaxWaitMs = 3_600_000
+/** Followers hear a little later that more is committed, with the next records as a rule. */
+const highWatermarkLagMs = 5
 
 /** The replicas of one node: of up to ten thousand groups, over one transport, one journal and one timer. */
 export class ReplicaHost implements TransportHandler {
@@ -157,6 +159,7 @@ export class ReplicaHost implements TransportHandler {
       ...defaultTimeouts,
       ...this.#options.timeouts,
       fetchMaxWaitMs,
+      highWatermarkLagMs,
       autoJoin: spec.autoJoin ?? false,
       bootstrapIds: spec.bootstrapIds ?? [],
       confirmation: spec.confirmation ?? 'peers',
