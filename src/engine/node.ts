@@ -7,7 +7,7 @@ import { type LogSettings, refuse } from './logSettings.ts'
 import { checkName } from './nodeCalled.ts'
 import { CallKind } from './nodeCalls.ts'
 import { settingsFor } from './nodeGroups.ts'
-import { callVoters, lookAfterMembership } from './nodeJoining.ts'
+import { callVoters, helloTimeoutMs, lookAfterMembership } from './nodeJoining.ts'
 import { type MachineHost, type MachineOptions, NodeMachine, type StateMachine } from './nodeMachine.ts'
 import { checkNodeOptions, type NodeAddress, type NodeOptions } from './nodeOptions.ts'
 import { NodePartition, type OpenPartition, type PartitionStatus, statusOf } from './nodePartition.ts'
@@ -32,9 +32,6 @@ export interface NodeStatus {
   readonly voters: readonly number[]
   readonly partitions: readonly PartitionStatus[]
 }
-
-/** How long finding out who another node is may take. */
-const helloTimeoutMs = 2000
 
 /** One node of a cluster: a replica of every partition, in this process. */
 export class Node implements AsyncDisposable {
@@ -265,20 +262,27 @@ export class Node implements AsyncDisposable {
 
   /** Finds out whether a node that this one was told of is what it is taken for. */
   async #greet(id: number): Promise<void> {
-    const { router, self, logger } = this.#parts
+    const { router, self, logger, nodeId, host } = this.#parts
     while (this.#ended === null) {
       try {
         await router.ask(id, { kind: CallKind.hello, directoryId: self.directoryId }, helloTimeoutMs)
         return
       } catch (error) {
         const code = error instanceof EngineError ? error.code : ''
-        if (code === 'inconsistentClusterId' || code === 'duplicateBrokerRegistration') {
+        const isTwin = code === 'invalidRequest' || code === 'duplicateBrokerRegistration'
+        if (code === 'inconsistentClusterId' || code === 'rebootstrapRequired' || isTwin) {
           const { message } = error as EngineError
           logger.error('another node does not take this one for a node of its cluster', {
             id,
             error: message,
           })
-          router.complaint = error as EngineError
+          if (isTwin) {
+            this.#fail(
+              new EngineError('duplicateBrokerRegistration', `there is a node ${nodeId} already: ${message}`),
+            )
+            // It would be taken for the other one.
+            void host.close().catch(() => {})
+          } else router.complaint = error as EngineError
           return
         }
       }

@@ -32,6 +32,8 @@ export interface CalledOptions {
   readonly groups: NodeGroups
   readonly registry: NodeRegistry
   readonly defaults: LogSettings
+  /** The directory id of the node that is where node `id` is known to be. */
+  askWho(id: number): Promise<Uuid>
 }
 
 /** The metadata log takes no other partitions than these. */
@@ -87,9 +89,7 @@ export class NodeCalled {
     const { nodeId, directoryId, metadata } = this.#options
     switch (request.kind) {
       case CallKind.hello:
-        if (request.nodeId === nodeId && request.directoryId !== directoryId) {
-          throw new EngineError('duplicateBrokerRegistration', `there is a node ${nodeId} already`)
-        }
+        await this.#checkTwin(request)
         return { nodeId, directoryId }
       case CallKind.append: {
         const { records, acks } = request
@@ -124,6 +124,19 @@ export class NodeCalled {
           `node ${nodeId} does not know a call of kind ${request.kind}`,
         )
     }
+  }
+
+  /** Throws `duplicateBrokerRegistration` when another node of this id is alive. */
+  async #checkTwin({ nodeId: id, directoryId }: CallRequest): Promise<void> {
+    const { nodeId, metadata, askWho } = this.#options
+    const known = id === nodeId ? this.#options : metadata.voters.voters.get(id)
+    if (known === null || known.directoryId === directoryId || known.directoryId === zeroUuid) return
+    // A voter with a new disk says so itself: it is where the old one was.
+    if (id !== nodeId && (await askWho(id).catch(() => null)) !== known.directoryId) return
+    throw new EngineError(
+      'duplicateBrokerRegistration',
+      `there is a node ${id} already, with another directory`,
+    )
   }
 
   #group(request: CallRequest): Group {

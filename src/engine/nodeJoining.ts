@@ -9,6 +9,8 @@ import type { NodeRouter } from './nodeRouter.ts'
 
 /** How long until the next step towards a membership is tried. */
 const retryMs = 200
+/** How long finding out who another node is may take. */
+export const helloTimeoutMs = 2000
 
 /** What becoming a voter needs of the node. */
 export interface JoiningOptions {
@@ -42,6 +44,12 @@ export async function lookAfterMembership(options: JoiningOptions): Promise<void
         if (hasMoved(known, self)) await callVoters(options, 'update', self)
         else isSettled = metadata.leaderId >= 0
       } else if (autoJoin && metadata.leaderId >= 0) {
+        // Throws if whoever is to go is alive.
+        await router.ask(
+          metadata.leaderId,
+          { kind: CallKind.hello, directoryId: self.directoryId },
+          helloTimeoutMs,
+        )
         if (known !== null) await callVoters(options, 'remove', known)
         else await callVoters(options, 'add', self)
       }

@@ -10,6 +10,7 @@ import { LogRecord, type RecordInput } from './logRecord.ts'
 import { CallKind } from './nodeCalls.ts'
 import { chunksOf, type MachineState } from './nodeChunks.ts'
 import type { OpenPartition, PartitionHost } from './nodePartition.ts'
+import { abortable } from './nodeRouter.ts'
 
 /** Where a command stands that a machine is given. */
 export interface ApplyContext {
@@ -90,7 +91,8 @@ const mostBytesTogether = 256 << 10
 export class NodeMachine<Result = unknown> {
   readonly name: string
   readonly #host: MachineHost
-  readonly #starting: Promise<Running>
+  readonly #start: () => Promise<Running>
+  #starting: Promise<Running> | null = null
   #running: Running | null = null
   #proposals: Proposal[] = []
   #isSending = false
@@ -114,8 +116,8 @@ export class NodeMachine<Result = unknown> {
     }
     this.name = name
     this.#host = host
-    this.#starting = this.#start(machine, snapshotBytes, keptRecords)
-    this.#starting.catch(() => {})
+    this.#start = () => this.#run(machine, snapshotBytes, keptRecords)
+    this.#started().catch(() => {})
   }
 
   /**
@@ -123,7 +125,7 @@ export class NodeMachine<Result = unknown> {
    * `corruptLog` for a damaged snapshot, `machineFailed` for what the machine throws, `leaderNotAvailable`. Calls wait by themselves.
    */
   async ready(): Promise<this> {
-    await this.#starting
+    await this.#started()
     return this
   }
 
@@ -154,7 +156,7 @@ export class NodeMachine<Result = unknown> {
   propose(command: string | Uint8Array | RecordInput, options: ProposeOptions = {}): Promise<Result> {
     const record: RecordInput =
       typeof command === 'string' || command instanceof Uint8Array ? { value: command } : command
-    return new Promise<unknown>((resolve, reject) => {
+    const result = new Promise<unknown>((resolve, reject) => {
       this.#proposals.push({ command: record, signal: options.signal, resolve, reject })
       if (this.#isSending) return
       this.#isSending = true
@@ -163,6 +165,7 @@ export class NodeMachine<Result = unknown> {
         void this.#send()
       })
     }) as Promise<Result>
+    return this.#running === null ? abortable(result, options.signal) : result
   }
 
   /**
@@ -173,13 +176,14 @@ export class NodeMachine<Result = unknown> {
   async read<T>(look: () => T, options: MachineReadOptions = {}): Promise<T> {
     const { stale = false, signal } = options
     signal?.throwIfAborted()
-    const { runner } = this.#running ?? (await this.#starting)
+    const { runner } = this.#running ?? (await abortable(this.#started(), signal))
+    if (runner.ended !== null) throw runner.ended
     if (!stale) {
-      await new Promise<void>((resolve, reject) => {
+      const caughtUp = new Promise<void>((resolve, reject) => {
         this.#reads.push({ resolve, reject })
         void this.#readRounds()
       })
-      signal?.throwIfAborted()
+      await abortable(caughtUp, signal)
     }
     if (runner.ended !== null) throw runner.ended
     return look()
@@ -187,17 +191,27 @@ export class NodeMachine<Result = unknown> {
 
   /** Takes a snapshot now; resolves with its place once it is durable and the log is cut. Null when nothing is new. */
   async takeSnapshot(): Promise<SnapshotId | null> {
-    const { runner } = await this.#starting
+    const { runner } = await this.#started()
     return runner.takeSnapshot()
   }
 
   /** Stops applying. */
   async close(): Promise<void> {
-    const running = this.#running ?? (await this.#starting.catch(() => null))
+    const running = this.#running ?? (await this.#starting?.catch(() => null))
     await running?.runner.close()
   }
 
-  async #start(machine: StateMachine<Result>, snapshotBytes: number, keptRecords: number): Promise<Running> {
+  /** The machine at work, as soon as it is. While there was no leader to ask it is begun again. */
+  #started(): Promise<Running> {
+    if (this.#running !== null) return Promise.resolve(this.#running)
+    this.#starting ??= this.#start().catch((error) => {
+      if (error instanceof EngineError && error.code === 'leaderNotAvailable') this.#starting = null
+      throw error
+    })
+    return this.#starting
+  }
+
+  async #run(machine: StateMachine<Result>, snapshotBytes: number, keptRecords: number): Promise<Running> {
     const { runtime, logger } = this.#host
     const opened = await this.#host.open(this.name, 0)
     const runner = new MachineRunner(opened.group, this.#batchMachine(machine), {
@@ -244,7 +258,7 @@ export class NodeMachine<Result = unknown> {
     this.#proposals = []
     let running: Running
     try {
-      running = this.#running ?? (await this.#starting)
+      running = this.#running ?? (await this.#started())
     } catch (error) {
       for (const { reject } of waiting) reject(error)
       return

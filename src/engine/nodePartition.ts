@@ -12,7 +12,7 @@ import type { LogRecord } from './logRecord.ts'
 import type { ResolvedSettings } from './logSettings.ts'
 import { CallKind } from './nodeCalls.ts'
 import { NodeReader, type NodeReadOptions } from './nodeReader.ts'
-import type { NodeRouter } from './nodeRouter.ts'
+import { abortable, type NodeRouter } from './nodeRouter.ts'
 
 /** How records are appended to a partition. */
 export interface NodeAppendOptions {
@@ -71,7 +71,7 @@ export class NodePartition {
   readonly topic: string
   readonly partition: number
   readonly #host: PartitionHost
-  readonly #opening: Promise<OpenPartition>
+  #opening: Promise<OpenPartition> | null = null
   #opened: OpenPartition | null = null
 
   /** Made by `Node.partition`. */
@@ -79,11 +79,7 @@ export class NodePartition {
     this.topic = topic
     this.partition = partition
     this.#host = host
-    this.#opening = host.open(topic, partition).then((opened) => {
-      this.#opened = opened
-      return opened
-    })
-    this.#opening.catch(() => {})
+    this.#open().catch(() => {})
   }
 
   /** `TOPIC-PARTITION`. */
@@ -93,7 +89,7 @@ export class NodePartition {
 
   /** Resolves once this node has a replica; rejects with the reason why it cannot have one. Calls wait for it by themselves. */
   async ready(): Promise<this> {
-    await this.#opening
+    await this.#open()
     return this
   }
 
@@ -124,7 +120,7 @@ export class NodePartition {
     }
     // What is to be appended is what it is now, whatever the caller does with its records while nobody leads.
     const ready = this.#opened === null ? null : this.#encode(input, this.#opened)
-    const opened = this.#opened ?? (await this.#opening)
+    const opened = this.#opened ?? (await abortable(this.#open(), signal))
     const records = ready ?? this.#encode(input, opened)
     const { group } = opened
     return this.#host.router.run({
@@ -169,7 +165,7 @@ export class NodePartition {
    * still is one. Rejects with `leaderNotAvailable`.
    */
   async readIndex(signal?: AbortSignal): Promise<number> {
-    const { group } = await this.#opening
+    const { group } = await abortable(this.#open(), signal)
     return this.#host.router.run({
       group,
       name: this.name,
@@ -183,7 +179,7 @@ export class NodePartition {
 
   /** Moves leadership to node `to`, or wherever it is best. Rejects with `leaderNotAvailable`, `invalidRequest`. */
   async transferLeadership(to = -1): Promise<void> {
-    const { group } = await this.#opening
+    const { group } = await this.#open()
     await this.#host.router.run({
       group,
       name: this.name,
@@ -192,6 +188,22 @@ export class NodePartition {
       request: { ...this.#ref(group), kind: CallKind.transferLeadership, json: JSON.stringify(to) },
       result: () => {},
     })
+  }
+
+  /** The replica, as soon as there is one. What was refused is tried again. */
+  #open(): Promise<OpenPartition> {
+    if (this.#opened !== null) return Promise.resolve(this.#opened)
+    this.#opening ??= this.#host.open(this.topic, this.partition).then(
+      (opened) => {
+        this.#opened = opened
+        return opened
+      },
+      (error) => {
+        this.#opening = null
+        throw error
+      },
+    )
+    return this.#opening
   }
 
   #ref(group: Group): { topicId: string; topic: string; partition: number } {
@@ -212,7 +224,7 @@ export class NodePartition {
       checksum: runtime.checksum,
       decompress: (codec, body) => codecs.decompress(codec, body, maxBatchBytes),
       begin: async (stale, signal) => {
-        const { group } = await this.#opening
+        const { group } = await abortable(this.#open(), signal)
         return { group, end: stale ? group.highWatermark : await this.readIndex(signal) }
       },
       ended: () => this.#host.ended(),

@@ -15,6 +15,7 @@ import { decodeMetaProperties, metaPropertiesFile } from '../segment/metaPropert
 import { maxBatchBytes } from './encodeInput.ts'
 import { engineDefaults, type LogSettings, refuse } from './logSettings.ts'
 import { NodeCalled } from './nodeCalled.ts'
+import { CallKind } from './nodeCalls.ts'
 import type { NodeChannels } from './nodeEvents.ts'
 import { NodeGroups } from './nodeGroups.ts'
 import { EarlyRequests } from './nodeHandler.ts'
@@ -38,6 +39,7 @@ export const listenerName = 'CONTROLLER'
 /** The registry is small: what it takes to read it again is seen at every start. */
 const registrySnapshotBytes = 1 << 20
 const registryKeptRecords = 1000
+const askWhoTimeoutMs = 1000
 
 /** What a node is made of. */
 export interface NodeParts {
@@ -152,6 +154,8 @@ export async function openParts(
       groups,
       registry,
       defaults,
+      askWho: async (id) =>
+        (await router.ask(id, { kind: CallKind.hello, directoryId }, askWhoTimeoutMs)).directoryId,
     })
     requests.answerCalls((payload) => called.answer(payload))
     const address = { host: advertised.host, port: advertised.port }

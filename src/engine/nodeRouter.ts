@@ -144,11 +144,30 @@ export class NodeRouter {
 
 function mayGoOn(error: unknown, repeatable: boolean): boolean {
   if (error instanceof NotLeaderError) return true
-  if (!repeatable || !(error instanceof EngineError)) return false
+  if (!(error instanceof EngineError)) return false
+  // It was never sent.
+  if (error.code === 'brokerNotAvailable') return true
+  if (!repeatable) return false
   return (
     error.code === 'networkException' ||
     error.code === 'requestTimedOut' ||
     error.code === 'leaderNotAvailable' ||
     error.code === 'notEnoughReplicasAfterAppend'
   )
+}
+
+/** What `promise` gives, unless `signal` is aborted before: then its reason. */
+export async function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return promise
+  signal.throwIfAborted()
+  let onAbort = (): void => {}
+  const aborted = new Promise<never>((_, reject) => {
+    onAbort = () => reject(signal.reason)
+    signal.addEventListener('abort', onAbort, { once: true })
+  })
+  try {
+    return await Promise.race([promise, aborted])
+  } finally {
+    signal.removeEventListener('abort', onAbort)
+  }
 }

@@ -45,8 +45,9 @@ export interface Transport {
   followerContactMs(node: number, group: GroupRef): number
   /**
    * Has `TransportHandler.call` of another node carried out with `payload`; resolves with what that returned. What does not come
-   * back may have been carried out all the same. Rejects with `networkException` when the node is not reached or gone, with
-   * `requestTimedOut` after `timeoutMs`, with `queueFull` when too much waits already, or with what the other node rejected.
+   * back may have been carried out all the same. Rejects with `networkException` when the node is gone, with `requestTimedOut`
+   * after `timeoutMs`, with what the other node rejected; where the call was never sent, with `brokerNotAvailable` or the reason
+   * why that node refuses this one (such as `inconsistentClusterId`), and with `queueFull` when too much waits already.
    */
   call(to: number, payload: Uint8Array, timeoutMs: number): Promise<Uint8Array>
   /** Fails what is under way, then closes every connection. */

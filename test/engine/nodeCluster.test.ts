@@ -1,4 +1,4 @@
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { encodeRecords, type Node, type StateMachine } from '../../src/index.ts'
 import { temporaryDirectory } from '../support/temporaryDirectory.ts'
 import { cluster, clusterOptions, freePlaces, leaderAmong, start, until } from './nodeSupport.ts'
@@ -306,17 +306,70 @@ describe('the nodes of a cluster', () => {
       code: 'inconsistentClusterId',
     })
     expect(node.status.voters).toEqual([1])
-    const twin = await start({
+    const misled = await start({
       ...of(2),
-      nodeId: 1,
       join: [{ ...places[0]!, id: 5 }],
       clusterId: node.clusterId,
       callTimeoutMs: 1500,
     })
-    await expect(twin.partition('orders').append({ value: 'b' })).rejects.toMatchObject({
-      code: 'duplicateBrokerRegistration',
+    await expect(misled.partition('orders').append({ value: 'b' })).rejects.toMatchObject({
+      code: 'rebootstrapRequired',
     })
     expect(await valuesOf(node, 'orders')).toEqual(['a'])
+  })
+
+  test('refuse another one with the id of one of them, which keeps its place', async () => {
+    const options = await clusterOptions(3)
+    const nodes = await Promise.all(options.map(start))
+    await nodes[0]!.partition('orders').append({ value: 'a' })
+    const leader = await leaderAmong(nodes)
+    const twinOf = nodes.find((node) => node !== leader)!
+    const [place] = await freePlaces(1)
+    const twin = await start({
+      nodeId: twinOf.nodeId,
+      directory: temporaryDirectory(),
+      listen: `${place!.host}:${place!.port}`,
+      join: options[0]!.voters!,
+      clusterId: leader.clusterId,
+      callTimeoutMs: 2500,
+    })
+    const told = await until(() => {
+      try {
+        twin.partition('orders')
+        return null
+      } catch (error) {
+        return error
+      }
+    }, 'the twin to be told')
+    expect(told).toMatchObject({ code: 'duplicateBrokerRegistration' })
+    expect(leader.status.voters).toEqual([1, 2, 3])
+    await twin.close()
+    await nodes[0]!.partition('orders').append({ value: 'c' })
+    for (const node of nodes) expect(await valuesOf(node, 'orders')).toEqual(['a', 'c'])
+  })
+
+  test('take one of them back that has lost its disk, as another replica', async () => {
+    const options = await clusterOptions(3)
+    const nodes = await Promise.all(options.map(start))
+    await nodes[0]!.partition('orders').append({ value: 'a' })
+    const lost = nodes[2]!
+    const before = lost.status.directoryId
+    await lost.close()
+    await nodes[0]!.partition('orders').append({ value: 'b' })
+    const { voters, ...rest } = options[2]!
+    const again = await start({
+      ...rest,
+      directory: temporaryDirectory(),
+      join: voters!,
+      clusterId: nodes[0]!.clusterId,
+    })
+    expect(again.status.directoryId).not.toBe(before)
+    expect(await valuesOf(again, 'orders')).toEqual(['a', 'b'])
+    await until(() => again.partition('orders').status!.state === 'follower', 'the node to vote again')
+    const leader = await leaderAmong([nodes[0]!, nodes[1]!, again], 'orders')
+    await leader.partition('orders').transferLeadership(3)
+    await again.partition('orders').append({ value: 'c' })
+    expect(await valuesOf(nodes[0]!, 'orders')).toEqual(['a', 'b', 'c'])
   })
 
   test('wait for a majority, and say that nobody leads', async () => {
@@ -326,11 +379,13 @@ describe('the nodes of a cluster', () => {
     await expect(partition.append({ value: 'a' })).rejects.toMatchObject({ code: 'leaderNotAvailable' })
     expect(node.leaderOf()).toBe(-1)
     const stop = new AbortController()
-    const given = node.stateMachine('counts', new Counts()).ready()
+    const given = expect(partition.append({ value: 'a' }, { signal: stop.signal })).rejects.toThrow('enough')
     stop.abort(new Error('enough'))
-    await expect(partition.append({ value: 'a' }, { signal: stop.signal })).rejects.toThrow()
+    await given
+    const ended = expect(node.stateMachine('counts', new Counts()).ready()).rejects.toMatchObject({
+      code: 'closed',
+    })
     await node.close()
-    await expect(given).rejects.toBeInstanceOf(Error)
-    onTestFinished(() => {})
+    await ended
   })
 })

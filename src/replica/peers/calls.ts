@@ -1,4 +1,4 @@
-import { EngineError } from '../../model/errors.ts'
+import { EngineError, type EngineErrorName } from '../../model/errors.ts'
 import { quorumApis } from '../../protocol/quorumApis.ts'
 import type { Timer } from '../../runtime/clock.ts'
 import { errorName } from '../wire/common.ts'
@@ -70,14 +70,18 @@ export class Calls {
   /** The connection is gone, and nobody knows what became of what was sent. */
   lose(reason: string): void {
     this.#channel.giveUp(reason)
-    const lost = [...this.#open, ...this.#queue]
+    const sent = [...this.#open]
+    const unsent = [...this.#queue]
     this.#open.clear()
     this.#queue.clear()
     this.#queuedBytes = 0
-    for (const { timer, reject } of lost) {
+    const fail = ({ timer, reject }: Call, code: EngineErrorName): void => {
       timer.cancel()
-      reject(new EngineError('networkException', `the node that was called is not reached: ${reason}`))
+      reject(new EngineError(code, `the node that was called is not reached: ${reason}`))
     }
+    for (const call of sent) fail(call, 'networkException')
+    // What was not sent is not done: whoever called may do so again.
+    for (const call of unsent) fail(call, this.#channel.refusal ?? 'brokerNotAvailable')
   }
 
   /** Sends what is queued, fails the rest, and closes. */

@@ -1,4 +1,4 @@
-import { EngineError } from '../../model/errors.ts'
+import { EngineError, type EngineErrorName } from '../../model/errors.ts'
 import type { Api } from '../../protocol/apiKeys.ts'
 import { decodeResponse, encodeRequest } from '../../protocol/headers.ts'
 import { quorumApis } from '../../protocol/quorumApis.ts'
@@ -119,6 +119,9 @@ export class Channel {
     }
   }
 
+  /** Why the other side did not take this node for one of its cluster when it was last reached; null when it did. */
+  refusal: EngineErrorName | null = null
+
   /** When something came last, in monotonic milliseconds. */
   get heardMs(): number {
     return this.#heardMs
@@ -208,9 +211,11 @@ export class Channel {
   #refusalOf(answer: Infer<typeof quorumApis.apiVersions.response>): string | null {
     const { clusterId, remote } = this.#ends
     const { errorCode, peer } = answer
+    this.refusal = errorCode === 0 ? null : errorName(errorCode)
     if (errorCode !== 0) return `it refused the connection: ${errorName(errorCode)}`
     if (peer === null) return 'it is no node of this project'
     if (peer.clusterId !== clusterId && peer.clusterId !== null && clusterId !== null) {
+      this.refusal = 'inconsistentClusterId'
       return `it belongs to cluster ${peer.clusterId} and not to ${clusterId}`
     }
     if (peer.nodeId !== remote) return `it is node ${peer.nodeId} and not ${remote}`

@@ -135,7 +135,7 @@ export class Peer {
   call(payload: Uint8Array, timeoutMs: number): Promise<Uint8Array> {
     if (this.#isClosed || this.#address() === null) {
       const why = this.#isClosed ? 'the transport was closed' : `nobody knows where node ${this.#node} is`
-      return Promise.reject(new EngineError('networkException', why))
+      return Promise.reject(new EngineError('brokerNotAvailable', why))
     }
     return this.#calls.add(payload, timeoutMs)
   }

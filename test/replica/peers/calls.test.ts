@@ -63,5 +63,7 @@ test('whoever takes no calls refuses them, and a closed transport makes none', a
   const other = startNode(3)
   other.transport.know(2, [{ name: 'x', host: '127.0.0.1', port: 1 }])
   await other.transport.close()
-  await expect(other.transport.call(2, bytes(1), 60_000)).rejects.toMatchObject({ code: 'brokerNotAvailable' })
+  await expect(other.transport.call(2, bytes(1), 60_000)).rejects.toMatchObject({
+    code: 'brokerNotAvailable',
+  })
 })
