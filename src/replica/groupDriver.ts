@@ -313,14 +313,25 @@ export class GroupDriver implements Due {
         .part(response, read, this.#world.maxFetchBytes)
         .then((answer) => leave(answer, []), refuse)
     } else if (read.type === 'records') {
-      const { fromOffset, toOffset } = read
-      try {
-        const found = this.log.read(fromOffset, toOffset, this.#world.maxFetchBytes)
-        if (found instanceof Promise) found.then((parts) => leave(response, parts ?? []), refuse)
-        else leave(response, found)
-      } catch (error) {
-        refuse(error)
-      }
+      const { leaderEpoch, logEnd } = this.node
+      this.#world.turn.atEnd(() => {
+        if (this.#failed !== null) return
+        const { node } = this
+        if (node.state !== 'leader' || node.leaderEpoch !== leaderEpoch) {
+          leave(response, [])
+          return
+        }
+        // What was appended since goes along, unless a voter set came before it that the answer does not tell of.
+        const isSame = node.logEnd.votersVersion === logEnd.votersVersion
+        const toOffset = isSame ? node.logEnd.endOffset : read.toOffset
+        try {
+          const found = this.log.read(read.fromOffset, toOffset, this.#world.maxFetchBytes)
+          if (found instanceof Promise) found.then((parts) => leave(response, parts ?? []), refuse)
+          else leave(response, found)
+        } catch (error) {
+          refuse(error)
+        }
+      })
     }
   }
 

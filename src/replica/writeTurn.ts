@@ -3,6 +3,12 @@ import type { Log } from '../segment/log.ts'
 import type { LogDirectory } from '../segment/logDirectory.ts'
 import { WriteGroup } from '../segment/writeGroup.ts'
 
+/**
+ * How often a turn lets the microtasks that are queued run first. Whoever awaits an append through a few functions of its own
+ * appends again some microtasks after it was told; with this its next append still takes part.
+ */
+const patience = 6
+
 /** A state of a log that is to be written, and who wants to know what became of it. */
 interface PendingState {
   readonly kind: number
@@ -21,11 +27,23 @@ export class WriteTurn {
   /** Those whose completion waits for a sync stand apart from those that need none. */
   #durable: WriteGroup | null = null
   #relaxed: WriteGroup | null = null
+  /** To be done just before everything is handed over. */
+  #last: (() => void)[] = []
   #isScheduled = false
+  /** What was added so far, and at the last look. */
+  #added = 0
+  #seen = 0
+  #patience = 0
 
   constructor(logs: LogDirectory, disk: Disk) {
     this.#logs = logs
     this.#disk = disk
+  }
+
+  /** Calls `run` when the turn is over: it sees all that was appended in it. */
+  atEnd(run: () => void): void {
+    this.#schedule()
+    this.#last.push(run)
   }
 
   /** The group that appends of this turn belong to. */
@@ -61,7 +79,7 @@ export class WriteTurn {
 
   /** Hands over what there is. */
   submit(): void {
-    this.#isScheduled = false
+    for (const run of this.#last.splice(0)) run()
     const states = this.#states
     const groups = [this.#durable, this.#relaxed]
     this.#states = new Map()
@@ -80,10 +98,27 @@ export class WriteTurn {
   }
 
   #schedule(): void {
+    this.#added++
     if (this.#isScheduled) return
     this.#isScheduled = true
-    queueMicrotask(() => {
-      if (this.#isScheduled) this.submit()
-    })
+    this.#patience = patience
+    this.#seen = this.#added
+    queueMicrotask(this.#endTurn)
+  }
+
+  /** Submits once some microtasks have gone by in which nothing was added. */
+  readonly #endTurn = (): void => {
+    if (this.#added !== this.#seen) {
+      this.#seen = this.#added
+      this.#patience = patience
+    } else {
+      this.#patience--
+    }
+    if (this.#patience > 0) {
+      queueMicrotask(this.#endTurn)
+      return
+    }
+    this.#isScheduled = false
+    this.submit()
   }
 }

@@ -1,0 +1,355 @@
+import { type ChildProcess, fork } from 'node:child_process'
+import { closeSync, fdatasyncSync, mkdtempSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { silentLogger } from '../src/model/logger.ts'
+import { randomUuid, type Uuid } from '../src/model/uuid.ts'
+import type { Voter } from '../src/raft.ts'
+import { PeerTransport } from '../src/replica/peerTransport.ts'
+import { ReplicaHost } from '../src/replica/replicaHost.ts'
+import type { Address } from '../src/runtime/network.ts'
+import { defaultLogConfig } from '../src/segment/logConfig.ts'
+import { LogDirectory } from '../src/segment/logDirectory.ts'
+import { encodeBatch } from '../src/segment/records.ts'
+import { createRuntime } from '../src/zerocopy/nativeRuntime.ts'
+
+/**
+ * Three processes on loopback, journal flush. What a commit costs beside one fdatasync of the same disk, how many bytes a second
+ * are committed beside a group with one voter, how long nobody leads after the leader was killed, and what idle groups cost.
+ *
+ * `SECONDS` (4) for each throughput, `KILLS` (11), `IDLE_GROUPS` (10000), `ONLY` (latency, throughput, failover, idle) in
+ * the environment; `DIRECTORY` is where.
+ */
+
+const number = (name: string, otherwise: number): number => Number(process.env[name] ?? otherwise)
+const recordBytes = number('RECORD_BYTES', 1024)
+
+/** What a node is told. */
+type Command =
+  | {
+      readonly type: 'open'
+      readonly voters: readonly Voter[]
+      readonly groups: number
+      readonly topicId: Uuid
+    }
+  | { readonly type: 'latency'; readonly count: number }
+  | { readonly type: 'throughput'; readonly seconds: number; readonly writers: number }
+  | { readonly type: 'state' }
+  | { readonly type: 'usage' }
+  | { readonly type: 'close' }
+
+/** What a node answers. */
+interface State {
+  readonly leads: number
+  readonly follows: number
+  readonly highWatermark: number
+}
+
+/** One node: LogDirectory, transport, host, and an ear for the parent. */
+async function runNode(nodeId: number, directory: string): Promise<void> {
+  const runtime = createRuntime()
+  const logs = await LogDirectory.open(runtime, {
+    directory,
+    logger: silentLogger,
+    nodeId,
+    clusterId: 'bench',
+    configFor: () => defaultLogConfig,
+  })
+  let transport!: PeerTransport
+  const host = await ReplicaHost.open(runtime, {
+    nodeId,
+    clusterId: 'bench',
+    endpoints: [],
+    logs,
+    logger: silentLogger,
+    transport: (handler) => {
+      transport = new PeerTransport(runtime, { nodeId, clusterId: 'bench', logger: silentLogger }, handler)
+      return transport
+    },
+  })
+  const address = await transport.listen({ host: '127.0.0.1', port: Number(process.argv[5] ?? 0) })
+  const record = (): Uint8Array =>
+    encodeBatch(
+      { records: [{ key: null, value: new Uint8Array(recordBytes), timestampMs: Date.now() }] },
+      runtime.checksum,
+    )
+  const first = () => [...host.groups.values()][0]!
+  const carryOut = async (command: Command): Promise<unknown> => {
+    switch (command.type) {
+      case 'open': {
+        const { voters, groups, topicId } = command
+        const spec = { topic: 't', topicId, kind: 'partition' as const, config: defaultLogConfig, voters }
+        for (let partition = 0; partition < groups; partition += 100) {
+          const some = Array.from(
+            { length: Math.min(100, groups - partition) },
+            (_, index) => partition + index,
+          )
+          await Promise.all(some.map((each) => host.openGroup({ ...spec, partition: each })))
+        }
+        first().watch({
+          leadership: (state) => {
+            if (state === 'leader') process.send!({ event: 'leads', nodeId })
+          },
+        })
+        if (first().state === 'leader') process.send!({ event: 'leads', nodeId })
+        return null
+      }
+      case 'latency': {
+        const group = first()
+        const took: number[] = []
+        for (let round = 0; round < command.count; round++) {
+          const batch = record()
+          const startedMs = performance.now()
+          await group.append(batch, { acks: 'all' })
+          took.push(performance.now() - startedMs)
+        }
+        return took
+      }
+      case 'throughput': {
+        const group = first()
+        const batch = record()
+        const untilMs = performance.now() + command.seconds * 1000
+        let count = 0
+        const write = async (): Promise<void> => {
+          while (performance.now() < untilMs) {
+            await group.append(batch, { acks: 'all' })
+            count++
+          }
+        }
+        await Promise.all(Array.from({ length: command.writers }, write))
+        return count / command.seconds
+      }
+      case 'state': {
+        const groups = [...host.groups.values()]
+        const leads = groups.filter(({ state }) => state === 'leader').length
+        const follows = groups.filter(({ state, leaderId }) => state === 'follower' && leaderId > 0).length
+        return { leads, follows, highWatermark: first().highWatermark } satisfies State
+      }
+      case 'usage': {
+        ;(globalThis as { gc?: () => void }).gc?.()
+        const { user, system } = process.cpuUsage()
+        const status = readFileSync('/proc/self/status', 'utf8')
+        const kib = (name: string): number => Number(new RegExp(`${name}:\\s+(\\d+)`).exec(status)?.[1] ?? 0)
+        return { cpuMs: (user + system) / 1000, mib: (kib('RssAnon') + kib('RssShmem')) / 1024 }
+      }
+      case 'close':
+        await host.close()
+        await logs.close()
+        return null
+    }
+  }
+  process.on('message', ({ id, command }: { id: number; command: Command }) => {
+    carryOut(command).then(
+      (value) => process.send!({ id, value }),
+      (error) => process.send!({ id, error: String(error) }),
+    )
+  })
+  process.send!({ event: 'ready', directoryId: logs.directoryId, address })
+}
+
+/** A node as the parent sees it. */
+class Node {
+  readonly id: number
+  readonly directory: string
+  directoryId: Uuid = ''
+  address: Address = { host: '', port: 0 }
+  process!: ChildProcess
+  onLeads: (() => void) | null = null
+  #next = 0
+  readonly #waiting = new Map<number, { resolve: (value: never) => void; reject: (error: Error) => void }>()
+
+  constructor(id: number, root: string) {
+    this.id = id
+    this.directory = join(root, `${id}`)
+  }
+
+  start(): Promise<void> {
+    return new Promise((resolve) => {
+      const args = ['node', `${this.id}`, this.directory, `${this.address.port}`]
+      this.process = fork(fileURLToPath(import.meta.url), args, { execArgv: ['--expose-gc'] })
+      this.process.on('message', (message: Record<string, unknown>) => {
+        if (message.event === 'ready') {
+          this.directoryId = message.directoryId as Uuid
+          this.address = message.address as Address
+          resolve()
+        } else if (message.event === 'leads') this.onLeads?.()
+        else {
+          const waiting = this.#waiting.get(message.id as number)!
+          this.#waiting.delete(message.id as number)
+          if (message.error === undefined) waiting.resolve(message.value as never)
+          else waiting.reject(new Error(message.error as string))
+        }
+      })
+    })
+  }
+
+  ask<T>(command: Command): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const id = ++this.#next
+      this.#waiting.set(id, { resolve, reject })
+      this.process.send({ id, command })
+    })
+  }
+
+  kill(): Promise<void> {
+    return new Promise((resolve) => {
+      this.process.once('exit', () => resolve())
+      this.process.kill('SIGKILL')
+    })
+  }
+}
+
+const root =
+  process.argv[2] === 'node' ? '' : mkdtempSync(join(process.env.DIRECTORY ?? tmpdir(), 'cordwood-bench-'))
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
+const quantile = (values: readonly number[], share: number): number =>
+  [...values].sort((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * share))]!
+
+/** As many nodes with as many groups; resolves when each group has a leader that the others follow. */
+async function startCluster(name: string, count: number, groups: number): Promise<Cluster> {
+  const nodes = Array.from({ length: count }, (_, index) => new Node(index + 1, join(root, name)))
+  for (const node of nodes) await node.start()
+  const voters = nodes.map(
+    ({ id, directoryId, address }): Voter => ({
+      id,
+      directoryId,
+      endpoints: [{ name: 'CONTROLLER', ...address }],
+      minVersion: 0,
+      maxVersion: 1,
+    }),
+  )
+  const random = { fill: (bytes: Uint8Array) => crypto.getRandomValues(bytes) }
+  const open: Command = { type: 'open', voters, groups, topicId: randomUuid(random) }
+  await Promise.all(nodes.map((node) => node.ask(open)))
+  const cluster = { nodes, open }
+  await settled(cluster, groups)
+  return cluster
+}
+
+interface Cluster {
+  readonly nodes: readonly Node[]
+  readonly open: Command
+}
+
+async function settled({ nodes }: Cluster, groups: number): Promise<Node> {
+  for (;;) {
+    const states = await Promise.all(nodes.map((node) => node.ask<State>({ type: 'state' })))
+    const leads = states.reduce((sum, state) => sum + state.leads, 0)
+    const follows = states.reduce((sum, state) => sum + state.follows, 0)
+    if (leads === groups && follows === groups * (nodes.length - 1)) {
+      return nodes[states.findIndex((state) => state.leads > 0)]!
+    }
+    await pause(50)
+  }
+}
+
+async function stop({ nodes }: Cluster): Promise<void> {
+  await Promise.all(nodes.map((node) => node.ask({ type: 'close' })))
+  for (const node of nodes) node.process.kill()
+}
+
+function measureSync(): number {
+  const file = openSync(join(root, 'sync'), 'w')
+  const block = Buffer.alloc(4096)
+  writeSync(file, Buffer.alloc(4 << 20), 0, 4 << 20, 0)
+  fdatasyncSync(file)
+  const took: number[] = []
+  for (let at = 0; at < 300; at++) {
+    const startedMs = performance.now()
+    writeSync(file, block, 0, block.length, at * 4096)
+    fdatasyncSync(file)
+    took.push(performance.now() - startedMs)
+  }
+  closeSync(file)
+  return quantile(took, 0.5)
+}
+
+async function latency(): Promise<void> {
+  const cluster = await startCluster('latency', 3, 1)
+  const leader = await settled(cluster, 1)
+  await leader.ask({ type: 'latency', count: 200 })
+  const syncMs = measureSync()
+  const took = await leader.ask<number[]>({ type: 'latency', count: 1000 })
+  const p50 = quantile(took, 0.5)
+  const limit = 2 * syncMs + 1
+  console.log(
+    `fdatasync p50 ${syncMs.toFixed(2)} ms; commit p50 ${p50.toFixed(2)} ms, p99 ${quantile(took, 0.99).toFixed(2)} ms; goal 2 x + 1 ms = ${limit.toFixed(2)} ms`,
+  )
+  await stop(cluster)
+}
+
+async function throughput(): Promise<void> {
+  const seconds = number('SECONDS', 4)
+  for (const writers of [32, 256]) {
+    const figures: number[] = []
+    for (const count of [1, 3]) {
+      const cluster = await startCluster(`throughput-${writers}-${count}`, count, 1)
+      const leader = await settled(cluster, 1)
+      await leader.ask({ type: 'throughput', seconds: 1, writers })
+      figures.push(await leader.ask<number>({ type: 'throughput', seconds, writers }))
+      await stop(cluster)
+    }
+    const [one, three] = figures as [number, number]
+    console.log(
+      `${writers} writers of ${recordBytes} B: one voter ${Math.round(one)}/s, three ${Math.round(three)}/s, ratio ${(three / one).toFixed(2)}; goal 0.8`,
+    )
+  }
+}
+
+async function failover(): Promise<void> {
+  const cluster = await startCluster('failover', 3, 1)
+  const took: number[] = []
+  for (let round = 0; round < number('KILLS', 11); round++) {
+    const leader = await settled(cluster, 1)
+    await leader.ask({ type: 'latency', count: 20 })
+    await pause(300)
+    const led = new Promise<number>((resolve) => {
+      for (const node of cluster.nodes) node.onLeads = () => resolve(performance.now())
+    })
+    const startedMs = performance.now()
+    await leader.kill()
+    took.push((await led) - startedMs)
+    for (const node of cluster.nodes) node.onLeads = null
+    await leader.start()
+    await leader.ask(cluster.open)
+  }
+  console.log(
+    `leader killed to new leader: median ${quantile(took, 0.5).toFixed(0)} ms, worst of ${took.length} ${Math.max(...took).toFixed(0)} ms; goal 600 and 2000`,
+  )
+  await stop(cluster)
+}
+
+async function idle(): Promise<void> {
+  const groups = number('IDLE_GROUPS', 10_000)
+  const startedMs = performance.now()
+  const cluster = await startCluster('idle', 3, groups)
+  console.log(
+    `${groups} groups lead or follow after ${((performance.now() - startedMs) / 1000).toFixed(1)} s`,
+  )
+  await pause(8000)
+  const usage = () =>
+    Promise.all(cluster.nodes.map((node) => node.ask<{ cpuMs: number; mib: number }>({ type: 'usage' })))
+  const before = await usage()
+  await pause(10_000)
+  const after = await usage()
+  after.forEach(({ cpuMs, mib }, index) => {
+    const percent = (cpuMs - before[index]!.cpuMs) / 100
+    console.log(`node ${index + 1}: ${percent.toFixed(1)} % CPU, ${mib.toFixed(0)} MiB; goal 2 % and 300 MiB`)
+  })
+  await stop(cluster)
+}
+
+if (process.argv[2] === 'node') {
+  await runNode(Number(process.argv[3]), process.argv[4]!)
+} else {
+  try {
+    const all: Record<string, () => Promise<void>> = { latency, throughput, failover, idle }
+    for (const [name, run] of Object.entries(all)) {
+      if ((process.env.ONLY ?? name).split(',').includes(name)) await run()
+    }
+  } finally {
+    rmSync(root, { recursive: true, force: true })
+  }
+  process.exit()
+}
