@@ -33,6 +33,8 @@ export interface RunOptions {
   readonly durationMs?: number
   readonly perSecond?: number
   readonly classes?: readonly FaultClass[]
+  /** How many faults there are, at least and at most. */
+  readonly faultCount?: readonly [min: number, max: number]
   readonly skipFaults?: ReadonlySet<number>
   readonly skipOperations?: ReadonlySet<number>
   /** Keeps the last events, to be read; the hash of the run is the same with and without. */
@@ -96,6 +98,7 @@ export async function runCluster(options: RunOptions): Promise<RunResult> {
     voters: shape.voters,
     durationMs,
     ...(options.classes === undefined ? {} : { classes: options.classes }),
+    ...(options.faultCount === undefined ? {} : { count: options.faultCount }),
   })
   const operations = planOperations({ seed, nodes: shape.nodes, groups: shape.groups, durationMs, perSecond })
   const run = new ClusterRun(shape, faults, options, random)

@@ -42,7 +42,7 @@ const focus: Readonly<Partial<Record<PlantedBug | PlantedRaftBug, (seed: number)
 
 /** The run of a seed with which a mistake is looked for. */
 export function plantedRun(bug: WorldBug, seed: number): RunOptions {
-  return { seed, ...focus[bug.name as PlantedRaftBug]?.(seed) }
+  return { seed, ...focus[bug.name as PlantedRaftBug] }
 }
 
 /**
