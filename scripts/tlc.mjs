@@ -62,15 +62,15 @@ export function checkModel(name, { bug = 'none', constants = {} } = {}) {
 }
 
 /** Checks that traces are behaviours of the model: how far each came, of how many lines. `module` is their TLA+ text. */
-export async function replayTraces(module, { relaxed }) {
+export async function replayTraces(module, { relaxed, confirm }) {
   const constants = {
-    ...{ Relaxed: relaxed, Confirm: false, Delayed: true, Guarded: true, MayChange: true },
+    ...{ Relaxed: relaxed, Confirm: confirm, Delayed: true, Guarded: true, MayChange: true },
     ...{
       MaxRecords: 1_000_000,
       MaxVersions: 1_000_000,
       MaxCrashes: 1_000_000,
       MaxReplaced: 1_000_000,
-      MaxBack: 0,
+      MaxBack: confirm ? 1 : 0,
     },
   }
   const lines = ['SPECIFICATION ReplaySpec', 'CONSTANTS', '  None = None', '  Bug = "none"', '  Value = {}']

@@ -241,7 +241,8 @@ Settles(l, claims, own, newlyBroken) ==
      /\ Faults(broken \cup newlyBroken)
 
 -----------------------------------------------------------------------------
-Begins(states) ==
+\* A group whose first replicas are in the given states and have started as `start` says.
+Begins(states, start) ==
   /\ q = [r \in Replica |-> [epoch |-> 0, lead |-> None, vote |-> None, quar |-> "none"]]
   /\ st = states
   /\ log = [r \in Replica |-> <<>>]
@@ -251,10 +252,11 @@ Begins(states) ==
   /\ claim = [r \in Replica |-> Off]
   /\ com = [r \in Replica |-> 0]
   /\ catch = com
-  /\ starts = IF Confirm THEN [r \in Replica |-> IF r \in Founders THEN <<1>> ELSE <<>>] ELSE Off
+  /\ starts = IF Confirm THEN [r \in Replica |-> IF r \in Founders THEN start ELSE <<>>] ELSE Off
   /\ seen = IF Confirm
-            THEN [r \in Replica |-> [s \in Replica |-> IF {r, s} \subseteq Founders THEN <<1>> ELSE <<>>]] ELSE Off
-  /\ conf = IF Confirm THEN [r \in Replica |-> IF r \in Founders THEN Founders \ {r} ELSE {}] ELSE Off
+            THEN [r \in Replica |-> [s \in Replica |-> IF {r, s} \subseteq Founders THEN start ELSE <<>>]] ELSE Off
+  /\ conf = IF Confirm
+            THEN [r \in Replica |-> IF r \in Founders /\ start # <<>> THEN Founders \ {r} ELSE {}] ELSE Off
   /\ saved = IF MaxBack > 0 THEN [r \in Replica |-> <<>>] ELSE Off
   /\ net = {}
   /\ reign = [e \in 1..MaxEpoch |-> [leader |-> None, log |-> <<>>]]
@@ -263,7 +265,7 @@ Begins(states) ==
   /\ fault = {}
   /\ spent = [crashes |-> 0, replaced |-> 0, back |-> 0]
 
-Init == Begins([r \in Replica |-> IF r \in Founders THEN "free" ELSE "absent"])
+Init == Begins([r \in Replica |-> IF r \in Founders THEN "free" ELSE "absent"], <<1>>)
 
 (* Elections *)
 
@@ -289,8 +291,9 @@ LongEnough(v, m) ==
             ~Shorter(<<m.byRecord, m.place[2], m.place[3]>>, <<LastOf(log[v], {"r"}), own[2], own[3]>>)
        [] OTHER -> ~Shorter(m.place, own)
 
-\* voting.ts, answerVote: replica `v` answers for voter `k`. The vote is written before it is answered.
-AnswerVote(v, k, m) ==
+\* voting.ts, answerVote: replica `v` answers for voter `k`. The vote is written before it is answered. `isTold`: the
+\* answers that confirm this start have come.
+AnswerVote(v, k, m, isTold) ==
   LET c == m.from
       raised == m.epoch > q[v].epoch
       own == IF raised THEN [q[v] EXCEPT !.epoch = m.epoch, !.lead = None, !.vote = None] ELSE q[v]
@@ -298,7 +301,7 @@ AnswerVote(v, k, m) ==
       fresh == Accepts(v, c, m.start)
       grants ==
         /\ fresh
-        /\ own.quar # "rolledBack" /\ Confirmed(v)
+        /\ own.quar # "rolledBack" /\ Confirmed(v) /\ isTold
         /\ own.vote \in {None, c} \/ Bug = "voteTwice"
         /\ LongEnough(v, m) \/ (own.vote = c /\ Bug = "voteAgainUnchecked")
         /\ state = "free"
@@ -471,6 +474,14 @@ EndQuarantine(r) ==
   /\ catch' = [catch EXCEPT ![r] = 0]
   /\ UNCHANGED <<st, log, disk, pend, votes, claim, com, starts, seen, conf, saved, net, reign, committed, commitIn, fault, spent>>
 
+\* rolledBack: what this replica knows of itself cannot be trusted any more.
+KnowsBack(r) ==
+  /\ q[r].quar # "rolledBack"
+  /\ q' = [q EXCEPT ![r].quar = "rolledBack"]
+  /\ CASE st[r] = "leader" -> Goes(r, "resigned")
+       [] st[r] = "candidate" -> Goes(r, "free")
+       [] OTHER -> UNCHANGED <<st, votes, claim, com, catch>>
+
 \* announce and learnRecorded: `v` records this start, or has recorded another one.
 Announce(r, v) ==
   /\ Confirm /\ IsUp(r) /\ IsUp(v) /\ r # v /\ v \in Voters(log[r])
@@ -481,10 +492,7 @@ Announce(r, v) ==
   /\ UNCHANGED <<log, disk, pend, starts, saved, net, reign, committed, commitIn, fault, spent>>
   /\ IF IsSameStart(seen'[v][r], starts[r]) \/ IsBefore(seen'[v][r], starts[r]) \/ Bug = "startNotRecorded"
      THEN UNCHANGED <<q, st, votes, claim, com, catch>>
-     ELSE /\ q' = [q EXCEPT ![r].quar = "rolledBack"]
-          /\ CASE st[r] = "leader" -> Goes(r, "resigned")
-               [] st[r] = "candidate" -> Goes(r, "free")
-               [] OTHER -> UNCHANGED <<st, votes, claim, com, catch>>
+     ELSE KnowsBack(r)
 
 \* The leader knows that this replica had flushed more: FetchResponse.rolledBack.
 LearnBack(r) ==
@@ -639,7 +647,7 @@ Arrives(m) ==
      /\ \E k \in m.voters, v \in Replica :
           /\ m.epoch >= q[v].epoch
           /\ m.epoch = q[v].epoch => st[v] = "free" /\ (q[v].vote \in {None, m.from} \/ Bug = "voteTwice")
-          /\ AnswerVote(v, k, m)
+          /\ AnswerVote(v, k, m, TRUE)
   \/ /\ m.type = "fetch"
      /\ LET l == reign[m.epoch].leader
         IN /\ l # None /\ st[l] = "leader"

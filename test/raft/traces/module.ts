@@ -25,6 +25,11 @@ export function traceOf(name: string, recorder: TraceRecorder, most: number): Tr
     nodes[own] = `n${node}`
   }
   const lines: string[] = []
+  const nonces = new Map<number, number>()
+  const startsOf = (starts: readonly number[]): string => {
+    for (const nonce of starts) if (!nonces.has(nonce)) nonces.set(nonce, nonces.size + 1)
+    return `<<${starts.map((nonce) => nonces.get(nonce)).join(', ')}>>`
+  }
   const logs = new Map<string, readonly Entry[]>()
   const last = new Map<string, string>()
   let largestEpoch = 1
@@ -32,7 +37,10 @@ export function traceOf(name: string, recorder: TraceRecorder, most: number): Tr
     if (lines.length >= most) break
     const old = logs.get(line.replica) ?? []
     const keep = alike(old, line.entries)
-    const said = `${quorumOf(line, names)} ${line.state} ${line.committed}`
+    const known = `starts |-> ${startsOf(line.starts)}, seen |-> <<${line.seen
+      .map(([replica, starts]) => `<<${text(names.get(replica)!)}, ${startsOf(starts)}>>`)
+      .join(', ')}>>`
+    const said = `${quorumOf(line, names)} ${line.state} ${line.committed} ${known}`
     const asked = argumentOf(line, names)
     const hasGrown = old.length !== keep || line.entries.length !== keep
     const isNews =
@@ -41,7 +49,8 @@ export function traceOf(name: string, recorder: TraceRecorder, most: number): Tr
     if (line.kind === 'fetch') last.set(asked, asked)
     logs.set(line.replica, line.entries)
     largestEpoch = Math.max(largestEpoch, line.quorum.leaderEpoch)
-    if (!isNews && !['start', 'crash', 'kill', 'replace'].includes(line.kind) && line.flushed === 0) continue
+    if (!isNews && !['start', 'crash', 'kill', 'replace', 'back'].includes(line.kind) && line.flushed === 0)
+      continue
     const added = line.entries.slice(keep).map((entry) => entryText(entry, names))
     const fields = [
       `kind |-> ${text(line.kind)}`,
@@ -53,6 +62,7 @@ export function traceOf(name: string, recorder: TraceRecorder, most: number): Tr
       `done |-> ${line.committed}`,
       `n |-> ${line.flushed}`,
       `arg |-> ${asked}`,
+      known,
     ]
     lines.push(`[${fields.join(', ')}]`)
   }

@@ -3,6 +3,7 @@ import type { RaftEvent } from '../../../src/raft/events.ts'
 import type { FetchRequest } from '../../../src/raft/messages.ts'
 import type { QuorumState } from '../../../src/raft/quorumState.ts'
 import { replicaText, sameReplica } from '../../../src/raft/replicaKey.ts'
+import type { SimDisk } from '../support/simDisk.ts'
 import type { ReplyTo, SimNode } from '../support/simNode.ts'
 import type { World, WorldObserver } from '../support/world.ts'
 import { batchesBelow, type Entry, entriesOf, Values } from './entries.ts'
@@ -21,7 +22,7 @@ export interface Line {
   readonly replica: string
   readonly node: number
   readonly session: number
-  kind: 'other' | 'start' | 'crash' | 'kill' | 'flush' | 'vote' | 'fetch' | 'replace'
+  kind: 'other' | 'start' | 'crash' | 'kill' | 'flush' | 'vote' | 'fetch' | 'replace' | 'back'
   readonly quorum: QuorumState
   readonly state: string
   entries: readonly Entry[]
@@ -38,6 +39,9 @@ export interface Line {
   readonly claim: Claim | null
   /** replace: the replica whose node this is. */
   readonly former: string
+  /** The nonces of all starts of this disk, and the same of the start that is recorded of each other replica. */
+  readonly starts: readonly number[]
+  readonly seen: readonly (readonly [replica: string, starts: readonly number[]])[]
 }
 
 /** Thrown when a trace cannot go on: what comes is not in the model. */
@@ -59,11 +63,13 @@ export class TraceRecorder implements WorldObserver {
   readonly #names = new Map<number, string>()
   /** Sequences of log writes that are not known to be durable, by node. */
   readonly #pending = new Map<number, number[]>()
+  /** Starts, by the replica and what is recorded of them. */
+  readonly #starts = new Map<string, readonly number[]>()
   /** What was asked, by the number of the request. */
   readonly #requests = new Map<number, Claim>()
   readonly #places = new Map<number, Claim['place']>()
   /** Deaths of which it is not known yet what they left. */
-  readonly #deaths = new Map<number, Line>()
+  readonly #deaths = new Map<number, { readonly death: Line; readonly disk: SimDisk }>()
   #isOver = false
 
   constructor(world: World) {
@@ -99,7 +105,11 @@ export class TraceRecorder implements WorldObserver {
   }
 
   #step(node: SimNode, event: RaftEvent | null, effects: readonly Effect[]): void {
-    if (event?.type === 'snapshotTaken') throw new EndOfTrace()
+    const { incarnation, startNonces } = node.core!.quorumState
+    // Of an older start than these nobody keeps the nonces.
+    if (event?.type === 'snapshotTaken' || incarnation > startNonces.length) throw new EndOfTrace()
+    const starts = [...startNonces].reverse()
+    this.#starts.set(`${replicaText(node.key)} ${incarnation} ${startNonces[0]}`, starts)
     const { disk } = node
     const cache = disk.cache.clone()
     let written = disk.written
@@ -187,7 +197,7 @@ export class TraceRecorder implements WorldObserver {
 
   stopped(node: SimNode, how: 'kill' | 'crash'): void {
     const line = { ...this.#lineOf(node, how, node.core!.quorumState), state: 'down' }
-    this.#deaths.set(node.id, line)
+    this.#deaths.set(node.id, { death: line, disk: node.disk })
     this.#add(line)
   }
 
@@ -197,17 +207,20 @@ export class TraceRecorder implements WorldObserver {
     this.#resolve(node)
   }
 
-  wentBack(): void {
-    this.#isOver = true
+  wentBack(node: SimNode): void {
+    this.#resolve(node)
+    const { durable } = node.disk
+    const line = this.#lineOf(node, 'back', durable.quorum)
+    this.#add({ ...line, entries: entriesOf(durable, this.#values) })
   }
 
   /** What the last death of a node has left is known now. */
   #resolve(node: SimNode): void {
-    const death = this.#deaths.get(node.id)
+    const known = this.#deaths.get(node.id)
     this.#deaths.delete(node.id)
-    const at = death === undefined ? -1 : this.lines.indexOf(death)
-    if (death === undefined || at < 0) return
-    const { synced, durable } = node.disk
+    if (known === undefined || !this.lines.includes(known.death)) return
+    const { death, disk } = known
+    const { synced, durable } = disk
     death.entries = entriesOf(durable, this.#values)
     const isOf = (line: Line): boolean => line.node === node.id && line.session === death.session
     const undone = this.lines.findIndex(
@@ -252,6 +265,11 @@ export class TraceRecorder implements WorldObserver {
       candidate: null,
       claim: null,
       former: '',
+      starts: [...quorum.startNonces].reverse(),
+      seen: quorum.incarnations.map((seen) => {
+        const name = replicaText(seen)
+        return [name, this.#starts.get(`${name} ${seen.incarnation} ${seen.startNonce}`) ?? []] as const
+      }),
     }
   }
 

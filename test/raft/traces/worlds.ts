@@ -26,6 +26,14 @@ const worlds = {
     lost: ['snapshot', 'rollBack', 'voters', 'replaceDisk'],
     added: [],
   },
+  /** Durable, three voters whose starts are confirmed by peers; a disk goes back. */
+  back: {
+    relaxed: false,
+    voters: 3,
+    observers: 0,
+    lost: ['snapshot', 'replaceDisk'],
+    added: ['rollBack', 'crash'],
+  },
 } as const
 
 /** Name of a kind of worlds. */
@@ -35,13 +43,14 @@ function drawn(name: WorldName, seed: number): Drawn {
   const { relaxed, voters, observers, lost, added } = worlds[name]
   const { classes, ...options } = optionsOf(seed)
   const kept = [...classes].filter((fault) => !(lost as readonly string[]).includes(fault))
+  const confirmation = name === 'back' ? 'peers' : 'none'
   const shape = {
     kind: 'partition',
     kraftVersion: 1,
     relaxed,
     voters,
     observers,
-    confirmation: 'none',
+    confirmation,
   } as const
   return { ...options, ...shape, classes: new Set([...kept, ...added]) }
 }
@@ -72,7 +81,12 @@ export function recordTraces(
     most,
     bug,
   }: { seed: number; count: number; least: number; most: number; bug?: string },
-): { readonly module: string; readonly names: readonly string[]; readonly relaxed: boolean } {
+): {
+  readonly module: string
+  readonly names: readonly string[]
+  readonly relaxed: boolean
+  readonly confirm: boolean
+} {
   const traces: Trace[] = []
   plant((bug ?? null) as Parameters<typeof plant>[0])
   try {
@@ -87,5 +101,6 @@ export function recordTraces(
     module: moduleOf(traces),
     names: traces.map((trace) => `${trace.name} (${trace.lines.length} lines)`),
     relaxed: worlds[name].relaxed,
+    confirm: name === 'back',
   }
 }
