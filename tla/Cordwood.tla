@@ -5,7 +5,7 @@
    A log is a sequence of entries: <<"m", epoch>> starts an epoch and takes no offset, <<"r", epoch, value>> is a
    record (one batch), <<"v", epoch, voters>> is a voter set and takes no offset either. What a log looks like to
    others is its place <<epoch, end offset, version of the voter set>>; all rules compare places, never contents. *)
-EXTENDS Naturals, Sequences, FiniteSets, TLC
+EXTENDS Integers, Sequences, FiniteSets, TLC
 
 CONSTANTS
   Replica,       \* replicas: a node with one directory each
@@ -184,10 +184,15 @@ Becomes(r, s, v, n) ==
   /\ catch' = [catch EXCEPT ![r] = n]
 Goes(r, s) == Becomes(r, s, {}, 0)
 
+\* Relaxed, a crash forgets records whether they were flushed or not: their flush is not worth a step of its own, but in
+\* runs that are replayed, which count writes.
 Writes(r, states) ==
-  /\ pend' = [pend EXCEPT ![r] = @ \o states]
-  /\ log' = [log EXCEPT ![r] = Last(states)]
-  /\ UNCHANGED disk
+  LET after == Last(states)
+      isRecords == Records(after) - Records(log[r]) = Len(after) - Len(log[r]) /\ Len(after) > Len(log[r])
+      isAside == Relaxed /\ ~Delayed /\ pend[r] = <<>> /\ isRecords
+  IN /\ log' = [log EXCEPT ![r] = after]
+     /\ pend' = IF isAside THEN pend ELSE [pend EXCEPT ![r] = @ \o states]
+     /\ disk' = IF isAside THEN [disk EXCEPT ![r] = after] ELSE disk
 
 Faults(set) == fault' = fault \cup set
 
