@@ -166,8 +166,8 @@ export class Node implements AsyncDisposable {
 
   /**
    * Makes a node that runs (with `join`, perhaps with `autoJoin: false`) a voter; resolves when that is committed. Every
-   * partition follows, one after the other. Rejects with `networkException` when it cannot be reached, `duplicateVoter`,
-   * `requestTimedOut` while it has not caught up or another change is under way.
+   * partition follows, one after the other. Waits for it to catch up, and for other changes. Rejects with `brokerNotAvailable`
+   * when it cannot be reached, `duplicateVoter`, `requestTimedOut` when it takes longer than `callTimeoutMs`.
    */
   async addVoter(node: NodeAddress): Promise<void> {
     this.#checkOpen()
@@ -193,7 +193,8 @@ export class Node implements AsyncDisposable {
 
   /**
    * Takes a node out of the voters; resolves when that is committed. Partitions follow. The node goes on as an observer until it
-   * is closed. Rejects with `voterNotFound`, `invalidRequest` for the last one, `requestTimedOut` while another change is under way.
+   * is closed. Waits for other changes. Rejects with `voterNotFound`, `invalidRequest` for the last one, `requestTimedOut` as
+   * `addVoter`.
    */
   async removeVoter(id: number): Promise<void> {
     this.#checkOpen()

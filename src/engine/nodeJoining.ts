@@ -62,22 +62,37 @@ export async function lookAfterMembership(options: JoiningOptions): Promise<void
   }
 }
 
-/** Has the leader of the metadata log change its voters. Throws what that one says. */
-export function callVoters(
+/**
+ * Has the leader of the metadata log change its voters, waiting for changes that are under way and for a voter that has to catch
+ * up. Throws what the leader says.
+ */
+export async function callVoters(
   { metadata, router }: Pick<JoiningOptions, 'metadata' | 'router'>,
   change: 'add' | 'remove' | 'update',
   voter: Voter,
 ): Promise<void> {
   const kinds = { add: CallKind.addVoter, remove: CallKind.removeVoter, update: CallKind.updateVoter }
-  return router.run({
-    group: metadata,
-    name: 'the metadata log',
-    // A second time it is refused: the first was successful then.
-    repeatable: false,
-    local: () => changeVoters(metadata, change, voter),
-    request: { kind: kinds[change], json: JSON.stringify(voter) },
-    result: () => {},
-  })
+  const endMs = router.nowMs + router.timeoutMs
+  for (let isFirst = true; ; isFirst = false) {
+    try {
+      await router.run({
+        group: metadata,
+        name: 'the metadata log',
+        repeatable: false,
+        local: () => changeVoters(metadata, change, voter),
+        request: { kind: kinds[change], json: JSON.stringify(voter) },
+        result: () => {},
+      })
+      return
+    } catch (error) {
+      const code = error instanceof EngineError ? error.code : ''
+      // An earlier attempt was successful after all.
+      if (!isFirst && (code === 'duplicateVoter' || code === 'voterNotFound')) return
+      const mayPass = code === 'requestTimedOut' || code === 'networkException'
+      if (!mayPass || router.nowMs + retryMs >= endMs) throw error
+    }
+    await router.pause(retryMs)
+  }
 }
 
 /** Changes the voters of the metadata log, which this node leads. */

@@ -57,6 +57,16 @@ export class NodeRouter {
     this.#options = options
   }
 
+  /** How long a call may wait. */
+  get timeoutMs(): number {
+    return this.#options.timeoutMs
+  }
+
+  /** The monotonic clock. */
+  get nowMs(): number {
+    return this.#options.clock.monotonicMs()
+  }
+
   /**
    * Rejects with `leaderNotAvailable` when nobody leads in time, with what the call says, with the signal's reason. Where a
    * leader was lost after it had taken something that may not be repeated, with `networkException` or

@@ -29,7 +29,7 @@ export const arrows: Readonly<Record<string, readonly string[] | null>> = {
   controller: ['replica', ...belowReplica],
   coordinator: ['replica', ...belowReplica],
   broker: belowBroker,
-  engine: belowReplica,
+  engine: ['replica', 'raft', ...belowReplica],
   // The simulator takes what is pure of the portable implementation: checksums, names of errors.
   testing: ['runtime/node', 'engine', 'broker', ...belowBroker],
   cli: null,
