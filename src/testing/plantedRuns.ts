@@ -36,9 +36,63 @@ function worldBug(name: PlantedBug, layer: WorldBug['layer']): WorldBug {
   return { name, layer, plant: (isOn) => plant(isOn ? name : null) }
 }
 
+/** Longer than usual, with few records and one fault after the other. */
+const long: Partial<RunOptions> = { durationMs: 15_000, perSecond: 8, faultCount: [25, 50], nodes: 3 }
+/** Groups that acknowledge from the page cache, and faults that make them forget. */
+const relaxed: Partial<RunOptions> = {
+  ...long,
+  shape: { flush: 'none', kind: 'partition', groups: 1 },
+  classes: [
+    'powerCut',
+    'powerCut',
+    'powerCut',
+    'kill',
+    'partition',
+    'partition',
+    'transferLeadership',
+    'pause',
+  ],
+}
+/** Followers that fall behind, and leaders that cut their logs. */
+const snapshots: Partial<RunOptions> = {
+  ...long,
+  shape: { groups: 1 },
+  classes: [
+    'snapshot',
+    'snapshot',
+    'snapshot',
+    'partition',
+    'partition',
+    'kill',
+    'powerCut',
+    'killAtCall',
+    'clog',
+  ],
+}
+/** Many elections, and disks that take long to store what they are about. */
+const elections: Partial<RunOptions> = {
+  ...long,
+  shape: { groups: 1 },
+  classes: ['powerCut', 'powerCut', 'killAtCall', 'slowDisk', 'slowDisk', 'transferLeadership', 'partition'],
+}
+
 /** What worlds are drawn for a mistake, where the usual ones come across it too seldom. */
-const focus: Readonly<Partial<Record<PlantedBug | PlantedRaftBug, (seed: number) => Partial<RunOptions>>>> =
-  {}
+const focus: Readonly<Partial<Record<PlantedBug | PlantedRaftBug, Partial<RunOptions>>>> = {
+  quarantinedVotes: relaxed,
+  quarantinedCounts: relaxed,
+  quarantineEndsEarly: relaxed,
+  forgettingForgotten: relaxed,
+  lateSnapshotInstalled: snapshots,
+  snapshotRenamedBeforeSync: snapshots,
+  snapshotDeletesLogFirst: snapshots,
+  installNotFinished: snapshots,
+  voteAnsweredBeforePersist: elections,
+  voteAgainUnchecked: elections,
+  sentBeforePersist: elections,
+  flushToldOutOfOrder: elections,
+  tailNotCut: elections,
+  epochStartsReplaced: { ...elections, shape: { kind: 'partition', groups: 1 }, perSecond: 2 },
+}
 
 /** The run of a seed with which a mistake is looked for. */
 export function plantedRun(bug: WorldBug, seed: number): RunOptions {
