@@ -17,6 +17,7 @@ export class CheckpointStore {
   readonly #directory: string
   /** Recovery points and start offsets of logs that were found but could not be opened. */
   readonly #kept = { recoveryPoints: new Map<string, number>(), startOffsets: new Map<string, number>() }
+  readonly #keptNames = new Set<string>()
   /** What the files say now. */
   #storedPoints: ReadonlyMap<string, number> = new Map()
   #storedStarts: ReadonlyMap<string, number> = new Map()
@@ -37,6 +38,8 @@ export class CheckpointStore {
 
   /** Keeps what was known of a log that is there but not open. */
   keep(name: string, checkpoints: Checkpoints): void {
+    // Also a log of which the files do not know anything yet.
+    this.#keptNames.add(name)
     const recoveryPoint = checkpoints.recoveryPoints.get(name)
     const startOffset = checkpoints.startOffsets.get(name)
     if (recoveryPoint !== undefined) this.#kept.recoveryPoints.set(name, recoveryPoint)
@@ -45,11 +48,12 @@ export class CheckpointStore {
 
   /** Whether every log that was there is open. */
   get keepsNothing(): boolean {
-    return this.#kept.recoveryPoints.size === 0
+    return this.#keptNames.size === 0
   }
 
   /** A log of this name is made: nothing that is known of an earlier one may be taken for its own. */
   async forget(name: string, logs: ReadonlyMap<string, Log>): Promise<void> {
+    this.#keptNames.delete(name)
     this.#kept.recoveryPoints.delete(name)
     this.#kept.startOffsets.delete(name)
     await this.#writing

@@ -1,7 +1,6 @@
 import { type CorruptionError, EngineError } from '../model/errors.ts'
 import type { Logger } from '../model/logger.ts'
 import { randomUuid, type Uuid, uuidToBytes } from '../model/uuid.ts'
-import type { DiskFile } from '../runtime/disk.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import type { BackgroundSync, SyncTarget } from './backgroundSync.ts'
 import type { JournalEntry } from './journal/entries.ts'
@@ -14,6 +13,7 @@ import type { Log } from './log.ts'
 import type { LogJournal } from './logJournal.ts'
 import { syncMetadata } from './partitionMetadata.ts'
 import { Progress } from './progress.ts'
+import { ReplayedFiles } from './replayedFiles.ts'
 import type { ReplayedTail } from './replayedTail.ts'
 import { ReplayPlan } from './replayPlan.ts'
 import { ReplayWriter } from './replayWriter.ts'
@@ -46,7 +46,7 @@ export class NodeJournal implements JournalHost {
   #sync: BackgroundSync | null = null
   #lagging = new Set<SyncTarget>()
   /** What replay has written, of logs that are open or not. */
-  #replayedFiles: ReadonlySet<DiskFile> = new Set()
+  readonly #replayed: ReplayedFiles
   /** Logs that were offline from the start: there is nothing in the journal for them. */
   readonly #givenUp = new Set<Log>()
   #isLast = false
@@ -72,6 +72,14 @@ export class NodeJournal implements JournalHost {
     this.#replay = replay
     this.plan = plan
     this.#writer = new ReplayWriter(runtime, options.dataDirectory, plan)
+    this.#replayed = new ReplayedFiles({
+      disk: runtime.disk,
+      logger: options.logger,
+      syncAll: () => this.#syncAll(),
+      logIn: (directory) =>
+        [...this.#known.values()].find(({ log }) => log?.directory === directory)?.log ?? null,
+      isUrgent: () => journal.isFull,
+    })
     for (const log of plan.logs.values()) this.#known.set(log.id, knownLog(lastOf(log)))
   }
 
@@ -162,7 +170,7 @@ export class NodeJournal implements JournalHost {
     const startedMs = clock.monotonicMs()
     const progress = new Progress(clock, logger, 'replaying the journal', frameCount)
     await this.#writer.run(this.#replay, absent, tails, () => progress.step())
-    this.#replayedFiles = this.#writer.written
+    this.#replayed.take(this.#writer.written, this.#writer.directories)
     this.#ended = [...this.plan.logs.values()]
       .filter(({ id, unfinishedCut }) => unfinishedCut !== null && !absent.has(id))
       .map(({ id }) => id)
@@ -289,7 +297,7 @@ export class NodeJournal implements JournalHost {
     try {
       await this.#syncNames()
       await this.#sync!.sync(lagging)
-      await this.#syncReplayed()
+      await this.#replayed.sync()
       if (this.#isLast && this.hasUnstored)
         throw new EngineError('diskFailed', 'a log is offline: what the journal has of it is kept')
     } catch (error) {
@@ -356,20 +364,6 @@ export class NodeJournal implements JournalHost {
       this.#namesChanged = true
       throw error
     }
-  }
-
-  async #syncReplayed(): Promise<void> {
-    const files = this.#replayedFiles
-    if (files.size === 0) return
-    const { disk } = this.#runtime
-    if (files.size < manyNames || !(await this.#syncAll())) {
-      for (const file of files) {
-        // A segment that was deleted since has nothing to keep.
-        if ((await disk.stat(file.path)) !== null) await file.sync()
-      }
-      for (const directory of this.#writer.directories) await disk.syncDirectory(directory)
-    }
-    this.#replayedFiles = new Set()
   }
 
   /** One sync for everything; false where there is none, or it has failed: then each file says what became of it. */

@@ -84,10 +84,13 @@ export function crashChoices(
   }
   // What is written to two places at once may be torn in both.
   if (blocks.length > 1) {
-    add(
-      () => true,
-      blocks.slice(-4).map(({ order }) => ({ order, sectors: 1 + random.below(7) })),
-    )
+    const latest = blocks.slice(-4)
+    for (const most of [1, 7]) {
+      add(
+        () => true,
+        latest.map(({ order }) => ({ order, sectors: 1 + random.below(most) })),
+      )
+    }
   }
   const choices: Fates[] = [...found.values()]
   choices.push({ lost: [], torn: [], kill: true })

@@ -174,11 +174,9 @@ async function problemsOfLog(
   const { name } = history
   const { batches } = history.current
   const problems: string[] = []
-  // What was promised to survive nothing but the process has nobody to prove it.
-  const acked = batches.findLast((batch) => batch.ackedAt !== never && (isClosed || batch.isDurable))
-  // Where nothing can tell a tear from rot the end may go: that of the journal, and that of a log without one.
-  const isUnproven = history.policy !== 'journal' && !isClosed
-  const isTold = isUnproven || lines.some((line) => line.includes('cannot be proven'))
+  // Where nothing can tell a tear from rot the end may go: that of the journal, and what is in no journal.
+  const acked = batches.findLast((batch) => batch.ackedAt !== never && (isClosed || batch.isJournaled))
+  const isTold = lines.some((line) => line.includes('cannot be proven'))
   if (acked !== undefined && log.logEndOffset <= acked.lastOffset && !isTold) {
     problems.push(`${name} ends at ${log.logEndOffset}, ${acked.lastOffset} was acknowledged`)
   }
@@ -193,7 +191,8 @@ async function problemsOfLog(
     await disk.file(file.path).read(bytes, position)
     const batch = batches.find(({ baseOffset }) => baseOffset === found.firstOffset)
     // Nothing covers the leader epoch of a batch that is in no journal and that no checkpoint has seen.
-    if (batch !== undefined && isUnproven) bytes.set(batch.bytes.subarray(epochAt, epochAt + 4), epochAt)
+    if (batch !== undefined && !isClosed && !batch.isJournaled)
+      bytes.set(batch.bytes.subarray(epochAt, epochAt + 4), epochAt)
     if (batch === undefined || Buffer.compare(bytes, batch.bytes) !== 0) {
       return [
         ...problems,

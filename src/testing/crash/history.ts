@@ -22,6 +22,8 @@ export interface AppendedBatch {
   ackedAt: Moment
   /** Whether the acknowledgement survives the loss of power. */
   readonly isDurable: boolean
+  /** Whether the journal has it. */
+  readonly isJournaled: boolean
 }
 
 /** The content of a log between two truncations. */
@@ -67,8 +69,10 @@ export class LogHistory {
     return this.versions.at(-1)!
   }
 
-  appended(batch: Omit<AppendedBatch, 'isDurable' | 'ackedAt'>): AppendedBatch {
-    const appended = { ...batch, isDurable: isDurable(this.policy), ackedAt: never }
+  appended(batch: Omit<AppendedBatch, 'isDurable' | 'isJournaled' | 'ackedAt'>): AppendedBatch {
+    const { policy } = this
+    const promised = { isDurable: isDurable(policy), isJournaled: policy === 'journal', ackedAt: never }
+    const appended = { ...batch, ...promised }
     this.current.batches.push(appended)
     return appended
   }

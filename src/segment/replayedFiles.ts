@@ -1,0 +1,71 @@
+import type { Logger } from '../model/logger.ts'
+import type { Disk, DiskFile } from '../runtime/disk.ts'
+import type { Log } from './log.ts'
+
+/** From so many files on one sync of the whole file system is cheaper. */
+const manyFiles = 64
+
+/** What `ReplayedFiles` needs to know. */
+export interface ReplayedFilesOptions {
+  readonly disk: Disk
+  readonly logger: Logger
+  /** One sync for everything; false where there is none, or it has failed: then each file says what became of it. */
+  readonly syncAll: () => Promise<boolean>
+  /** The open log in a directory; null for none. */
+  readonly logIn: (directory: string) => Log | null
+  /** Whether everybody waits for the journal to let go of something. */
+  readonly isUrgent: () => boolean
+}
+
+/** The files that a replay has written: they are synced before the journal lets go of what it has of them. */
+export class ReplayedFiles {
+  readonly #options: ReplayedFilesOptions
+  #files: ReadonlySet<DiskFile> = new Set()
+  #directories: ReadonlySet<string> = new Set()
+  /** Of files that could not be synced: how far their logs must have come by themselves. */
+  readonly #goals = new Map<DiskFile, number>()
+
+  constructor(options: ReplayedFilesOptions) {
+    this.#options = options
+  }
+
+  /** Takes what a replay has written, and the directories that it is in. */
+  take(files: ReadonlySet<DiskFile>, directories: ReadonlySet<string>): void {
+    this.#files = files
+    this.#directories = directories
+  }
+
+  /** Makes all of it durable; nothing is left to do once that has succeeded. What was deleted since needs nothing. */
+  async sync(): Promise<void> {
+    if (this.#files.size === 0) return
+    const { disk, syncAll } = this.#options
+    if (this.#files.size < manyFiles || !(await syncAll())) {
+      for (const file of this.#files) if ((await disk.stat(file.path)) !== null) await this.#syncFile(file)
+      for (const path of this.#directories)
+        if ((await disk.stat(path)) !== null) await disk.syncDirectory(path)
+    }
+    this.#files = new Set()
+  }
+
+  async #syncFile(file: DiskFile): Promise<void> {
+    try {
+      await file.sync()
+    } catch (error) {
+      const log = this.#options.logIn(file.path.slice(0, file.path.lastIndexOf('/')))
+      if (log !== null && log.offline === null) {
+        // It syncs what it was taken up with itself, and writes it anew when that fails.
+        const goal = this.#goals.get(file) ?? log.logEndOffset
+        this.#goals.set(file, goal)
+        if (log.recoveryPoint >= goal) return
+        throw error
+      }
+      // Nobody would go on if the journal waited for a log that nobody has.
+      if (!this.#options.isUrgent()) throw error
+      const { logger } = this.#options
+      logger.error('the journal lets go of records that could not be stored', {
+        file: file.path,
+        error: String(error),
+      })
+    }
+  }
+}
