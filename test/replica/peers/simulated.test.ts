@@ -78,7 +78,7 @@ class Talker {
       expect(this.transport.leaderContactMs(node, group)).toBeLessThanOrEqual(nowMs)
       expect(this.transport.followerContactMs(node, group)).toBeLessThanOrEqual(nowMs)
     }
-    runtime.clock.setTimer(this.#random.below(30), () => this.#talk())
+    runtime.clock.setTimer(this.#random.below(60), () => this.#talk())
   }
 
   #asked(from: number, request: RaftRequest, reply: (response: RaftResponse, records: []) => void): void {
@@ -141,10 +141,9 @@ const fault: fc.Arbitrary<FaultAction> = fc.oneof(
 
 test('every request ends once, with its own answer or without, whatever happens to the network', async () => {
   const ended = { answered: 0, failed: 0, lost: 0 }
-  const hashes = new Map<string, string>()
   await fc.assert(
     fc.asyncProperty(fc.nat(), fc.array(fault, { maxLength: 8 }), async (seed, actions) => {
-      const faults = actions.map((action, number) => ({ ...action, number, atMs: 300 * (number + 1) }))
+      const faults = actions.map((action, number) => ({ ...action, number, atMs: 200 * (number + 1) }))
       using world = new World<Talker>({
         seed,
         nodes: 3,
@@ -152,9 +151,9 @@ test('every request ends once, with its own answer or without, whatever happens 
         faults: faults as never,
       })
       world.startAll()
-      await world.advance(3000)
+      await world.advance(1800)
       world.heal()
-      await world.advance(2500)
+      await world.advance(2000)
       const talkers = [...world.nodes.values()].map(({ running }) => running!)
       const before = talkers.map((talker) => talker.ended.answered)
       await world.advance(500)
@@ -170,11 +169,10 @@ test('every request ends once, with its own answer or without, whatever happens 
         }
       }
       for (const talker of talkers) await world.settle(talker.close())
-      hashes.set(JSON.stringify([seed, actions]), world.traceHash)
     }),
-    { numRuns: 60 },
+    { numRuns: 25 },
   )
-  expect(ended.answered).toBeGreaterThan(1000)
-  expect(ended.failed).toBeGreaterThan(100)
+  expect(ended.answered).toBeGreaterThan(500)
+  expect(ended.failed).toBeGreaterThan(50)
   expect(ended.lost).toBeGreaterThan(10)
 }, 120_000)
