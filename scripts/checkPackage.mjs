@@ -110,6 +110,10 @@ const checks = [
       cpSync(join(root, 'node_modules', 'undici-types'), join(project, 'node_modules', 'undici-types'), {
         recursive: true,
       })
+      // What an example needs beside this package.
+      for (const name of ['fast-check', 'pure-rand']) {
+        cpSync(join(root, 'node_modules', name), join(project, 'node_modules', name), { recursive: true })
+      }
       const settings = {
         compilerOptions: { ...compilerOptions, ...resolution },
         include: ['examples', 'program.js'],

@@ -3,7 +3,7 @@ import { type Fault, type FaultClass, faultClasses } from './fault.ts'
 import { SimRandom } from './simRandom.ts'
 import { drawFault } from './swarm.ts'
 import { World } from './world.ts'
-import type { Program, Running } from './worldTypes.ts'
+import type { Place, Program, Running } from './worldTypes.ts'
 
 /** What clusters are drawn for. */
 export interface ClusterOptions {
@@ -13,7 +13,7 @@ export interface ClusterOptions {
   readonly durationMs?: number
   /** At most so many faults; 12 by default. */
   readonly maxFaults?: number
-  /** Classes that may happen; by default all that take nothing from a disk which was durable. */
+  /** Classes that may happen; by default those after which every program goes on by itself. */
   readonly classes?: readonly FaultClass[]
 }
 
@@ -25,10 +25,10 @@ export interface ClusterPlan {
   /** When the last fault has begun. */
   readonly durationMs: number
   /** Begins: every node opens `program`. Nothing moves before `World.advance`. */
-  start<P extends Running>(program: Program<P>): World<P>
+  start<P extends Running>(program: (place: Place) => Promise<P>): World<P>
 }
 
-/** What takes durable bytes, or asks for what only the cluster's own program has. */
+/** What takes durable bytes, what somebody has to restart the process for, and what only a program of its own can do. */
 const special: ReadonlySet<FaultClass> = new Set([
   'rot',
   'diskLost',
@@ -36,6 +36,8 @@ const special: ReadonlySet<FaultClass> = new Set([
   'lyingFlush',
   'syncError',
   'readError',
+  'noDescriptors',
+  'diskFull',
   'transferLeadership',
   'addVoter',
   'removeVoter',
@@ -70,8 +72,8 @@ export function clusters(options: ClusterOptions = {}): fc.Arbitrary<ClusterPlan
         nodes,
         faults,
         durationMs,
-        start<P extends Running>(program: Program<P>): World<P> {
-          const world = new World<P>({ seed, nodes, program, faults })
+        start<P extends Running>(program: (place: Place) => Promise<P>): World<P> {
+          const world = new World<P>({ seed, nodes, faults, program: program as unknown as Program<P> })
           world.startAll()
           return world
         },
