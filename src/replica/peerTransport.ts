@@ -26,7 +26,11 @@ export class PeerTransport implements Transport {
       endpoints: () => this.#endpoints,
       handler,
     }
-    this.#listener = new PeerListener(this.#context, (node, learned) => this.know(node, learned))
+    this.#listener = new PeerListener(
+      this.#context,
+      (node, learned) => this.know(node, learned),
+      (node) => this.#peers.get(node)?.retryNow(),
+    )
   }
 
   /** Listens for other nodes; resolves with the address, its port the real one. Rejects with `addressInUse` or `permissionDenied`. */

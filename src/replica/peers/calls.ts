@@ -67,6 +67,11 @@ export class Calls {
     }
   }
 
+  /** See `Channel.retryNow`. */
+  retryNow(): void {
+    this.#channel.retryNow()
+  }
+
   /** The connection is gone, and nobody knows what became of what was sent. */
   lose(reason: string): void {
     this.#channel.giveUp(reason)

@@ -94,6 +94,16 @@ export class Channel {
     } else this.#connect()
   }
 
+  /** The node lives, as it has shown elsewhere: what waits for another attempt waits no longer. */
+  retryNow(): void {
+    this.#failures = 0
+    this.#retryAtMs = 0
+    if (this.#retry === null) return
+    this.#retry.cancel()
+    this.#retry = null
+    this.#connect()
+  }
+
   /**
    * Sends a request; the result takes the question back. `answered` gets the body of the answer; it is not called when the
    * connection breaks first. An answer that does not come within `timeoutMs`, or cannot be read, breaks it.
@@ -146,6 +156,7 @@ export class Channel {
   #connect(): void {
     if (this.#state !== 'idle') return
     this.#state = 'connecting'
+    this.refusal = null
     const address = this.#owner.address()
     if (address === null) {
       this.#break('nobody knows where it is', false)

@@ -110,6 +110,13 @@ export class Peer {
     this.#endpoints = endpoints
   }
 
+  /** The node has connected to this one: it can be reached as well, most likely. */
+  retryNow(): void {
+    if (this.#isClosed) return
+    for (const name of coreChannels) this.#channels[name].retryNow()
+    this.#calls.retryNow()
+  }
+
   /** See `Transport.leaderContactMs`. */
   contactMs(group: GroupRef): number {
     return this.#session.contactMs(group)

@@ -18,7 +18,11 @@ export class PeerListener {
   #listener: Listener | null = null
   #isClosed = false
 
-  constructor(context: PeerContext, learn: AcceptContext['learn']) {
+  readonly #met: (node: number) => void
+
+  /** `learn` is told where leaders say that they listen, `met` that a node has connected. */
+  constructor(context: PeerContext, learn: AcceptContext['learn'], met: (node: number) => void) {
+    this.#met = met
     const { runtime, limits, handler, clusterId, self, logger } = context
     this.#context = {
       runtime,
@@ -80,6 +84,7 @@ export class PeerListener {
   #introduced(connection: AcceptedPeer): void {
     this.#timers.get(connection)?.cancel()
     this.#timers.delete(connection)
+    this.#met(connection.node)
     if (connection.channel !== 'fetch') return
     const old = this.#sessions.get(connection.node)
     this.#sessions.set(connection.node, connection)
