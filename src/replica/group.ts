@@ -16,6 +16,7 @@ import type { Log } from '../segment/log.ts'
 import { GroupDriver } from './groupDriver.ts'
 import type { GroupAck, GroupAppendOptions, GroupListener, GroupSpec } from './groupTypes.ts'
 import type { GroupWorld } from './groupWorld.ts'
+import { mergeBatches } from './mergeBatches.ts'
 import type { GroupStart } from './openGroupLog.ts'
 import { RemoteRequest, refuseRequest } from './replies.ts'
 import type { SnapshotFiles } from './snapshotFiles.ts'
@@ -186,9 +187,12 @@ export class Group {
 
   /** Another node has answered. */
   response(from: number, requestId: number, response: RaftResponse): void {
-    const event = { type: `${response.type}Response`, from, requestId, response } as RaftEvent
-    if (response.type === 'fetch' && response.batches.length > 0) this.#driver.stepWithRecords(event)
-    else this.#driver.step(event)
+    if (response.type === 'fetch' && response.batches.length > 0) {
+      const merged = mergeBatches(response)
+      this.#driver.stepWithRecords({ type: 'fetchResponse', from, requestId, response: merged })
+    } else {
+      this.#driver.step({ type: `${response.type}Response`, from, requestId, response } as RaftEvent)
+    }
   }
 
   /** Something else that happens to the replica. */

@@ -168,8 +168,11 @@ export class GroupDriver implements Due {
     } finally {
       this.#isStepping = false
     }
-    this.dueMs = this.#failed === null ? this.node.deadlineMs : Number.POSITIVE_INFINITY
-    this.#world.wheel.arm(this)
+    // An append makes nothing due earlier, and there are many.
+    if (event?.type !== 'append' || this.slotMs === Number.POSITIVE_INFINITY) {
+      this.dueMs = this.#failed === null ? this.node.deadlineMs : Number.POSITIVE_INFINITY
+      this.#world.wheel.arm(this)
+    }
     this.#drain()
   }
 

@@ -303,7 +303,11 @@ export class GroupLog {
     if (batch.isDropped) return true
     const { log } = this
     try {
-      log.appendReplicated(batch.header, batch.bytes, this.#turn.group(isDurable(log.config.flush)))
+      log.appendReplicated(
+        batch.header,
+        batch.bytes,
+        this.#turn.group(isDurable(log.config.flush), batch.bytes.length),
+      )
       batch.isPlaced = true
       if (planted('flushToldEarly') && batch.pending !== null) this.#done(batch.pending)
       return true

@@ -25,6 +25,11 @@ export interface UnflushedBatch {
 export class Unflushed {
   #batches: UnflushedBatch[] = []
   #bytes = 0
+  #lastRead: {
+    readonly fromOffset: number
+    readonly toOffset: number
+    readonly parts: readonly Uint8Array[]
+  } | null = null
 
   /** Bytes of all of them. */
   get bytes(): number {
@@ -67,11 +72,14 @@ export class Unflushed {
       this.#leave(batch)
       count++
     }
-    if (count > 0) batches.splice(0, count)
+    if (count === 0) return
+    batches.splice(0, count)
+    this.#lastRead = null
   }
 
   /** Forgets batches from `endOffset` on: the log is cut there. Nobody waits for them any more. */
   cut(endOffset: number): void {
+    this.#lastRead = null
     while (this.#batches.length > 0 && this.#batches.at(-1)!.header.baseOffset >= endOffset) {
       const batch = this.#batches.pop()!
       batch.isDropped = true
@@ -86,8 +94,20 @@ export class Unflushed {
     return undone
   }
 
-  /** Whole batches from the one that holds `fromOffset`, at most `maxBytes` of them but at least one; none if it is not here. */
-  read(fromOffset: number, toOffset: number, maxBytes: number): Uint8Array[] {
+  /**
+   * Whole batches from the one that holds `fromOffset`, at most `maxBytes` of them but at least one, in one piece; none if it is
+   * not here. Followers that ask for the same get the same memory.
+   */
+  read(fromOffset: number, toOffset: number, maxBytes: number): readonly Uint8Array[] {
+    const last = this.#lastRead
+    if (last !== null && last.fromOffset === fromOffset && last.toOffset === toOffset) return last.parts
+    const found = this.#find(fromOffset, toOffset, maxBytes)
+    const parts = found.length < 2 ? found : [Buffer.concat(found)]
+    this.#lastRead = { fromOffset, toOffset, parts }
+    return parts
+  }
+
+  #find(fromOffset: number, toOffset: number, maxBytes: number): Uint8Array[] {
     const batches = this.#batches
     let low = 0
     let high = batches.length

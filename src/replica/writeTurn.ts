@@ -8,6 +8,8 @@ import { WriteGroup } from '../segment/writeGroup.ts'
  * appends again some microtasks after it was told; with this its next append still takes part.
  */
 const patience = 6
+/** Bytes of appends at which they are handed over before the turn is over. */
+const fullBytes = 128 << 10
 
 /** A state of a log that is to be written, and who wants to know what became of it. */
 interface PendingState {
@@ -30,6 +32,8 @@ export class WriteTurn {
   /** To be done just before everything is handed over. */
   #last: (() => void)[] = []
   #isScheduled = false
+  /** Bytes of appends so far. */
+  #bytes = 0
   /** What was added so far, and at the last look. */
   #added = 0
   #seen = 0
@@ -46,8 +50,11 @@ export class WriteTurn {
     this.#last.push(run)
   }
 
-  /** The group that appends of this turn belong to. */
-  group(isDurable: boolean): WriteGroup {
+  /** The group that an append of so many bytes belongs to. */
+  group(isDurable: boolean, bytes: number): WriteGroup {
+    // What is much begins its way at once, so that others work on it while the rest is appended.
+    if (this.#bytes >= fullBytes) this.submit()
+    this.#bytes += bytes
     this.#schedule()
     if (isDurable) {
       this.#durable ??= new WriteGroup(this.#disk, () => this.submit())
@@ -79,6 +86,7 @@ export class WriteTurn {
 
   /** Hands over what there is. */
   submit(): void {
+    this.#bytes = 0
     for (const run of this.#last.splice(0)) run()
     const states = this.#states
     const groups = [this.#durable, this.#relaxed]
