@@ -279,20 +279,35 @@ async function latency(): Promise<void> {
   await stop(cluster)
 }
 
+interface Usage {
+  readonly cpuMs: number
+  readonly mib: number
+}
+
 async function throughput(): Promise<void> {
   const seconds = number('SECONDS', 4)
-  for (const writers of [32, 256]) {
+  for (const writers of [32, 256, 2048]) {
     const figures: number[] = []
+    const costs: string[] = []
     for (const count of [1, 3]) {
       const cluster = await startCluster(`throughput-${writers}-${count}`, count, 1)
       const leader = await settled(cluster, 1)
       await leader.ask({ type: 'throughput', seconds: 1, writers })
-      figures.push(await leader.ask<number>({ type: 'throughput', seconds, writers }))
+      const usage = () => Promise.all(cluster.nodes.map((node) => node.ask<Usage>({ type: 'usage' })))
+      const before = await usage()
+      const rate = await leader.ask<number>({ type: 'throughput', seconds, writers })
+      const after = await usage()
+      const each = after.map(({ cpuMs }, index) => {
+        const micros = ((cpuMs - before[index]!.cpuMs) * 1000) / (rate * seconds)
+        return `${micros.toFixed(1)}${cluster.nodes[index] === leader ? ' (leader)' : ''}`
+      })
+      figures.push(rate)
+      costs.push(each.join(', '))
       await stop(cluster)
     }
     const [one, three] = figures as [number, number]
     console.log(
-      `${writers} writers of ${recordBytes} B: one voter ${Math.round(one)}/s, three ${Math.round(three)}/s, ratio ${(three / one).toFixed(2)}; goal 0.8`,
+      `${writers} writers of ${recordBytes} B: one voter ${Math.round(one)}/s, three ${Math.round(three)}/s, ratio ${(three / one).toFixed(2)}; goal 0.8; CPU µs an append: ${costs.join(' | ')}`,
     )
   }
 }
@@ -328,8 +343,7 @@ async function idle(): Promise<void> {
     `${groups} groups lead or follow after ${((performance.now() - startedMs) / 1000).toFixed(1)} s`,
   )
   await pause(8000)
-  const usage = () =>
-    Promise.all(cluster.nodes.map((node) => node.ask<{ cpuMs: number; mib: number }>({ type: 'usage' })))
+  const usage = () => Promise.all(cluster.nodes.map((node) => node.ask<Usage>({ type: 'usage' })))
   const before = await usage()
   await pause(10_000)
   const after = await usage()
