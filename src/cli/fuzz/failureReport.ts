@@ -80,13 +80,14 @@ export async function explainFailure(
 }
 
 /** The one command that makes a run again. */
-export function replayCommand({ seed, nodes, skipFaults, skipOperations }: RunOptions): string {
+export function replayCommand({ seed, nodes, classes, skipFaults, skipOperations }: RunOptions): string {
   const list = (name: string, numbers: ReadonlySet<number> | undefined): string[] =>
     numbers === undefined || numbers.size === 0 ? [] : [name, rangesOf(numbers)]
   return [
     'cordwood fuzz',
     `--seed ${seed} --seeds 1`,
     ...(nodes === undefined ? [] : [`--nodes ${nodes}`]),
+    ...(classes === undefined ? [] : [`--faults ${classes.join(',')}`]),
     ...list('--skip-faults', skipFaults),
     ...list('--skip-operations', skipOperations),
     '--trace',
