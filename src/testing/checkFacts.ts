@@ -62,6 +62,8 @@ export interface CheckOptions {
   readonly factsOf?: (batch: Batch) => readonly LogFact[]
   /** What is in the log of a replica that starts, read beside the code that is checked; null when that cannot be read. */
   readonly readLog?: (node: number, group: string) => readonly LogFact[] | null
+  /** Exclusive ends of the whole snapshots that a replica has which starts; null when they cannot be read. */
+  readonly readSnapshots?: (node: number, group: string) => readonly number[] | null
   /** Whether the faults of this run explain an alarm. */
   readonly isAlarmExpected?: (code: AlarmCode) => boolean
 }

@@ -1,4 +1,7 @@
+import { parseSnapshotFileName } from '../replica/snapshotNames.ts'
+import { nodeChecksum } from '../runtime/node/nodeChecksum.ts'
 import { parseSegmentFileName } from '../segment/fileNames.ts'
+import { BatchHeader, batchHeaderBytes, checksummedFrom } from '../segment/recordBatch.ts'
 import { factsOfBytes, type LogFact } from './checkFacts.ts'
 import type { SimFileSystem } from './simFileSystem.ts'
 
@@ -15,6 +18,28 @@ export function logFacts(fs: SimFileSystem, directory: string): readonly LogFact
   // Their names are numbers of equal length.
   names.sort()
   return names.flatMap((name) => factsOfBytes(fs.contentOf(`${directory}/${name}`), null, null))
+}
+
+/** Exclusive ends of the snapshots in the directory of a log whose every batch is there and fits its checksum. */
+export function wholeSnapshots(fs: SimFileSystem, directory: string): readonly number[] {
+  if (fs.find(directory) === null) return []
+  return fs.list(directory).flatMap(({ name }) => {
+    const found = parseSnapshotFileName(name)
+    if (found === null || found.isPart) return []
+    return isWhole(fs.contentOf(`${directory}/${name}`)) ? [found.id.endOffset] : []
+  })
+}
+
+function isWhole(bytes: Uint8Array): boolean {
+  let at = 0
+  while (at + batchHeaderBytes <= bytes.length) {
+    const header = new BatchHeader(bytes, at)
+    const end = at + header.sizeBytes
+    if (header.sizeBytes < batchHeaderBytes || end > bytes.length) return false
+    if (nodeChecksum.crc32c(bytes.subarray(at + checksummedFrom, end)) !== header.crc) return false
+    at = end
+  }
+  return at > 0 && at === bytes.length
 }
 
 const names = new Map<string, Map<number, string>>()

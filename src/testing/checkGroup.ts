@@ -55,11 +55,22 @@ export class GroupChecks {
     if (start.quorum.quarantine === 'rolledBack' && !replica.isRolledBack) this.wentBack(node)
     // What is damaged may read as anything.
     const facts = replica.isDamaged ? null : (this.#options.readLog?.(node, this.name) ?? null)
+    if (start.log.logStartOffset > 0 && !replica.isDamaged) this.#checkSnapshots(node, start)
     replica.session++
     replica.isRunning = true
     markStart(replica, start)
     checkStart(replica, start, facts, this.#entries, this.commits, isNew)
     if (!isNew) this.elections.started(replica)
+  }
+
+  /** What is not in the log any more is in a snapshot, all of it. */
+  #checkSnapshots(node: number, { log }: RaftStart): void {
+    const ends = this.#options.readSnapshots?.(node, this.name) ?? null
+    check(
+      ends === null || ends.some((end) => end >= log.logStartOffset),
+      'I18',
+      () => `node ${node} begins at ${log.logStartOffset}, its snapshots that are whole end at ${ends}`,
+    )
   }
 
   /** A replica has taken a step; none of its effects is carried out yet. `event` is null for its start. */

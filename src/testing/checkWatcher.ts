@@ -1,5 +1,5 @@
 import type { GroupObserver } from '../replica/observer.ts'
-import { groupName, logFacts } from './checkFiles.ts'
+import { groupName, logFacts, wholeSnapshots } from './checkFiles.ts'
 import { Checks } from './checks.ts'
 import type { Trace } from './trace.ts'
 import type { World } from './world.ts'
@@ -25,6 +25,7 @@ export function watchWorld<P extends Running>(world: World<P>, options: WatchOpt
   let isRollbackExpected = false
   const checks = new Checks({
     readLog: (node, group) => logFacts(world.node(node).fs, `${dataDirectory}/${group}`),
+    readSnapshots: (node, group) => wholeSnapshots(world.node(node).fs, `${dataDirectory}/${group}`),
     isAlarmExpected: (code) => code === 'rolledBack' && isRollbackExpected,
   })
   const watcher: WorldWatcher<P> = {

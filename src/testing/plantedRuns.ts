@@ -91,7 +91,10 @@ const focus: Readonly<Partial<Record<PlantedBug | PlantedRaftBug, Partial<RunOpt
   quarantinedCounts: relaxed,
   quarantineEndsEarly: relaxed,
   forgettingForgotten: relaxed,
-  lateSnapshotInstalled: snapshots,
+  lateSnapshotInstalled: {
+    ...snapshots,
+    classes: ['snapshot', 'snapshot', 'slowDisk', 'slowDisk', 'transferLeadership', 'partition', 'partition'],
+  },
   snapshotRenamedBeforeSync: snapshots,
   snapshotDeletesLogFirst: snapshots,
   installNotFinished: snapshots,
