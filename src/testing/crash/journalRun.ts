@@ -127,6 +127,8 @@ async function recordJournal(seed: number): Promise<JournalRecording> {
   const fs = new SimFileSystem({ onEvent: (event) => events.push(event) })
   const history: JournalHistory = { entries: [], behind: [], steps: 0 }
   const clock = new SimClock()
+  // Without checkpoints everything stays in the journal, and with pauses later frames say what is durable.
+  const lastKind = random.chance(0.4) ? 7 : 9
   for (let life = 0; life < 1 + random.below(3); life++) {
     const runtime = createSimRuntime(fs, { seed: random.next(), clock, pace: turnPace(random.fork()) })
     const { journal, found } = await settle(runtime, openJournal(runtime))
@@ -146,9 +148,10 @@ async function recordJournal(seed: number): Promise<JournalRecording> {
     }
     const running: Promise<void>[] = []
     for (let step = 4 + random.below(20); step > 0; step--) {
-      const kind = random.below(10)
+      const kind = Math.min(random.below(10), lastKind)
       if (kind < 7) running.push(commitOne(journal, history, random, () => events.length))
-      if (kind === 5) await settle(runtime, Promise.all(running.splice(0)))
+      if (kind === 5 || (lastKind === 7 && random.chance(0.5)))
+        await settle(runtime, Promise.all(running.splice(0)))
       if (kind === 7) await settle(runtime, Promise.all(running.splice(0))).then(() => clock.advance(60))
       if (kind === 8) clock.advance(6000)
       if (kind === 9) await settle(runtime, journal.checkpoint())
