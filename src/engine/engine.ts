@@ -12,6 +12,7 @@ import { Background } from './background.ts'
 import { maxBatchBytes } from './encodeInput.ts'
 import { EngineLog, type LogHost } from './engineLog.ts'
 import type { EngineChannels } from './events.ts'
+import { journalFileBytes } from './journalFileBytes.ts'
 import {
   engineDefaults,
   type LogSettings,
@@ -67,9 +68,6 @@ const ownOptions = [
   'runtime',
 ]
 const leastJournalBytes = 2 << 20
-/** A small journal has small files, so that there are enough to go on in while others are stored elsewhere. */
-const mostJournalFileBytes = 16 << 20
-const journalFiles = 8
 
 /** A data directory that is open. `F` is the flush policy of logs that name none. */
 export class Engine<F extends FlushPolicy = FlushPolicy> implements AsyncDisposable {
@@ -302,12 +300,6 @@ function checkOptions(options: EngineOptions<FlushPolicy>): ResolvedSettings {
   checkBytes('journalBytes', journalBytes, leastJournalBytes)
   checkBytes('scrubBytesPerSecond', options.scrubBytesPerSecond, 0)
   return resolveSettings(settings, engineDefaults)
-}
-
-/** Whole blocks, whatever their size may be. */
-function journalFileBytes(journalBytes: number): number {
-  const bytes = Math.min(mostJournalFileBytes, Math.floor(journalBytes / journalFiles))
-  return bytes - (bytes % 65_536)
 }
 
 function checkDirectory(name: string, path: unknown): void {

@@ -13,6 +13,7 @@ import { readTextIfThere } from '../segment/checkpointFile.ts'
 import { LogDirectory } from '../segment/logDirectory.ts'
 import { decodeMetaProperties, metaPropertiesFile } from '../segment/metaProperties.ts'
 import { maxBatchBytes } from './encodeInput.ts'
+import { journalFileBytes } from './journalFileBytes.ts'
 import { engineDefaults, type LogSettings, refuse } from './logSettings.ts'
 import { NodeCalled } from './nodeCalled.ts'
 import { CallKind } from './nodeCalls.ts'
@@ -81,7 +82,9 @@ export async function openParts(
       configFor: () => engineDefaults.config,
       decompress: (codec, body) => codecs.decompress(codec, body, maxBatchBytes),
       ...(journalDirectory === undefined ? {} : { journalDirectory }),
-      ...(journalBytes === undefined ? {} : { journalBytes }),
+      ...(journalBytes === undefined
+        ? {}
+        : { journalBytes, journalFileBytes: journalFileBytes(journalBytes) }),
     })
     opened.unshift(() => logs.close())
     if (logs.logs.size > 0 && !logs.logs.has(`${metadataTopic}-0`)) {
