@@ -31,6 +31,18 @@ export function applyFault<P extends Running>(world: World<P>, fault: Fault): vo
       }
       break
     }
+    case 'crashAfterVote': {
+      const node = world.target(fault.node)
+      node.onVote = () => {
+        node.onVote = null
+        later(world, fault.afterMs, () => {
+          if (!node.isAlive || node.staysDown) return
+          node.crash(0, 'journalled')
+          startLater(world, node, 1)
+        })
+      }
+      break
+    }
     case 'crashLoop':
       crashLoop(world, world.target(fault.node), fault.times, fault.calls)
       break

@@ -1,3 +1,4 @@
+import type { RaftRequest, RaftResponse } from '../raft/messages.ts'
 import type { GroupObserver } from '../replica/observer.ts'
 import { groupName, logFacts, wholeSnapshots } from './checkFiles.ts'
 import { Checks } from './checks.ts'
@@ -64,8 +65,16 @@ export function watchWorld<P extends Running>(world: World<P>, options: WatchOpt
         left(group, to, message, asked) {
           trace?.left(node, to, message, asked)
           observer.left(groupName(group.topic, group.partition), message, asked)
+          if (isBindingVote(message, asked)) world.node(node).onVote?.()
         },
       }
     },
   }
+}
+
+/** Whether a message asks for or gives a vote that binds. */
+function isBindingVote(message: RaftRequest | RaftResponse, asked: RaftRequest | null): boolean {
+  if (message.type !== 'vote') return false
+  if (asked === null) return 'candidate' in message && !message.preVote
+  return asked.type === 'vote' && !asked.preVote && 'voteGranted' in message && message.voteGranted
 }

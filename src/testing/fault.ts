@@ -35,6 +35,11 @@ export type FaultAction =
       readonly names: KeptNames
       readonly downMs: number
     }
+  /**
+   * The power goes right after the next vote, asked for or given, has left the node, in one of two cases before it is
+   * stored. What is not synced is lost, and the node starts again at once.
+   */
+  | { readonly kind: 'crashAfterVote'; readonly node: Target; readonly afterMs: number }
   /** Dies in each of `times` starts, in the `calls`-th call of the disk. */
   | { readonly kind: 'crashLoop'; readonly node: Target; readonly times: number; readonly calls: number }
   /** Closes in order and starts again. */
@@ -160,6 +165,7 @@ export const faultClasses: readonly FaultClass[] = [
   'kill',
   'killAtCall',
   'powerCut',
+  'crashAfterVote',
   'crashLoop',
   'restart',
   'pause',

@@ -72,17 +72,25 @@ const snapshots: Partial<RunOptions> = {
     'snapshot',
     'partition',
     'partition',
-    'kill',
     'powerCut',
-    'killAtCall',
+    'powerCut',
+    'slowDisk',
     'clog',
   ],
 }
-/** Many elections, and disks that take long to store what they are about. */
+/** Many elections, power that goes in the middle of them, and disks that take long to store what they are about. */
 const elections: Partial<RunOptions> = {
   ...long,
   shape: { groups: 1 },
-  classes: ['powerCut', 'powerCut', 'killAtCall', 'slowDisk', 'slowDisk', 'transferLeadership', 'partition'],
+  classes: [
+    'crashAfterVote',
+    'crashAfterVote',
+    'powerCut',
+    'slowDisk',
+    'slowDisk',
+    'transferLeadership',
+    'partition',
+  ],
 }
 
 /** What worlds are drawn for a mistake, where the usual ones come across it too seldom. */

@@ -50,6 +50,8 @@ export class SimNode<P extends Running = Running> {
   copy: Image | null = null
   readonly #random: SimRandom
   #process: Process | null = null
+  /** Called when a binding vote, asked for or given, leaves the node, while a fault waits for that. */
+  onVote: (() => void) | null = null
   /** Called in each start, when the process may be killed in it. */
   onStart: (() => void) | null = null
 

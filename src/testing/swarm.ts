@@ -102,6 +102,8 @@ export function drawFault(
       return { kind, node, calls: 1 + random.below(random.pick([10, 100])), downMs }
     case 'powerCut':
       return { kind, node: random.chance(0.2) ? 'all' : node, kept, names, downMs }
+    case 'crashAfterVote':
+      return { kind, node, afterMs: random.pick([0.1, 0.5, 2]) }
     case 'crashLoop':
       return { kind, node, times: 2 + random.below(5), calls: 1 + random.below(60) }
     case 'pause':

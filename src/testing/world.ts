@@ -151,6 +151,7 @@ export class World<P extends Running = Running> {
       node.trouble.onCall = null
       node.host.onCall = null
       node.onStart = null
+      node.onVote = null
       node.fs.isLying = false
       node.machine.factor = 1
       node.machine.looseness = 0
