@@ -623,7 +623,9 @@ Requests == {VoteRequest(c) : c \in {r \in Replica : st[r] = "candidate"}}
 
 Send ==
   /\ Delayed
-  /\ \E m \in Requests \ net : net' = net \cup {m}
+  /\ \E m \in Requests \ net :
+       /\ m.type = "fetch" => m.upto > 0 \/ m.quar
+       /\ net' = {x \in net : \E r \in Replica : q[r].epoch <= x.epoch} \cup {m}
   /\ UNCHANGED <<q, st, log, disk, pend, votes, claim, com, catch, starts, seen, conf, saved, reign, committed, commitIn, fault, spent>>
 
 Arriving == IF Delayed THEN net ELSE Requests
@@ -632,7 +634,12 @@ Arriving == IF Delayed THEN net ELSE Requests
 NextStart(r) == IF Confirm THEN Append(starts[r], IF spent.back > 0 THEN 2 ELSE 1) ELSE Off
 
 \* Whoever is down stays silent until it is back, as whoever is slow does: nothing else happens in between.
-Recovers(r) == Copy(r) \/ GoBack(r) \/ Restart(r, NextStart(r))
+\* Where a disk goes back, the first crash is that of this disk, which is copied then, and so are the others.
+Recovers(r) ==
+  IF MaxBack > 0 /\ \A s \in Replica : saved[s] = <<>> THEN Copy(r) ELSE GoBack(r) \/ Restart(r, NextStart(r))
+MayCrash(r) ==
+  /\ spent.crashes < MaxCrashes
+  /\ MaxBack > 0 => saved[r] # <<>> \/ \A s \in Replica : saved[s] = <<>>
 
 Moves(r) ==
   \/ Stand(r) \/ BecomeLeader(r) \/ Truncate(r) \/ LearnBack(r)
@@ -641,7 +648,7 @@ Moves(r) ==
   \/ \E value \in Value : ClientAppend(r, value)
   \/ st[r] = "follower" /\ \E n \in 1..Len(reign[q[r].epoch].log) : FetchSome(r, n)
   \/ IsUp(r) /\ pend[r] # <<>> /\ Flush(r, Len(pend[r]))
-  \/ spent.crashes < MaxCrashes /\ \E left \in Leftovers(r) : Crash(r, left)
+  \/ MayCrash(r) /\ \E left \in Leftovers(r) : Crash(r, left)
   \/ spent.replaced < MaxReplaced /\ \E s \in Replica : Replace(r, s)
   \/ Confirm /\ \E s \in Replica : Announce(r, s)
   \/ MayChange /\ st[r] = "leader" /\ \E next \in SUBSET Replica : ChangeVoters(r, next)
