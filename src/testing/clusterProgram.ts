@@ -29,6 +29,8 @@ export interface ClusterShape {
   readonly kind: 'metadata' | 'partition'
   /** Whether observers ask to become voters. */
   readonly autoJoin: boolean
+  /** Whether peers have to record a start before the replica votes. */
+  readonly confirmation: 'none' | 'peers'
   readonly flush: LogConfig['flush']
   readonly segmentBytes: number
 }
@@ -117,6 +119,7 @@ export function clusterProgram(
           voters,
           bootstrapIds: voters.map(({ id }) => id),
           autoJoin: shape.autoJoin,
+          confirmation: shape.confirmation,
         }),
       )
     }

@@ -80,6 +80,7 @@ export function drawShape(seed: number, nodes?: number): ClusterShape {
     groups: random.pick([1, 1, 2, 3]),
     kind: random.chance(0.3) ? 'metadata' : 'partition',
     autoJoin: random.chance(0.3),
+    confirmation: random.chance(0.2) ? 'none' : 'peers',
     flush: 'journal',
     segmentBytes: random.pick([8 << 10, 32 << 10, 128 << 10]),
   }
@@ -152,7 +153,8 @@ class ClusterRun {
     this.clients = new SimClients(this.world, this.watched.checks)
     const program = clusterProgram(shape, directoryIds, (node) => this.watched.observer(node))
     for (const node of this.world.nodes.values()) format(node, directoryIds[node.id - 1]!)
-    this.world.mayGoBack = (node) => this.watched.checks.mayGoBack(node)
+    // Without confirmation nobody promises to notice.
+    this.world.mayGoBack = (node) => shape.confirmation === 'peers' && this.watched.checks.mayGoBack(node)
     this.world.leaderOf = () => leaderOf(this.world, 0)?.id ?? null
     this.world.operator = (action) => operate(this.world, shape.groups, action)
   }

@@ -107,7 +107,7 @@ const focus: Readonly<Partial<Record<PlantedBug | PlantedRaftBug, Partial<RunOpt
   snapshotDeletesLogFirst: snapshots,
   installNotFinished: snapshots,
   voteAnsweredBeforePersist: elections,
-  voteAgainUnchecked: elections,
+  voteAgainUnchecked: { ...elections, shape: { groups: 1, confirmation: 'none' } },
   sentBeforePersist: elections,
   flushToldOutOfOrder: elections,
   tailNotCut: elections,

@@ -12,7 +12,7 @@ export function wordOption(words: readonly string[], name: string, otherwise: st
   return words.find((word) => word.startsWith(`${name}=`))?.slice(name.length + 1) ?? otherwise
 }
 
-const known = ['nodes', 'voters', 'kind', 'flush', 'autoJoin', 'seed']
+const known = ['nodes', 'voters', 'kind', 'flush', 'autoJoin', 'confirmation', 'seed']
 
 /** The options of the line `cluster nodes=5 voters=3 kind=metadata flush=none autoJoin=true seed=7`. Throws on others. */
 export function scenarioOptions(words: readonly string[]): ScenarioOptions {
@@ -29,6 +29,7 @@ export function scenarioOptions(words: readonly string[]): ScenarioOptions {
       groups: 1,
       kind: kind === 'metadata' ? 'metadata' : 'partition',
       autoJoin: wordOption(words, 'autoJoin', 'false') === 'true',
+      confirmation: wordOption(words, 'confirmation', 'peers') === 'none' ? 'none' : 'peers',
       flush: flushOf(wordOption(words, 'flush', 'journal')),
       segmentBytes: 32 << 10,
     },
