@@ -158,10 +158,13 @@ function quorumDeadline(r: RaftReplica, leader: LeaderData): number {
 }
 
 function progressFor(leader: LeaderData, key: ReplicaKey): Progress | undefined {
-  const found = leader.progress.get(replicaText(key))
-  if (found !== undefined) return found
-  for (const progress of leader.progress.values()) if (progress.key.id === key.id) return progress
-  return undefined
+  let found: Progress | undefined
+  for (const progress of leader.progress.values()) {
+    if (progress.key.id !== key.id) continue
+    if (progress.key.directoryId === key.directoryId) return progress
+    found ??= progress
+  }
+  return found
 }
 
 /** Tells voters who leads, again and again until they fetch. Source: KIP-595. */

@@ -13,6 +13,8 @@ export interface Due {
 /** How far apart slots are: so much later than asked for things may come. */
 const slotMs = 4
 const slotCount = 512
+/** How late the timer of a process is that stood still. */
+const stallMs = 50
 
 /**
  * Thousands of deadlines behind one timer of the clock. What is put off is found in its old slot and moved then, so that
@@ -27,6 +29,7 @@ export class TimerWheel {
   /** Slots up to here are done. */
   #doneMs: number
   #count = 0
+  #isCatchingUp = false
   #isClosed = false
 
   constructor(clock: Clock) {
@@ -70,9 +73,17 @@ export class TimerWheel {
   }
 
   readonly #turn = (): void => {
+    const dueMs = this.#timerMs
     this.#timer = null
     this.#timerMs = Number.POSITIVE_INFINITY
     const nowMs = this.#clock.monotonicMs()
+    if (nowMs - dueMs > stallMs && !this.#isCatchingUp) {
+      // The process stood still: what arrived meanwhile is read first, or everybody else would seem to have been silent.
+      this.#isCatchingUp = true
+      this.#setTimer(nowMs + slotMs)
+      return
+    }
+    this.#isCatchingUp = false
     const untilMs = floorSlot(nowMs)
     const from = Math.max(this.#doneMs + slotMs, untilMs - (slotCount - 1) * slotMs)
     for (let atMs = from; atMs <= untilMs && !this.#isClosed; atMs += slotMs) {

@@ -22,6 +22,9 @@ export interface ChannelOwner {
   broke(reason: string, silent: boolean): void
 }
 
+/** How long what has arrived may take to be read. */
+const lastChanceMs = 20
+
 /** Who talks to whom. */
 export interface ChannelEnds {
   readonly clusterId: string | null
@@ -283,6 +286,16 @@ export class Channel {
     this.#watch = this.#runtime.clock.setTimer(Math.max(1, Math.ceil(leftMs)), () => {
       this.#watch = null
       if (this.#leftMs() > 0) this.#watchOldest()
+      else this.#lookOnceMore()
+    })
+  }
+
+  /** Gives up, unless the answer is there and just not read: this process itself may have stood still. */
+  #lookOnceMore(): void {
+    const heardMs = this.#heardMs
+    this.#watch = this.#runtime.clock.setTimer(lastChanceMs, () => {
+      this.#watch = null
+      if (this.#heardMs > heardMs) this.#watchOldest()
       else this.#break('it did not answer in time', true)
     })
   }
