@@ -6,6 +6,7 @@ import { fetchingDeadline } from './fetchLoop.ts'
 import { leaderDeadline } from './leader.ts'
 import type { SnapshotId } from './logView.ts'
 import { membershipDeadline } from './membership.ts'
+import { restsOn } from './quiet.ts'
 import type { QuorumState } from './quorumState.ts'
 import type { RaftConfig, RaftRandom } from './raftConfig.ts'
 import { RaftReplica, type RaftStart } from './raftReplica.ts'
@@ -64,6 +65,14 @@ export class RaftNode {
       default:
         return state.electionDeadlineMs
     }
+  }
+
+  /**
+   * The nodes whose life is all that this replica waits for; null while there is something else to do. As long as they live the
+   * deadline need not be kept: `contact` would put it off.
+   */
+  get restsOn(): readonly number[] | null {
+    return restsOn(this.#r)
   }
 
   get state(): RaftState {

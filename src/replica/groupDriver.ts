@@ -14,7 +14,7 @@ import { LifeSigns } from './lifeSigns.ts'
 import type { GroupStart } from './openGroupLog.ts'
 import { Outbox } from './outbox.ts'
 import { RemoteRequest } from './replies.ts'
-import type { Due } from './timerWheel.ts'
+import type { Sleeper } from './sleepers.ts'
 import { type AppendWaiter, type LocalRequest, refusal, type Waiter } from './tokens.ts'
 import type { GroupRef } from './transport.ts'
 import { encodeControlBatch } from './wire/batches.ts'
@@ -22,11 +22,14 @@ import { encodeControlBatch } from './wire/batches.ts'
 /** Bytes that a follower may have appended and not flushed; more waits before it is appended. */
 const maxUnflushedBytes = 16 << 20
 
+/** How long a group that has nothing to do may sleep. */
+const longestSleepMs = 10_000
+
 /**
  * Steps the core of one replica with whatever happens and carries its effects out in their order. Nothing leaves the node
  * before the quorum state that was written ahead of it is durable; writes are handed on at once.
  */
-export class GroupDriver implements Due {
+export class GroupDriver implements Sleeper {
   readonly node: RaftNode
   readonly log: GroupLog
   readonly appends: GroupAppends
@@ -44,6 +47,7 @@ export class GroupDriver implements Due {
   #held: RaftEvent | null = null
   #failed: EngineError | null = null
   #isClosed = false
+  #isAsleep = false
 
   constructor(
     world: GroupWorld,
@@ -116,6 +120,24 @@ export class GroupDriver implements Due {
     this.#life.tell(nowMs, this.#held !== null, (event, atMs) => this.#stepAt(event, atMs))
     if (this.node.deadlineMs <= nowMs) this.#stepAt({ type: 'timerFired' }, nowMs)
     this.dueMs = this.node.deadlineMs
+    const nodes = this.node.restsOn
+    if (nodes === null || nodes.length === 0) return
+    this.#isAsleep = this.#world.sleepers.sleep(
+      this,
+      nodes,
+      this.node.state === 'leader' ? 'follower' : 'leader',
+    )
+    // Looked after now and then all the same: the session does not tell that a group has left it.
+    if (this.#isAsleep) this.dueMs = nowMs + longestSleepMs
+  }
+
+  /** Somebody that the group rests on is silent. */
+  wake(): void {
+    this.#isAsleep = false
+    this.#world.sleepers.awake(this)
+    if (this.#failed !== null) return
+    this.dueMs = this.node.deadlineMs
+    this.#world.wheel.arm(this)
   }
 
   /** Has `listener` told of what happens from now on, until the returned function is called. */
@@ -154,6 +176,7 @@ export class GroupDriver implements Due {
 
   #run(event: RaftEvent | null, step: () => readonly Effect[]): void {
     this.#isStepping = true
+    if (this.#isAsleep) this.wake()
     try {
       const effects = step()
       this.#world.observer?.stepped(this.#ref, event, effects)

@@ -4,6 +4,7 @@ import type { Endpoint } from '../raft.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import type { AppendBudget } from './appendBudget.ts'
 import type { GroupObserver } from './observer.ts'
+import type { Sleepers } from './sleepers.ts'
 import type { TimerWheel } from './timerWheel.ts'
 import type { Transport } from './transport.ts'
 import type { WriteTurn } from './writeTurn.ts'
@@ -18,6 +19,7 @@ export interface GroupWorld {
   readonly transport: Transport
   readonly turn: WriteTurn
   readonly wheel: TimerWheel
+  readonly sleepers: Sleepers
   readonly budget: AppendBudget
   readonly maxFetchBytes: number
   readonly logger: Logger

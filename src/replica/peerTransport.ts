@@ -61,6 +61,11 @@ export class PeerTransport implements Transport {
     return this.#listener.contactMs(node, group)
   }
 
+  sessionContactMs(node: number, role: 'leader' | 'follower'): number {
+    if (role === 'follower') return this.#listener.lastAskedMs(node)
+    return this.#peers.get(node)?.lastAnswerMs ?? Number.NEGATIVE_INFINITY
+  }
+
   call(to: number, payload: Uint8Array, timeoutMs: number): Promise<Uint8Array> {
     return this.#peer(to).call(payload, timeoutMs)
   }

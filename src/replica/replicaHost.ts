@@ -10,6 +10,7 @@ import type { GroupSpec, HostOptions } from './groupTypes.ts'
 import type { GroupWorld } from './groupWorld.ts'
 import { type GroupStart, openGroupLog } from './openGroupLog.ts'
 import { type RemoteRequest, refuseRequest } from './replies.ts'
+import { Sleepers } from './sleepers.ts'
 import { TimerWheel } from './timerWheel.ts'
 import { type GroupKey, type GroupRef, groupKey, type TransportHandler } from './transport.ts'
 import { WriteTurn } from './writeTurn.ts'
@@ -34,15 +35,20 @@ export class ReplicaHost implements TransportHandler {
     const { logs, logger, nodeId, clusterId, endpoints } = options
     this.#runtime = runtime
     this.#options = options
+    const transport = options.transport(this)
+    const wheel = new TimerWheel(runtime.clock)
+    const fetchTimeoutMs = options.timeouts?.fetchTimeoutMs ?? defaultTimeouts.fetchTimeoutMs
     this.#world = {
       runtime,
       nodeId,
       clusterId,
       directoryId: logs.directoryId,
       endpoints,
-      transport: options.transport(this),
+      transport,
       turn: new WriteTurn(logs, runtime.disk),
-      wheel: new TimerWheel(runtime.clock),
+      wheel,
+      // Woken well before the first of them would miss it.
+      sleepers: new Sleepers(runtime.clock, wheel, transport, 0.7 * fetchTimeoutMs),
       budget: new AppendBudget(options.maxPendingBytes ?? defaults.maxPendingBytes),
       maxFetchBytes: options.maxFetchBytes ?? defaults.maxFetchBytes,
       logger,

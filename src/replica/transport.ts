@@ -44,6 +44,11 @@ export interface Transport {
    */
   followerContactMs(node: number, group: GroupRef): number
   /**
+   * When `node` last proved that it lives, in the session in which it serves this node's Fetches (`leader`) or has its own served
+   * here (`follower`), whatever the group. Without this nothing but the groups' own signs of life counts.
+   */
+  sessionContactMs?(node: number, role: 'leader' | 'follower'): number
+  /**
    * Has `TransportHandler.call` of another node carried out with `payload`; resolves with what that returned. What does not come
    * back may have been carried out all the same. Rejects with `networkException` when the node is gone, with `requestTimedOut`
    * after `timeoutMs`, with what the other node rejected; where the call was never sent, with `brokerNotAvailable` or the reason

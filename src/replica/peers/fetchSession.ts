@@ -134,6 +134,11 @@ export class FetchSession {
     }
   }
 
+  /** When the leader's node answered last in this session. */
+  get lastAnswerMs(): number {
+    return this.#answeredMs
+  }
+
   /** See `Transport.leaderContactMs`. */
   contactMs(group: GroupRef): number {
     const fetch = this.#entries.get(groupKey(group))?.fetch

@@ -89,6 +89,11 @@ export class LeaderSession {
     while (this.#waiting.length > 0) this.#answerOldest()
   }
 
+  /** When the follower's node asked last. */
+  get lastAskedMs(): number {
+    return this.#isClosed ? Number.NEGATIVE_INFINITY : this.#askedMs
+  }
+
   /** See `Transport.followerContactMs`. */
   contactMs(group: GroupRef): number {
     const entry = this.#entries.get(groupKey(group))

@@ -117,6 +117,11 @@ export class Peer {
     this.#calls.retryNow()
   }
 
+  /** When the node answered last in the session of Fetches. */
+  get lastAnswerMs(): number {
+    return this.#session.lastAnswerMs
+  }
+
   /** See `Transport.leaderContactMs`. */
   contactMs(group: GroupRef): number {
     return this.#session.contactMs(group)

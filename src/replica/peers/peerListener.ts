@@ -51,6 +51,11 @@ export class PeerListener {
     return listener.address
   }
 
+  /** When a node asked last in its session here. */
+  lastAskedMs(node: number): number {
+    return this.#sessions.get(node)?.session?.lastAskedMs ?? Number.NEGATIVE_INFINITY
+  }
+
   /** See `Transport.followerContactMs`. */
   contactMs(node: number, group: GroupRef): number {
     return this.#sessions.get(node)?.session?.contactMs(group) ?? Number.NEGATIVE_INFINITY
