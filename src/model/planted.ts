@@ -59,14 +59,10 @@ export const plantedReplicaBugs = [
   'sentBeforePersist',
   /** A write is told to be durable once the log has taken it. */
   'flushToldEarly',
-  /** A write is told to be durable while an earlier one is not. */
-  'flushToldOutOfOrder',
   /** The start of an epoch is kept in memory alone. */
   'epochStartNotStored',
   /** A voter set is kept in memory alone. */
   'votersNotStored',
-  /** What was cut off the log is still served from memory. */
-  'tailNotCut',
   /** A cut changes what the replica believes, and not its log. */
   'cutNotDone',
   /** An append is acknowledged when the leader has taken it. */

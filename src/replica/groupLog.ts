@@ -143,7 +143,7 @@ export class GroupLog {
     const isBeyond = ({ offset, version }: VotersEntry): boolean =>
       this.#isPartition ? version > to.votersVersion : offset >= to.endOffset
     while (this.#voters.length > 1 && isBeyond(this.#voters.at(-1)!)) this.#voters.pop()
-    if (!planted('tailNotCut')) this.#unflushed.cut(to.endOffset)
+    this.#unflushed.cut(to.endOffset)
     this.#cuts++
     const epochs = encodeEpochStarts(this.#epochs)
     const voters = encodeVoterSets(this.#voters)
@@ -377,7 +377,6 @@ export class GroupLog {
     if (this.#failed !== null) return
     let count = 0
     while (count < this.#pending.length && this.#pending[count]!.isDone) count++
-    if (planted('flushToldOutOfOrder')) count = this.#pending.findLastIndex(({ isDone }) => isDone) + 1
     if (count === 0) return
     const { sequence } = this.#pending[count - 1]!
     this.#pending.splice(0, count)

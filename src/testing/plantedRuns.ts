@@ -32,11 +32,17 @@ const storageBugs: readonly (typeof plantedBugs)[number][] = [
   'replayTrustsCache',
 ]
 
+/**
+ * Mistakes of the core that what runs it makes up for: the driver stores all states of a turn at once, and the transport
+ * drops late answers itself. The simulation of the core alone finds them (`test/raft/planted.test.ts`).
+ */
+const coveredUp: readonly PlantedRaftBug[] = ['voteAnsweredBeforePersist', 'staleFetchApplied']
+
 /** All mistakes, those of the core first. */
 export const worldBugs: readonly WorldBug[] = [
-  ...plantedRaftBugs.map(
-    (name): WorldBug => ({ name, layer: 'raft', plant: (isOn) => plantRaft(isOn ? name : null) }),
-  ),
+  ...plantedRaftBugs
+    .filter((name) => !coveredUp.includes(name))
+    .map((name): WorldBug => ({ name, layer: 'raft', plant: (isOn) => plantRaft(isOn ? name : null) })),
   ...plantedReplicaBugs.map((name) => worldBug(name, 'replica')),
   ...storageBugs.map((name) => worldBug(name, 'storage')),
 ]
@@ -106,11 +112,12 @@ const focus: Readonly<Partial<Record<PlantedBug | PlantedRaftBug, Partial<RunOpt
   snapshotRenamedBeforeSync: snapshots,
   snapshotDeletesLogFirst: snapshots,
   installNotFinished: snapshots,
-  voteAnsweredBeforePersist: elections,
-  voteAgainUnchecked: { ...elections, shape: { groups: 1, confirmation: 'none' } },
+  voteAgainUnchecked: {
+    ...elections,
+    perSecond: 40,
+    shape: { groups: 1, kind: 'partition', flush: 'batch', confirmation: 'none' },
+  },
   sentBeforePersist: elections,
-  flushToldOutOfOrder: elections,
-  tailNotCut: elections,
   epochStartsReplaced: { ...elections, shape: { kind: 'partition', groups: 1 }, perSecond: 2 },
 }
 
