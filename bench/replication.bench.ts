@@ -127,7 +127,6 @@ async function runNode(nodeId: number, directory: string): Promise<void> {
         return { leads, follows, highWatermark: first().highWatermark } satisfies State
       }
       case 'usage': {
-        ;(globalThis as { gc?: () => void }).gc?.()
         const { user, system } = process.cpuUsage()
         const status = readFileSync('/proc/self/status', 'utf8')
         const kib = (name: string): number => Number(new RegExp(`${name}:\\s+(\\d+)`).exec(status)?.[1] ?? 0)
@@ -167,7 +166,7 @@ class Node {
   start(): Promise<void> {
     return new Promise((resolve) => {
       const args = ['node', `${this.id}`, this.directory, `${this.address.port}`]
-      this.process = fork(fileURLToPath(import.meta.url), args, { execArgv: ['--expose-gc'] })
+      this.process = fork(fileURLToPath(import.meta.url), args)
       this.process.on('message', (message: Record<string, unknown>) => {
         if (message.event === 'ready') {
           this.directoryId = message.directoryId as Uuid
@@ -342,7 +341,8 @@ async function idle(): Promise<void> {
   console.log(
     `${groups} groups lead or follow after ${((performance.now() - startedMs) / 1000).toFixed(1)} s`,
   )
-  await pause(8000)
+  // Until the journal has let go of what the start wrote.
+  await pause(12_000)
   const usage = () => Promise.all(cluster.nodes.map((node) => node.ask<Usage>({ type: 'usage' })))
   const before = await usage()
   await pause(10_000)
