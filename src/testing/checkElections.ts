@@ -62,7 +62,9 @@ export class ElectionChecks {
   /** A message leaves a replica; `asked` is the request that it answers. */
   left(replica: CheckedReplica, message: RaftRequest | RaftResponse, asked: RaftRequest | null): void {
     const epoch = epochOf(message)
-    if (epoch >= 0) {
+    // What is read from a disk for an answer may come when another epoch has begun.
+    const isRead = asked !== null && (message.type === 'fetch' || message.type === 'fetchSnapshot')
+    if (epoch >= 0 && (!isRead || epoch > replica.sentEpoch)) {
       check(
         epoch >= replica.sentEpoch,
         'I9',

@@ -29,6 +29,8 @@ export interface ClusterShape {
   readonly kind: 'metadata' | 'partition'
   /** Whether observers ask to become voters. */
   readonly autoJoin: boolean
+  /** Most bytes of one group in one answer; snapshots come in parts of this size. */
+  readonly fetchBytes: number
   /** Whether peers have to record a start before the replica votes. */
   readonly confirmation: 'none' | 'peers'
   readonly flush: LogConfig['flush']
@@ -103,6 +105,7 @@ export function clusterProgram(
         return transport
       },
       logger,
+      maxFetchBytes: shape.fetchBytes,
       observer: observer(nodeId),
     })
     for (const { id, endpoints } of voters) if (id !== nodeId) transport!.know(id, endpoints)

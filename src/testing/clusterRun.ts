@@ -22,7 +22,7 @@ import { World } from './world.ts'
 const healingElections = 20
 const electionTimeoutMs = 300
 /** A run that had fewer events when its faults are over goes on for a while. */
-const fewestEvents = 1800
+const fewestEvents = 2000
 
 /** What a run of a cluster is asked to be. What is left out follows from the seed. */
 export interface RunOptions {
@@ -80,6 +80,7 @@ export function drawShape(seed: number, nodes?: number): ClusterShape {
     groups: random.pick([1, 1, 2, 3]),
     kind: random.chance(0.3) ? 'metadata' : 'partition',
     autoJoin: random.chance(0.3),
+    fetchBytes: random.pick([1 << 10, 16 << 10, 1 << 20]),
     confirmation: random.chance(0.2) ? 'none' : 'peers',
     flush: 'journal',
     segmentBytes: random.pick([8 << 10, 32 << 10, 128 << 10]),
@@ -91,8 +92,8 @@ export async function runCluster(options: RunOptions): Promise<RunResult> {
   const { seed, skipFaults, skipOperations } = options
   const random = new SimRandom(seed)
   const shape: ClusterShape = { ...drawShape(seed, options.nodes), ...options.shape }
-  const durationMs = options.durationMs ?? random.pick([4000, 6000, 8000])
-  const perSecond = options.perSecond ?? random.pick([3, 8, 20])
+  const durationMs = options.durationMs ?? random.pick([3000, 4500, 6000])
+  const perSecond = options.perSecond ?? random.pick([3, 6, 12])
   const faults = planFaults({
     seed,
     nodes: shape.nodes,

@@ -107,6 +107,7 @@ const focus: Readonly<Partial<Record<PlantedBug | PlantedRaftBug, Partial<RunOpt
   forgettingForgotten: relaxed,
   lateSnapshotInstalled: {
     ...snapshots,
+    shape: { groups: 1, fetchBytes: 1 << 10 },
     classes: ['snapshot', 'snapshot', 'slowDisk', 'slowDisk', 'transferLeadership', 'partition', 'partition'],
   },
   snapshotRenamedBeforeSync: snapshots,

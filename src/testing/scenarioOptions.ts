@@ -29,6 +29,7 @@ export function scenarioOptions(words: readonly string[]): ScenarioOptions {
       groups: 1,
       kind: kind === 'metadata' ? 'metadata' : 'partition',
       autoJoin: wordOption(words, 'autoJoin', 'false') === 'true',
+      fetchBytes: 1 << 20,
       confirmation: wordOption(words, 'confirmation', 'peers') === 'none' ? 'none' : 'peers',
       flush: flushOf(wordOption(words, 'flush', 'journal')),
       segmentBytes: 32 << 10,

@@ -17,5 +17,7 @@ export async function takeSnapshot(group: Group): Promise<void> {
     failed: () => {},
   })
   const place = { endOffset: highWatermark, lastTimestampMs: 0, producers: [] }
-  await taker.take([Buffer.from(`everything below ${highWatermark}`)], place)
+  // Large enough to be fetched in parts.
+  const chunks = Array.from({ length: 16 }, (_, part) => Buffer.alloc(1024, `${part} of ${highWatermark}`))
+  await taker.take(chunks, place)
 }
