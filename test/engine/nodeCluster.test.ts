@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
-import { encodeRecords, type Node, type StateMachine } from '../../src/index.ts'
-import { temporaryDirectory } from '../support/temporaryDirectory.ts'
-import { cluster, clusterOptions, freePlaces, leaderAmong, start, until } from './nodeSupport.ts'
+import type { Node } from '../../src/engine/node.ts'
+import { encodeRecords, type StateMachine } from '../../src/index.ts'
+import { Machines } from './nodeSupport.ts'
 
 /** A map of counts, as text. */
 class Counts implements StateMachine<number> {
@@ -35,7 +35,8 @@ async function valuesOf(node: Node, topic: string, stale = false): Promise<(stri
 
 describe('a partition', () => {
   test('is made, appended to and read on any node', async () => {
-    const nodes = await cluster(3)
+    const lab = await Machines.start(3)
+    const nodes = await lab.cluster(3)
     const partitions = nodes.map((node) => node.partition('orders', 0))
     for (const [index, partition] of partitions.entries()) {
       const ack = await partition.append([{ value: `${index}` }, { value: `${index}'` }])
@@ -56,7 +57,8 @@ describe('a partition', () => {
   })
 
   test('takes a batch of a producer once, wherever it is sent', async () => {
-    const nodes = await cluster(3)
+    const lab = await Machines.start(3)
+    const nodes = await lab.cluster(3)
     const batch = encodeRecords([{ value: 'a' }], { producer: { id: 7, sequence: 0 } })
     const first = await nodes[0]!.partition('orders').append(batch)
     for (const node of nodes) {
@@ -67,16 +69,17 @@ describe('a partition', () => {
   })
 
   test('is followed until the node is closed', async () => {
-    const [node] = (await cluster(1)) as [Node]
+    const lab = await Machines.start(1)
+    const node = await lab.node(1, { bootstrap: true })
     const partition = node.partition('orders')
     const seen: (string | null)[] = []
     const following = (async () => {
       for await (const record of partition.read({ follow: true })) seen.push(record.text())
     })()
     await partition.append([{ value: 'a' }, { value: 'b' }])
-    await until(() => seen.length === 2, 'two records')
+    await lab.until(() => seen.length === 2, 'two records')
     await partition.append({ value: 'c' })
-    await until(() => seen.length === 3, 'a third one')
+    await lab.until(() => seen.length === 3, 'a third one')
     await node.close()
     await following
     expect(seen).toEqual(['a', 'b', 'c'])
@@ -85,36 +88,38 @@ describe('a partition', () => {
   })
 
   test('keeps what was acknowledged when its leader goes, and when all restart', async () => {
-    const options = await clusterOptions(3)
-    let nodes = await Promise.all(options.map(start))
+    const lab = await Machines.start(3)
+    let nodes = await lab.cluster(3)
     await nodes[0]!.partition('orders').append({ value: 'a' })
-    const leader = await leaderAmong(nodes, 'orders')
+    const leader = await lab.leaderAmong(nodes, 'orders')
     await leader.close()
     const rest = nodes.filter((node) => node !== leader)
     await rest[0]!.partition('orders').append({ value: 'b' })
     for (const node of rest) expect(await valuesOf(node, 'orders')).toEqual(['a', 'b'])
     await Promise.all(rest.map((node) => node.close()))
-    nodes = await Promise.all(options.map(start))
+    nodes = await lab.cluster(3)
     await nodes[0]!.partition('orders').append({ value: 'c' })
     for (const node of nodes) expect(await valuesOf(node, 'orders')).toEqual(['a', 'b', 'c'])
   })
 
   test('moves to another leader when it is told to, from any node', async () => {
-    const nodes = await cluster(3)
+    const lab = await Machines.start(3)
+    const nodes = await lab.cluster(3)
     const partition = await nodes[0]!.partition('orders').ready()
-    const leader = await leaderAmong(nodes, 'orders')
+    const leader = await lab.leaderAmong(nodes, 'orders')
     const to = nodes.find((node) => node !== leader)!
     await partition.transferLeadership(to.nodeId)
-    await until(() => nodes.every((node) => node.leaderOf('orders') === to.nodeId), 'the new leader')
+    await lab.until(() => nodes.every((node) => node.leaderOf('orders') === to.nodeId), 'the new leader')
     await partition.append({ value: 'a' })
-    const metadata = await leaderAmong(nodes)
+    const metadata = await lab.leaderAmong(nodes)
     const next = nodes.find((node) => node !== metadata)!
     await next.transferLeadership(next.nodeId)
-    await until(() => nodes.every((node) => node.leaderOf() === next.nodeId), 'the new metadata leader')
+    await lab.until(() => nodes.every((node) => node.leaderOf() === next.nodeId), 'the new metadata leader')
   })
 
   test('has the settings that it was made with, and refuses others', async () => {
-    const [node] = (await cluster(1)) as [Node]
+    const lab = await Machines.start(1)
+    const node = await lab.node(1, { bootstrap: true })
     await node.partition('orders', 0, { flush: 'none', maxAppendBytes: 5000 }).ready()
     const again = node.partition('orders', 1, { flush: 'none' })
     await expect(again.ready()).rejects.toMatchObject({ code: 'invalidConfig' })
@@ -141,7 +146,8 @@ describe('a partition', () => {
 
 describe('a state machine', () => {
   test('applies the same commands on every node; a read sees what was acknowledged anywhere', async () => {
-    const nodes = await cluster(3)
+    const lab = await Machines.start(3)
+    const nodes = await lab.cluster(3)
     const states = nodes.map(() => new Counts())
     const machines = nodes.map((node, index) => node.stateMachine('counts', states[index]!))
     for (let round = 1; round <= 3; round++) {
@@ -157,7 +163,8 @@ describe('a state machine', () => {
   })
 
   test('gives every command of many at once its own result', async () => {
-    const nodes = await cluster(3)
+    const lab = await Machines.start(3)
+    const nodes = await lab.cluster(3)
     const machines = nodes.map((node) => node.stateMachine('counts', new Counts()))
     const results = await Promise.all(
       Array.from({ length: 300 }, (_, index) => machines[index % 3]!.propose('a')),
@@ -166,16 +173,16 @@ describe('a state machine', () => {
   })
 
   test('goes on from its snapshot after a restart, with the log cut behind it', async () => {
-    const options = await clusterOptions(1)
+    const lab = await Machines.start(1)
     const state = new Counts()
-    const node = await start(options[0]!)
+    const node = await lab.node(1, { bootstrap: true })
     const machine = node.stateMachine('counts', state, { keptRecords: 0 })
     for (let index = 0; index < 10; index++) await machine.propose('a')
     expect(await machine.takeSnapshot()).toEqual({ endOffset: 10, epoch: 1 })
     await machine.propose('b')
     await node.close()
     const again = new Counts()
-    const second = (await start(options[0]!)).stateMachine('counts', again)
+    const second = (await lab.node(1, { bootstrap: true })).stateMachine('counts', again)
     await second.ready()
     expect(await second.read(() => [...again.counts])).toEqual([
       ['a', 10],
@@ -185,8 +192,9 @@ describe('a state machine', () => {
   })
 
   test('comes to a node that was away for too long as a snapshot', async () => {
-    const options = await clusterOptions(3)
-    const nodes = await Promise.all(options.map(start))
+    const lab = await Machines.start(4)
+    const voters = [1, 2, 3].map((machine) => lab.place(machine))
+    const nodes = await lab.cluster(3)
     const machine = nodes[0]!.stateMachine('counts', new Counts(), { keptRecords: 0 })
     const others = nodes.slice(1).map((node) => node.stateMachine('counts', new Counts(), { keptRecords: 0 }))
     await machine.propose('a')
@@ -197,7 +205,7 @@ describe('a state machine', () => {
     await Promise.all([machine.takeSnapshot(), others[0]!.takeSnapshot()])
     await machine.propose('b')
     const state = new Counts()
-    const late = (await start(options[2]!)).stateMachine('counts', state)
+    const late = (await lab.node(3, { voters })).stateMachine('counts', state)
     expect(await late.read(() => [...state.counts])).toEqual([
       ['a', 21],
       ['b', 1],
@@ -207,7 +215,8 @@ describe('a state machine', () => {
   })
 
   test('that throws stops on its node, and the others go on', async () => {
-    const nodes = await cluster(3)
+    const lab = await Machines.start(3)
+    const nodes = await lab.cluster(3)
     const state = new Counts()
     const failing: StateMachine<number> = {
       apply: (command) => {
@@ -221,7 +230,7 @@ describe('a state machine', () => {
     const good = nodes.slice(1).map((node) => node.stateMachine('counts', new Counts()))
     await bad.propose('a')
     expect(await good[0]!.propose('poison')).toBe(1)
-    await until(() => bad.failed, 'the machine to fail')
+    await lab.until(() => bad.failed, 'the machine to fail')
     expect(bad.failed).toMatchObject({ code: 'machineFailed', cause: { message: 'not on this node' } })
     await expect(bad.propose('a')).rejects.toBe(bad.failed)
     await expect(bad.read(() => 1)).rejects.toMatchObject({ code: 'machineFailed' })
@@ -232,7 +241,8 @@ describe('a state machine', () => {
   })
 
   test('that cannot be one is refused', async () => {
-    const [node] = (await cluster(1)) as [Node]
+    const lab = await Machines.start(1)
+    const node = await lab.node(1, { bootstrap: true })
     expect(() => node.stateMachine('counts', {} as never)).toThrow('function apply')
     expect(() => node.stateMachine('counts', new Counts(), { snapshotBytes: 0 })).toThrow('snapshotBytes')
     expect(() => node.stateMachine('counts', new Counts(), { keptRecords: -1 })).toThrow('keptRecords')
@@ -251,26 +261,26 @@ describe('a state machine', () => {
 
 describe('the nodes of a cluster', () => {
   test('may come one after the other, and go again', async () => {
-    const places = await freePlaces(3)
-    const of = (index: number) => {
-      const { id, host, port } = places[index]!
-      return { nodeId: id, directory: temporaryDirectory(), listen: `${host}:${port}` }
-    }
-    const first = await start({ ...of(0), bootstrap: true })
+    const lab = await Machines.start(3)
+    const places = [1, 2, 3].map((machine) => lab.place(machine))
+    const first = await lab.node(1, { bootstrap: true })
     await first.partition('orders').append({ value: 'a' })
     const { clusterId } = first
-    const second = await start({ ...of(1), join: [places[0]!], clusterId })
-    const third = await start({ ...of(2), join: [places[0]!, places[1]!], clusterId, autoJoin: false })
+    const second = await lab.node(2, { join: [places[0]!], clusterId })
+    const third = await lab.node(3, { join: [places[0]!, places[1]!], clusterId, autoJoin: false })
     const nodes = [first, second, third]
-    await until(() => first.status.voters.length === 2, 'the second node to vote')
+    await lab.until(() => first.status.voters.length === 2, 'the second node to vote')
     await third.addVoter(places[2]!)
-    await until(() => nodes.every((node) => node.status.voters.length === 3), 'three voters')
-    await until(() => first.partition('orders').status!.voters.length === 3, 'three voters of the partition')
+    await lab.until(() => nodes.every((node) => node.status.voters.length === 3), 'three voters')
+    await lab.until(
+      () => first.partition('orders').status!.voters.length === 3,
+      'three voters of the partition',
+    )
     for (const node of nodes) expect(await valuesOf(node, 'orders')).toEqual(['a'])
     await third.removeVoter(1)
     const rest = [second, third]
-    await until(() => rest.every((node) => node.status.voters.join() === '2,3'), 'the first one to go')
-    await until(
+    await lab.until(() => rest.every((node) => node.status.voters.join() === '2,3'), 'the first one to go')
+    await lab.until(
       () => rest.every((node) => node.partition('orders').status?.voters.join() === '2,3'),
       'the first one to leave the partition',
     )
@@ -281,24 +291,19 @@ describe('the nodes of a cluster', () => {
   })
 
   test('are not joined without the id of their cluster', async () => {
-    const [one, two] = await freePlaces(2)
-    const directory = temporaryDirectory()
-    await expect(
-      start({ nodeId: 2, directory, listen: `${two!.host}:${two!.port}`, join: [one!] }),
-    ).rejects.toMatchObject({ code: 'invalidConfig' })
+    const lab = await Machines.start(2)
+    await expect(lab.node(2, { join: [lab.place(1)] })).rejects.toMatchObject({
+      code: 'invalidConfig',
+    })
   })
 
   test('refuse a node of another cluster, and say so', async () => {
-    const places = await freePlaces(3)
-    const of = (index: number) => {
-      const { id, host, port } = places[index]!
-      return { nodeId: id, directory: temporaryDirectory(), listen: `${host}:${port}` }
-    }
-    const node = await start({ ...of(0), bootstrap: true })
+    const lab = await Machines.start(3)
+    const place = lab.place(1)
+    const node = await lab.node(1, { bootstrap: true })
     await node.partition('orders').append({ value: 'a' })
-    const stranger = await start({
-      ...of(1),
-      join: [places[0]!],
+    const stranger = await lab.node(2, {
+      join: [place],
       clusterId: 'AAAAAAAAAAAAAAAAAAAAAw',
       callTimeoutMs: 1500,
     })
@@ -306,9 +311,8 @@ describe('the nodes of a cluster', () => {
       code: 'inconsistentClusterId',
     })
     expect(node.status.voters).toEqual([1])
-    const misled = await start({
-      ...of(2),
-      join: [{ ...places[0]!, id: 5 }],
+    const misled = await lab.node(3, {
+      join: [{ ...place, id: 5 }],
       clusterId: node.clusterId,
       callTimeoutMs: 1500,
     })
@@ -319,21 +323,19 @@ describe('the nodes of a cluster', () => {
   })
 
   test('refuse another one with the id of one of them, which keeps its place', async () => {
-    const options = await clusterOptions(3)
-    const nodes = await Promise.all(options.map(start))
+    const lab = await Machines.start(4)
+    const voters = [1, 2, 3].map((machine) => lab.place(machine))
+    const nodes = await lab.cluster(3)
     await nodes[0]!.partition('orders').append({ value: 'a' })
-    const leader = await leaderAmong(nodes)
+    const leader = await lab.leaderAmong(nodes)
     const twinOf = nodes.find((node) => node !== leader)!
-    const [place] = await freePlaces(1)
-    const twin = await start({
+    const twin = await lab.node(4, {
       nodeId: twinOf.nodeId,
-      directory: temporaryDirectory(),
-      listen: `${place!.host}:${place!.port}`,
-      join: options[0]!.voters!,
+      join: voters,
       clusterId: leader.clusterId,
       callTimeoutMs: 2500,
     })
-    const told = await until(() => {
+    const told = await lab.until(() => {
       try {
         twin.partition('orders')
         return null
@@ -349,32 +351,32 @@ describe('the nodes of a cluster', () => {
   })
 
   test('take one of them back that has lost its disk, as another replica', async () => {
-    const options = await clusterOptions(3)
-    const nodes = await Promise.all(options.map(start))
+    const lab = await Machines.start(4)
+    const voters = [1, 2, 3].map((machine) => lab.place(machine))
+    const nodes = await lab.cluster(3)
     await nodes[0]!.partition('orders').append({ value: 'a' })
     const lost = nodes[2]!
     const before = lost.status.directoryId
     await lost.close()
     await nodes[0]!.partition('orders').append({ value: 'b' })
-    const { voters, ...rest } = options[2]!
-    const again = await start({
-      ...rest,
-      directory: temporaryDirectory(),
-      join: voters!,
+    const again = await lab.node(3, {
+      directory: '/other',
+      join: voters,
       clusterId: nodes[0]!.clusterId,
     })
     expect(again.status.directoryId).not.toBe(before)
     expect(await valuesOf(again, 'orders')).toEqual(['a', 'b'])
-    await until(() => again.partition('orders').status!.state === 'follower', 'the node to vote again')
-    const leader = await leaderAmong([nodes[0]!, nodes[1]!, again], 'orders')
+    await lab.until(() => again.partition('orders').status!.state === 'follower', 'the node to vote again')
+    const leader = await lab.leaderAmong([nodes[0]!, nodes[1]!, again], 'orders')
     await leader.partition('orders').transferLeadership(3)
     await again.partition('orders').append({ value: 'c' })
     expect(await valuesOf(nodes[0]!, 'orders')).toEqual(['a', 'b', 'c'])
   })
 
   test('wait for a majority, and say that nobody leads', async () => {
-    const options = await clusterOptions(3, { callTimeoutMs: 700 })
-    const node = await start(options[0]!)
+    const lab = await Machines.start(3)
+    const voters = [1, 2, 3].map((machine) => lab.place(machine))
+    const node = await lab.node(1, { voters, callTimeoutMs: 700 })
     const partition = node.partition('orders')
     await expect(partition.append({ value: 'a' })).rejects.toMatchObject({ code: 'leaderNotAvailable' })
     expect(node.leaderOf()).toBe(-1)

@@ -1,7 +1,107 @@
 import { createServer } from 'node:net'
 import { onTestFinished } from 'vitest'
-import { type Node, type NodeAddress, type NodeOptions, startNode } from '../../src/index.ts'
-import { temporaryDirectory } from '../support/temporaryDirectory.ts'
+import { silentChannels } from '../../src/engine/events.ts'
+import { Node } from '../../src/engine/node.ts'
+import type { NodeChannels } from '../../src/engine/nodeEvents.ts'
+import type { NodeAddress, NodeOptions } from '../../src/index.ts'
+import { noCodecs } from '../../src/testing/noCodecs.ts'
+import { World } from '../../src/testing/world.ts'
+import type { NodeRuntime, Running } from '../../src/testing/worldTypes.ts'
+
+const silent = silentChannels.append as never
+/** Nobody listens to what nodes tell. */
+export const quiet: NodeChannels = { leadership: silent, voters: silent, snapshot: silent, alarm: silent }
+
+interface Machine extends Running {
+  readonly runtime: NodeRuntime
+}
+
+/** Machines on one network, by number from 1 on, whose time goes by as fast as there is nothing to do. */
+export class Machines {
+  readonly world: World<Machine>
+  #isOver = false
+
+  private constructor(count: number, seed: number) {
+    this.world = new World<Machine>({
+      seed,
+      nodes: count,
+      program: async ({ runtime }) => ({ runtime, close: async () => {} }),
+    })
+  }
+
+  /** `count` machines that are running until the test ends. */
+  static async start(count: number, seed = 1): Promise<Machines> {
+    const machines = new Machines(count, seed)
+    const { world } = machines
+    world.startAll()
+    await world.runUntil(() => [...world.nodes.values()].every(({ running }) => running !== null), 1000)
+    const pumping = machines.#pump()
+    onTestFinished(async () => {
+      machines.#isOver = true
+      await pumping
+      world[Symbol.dispose]()
+    })
+    return machines
+  }
+
+  runtime(machine: number): NodeRuntime {
+    return this.world.node(machine).running!.runtime
+  }
+
+  /** Where a node on `machine` may listen. */
+  place(machine: number): NodeAddress {
+    return { id: machine, host: `node-${machine}`, port: 9092 }
+  }
+
+  /** Starts a node on `machine`, which is closed when the test ends. */
+  async node(machine: number, options: Partial<NodeOptions>): Promise<Node> {
+    const node = await Node.start(
+      {
+        nodeId: machine,
+        directory: '/data',
+        listen: `node-${machine}:9092`,
+        journalBytes: 2 << 20,
+        callTimeoutMs: 20_000,
+        ...options,
+      },
+      { runtime: this.runtime(machine), codecs: noCodecs, channels: quiet, close: async () => {} },
+    )
+    onTestFinished(() => node.close().catch(() => {}))
+    return node
+  }
+
+  /** A node on each of the first `count` machines, which are its cluster's voters. */
+  cluster(count: number, more: Partial<NodeOptions> = {}): Promise<Node[]> {
+    const voters = Array.from({ length: count }, (_, index) => this.place(index + 1))
+    return Promise.all(voters.map(({ id }) => this.node(id, { voters, ...more })))
+  }
+
+  /** Resolves once `check` gives something other than null, undefined or false, within a minute of the world's time. */
+  async until<T>(check: () => T | null | undefined | false, what: string): Promise<T> {
+    const endMs = this.world.nowMs + 60_000
+    for (;;) {
+      const found = check()
+      if (found) return found
+      if (this.world.nowMs > endMs) throw new Error(`waited in vain for ${what}`)
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+  }
+
+  /** Who leads `topic` as far as all of `nodes` agree. */
+  leaderAmong(nodes: readonly Node[], topic?: string): Promise<Node> {
+    return this.until(
+      () => {
+        const leader = nodes.find((node) => node.leaderOf(topic) === node.nodeId)
+        return nodes.every((node) => node.leaderOf(topic) === leader?.nodeId) ? leader : null
+      },
+      `a leader of ${topic ?? 'the metadata log'}`,
+    )
+  }
+
+  async #pump(): Promise<void> {
+    while (!this.#isOver) await this.world.advance(2)
+  }
+}
 
 /** Places for `count` nodes on loopback, whose ports nobody has. */
 export async function freePlaces(count: number): Promise<NodeAddress[]> {
@@ -18,54 +118,4 @@ export async function freePlaces(count: number): Promise<NodeAddress[]> {
   })
   await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))))
   return places
-}
-
-/** A node that is closed when the test ends. */
-export async function start(options: NodeOptions): Promise<Node> {
-  const node = await startNode({ journalBytes: 2 << 20, callTimeoutMs: 10_000, ...options })
-  onTestFinished(() => node.close().catch(() => {}))
-  return node
-}
-
-/** Options for each node of a cluster of `count` on loopback. */
-export async function clusterOptions(
-  count: number,
-  more: Partial<NodeOptions> = {},
-): Promise<(NodeOptions & { readonly directory: string })[]> {
-  const voters = await freePlaces(count)
-  return voters.map(({ id, host, port }) => ({
-    nodeId: id,
-    directory: temporaryDirectory(),
-    listen: `${host}:${port}`,
-    voters,
-    ...more,
-  }))
-}
-
-/** A cluster on loopback. */
-export async function cluster(count: number, more: Partial<NodeOptions> = {}): Promise<Node[]> {
-  const options = await clusterOptions(count, more)
-  return Promise.all(options.map(start))
-}
-
-/** Resolves once `check` gives something other than null, undefined or false; it is asked again whenever the loop has turned. */
-export async function until<T>(check: () => T | null | undefined | false, what: string): Promise<T> {
-  const end = process.hrtime.bigint() + 15_000_000_000n
-  for (;;) {
-    const found = check()
-    if (found) return found
-    if (process.hrtime.bigint() > end) throw new Error(`waited in vain for ${what}`)
-    await new Promise((resolve) => setTimeout(resolve, 5))
-  }
-}
-
-/** Who leads `topic` as far as all of `nodes` agree. */
-export function leaderAmong(nodes: readonly Node[], topic?: string): Promise<Node> {
-  return until(
-    () => {
-      const leader = nodes.find((node) => node.leaderOf(topic) === node.nodeId)
-      return nodes.every((node) => node.leaderOf(topic) === leader?.nodeId) ? leader : null
-    },
-    `a leader of ${topic ?? 'the metadata log'}`,
-  )
 }

@@ -151,7 +151,6 @@ describe('nodes in a simulated world', () => {
     let acked = 0
     let restores = 0
     for (let seed = 1; seed <= 5; seed++) {
-      const t0 = performance.now()
       const result = await run(seed)
       acked += result.acked
       restores += result.restores
