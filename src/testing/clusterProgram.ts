@@ -1,3 +1,4 @@
+import { InvariantError } from '../model/assert.ts'
 import { type Logger, silentLogger } from '../model/logger.ts'
 import type { Uuid } from '../model/uuid.ts'
 import { randomUuid } from '../model/uuid.ts'
@@ -112,19 +113,19 @@ export function clusterProgram(
     await transport!.listen(endpoint)
     const groups: Group[] = []
     for (let partition = 0; partition < shape.groups; partition++) {
-      groups.push(
-        await host.openGroup({
-          topic: topicName,
-          partition,
-          topicId,
-          kind: shape.kind,
-          config,
-          voters,
-          bootstrapIds: voters.map(({ id }) => id),
-          autoJoin: shape.autoJoin,
-          confirmation: shape.confirmation,
-        }),
-      )
+      const group = await host.openGroup({
+        topic: topicName,
+        partition,
+        topicId,
+        kind: shape.kind,
+        config,
+        voters,
+        bootstrapIds: voters.map(({ id }) => id),
+        autoJoin: shape.autoJoin,
+        confirmation: shape.confirmation,
+      })
+      tellOfBugs(group)
+      groups.push(group)
     }
     return {
       host,
@@ -136,4 +137,13 @@ export function clusterProgram(
       },
     }
   }
+}
+
+/** A replica that stops because an invariant does not hold has found a bug: nobody is to catch that. */
+function tellOfBugs(group: Group): void {
+  const tell = (error: Error | null): void => {
+    if (error?.cause instanceof InvariantError) void Promise.reject(error.cause)
+  }
+  tell(group.failure)
+  group.watch({ failed: tell })
 }
