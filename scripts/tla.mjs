@@ -60,7 +60,7 @@ async function checkVariants() {
     const what = violated === null ? 'NOT FOUND' : `breaks ${violated}`
     report(
       violated === finds,
-      `planted ${bug} in ${model}: ${what}; ${distinct} states, ${seconds.toFixed(0)} s`,
+      `${bug === 'none' ? 'known limit' : `planted ${bug}`} in ${model}: ${what}; ${distinct} states, ${seconds.toFixed(0)} s`,
       output,
     )
   }
