@@ -121,6 +121,11 @@ export class Checks {
     this.#guard(() => checkSameLogs(group, logs))
   }
 
+  /** I21: a node uses no more than what it may while nothing is asked of it. */
+  checkIdle(node: number, allowed: Usage, used: Usage): void {
+    this.#guard(() => checkIdle(node, allowed, used))
+  }
+
   /** All that clients were told fits together, in every group: I6, I12, I13 and I23. */
   checkHistories(): void {
     for (const history of this.#histories.values()) history.checkAtEnd()

@@ -9,6 +9,7 @@ import {
   drawDirectoryIds,
   format,
 } from './clusterProgram.ts'
+import { EventKind } from './eventKinds.ts'
 import type { Fault, FaultClass } from './fault.ts'
 import { type Operation, planOperations } from './operations.ts'
 import { leaderOf, operate } from './operator.ts'
@@ -92,8 +93,8 @@ export async function runCluster(options: RunOptions): Promise<RunResult> {
   const { seed, skipFaults, skipOperations } = options
   const random = new SimRandom(seed)
   const shape: ClusterShape = { ...drawShape(seed, options.nodes), ...options.shape }
-  const durationMs = options.durationMs ?? random.pick([3000, 4500, 6000])
-  const perSecond = options.perSecond ?? random.pick([3, 6, 12])
+  const durationMs = options.durationMs ?? random.pick([5000, 7000, 9000])
+  const perSecond = options.perSecond ?? random.pick([1.5, 3, 6])
   const faults = planFaults({
     seed,
     nodes: shape.nodes,
@@ -176,6 +177,7 @@ class ClusterRun {
       await this.#recover()
       watched.checks.checkHistories()
       this.#compareLogs()
+      this.#checkIdle()
       if (watched.checks.violation !== null) throw watched.checks.violation
       return null
     } catch (error) {
@@ -196,7 +198,7 @@ class ClusterRun {
     const { nodes, groups } = this.#shape
     for (let round = 1; world.events < fewestEvents && round <= 20; round++) {
       const seed = world.seed * 31 + round
-      for (const operation of planOperations({ seed, nodes, groups, durationMs: 1000, perSecond: 15 })) {
+      for (const operation of planOperations({ seed, nodes, groups, durationMs: 1000, perSecond: 5 })) {
         world.after(operation.atMs, () =>
           clients.begin({ ...operation, number: operation.number + round * 100_000 }),
         )
@@ -284,6 +286,21 @@ class ClusterRun {
       if (replica.highWatermark !== highWatermark || replica.log.logEndOffset !== highWatermark) return false
     }
     return true
+  }
+
+  /** I21: what a node uses once nothing is asked of it does not depend on what it has been through. */
+  #checkIdle(): void {
+    const { world, watched } = this
+    const { nodes, groups } = this.#shape
+    const allowed = { timers: 10 + 6 * groups + 3 * nodes, connections: 3 * nodes * nodes, queuedBytes: 0 }
+    for (const { id, runtime } of world.nodes.values()) {
+      if (runtime === null) continue
+      watched.checks.checkIdle(id, allowed, {
+        timers: world.queue.pending(id, EventKind.timer),
+        connections: world.network.connections.size,
+        queuedBytes: runtime.disk.queuedBytes,
+      })
+    }
   }
 
   #isDiskIdle(): boolean {
