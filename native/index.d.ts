@@ -9,8 +9,11 @@ export declare class Engine {
    * have.
    */
   constructor(wake: () => void, syncThreads: number, maxOpenFiles?: number | undefined | null)
-  /** Four numbers an event: ticket or connection, errno, file, stage. */
-  takeCompletions(): Float64Array
+  /**
+   * Fills `target` with four numbers an event: ticket or connection, errno, file, stage. Returns how many numbers there
+   * are; when `target` is full there may be more.
+   */
+  takeCompletions(target: Float64Array): number
   /** A number for a path. No I/O. */
   registerFile(path: string): number
   /** Forgets a number. Its descriptor is closed when the last send that uses it has ended. */
@@ -19,9 +22,11 @@ export declare class Engine {
   renameFile(file: number, path: string): void
   /**
    * Queues a group. `writes` holds four numbers a write: file, position, number of parts, flags. The bytes
-   * of `parts` are copied. Only the first `count` writes count. Throws when the files have been closed.
+   * of `parts` are copied. Only the first `count` writes count. `order`: 1 for an urgent group, which begins at once and is
+   * carried out in an order of urgent groups alone; 2 for one that nobody waits for before an urgent one that is queued
+   * right after it. Throws when the files have been closed.
    */
-  submit(ticket: number, writes: Float64Array, count: number, parts: unknown[]): void
+  submit(ticket: number, writes: Float64Array, count: number, parts: unknown[], order: number): void
   /** Queues a change of a file's length. Throws when the files have been closed. */
   truncate(ticket: number, file: number, size: number): void
   /** Writes to `file` that are queued from now on are carried out again after one has failed. */
@@ -53,8 +58,11 @@ export declare class Engine {
   readMapped(map: number, target: Uint8Array, position: number, wait: boolean): number
   /** Lets go of a mapping. */
   unmap(map: number): void
-  /** Starts what has been queued. To be called once after any number of `submit`, `truncate` and `forgive`. */
-  wakeWriter(): void
+  /**
+   * Starts what has been queued. To be called once after any number of `submit`, `truncate` and `forgive`. `beside` when
+   * all of that was submitted beside urgent groups.
+   */
+  wakeWriter(beside: boolean): void
   /** Takes over sending on a socket, through a duplicate of its descriptor; returns the connection's number. */
   attach(socket: number): number
   /** Sends one part of bytes. Returns how many bytes are queued on the connection. */

@@ -1,6 +1,6 @@
 //! What other threads have to tell JavaScript, collected until it comes to fetch it.
 
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard};
 
 /// Wakes JavaScript, from any thread.
 pub type Wake = Box<dyn Fn() + Send + Sync>;
@@ -47,6 +47,8 @@ struct Pending {
     list: Vec<f64>,
     /// JavaScript has been woken and has not come yet.
     signalled: bool,
+    /// How many announced events have not come yet.
+    announced: usize,
 }
 
 /// Completions on their way: one wake-up for all that happen until JavaScript takes them.
@@ -62,11 +64,35 @@ impl Completions {
 
     /// Adds events and wakes JavaScript unless it is on its way.
     pub fn push(&self, events: &[Completion]) {
+        self.add(events, 0, false);
+    }
+
+    /// Adds events that can wait for one that is announced; without one JavaScript is woken.
+    pub fn push_patient(&self, events: &[Completion]) {
+        self.add(events, 0, true);
+    }
+
+    /// An event will come by `push_announced`.
+    pub fn announce(&self) {
+        self.lock().announced += 1;
+    }
+
+    /// Adds events that have been announced.
+    pub fn push_announced(&self, events: &[Completion]) {
+        self.add(events, events.len(), false);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Pending> {
+        self.pending.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    fn add(&self, events: &[Completion], announced: usize, patient: bool) {
         if events.is_empty() {
             return;
         }
         let wake = {
-            let mut pending = self.pending.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            let mut pending = self.lock();
+            pending.announced -= announced;
             for event in events {
                 pending.list.extend_from_slice(&[
                     event.ticket,
@@ -75,17 +101,21 @@ impl Completions {
                     f64::from(event.stage as u8),
                 ]);
             }
-            !std::mem::replace(&mut pending.signalled, true)
+            let waits = patient && pending.announced > 0;
+            !waits && !std::mem::replace(&mut pending.signalled, true)
         };
         if wake {
             (self.wake)();
         }
     }
 
-    /// Everything since the last call, four numbers an event.
-    pub fn take(&self) -> Vec<f64> {
-        let mut pending = self.pending.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        pending.signalled = false;
-        std::mem::take(&mut pending.list)
+    /// Moves events to `target`, four numbers each; how many numbers there are. When `target` is full there may be more.
+    pub fn take(&self, target: &mut [f64]) -> usize {
+        let mut pending = self.lock();
+        let count = pending.list.len().min(target.len() / 4 * 4);
+        target[..count].copy_from_slice(&pending.list[..count]);
+        pending.list.drain(..count);
+        pending.signalled = !pending.list.is_empty();
+        count
     }
 }

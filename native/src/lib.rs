@@ -24,6 +24,7 @@ mod plan;
 mod residency;
 mod sender;
 mod sigbus;
+mod stores;
 mod syncer;
 mod transfer;
 mod verified;
@@ -34,7 +35,9 @@ use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 
-use napi::bindgen_prelude::{Array, Error, Float64Array, Function, Result, Status, Uint8ArraySlice};
+use napi::bindgen_prelude::{
+    Array, Error, Float64Array, Float64ArraySlice, Function, Result, Status, Uint8ArraySlice,
+};
 use napi::threadsafe_function::ThreadsafeFunctionCallMode;
 use napi_derive::napi;
 
@@ -53,8 +56,12 @@ const SYNC: u32 = 1;
 const SYNC_NAME: u32 = 2;
 const MUST_EXIST: u32 = 4;
 
+/// Orders of `Engine.submit`.
+const URGENT: u32 = 1;
+const BESIDE: u32 = 2;
+
 /// What `border` returns: one more whenever a function here, or the meaning of a number, changes.
-const BORDER: u32 = 5;
+const BORDER: u32 = 6;
 
 /// Which version of this border the addon was built with, so that JavaScript of another one does not use it.
 #[napi]
@@ -68,6 +75,7 @@ pub struct Engine {
     files: Arc<FileTable>,
     completions: Arc<Completions>,
     writer: Writer,
+    urgent: Writer,
     sender: Sender,
     cold: Arc<ColdReaders>,
     maps: Arc<MapTable>,
@@ -89,16 +97,19 @@ impl Engine {
         let limit = max_open_files.map_or(descriptor_limit() / 4, |limit| limit as usize);
         let files = Arc::new(FileTable::new(limit));
         let writer = Writer::new(files.clone(), completions.clone(), sync_threads as usize);
+        let urgent = writer.urgent();
         let cold = Arc::new(ColdReaders::new(files.clone(), completions.clone()));
         let sender = Sender::new(files.clone(), cold.clone(), completions.clone()).map_err(system_error)?;
         let maps = Arc::new(MapTable::new(max_open_files.map_or(mapping_limit(), |limit| limit as usize)));
-        Ok(Engine { files, completions, writer, sender, cold, maps, aside: Aside::default() })
+        Ok(Engine { files, completions, writer, urgent, sender, cold, maps, aside: Aside::default() })
     }
 
-    /// Four numbers an event: ticket or connection, errno, file, stage.
+    /// Fills `target` with four numbers an event: ticket or connection, errno, file, stage. Returns how many numbers there
+    /// are; when `target` is full there may be more.
     #[napi]
-    pub fn take_completions(&self) -> Float64Array {
-        Float64Array::new(self.completions.take())
+    pub fn take_completions(&self, mut target: Float64ArraySlice<'_>) -> u32 {
+        // SAFETY: JavaScript waits for this call.
+        self.completions.take(unsafe { target.as_mut() }) as u32
     }
 
     /// A number for a path. No I/O.
@@ -120,9 +131,18 @@ impl Engine {
     }
 
     /// Queues a group. `writes` holds four numbers a write: file, position, number of parts, flags. The bytes
-    /// of `parts` are copied. Only the first `count` writes count. Throws when the files have been closed.
+    /// of `parts` are copied. Only the first `count` writes count. `order`: 1 for an urgent group, which begins at once and is
+    /// carried out in an order of urgent groups alone; 2 for one that nobody waits for before an urgent one that is queued
+    /// right after it. Throws when the files have been closed.
     #[napi]
-    pub fn submit(&self, ticket: f64, writes: &[f64], count: u32, parts: Array<'_>) -> Result<()> {
+    pub fn submit(
+        &self,
+        ticket: f64,
+        writes: &[f64],
+        count: u32,
+        parts: Array<'_>,
+        order: u32,
+    ) -> Result<()> {
         let mut slices: Vec<&[u8]> = Vec::with_capacity(parts.len() as usize);
         let mut total = 0;
         for index in 0..parts.len() {
@@ -130,7 +150,8 @@ impl Engine {
             total += slice.len();
             slices.push(slice);
         }
-        let mut bytes = self.writer.buffer(total);
+        let writer = if order == URGENT { &self.urgent } else { &self.writer };
+        let mut bytes = writer.buffer(total);
         let mut group = Vec::with_capacity(count as usize);
         let mut next = slices.iter();
         for write in writes.chunks_exact(4).take(count as usize) {
@@ -149,20 +170,24 @@ impl Engine {
                 sync_name: flags & SYNC_NAME != 0,
             });
         }
-        self.push(Operation::Group(Group { ticket, bytes, writes: group }))
+        push(writer, Operation::Group(Group { ticket, bytes, writes: group, patient: order == BESIDE }))?;
+        if order == URGENT {
+            writer.wake();
+        }
+        Ok(())
     }
 
     /// Queues a change of a file's length. Throws when the files have been closed.
     #[napi]
     pub fn truncate(&self, ticket: f64, file: u32, size: f64) -> Result<()> {
-        self.push(Operation::Truncate { ticket, file, size: size as u64 })
+        push(&self.writer, Operation::Truncate { ticket, file, size: size as u64 })
     }
 
     /// Writes to `file` that are queued from now on are carried out again after one has failed.
     #[napi]
     pub fn forgive(&self, file: u32) {
-        // Once the files have been closed there is nothing to forgive.
-        let _ = self.push(Operation::Forgive { file });
+        self.writer.forgive(file);
+        self.urgent.forgive(file);
     }
 
     /// Makes everything durable that was written before the call to the file system of `path`. A failure tells
@@ -258,16 +283,13 @@ impl Engine {
         self.maps.unmap(map);
     }
 
-    /// Starts what has been queued. To be called once after any number of `submit`, `truncate` and `forgive`.
+    /// Starts what has been queued. To be called once after any number of `submit`, `truncate` and `forgive`. `beside` when
+    /// all of that was submitted beside urgent groups.
     #[napi]
-    pub fn wake_writer(&self) {
-        self.writer.wake();
-    }
-
-    fn push(&self, operation: Operation) -> Result<()> {
-        match self.writer.push(operation) {
-            true => Ok(()),
-            false => Err(Error::from_reason("the files have been closed")),
+    pub fn wake_writer(&self, beside: bool) {
+        match beside {
+            true => self.writer.wake_beside(&self.urgent),
+            false => self.writer.wake(),
         }
     }
 
@@ -324,6 +346,7 @@ impl Engine {
     #[napi]
     pub fn close_files(&self) {
         self.writer.stop();
+        self.urgent.stop();
         self.cold.stop();
         self.aside.stop();
     }
@@ -335,6 +358,14 @@ impl Drop for Engine {
         self.sender.stop();
         self.cold.stop();
         self.writer.stop();
+        self.urgent.stop();
+    }
+}
+
+fn push(writer: &Writer, operation: Operation) -> Result<()> {
+    match writer.push(operation) {
+        true => Ok(()),
+        false => Err(Error::from_reason("the files have been closed")),
     }
 }
 

@@ -26,6 +26,8 @@ pub struct Group {
     pub ticket: f64,
     pub bytes: Vec<u8>,
     pub writes: Vec<Write>,
+    /// Nobody waits for it before an urgent group that is queued with it.
+    pub patient: bool,
 }
 
 /// Something for the writer to do, in the order of calls.
@@ -169,7 +171,7 @@ mod tests {
             Write { file, position, start: start - length, length, create, sync: false, sync_name: false }
         });
         let writes = writes.collect();
-        Operation::Group(Group { ticket: 0.0, bytes: vec![7; total], writes })
+        Operation::Group(Group { patient: false, ticket: 0.0, bytes: vec![7; total], writes })
     }
 
     fn shape(operations: &[Operation]) -> Vec<String> {

@@ -157,16 +157,7 @@ impl Shared {
     }
 
     fn serve(&self, id: FileId, file: &OpenFile, name: bool, served: &[Arc<SyncWaiter>]) {
-        let outcome = match self.files.sync_failure(id) {
-            Some(errno) => Err((errno, Stage::Synced)),
-            None => {
-                let synced = self.files.sync_data(id, file).map_err(|errno| (errno, Stage::Synced));
-                synced.and_then(|()| if name { self.sync_name(id) } else { Ok(()) })
-            }
-        };
-        if let Err((errno, Stage::Synced)) = outcome {
-            self.files.set_sync_failure(id, errno);
-        }
+        let outcome = sync_file(&self.files, id, file, name);
         let mut done = Vec::with_capacity(served.len());
         for waiter in served {
             if let Err((errno, stage)) = outcome {
@@ -179,14 +170,29 @@ impl Shared {
         }
         self.completions.push(&done);
     }
+}
 
-    /// Without a descriptor for the directory nothing was tried and nothing is lost: not a failed sync.
-    fn sync_name(&self, id: FileId) -> Result<(), (Errno, Stage)> {
-        self.files.sync_name(id).map_err(|errno| match errno {
-            libc::EMFILE | libc::ENFILE => (errno, Stage::Opened),
-            _ => (errno, Stage::Synced),
-        })
+/// Syncs a file, unless a sync of it has failed before; `name` also makes its creation durable. A failure is remembered.
+pub fn sync_file(files: &FileTable, id: FileId, file: &OpenFile, name: bool) -> Result<(), (Errno, Stage)> {
+    let outcome = match files.sync_failure(id) {
+        Some(errno) => Err((errno, Stage::Synced)),
+        None => {
+            let synced = files.sync_data(id, file).map_err(|errno| (errno, Stage::Synced));
+            synced.and_then(|()| if name { sync_name(files, id) } else { Ok(()) })
+        }
+    };
+    if let Err((errno, Stage::Synced)) = outcome {
+        files.set_sync_failure(id, errno);
     }
+    outcome
+}
+
+/// Without a descriptor for the directory nothing was tried and nothing is lost: not a failed sync.
+fn sync_name(files: &FileTable, id: FileId) -> Result<(), (Errno, Stage)> {
+    files.sync_name(id).map_err(|errno| match errno {
+        libc::EMFILE | libc::ENFILE => (errno, Stage::Opened),
+        _ => (errno, Stage::Synced),
+    })
 }
 
 #[cfg(test)]
@@ -205,7 +211,8 @@ mod tests {
         syncer.stack_bytes = 1 << 50;
         for ticket in [7.0, 8.0] {
             syncer.request(id, &file, true, &SyncWaiter::new(ticket, 1));
-            let done = completions.take();
+            let mut done = [0.0; 8];
+            assert_eq!(completions.take(&mut done), 4);
             assert_eq!(done[..2], [ticket, 0.0]);
         }
         syncer.stop();

@@ -6,10 +6,11 @@ use std::thread::JoinHandle;
 
 use crate::buffers::BufferPool;
 use crate::completions::{Completion, Completions, Stage};
-use crate::files::{Errno, FileId, FileTable, last_errno};
+use crate::files::{Errno, FileId, FileTable};
 use crate::open_file::OpenFile;
 use crate::plan::{Operation, Step, plan, wanted_syncs};
-use crate::syncer::{SyncWaiter, Syncer};
+use crate::stores::{truncate, write_all};
+use crate::syncer::{SyncWaiter, Syncer, sync_file};
 
 /// About how many bytes are written before their groups are completed.
 const TURN_BYTES: usize = 8 << 20;
@@ -21,6 +22,7 @@ struct Queue {
     operations: VecDeque<Operation>,
     /// The thread waits for operations.
     asleep: bool,
+    started: bool,
     stopped: bool,
 }
 
@@ -29,11 +31,19 @@ struct Shared {
     wake: Condvar,
     files: Arc<FileTable>,
     completions: Arc<Completions>,
-    syncer: Syncer,
     pool: BufferPool,
+    role: Role,
 }
 
-/// The writer of one engine.
+enum Role {
+    /// Threads of the syncer make durable what has been written while more is written.
+    Common(Syncer),
+    /// The writer's thread syncs what it has written; what comes meanwhile is written together after that. It wakes this
+    /// writer when it begins.
+    Urgent(Arc<Shared>),
+}
+
+/// One of the two writers of an engine: one for everything, and one for what somebody waits for most, the journal.
 pub struct Writer {
     shared: Arc<Shared>,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -42,13 +52,23 @@ pub struct Writer {
 impl Writer {
     pub fn new(files: Arc<FileTable>, completions: Arc<Completions>, sync_threads: usize) -> Self {
         let syncer = Syncer::new(files.clone(), completions.clone(), sync_threads);
+        Writer::in_role(Role::Common(syncer), files, completions)
+    }
+
+    /// A writer for urgent groups beside this one, on the same files.
+    pub fn urgent(&self) -> Self {
+        let Shared { files, completions, .. } = &*self.shared;
+        Writer::in_role(Role::Urgent(self.shared.clone()), files.clone(), completions.clone())
+    }
+
+    fn in_role(role: Role, files: Arc<FileTable>, completions: Arc<Completions>) -> Self {
         let shared = Shared {
             queue: Mutex::default(),
             wake: Condvar::new(),
             files,
             completions,
-            syncer,
             pool: BufferPool::new(KEPT_BYTES),
+            role,
         };
         Writer { shared: Arc::new(shared), thread: Mutex::new(None) }
     }
@@ -68,18 +88,34 @@ impl Writer {
         if queue.stopped {
             return false;
         }
+        if let Role::Urgent(_) = self.shared.role {
+            self.shared.completions.announce();
+        }
         queue.operations.push_back(operation);
         true
+    }
+
+    /// Writes to `file` that are queued from now on are carried out again after one has failed.
+    pub fn forgive(&self, file: FileId) {
+        let mut queue = self.shared.lock();
+        // Nothing has failed where nothing has been written yet, and once it has been stopped there is nothing to forgive.
+        if queue.started && !queue.stopped {
+            queue.operations.push_back(Operation::Forgive { file });
+        }
     }
 
     /// Starts what has been queued. Apart from `push` because waking the thread is a system call, which many
     /// groups can share, and because what is found together is written together.
     pub fn wake(&self) {
-        let mut queue = self.shared.lock();
-        let wake = !queue.operations.is_empty() && std::mem::take(&mut queue.asleep);
-        drop(queue);
-        if wake {
-            self.shared.wake.notify_one();
+        self.shared.wake_thread();
+    }
+
+    /// As `wake`, unless `urgent` will do so in a moment, when it begins with what is queued there: that spares the caller a
+    /// system call.
+    pub fn wake_beside(&self, urgent: &Writer) {
+        let is_coming = !urgent.shared.lock().operations.is_empty();
+        if !is_coming {
+            self.shared.wake_thread();
         }
     }
 
@@ -87,11 +123,13 @@ impl Writer {
         let mut thread = self.thread.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         if thread.is_none() {
             let shared = self.shared.clone();
+            let name = if let Role::Common(_) = shared.role { "cordwood-write" } else { "cordwood-jrnl" };
             let spawned = std::thread::Builder::new()
-                .name("cordwood-write".into())
+                .name(name.into())
                 .stack_size(256 << 10)
                 .spawn(move || shared.run());
             *thread = spawned.ok();
+            self.shared.lock().started = thread.is_some();
         }
         thread.is_some()
     }
@@ -104,7 +142,9 @@ impl Writer {
         if let Some(thread) = thread {
             let _ = thread.join();
         }
-        self.shared.syncer.stop();
+        if let Role::Common(syncer) = &self.shared.role {
+            syncer.stop();
+        }
     }
 }
 
@@ -120,7 +160,19 @@ impl Shared {
         // Files with a failed write that JavaScript has not heard of.
         let mut failed: HashMap<FileId, Failure> = HashMap::new();
         while let Some(operations) = self.take() {
+            if let Role::Urgent(common) = &self.role {
+                common.wake_thread();
+            }
             self.carry_out(operations, &mut failed);
+        }
+    }
+
+    fn wake_thread(&self) {
+        let mut queue = self.lock();
+        let wake = !queue.operations.is_empty() && std::mem::take(&mut queue.asleep);
+        drop(queue);
+        if wake {
+            self.wake.notify_one();
         }
     }
 
@@ -214,103 +266,71 @@ impl Shared {
     ) {
         let mut done = Vec::with_capacity(operations.len());
         let mut syncs: Vec<(FileId, bool)> = Vec::new();
+        let mut all_patient = true;
+        // What this thread syncs itself, each file once for all groups, and how that ended.
+        let mut synced: HashMap<FileId, (bool, Result<(), Failure>)> = HashMap::new();
         for (operation, outcome) in operations.into_iter().zip(outcome) {
             let ticket = match &operation {
                 Operation::Group(group) => group.ticket,
-                Operation::Truncate { ticket, .. } => *ticket,
+                Operation::Truncate { ticket, .. } => {
+                    all_patient = false;
+                    *ticket
+                }
                 Operation::Forgive { .. } => continue,
             };
+            let mut sync_failure = None;
             if let Operation::Group(group) = operation {
+                all_patient &= group.patient;
                 syncs.clear();
                 if outcome.is_none() {
                     wanted_syncs(&group.writes, &mut syncs);
                 }
                 self.pool.give(group.bytes);
-                if !syncs.is_empty() {
+                if let Role::Common(syncer) = &self.role
+                    && !syncs.is_empty()
+                {
                     let waiter = SyncWaiter::new(ticket, syncs.len());
                     for (id, name) in &syncs {
                         // Present: every write of a group that succeeded has opened its file.
                         if let Some(file) = open.get(id) {
-                            self.syncer.request(*id, file, *name, &waiter);
+                            syncer.request(*id, file, *name, &waiter);
                         }
                     }
                     continue;
                 }
+                for (id, name) in &syncs {
+                    if let Some(file) = open.get(id)
+                        && let Err(failure) = self.sync_once(*id, file, *name, &mut synced)
+                    {
+                        sync_failure.get_or_insert(failure);
+                    }
+                }
             }
-            let (errno, file, stage) = outcome.unwrap_or((0, 0, Stage::Written));
+            let (errno, file, stage) = outcome.or(sync_failure).unwrap_or((0, 0, Stage::Written));
             done.push(Completion { ticket, errno, file, stage });
         }
-        self.completions.push(&done);
+        match self.role {
+            Role::Urgent(_) => self.completions.push_announced(&done),
+            Role::Common(_) if all_patient => self.completions.push_patient(&done),
+            Role::Common(_) => self.completions.push(&done),
+        }
     }
-}
 
-fn write_all(file: &OpenFile, slices: &mut [libc::iovec], position: u64) -> Result<(), Errno> {
-    if slices.is_empty() {
-        return Ok(());
-    }
-    if !file.writable {
-        return Err(libc::EACCES);
-    }
-    let end = position + slices.iter().map(|slice| slice.iov_len as u64).sum::<u64>();
-    let result = write_slices(file, slices, position);
-    file.mark_dirty();
-    match result {
-        // What was written here needs no check as long as it stays in memory.
-        Ok(()) => file.verified.add(position, end),
-        Err(_) => file.verified.remove(position, end),
-    }
-    result
-}
-
-fn write_slices(file: &OpenFile, slices: &mut [libc::iovec], mut position: u64) -> Result<(), Errno> {
-    let mut first = 0;
-    while first < slices.len() {
-        let rest = &slices[first..];
-        // SAFETY: every slice lies in the memory of a group that outlives the call, and nobody writes to it.
-        let written = unsafe {
-            libc::pwritev(file.fd(), rest.as_ptr(), rest.len() as libc::c_int, position as libc::off_t)
-        };
-        if written < 0 {
-            let errno = last_errno();
-            if errno == libc::EINTR {
-                continue;
-            }
-            return Err(errno);
+    /// Syncs a file unless that has been done since it was written.
+    fn sync_once(
+        &self,
+        id: FileId,
+        file: &OpenFile,
+        name: bool,
+        synced: &mut HashMap<FileId, (bool, Result<(), Failure>)>,
+    ) -> Result<(), Failure> {
+        if let Some((with_name, result)) = synced.get(&id)
+            && (*with_name || !name)
+        {
+            return *result;
         }
-        if written == 0 {
-            return Err(libc::EIO);
-        }
-        position += written as u64;
-        let mut left = written as usize;
-        while first < slices.len() && left >= slices[first].iov_len {
-            left -= slices[first].iov_len;
-            first += 1;
-        }
-        if left > 0 {
-            let slice = &mut slices[first];
-            // SAFETY: `left` is less than the slice's length.
-            slice.iov_base = unsafe { slice.iov_base.cast::<u8>().add(left) }.cast();
-            slice.iov_len -= left;
-        }
-    }
-    Ok(())
-}
-
-fn truncate(file: &OpenFile, size: u64) -> Result<(), Errno> {
-    if !file.writable {
-        return Err(libc::EACCES);
-    }
-    loop {
-        // SAFETY: the descriptor is open as long as `file` lives.
-        let result = unsafe { libc::ftruncate(file.fd(), size as libc::off_t) };
-        file.mark_dirty();
-        file.verified.remove(size, u64::MAX);
-        if result == 0 {
-            return Ok(());
-        }
-        let errno = last_errno();
-        if errno != libc::EINTR {
-            return Err(errno);
-        }
+        let result = sync_file(&self.files, id, file, name).map_err(|(errno, stage)| (errno, id, stage));
+        synced.insert(id, (name, result));
+        result
     }
 }

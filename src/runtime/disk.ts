@@ -19,8 +19,9 @@ export interface Disk {
    * failed all later ones fail, until the file is closed.
    * Rejects with `queueFull`, with nothing queued, when `queuedBytes` would pass `maxQueuedBytes` (a group is always
    * taken when nothing else is queued).
+   * `urgency` says who waits for it.
    */
-  submit(group: readonly DiskWrite[]): Promise<void>
+  submit(group: readonly DiskWrite[], urgency?: DiskUrgency): Promise<void>
 
   /** Bytes handed to `submit` whose promise has not settled. */
   readonly queuedBytes: number
@@ -73,6 +74,13 @@ export interface Disk {
   /** Waits for what is queued, then closes every file. */
   close(): Promise<void>
 }
+
+/**
+ * `urgent`: somebody waits for the group's sync. It begins at once, and is carried out in an order of such groups alone:
+ * nothing else may be under way on its files. `beside`: nobody waits for the group before an urgent one that is
+ * submitted in the same turn has ended. A disk may do without the difference.
+ */
+export type DiskUrgency = 'urgent' | 'beside'
 
 /** What a group write does after the bytes are in the page cache. `name` also makes the file's creation durable. */
 export type DiskSync = 'none' | 'data' | 'dataAndName'

@@ -19,7 +19,8 @@ export class LeaderEpochs {
 
   /** The latest epoch, -1 for none. */
   get latestEpoch(): number {
-    return this.#entries.at(-1)?.epoch ?? -1
+    const { length } = this.#entries
+    return length === 0 ? -1 : this.#entries[length - 1]!.epoch
   }
 
   /** Records that `epoch` writes from `startOffset` on; entries that this contradicts go. True if anything changed. */

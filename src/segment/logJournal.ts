@@ -8,6 +8,8 @@ export interface JournalWriter {
   readonly maxEntryBytes: number
   /** Copies the entries before it returns. Resolves when an fdatasync covers them. */
   commit(entries: readonly JournalEntry[]): Promise<void>
+  /** Hands over what has been committed as far as possible, without waiting for what else comes in this turn. */
+  start(): void
 }
 
 /** The journal as one log sees it. */

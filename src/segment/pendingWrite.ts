@@ -22,7 +22,7 @@ export class PendingWrite implements WriteListener {
   state: 'pending' | 'written' | 'failed' = 'pending'
   error: EngineError | null = null
   readonly #settled: () => void
-  readonly #producersBefore: { readonly producerId: number; readonly before: ProducerEntry | null }[] = []
+  #producersBefore: { readonly producerId: number; readonly before: ProducerEntry | null }[] | null = null
 
   constructor(group: WriteGroup, startOffset: number, startSegment: Segment, settled: () => void) {
     this.group = group
@@ -48,11 +48,13 @@ export class PendingWrite implements WriteListener {
 
   /** Remembers what an append replaced. */
   rememberProducer(producerId: number, before: ProducerEntry | null): void {
+    this.#producersBefore ??= []
     this.#producersBefore.push({ producerId, before })
   }
 
   /** Puts back what the appends replaced, latest first. */
   restoreProducers(restore: (producerId: number, before: ProducerEntry | null) => void): void {
-    for (const { producerId, before } of this.#producersBefore.toReversed()) restore(producerId, before)
+    for (const { producerId, before } of this.#producersBefore?.toReversed() ?? [])
+      restore(producerId, before)
   }
 }

@@ -136,7 +136,7 @@ export class WriteGroup {
 
   #write(): Promise<unknown> {
     if (this.#solo === null) {
-      this.#written = this.#disk.submit(this.#writes)
+      this.#written = this.#disk.submit(this.#writes, this.#journal === null ? undefined : 'beside')
     } else {
       const written = this.#solo.map(({ queue, write }) => queue.write(write))
       if (this.#writes.length > 0) written.push(this.#disk.submit(this.#writes))
@@ -146,13 +146,26 @@ export class WriteGroup {
     const written = this.#written.then(() => {
       this.#isWritten = true
     })
-    return settleAll([written, this.#journal.commit(this.#entries)])
+    const committed = this.#journal.commit(this.#entries)
+    if (this.#submitNow !== null) this.#journal.start()
+    return settleAll([written, committed])
   }
 }
 
-/** Resolves when all of `promises` have; rejects with the first error once all have ended. */
-async function settleAll(promises: readonly Promise<unknown>[]): Promise<void> {
-  for (const result of await Promise.allSettled(promises)) {
-    if (result.status === 'rejected') throw result.reason
-  }
+/** Resolves when all of `promises` have; rejects with an error of one of them once all have ended. */
+function settleAll(promises: readonly Promise<unknown>[]): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let missing = promises.length
+    let failure: { readonly error: unknown } | null = null
+    const end = (): void => {
+      if (--missing > 0) return
+      if (failure === null) resolve()
+      else reject(failure.error)
+    }
+    const fail = (error: unknown): void => {
+      failure ??= { error }
+      end()
+    }
+    for (const promise of promises) promise.then(end, fail)
+  })
 }

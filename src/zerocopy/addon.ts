@@ -27,8 +27,11 @@ export const Stage = {
 /** Flags of a write. The numbers are those of `native/src/lib.rs`. */
 export const WriteFlag = { sync: 1, syncName: 2, mustExist: 4 } as const
 
+/** Orders of a group. The numbers are those of `native/src/lib.rs`. */
+export const GroupOrder = { common: 0, urgent: 1, beside: 2 } as const
+
 /** The border that this code calls; the number of `BORDER` in `native/src/lib.rs`. */
-const border = 5
+const border = 6
 
 let loaded: LoadedAddon | null = null
 

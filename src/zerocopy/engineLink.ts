@@ -1,5 +1,6 @@
 import { getSystemErrorName } from 'node:util'
 import type { Engine } from '../../native/index.js'
+import type { DiskUrgency } from '../runtime/disk.ts'
 import { type Addon, Stage } from './addon.ts'
 
 /** How many files are synced at once. */
@@ -17,10 +18,15 @@ export class EngineLink {
   readonly #keepAlive: NodeJS.Timeout
   #idleWaiters: (() => void)[] = []
   #lastTicket = 0
+  /** Used again for all completions. */
+  readonly #events = new Float64Array(4 * 256)
   #wakes = false
+  /** All that was queued in this turn is beside something urgent. */
+  #isBeside = true
   readonly #wake = (): void => {
     this.#wakes = false
-    this.engine.wakeWriter()
+    this.engine.wakeWriter(this.#isBeside)
+    this.#isBeside = true
   }
 
   /** `maxOpenFiles` null leaves the choice to the addon. */
@@ -36,9 +42,11 @@ export class EngineLink {
    * A ticket for an operation whose end `done` is told. The writer's thread is woken once the running JavaScript
    * has come to its end, for all operations that it has queued.
    */
-  ticket(done: Done): number {
+  ticket(done: Done, urgency?: DiskUrgency): number {
     const ticket = this.number()
-    if (!this.#wakes) {
+    // What is urgent has begun at once.
+    if (urgency === undefined) this.#isBeside = false
+    if (!this.#wakes && urgency !== 'urgent') {
       this.#wakes = true
       queueMicrotask(this.#wake)
     }
@@ -79,8 +87,17 @@ export class EngineLink {
   }
 
   #complete(): void {
-    const events = this.engine.takeCompletions()
-    for (let at = 0; at < events.length; at += 4) {
+    const events = this.#events
+    let length = events.length
+    while (length === events.length) {
+      length = this.engine.takeCompletions(events)
+      this.#tell(events, length)
+    }
+    this.#checkIdle()
+  }
+
+  #tell(events: Float64Array, length: number): void {
+    for (let at = 0; at < length; at += 4) {
       const ticket = events[at]!
       const stage = events[at + 3]!
       if (stage >= Stage.drained) {
@@ -91,7 +108,6 @@ export class EngineLink {
         done?.(events[at + 1]!, events[at + 2]!, stage)
       }
     }
-    this.#checkIdle()
   }
 
   #checkIdle(): void {

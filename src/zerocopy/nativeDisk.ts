@@ -2,12 +2,12 @@ import { assert } from '../model/assert.ts'
 import { describeFault } from '../model/batchFault.ts'
 import { CorruptionError, EngineError } from '../model/errors.ts'
 import type { FileHandle, FileRange } from '../model/fileRange.ts'
-import type { Disk, DiskFile, DiskSync, DiskWrite, MappedFile } from '../runtime/disk.ts'
+import type { Disk, DiskFile, DiskSync, DiskUrgency, DiskWrite, MappedFile } from '../runtime/disk.ts'
 import { DescriptorTable, descriptorsForFiles } from '../runtime/node/descriptors.ts'
 import { DiskBase } from '../runtime/node/diskBase.ts'
 import type { NodeDiskOptions } from '../runtime/node/nodeDisk.ts'
 import { diskError, syncError } from '../runtime/node/systemErrors.ts'
-import { Stage, WriteFlag } from './addon.ts'
+import { GroupOrder, Stage, WriteFlag } from './addon.ts'
 import { type EngineLink, systemError } from './engineLink.ts'
 import { faultKinds } from './nativeChecksum.ts'
 import { NativeMap } from './nativeMap.ts'
@@ -56,7 +56,7 @@ export class NativeDisk extends DiskBase implements Disk {
     return new NativeFile(this, path)
   }
 
-  submit(group: readonly DiskWrite[]): Promise<void> {
+  submit(group: readonly DiskWrite[], urgency?: DiskUrgency): Promise<void> {
     return new Promise((resolve, reject) => {
       this.checkOpen()
       const parts: Uint8Array[] = []
@@ -88,9 +88,9 @@ export class NativeDisk extends DiskBase implements Disk {
         finish()
         if (errno === 0) resolve()
         else reject(this.#failure(errno, file, stage, files))
-      })
+      }, urgency)
       try {
-        this.#link.engine.submit(ticket, writes, group.length, parts)
+        this.#link.engine.submit(ticket, writes, group.length, parts, GroupOrder[urgency ?? 'common'])
       } catch (error) {
         this.#link.cancel(ticket)
         finish()
@@ -186,7 +186,7 @@ export class NativeDisk extends DiskBase implements Disk {
         engine.truncate(ticket, known.id, sizeBytes)
       } else {
         this.#writes.set([known.id, 0, 0, WriteFlag.sync | WriteFlag.mustExist])
-        engine.submit(ticket, this.#writes, 1, [])
+        engine.submit(ticket, this.#writes, 1, [], GroupOrder.common)
       }
     })
   }

@@ -86,7 +86,7 @@ export class Flights {
   #submit(item: { readonly flight: Flight; state: State }): void {
     item.state = 'underWay'
     const { writes, begin } = item.flight
-    const written = this.#disk.submit(writes)
+    const written = this.#disk.submit(writes, 'urgent')
     const stored = begin === null ? written : Promise.all([written, begin()])
     stored.then(
       () => this.#landed(item),

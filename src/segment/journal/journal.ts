@@ -175,6 +175,11 @@ export class Journal {
     return this.#writer.commit(entries)
   }
 
+  /** Hands over what has been committed as far as possible, without waiting for what else comes in this turn. */
+  start(): void {
+    this.#writer.pump()
+  }
+
   /**
    * Has `host` store what the journal holds, writes a checkpoint, and lets go of the files that it covers. What was there
    * at the time of the call is in it: whoever calls while one is being made shares the next one. Rejects when the host
