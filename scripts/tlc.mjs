@@ -135,7 +135,7 @@ function summary(output) {
   const [, , distinct, left] = [...output.matchAll(counts)].at(-1) ?? []
   return {
     violated: /Invariant (\w+) is violated/.exec(output)?.[1] ?? null,
-    isDone: /Model checking completed. No error has been found/.test(output),
+    isDone: left === '0' && /Model checking completed. No error has been found/.test(output),
     distinct: Number(distinct?.replaceAll(',', '') ?? 0),
     left: Number(left?.replaceAll(',', '') ?? 0),
     depth: Number(/depth of the complete state graph search is (\d+)/.exec(output)?.[1] ?? 0),
