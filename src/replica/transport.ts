@@ -39,8 +39,8 @@ export interface Transport {
    */
   leaderContactMs(node: number, group: GroupRef): number
   /**
-   * When `node` last proved that it lives and still waits for an answer to a Fetch of the group: proof of life of a follower.
-   * Minus infinity while it waits for none.
+   * When `node` last proved that it lives and follows this node in the group: its Fetch waits here, or it has been answered and
+   * the node has not said that it does not follow any more. Minus infinity when it does not follow.
    */
   followerContactMs(node: number, group: GroupRef): number
   /**

@@ -24,11 +24,15 @@ interface Entry {
   /** The session epochs of the requests that wait for an answer, -1 for none. */
   fetch: number
   claim: number
+  /** When its Fetch was answered last. */
+  answeredMs: number
 }
 
 /** How long the core may keep a Fetch: the session's messages have times of their own. */
 const untilThereIsSomething = 0x7fff_ffff
 const lastSessionEpoch = 0x7fff_ffff
+/** How long a replica may take to store what it was brought before it fetches again: it says so when it follows no longer. */
+const storingMs = 10_000
 
 /**
  * The leader's side of the one session with a follower's node. The core keeps each group's Fetch until it has something; the
@@ -97,7 +101,8 @@ export class LeaderSession {
   /** See `Transport.followerContactMs`. */
   contactMs(group: GroupRef): number {
     const entry = this.#entries.get(groupKey(group))
-    return entry !== undefined && entry.fetch >= 0 ? this.#askedMs : Number.NEGATIVE_INFINITY
+    if (entry === undefined) return Number.NEGATIVE_INFINITY
+    return entry.fetch >= 0 ? this.#askedMs : Math.min(this.#askedMs, entry.answeredMs + storingMs)
   }
 
   /** Answers nothing any more. */
@@ -119,7 +124,13 @@ export class LeaderSession {
     const key = groupKey(group)
     let entry = this.#entries.get(key)
     if (entry === undefined) {
-      entry = { group, start: incarnation ?? noStart(request.replica), fetch: -1, claim: -1 }
+      entry = {
+        group,
+        start: incarnation ?? noStart(request.replica),
+        fetch: -1,
+        claim: -1,
+        answeredMs: this.#askedMs,
+      }
       this.#entries.set(key, entry)
     } else if (incarnation !== null) entry.start = incarnation
     const slot = request.claimOnly ? 'claim' : 'fetch'
@@ -142,6 +153,8 @@ export class LeaderSession {
     const { group } = entry
     if (this.#isClosed || this.#entries.get(groupKey(group)) !== entry || entry[slot] !== askedIn) return
     entry[slot] = -1
+    entry.answeredMs =
+      response.error === 'none' ? this.#runtime.clock.monotonicMs() : Number.NEGATIVE_INFINITY
     this.#ready.push({ group, response, records, askedIn, isClaim: slot === 'claim' })
     this.#flushSoon()
   }

@@ -116,6 +116,21 @@ test('a group that waits costs nothing: rounds are empty, and prove both sides a
   expect(b.transport.leaderContactMs(1, groupAt(3))).toBe(Number.NEGATIVE_INFINITY)
 })
 
+test('whoever was just brought something still follows, until it says otherwise or was refused', async () => {
+  const [a, b] = await two({ limits: { sessionWaitMs: 100_000 } })
+  for (const partition of [0, 1]) a.transport.send(2, groupAt(partition), partition, fetchRequest(1, 3))
+  await b.recorder.until(() => b.recorder.handed.length === 2)
+  b.recorder.handed[0]!.reply(fetchAnswer(2, 1), [])
+  b.recorder.handed[1]!.reply({ ...fetchAnswer(2, 1), error: 'fencedLeaderEpoch' }, [])
+  expect(b.transport.followerContactMs(1, groupAt(0))).toBeGreaterThan(0)
+  expect(b.transport.followerContactMs(1, groupAt(1))).toBe(Number.NEGATIVE_INFINITY)
+  await a.recorder.until(() => a.recorder.got.length === 2)
+  a.transport.forget(groupAt(0))
+  a.transport.send(2, groupAt(2), 2, fetchRequest(1, 3))
+  await b.recorder.until(() => b.recorder.handed.length === 3)
+  expect(b.transport.followerContactMs(1, groupAt(0))).toBe(Number.NEGATIVE_INFINITY)
+})
+
 test('a claim does not wait behind the Fetch that waits, and both are told apart', async () => {
   const [a, b] = await two({ limits: { sessionWaitMs: 100_000 } })
   a.transport.send(2, groupAt(0), 1, fetchRequest(1, 3))
