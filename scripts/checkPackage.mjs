@@ -91,7 +91,8 @@ const checks = [
         const printed = run(process.execPath, [join('examples', example)], project)
         if (printed !== expected) throw new Error(`${example} printed ${JSON.stringify(printed)}`)
       }
-      run(process.execPath, ['--check', join('examples', 'custom-broker', 'broker.js')], project)
+      for (const example of ['custom-broker/broker.js', 'replicated-counter/counter.js'])
+        run(process.execPath, ['--check', join('examples', example)], project)
     },
   ],
   [
