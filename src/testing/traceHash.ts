@@ -23,8 +23,7 @@ export class TraceHash {
   /** Takes the text's length and characters in. */
   addText(text: string): void {
     this.add(text.length)
-    for (let at = 0; at < text.length; at++) this.#a = Math.imul(this.#a ^ text.charCodeAt(at), 0x01000193)
-    this.add(this.#a)
+    for (let at = 0; at < text.length; at++) this.add(text.charCodeAt(at))
   }
 
   /** What has come together so far, as 16 hexadecimal digits. */
