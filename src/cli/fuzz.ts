@@ -3,6 +3,7 @@ import { availableParallelism } from 'node:os'
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { type RunOptions, runCluster } from '../testing/clusterRun.ts'
 import { type FaultClass, faultClasses } from '../testing/fault.ts'
+import { foundSeeds } from '../testing/foundSeeds.ts'
 import { Trace } from '../testing/trace.ts'
 import { ExitCode, ExitWith, UsageError } from './failure.ts'
 import { explainFailure, parseRanges } from './fuzz/failureReport.ts'
@@ -88,6 +89,10 @@ async function fuzz(options: FuzzOptions, terminal: Terminal): Promise<void> {
     signal.aborted ||
     performance.now() >= endMs ||
     totals.failures.length >= (options.keepGoing === true ? mostFailures : 1)
+  // Where time is what is given, what once broke something comes first.
+  for (const { seed } of options.seeds === undefined ? foundSeeds : []) {
+    if (!isEnough()) add(await reportSeed(runOptions(options, seed)))
+  }
   if (options.shards > 1 && options.seeds !== 1 && process.send === undefined) {
     await runShards(options.shards, signal, add, isEnough)
   } else {

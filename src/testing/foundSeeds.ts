@@ -1,0 +1,21 @@
+/** A seed of `runCluster` that once broke something, and what that was. */
+export interface FoundSeed {
+  readonly seed: number
+  readonly found: string
+}
+
+/**
+ * Seeds that found a mistake when they were drawn; they run first, forever. What a seed draws changes with what can be drawn,
+ * so that a mistake which is fixed has a test of its own as well.
+ */
+export const foundSeeds: readonly FoundSeed[] = [
+  { seed: 3, found: 'after rot a replica came back in an earlier epoch than it had told of' },
+  { seed: 10, found: 'a node never opened again after its reads had failed for a while' },
+  { seed: 11, found: 'a replica stayed out of use for good after files could not be opened for a moment' },
+  { seed: 24, found: 'a read error that went away took a log offline for good' },
+  { seed: 32, found: 'a disk went back to before its last start and voted' },
+  {
+    seed: 57,
+    found: 'a read error while the journal was replayed was taken for rot, and votes were forgotten',
+  },
+]
