@@ -24,7 +24,7 @@ describe('cordwood fuzz', () => {
     expect(summary.acked).toBeGreaterThan(10)
     const second = await fuzz('--seed', '0x1', '--seeds', '2', '--nodes', '3')
     expect(second.stdout).toContain(`trace hash: ${hash}`)
-  })
+  }, 180_000)
 
   test('shows what broke a promise: the fewest faults, the command that does it again, a diagram', async () => {
     plant('ackBeforeCommit')
