@@ -51,7 +51,7 @@ describe('cordwood fuzz', () => {
     expect(replayed.stdout).toMatch(/FAILED I6: .*acknowledged/)
     plant(null)
     expect((await fuzz(...again.split(' '))).exitCode).toBe(0)
-  })
+  }, 180_000)
 
   test.each([
     [['--nodes', '0'], '--nodes'],
