@@ -100,7 +100,7 @@ export function stepOf(kind: Step['do'], random: SimRandom): Step {
     case 'create':
       return { do: kind, policy: random.pick(allPolicies) }
     case 'policy':
-      return { do: kind, log, policy: random.pick(allPolicies) }
+      return { do: kind, log, policy: random.pick([...allPolicies, 'journal', 'journal']) }
     case 'delete':
     case 'recycle':
     case 'compact':
@@ -114,6 +114,13 @@ export function stepOf(kind: Step['do'], random: SimRandom): Step {
     case 'kill':
       return { do: kind }
   }
+}
+
+/** A step of a kind, and what shows what has come of it: a new policy is of use to the next append. */
+function stepsOf(kind: Step['do'], random: SimRandom): readonly Step[] {
+  const step = stepOf(kind, random)
+  if (step.do !== 'policy') return [step]
+  return [step, { do: 'append', log: step.log, bytes: batchBytes(random), producer: false, wait: true }]
 }
 
 /** The sequence of kinds number `index` among all of at most three; they come shortest first. */
@@ -139,9 +146,13 @@ const beginning: readonly Step[] = [
   { do: 'roll', log: 1, wait: true },
 ]
 
-/** Workload number `index` of a run: short sequences one after the other, every fourth a long random one. */
+/**
+ * Workload number `index` of a run: short sequences one after the other, every fourth a long random one, and now and then
+ * a relaxed log that becomes a durable one, which chance alone makes too seldom.
+ */
 export function workloadAt(seed: number, index: number): Workload {
   const random = new SimRandom(seed * 1_000_003 + index)
+  if (index % 16 === 4) return raising(random)
   const isLong = index % 4 === 3
   const kinds = isLong
     ? Array.from({ length: 6 + random.below(20) }, () =>
@@ -154,7 +165,26 @@ export function workloadAt(seed: number, index: number): Workload {
     names: random.chance(0.5) ? 'journalled' : 'adversarial',
     segmentBytes: random.pick([600, 2000, 6000]),
     // Most worlds begin with something that can be lost.
-    steps: [...(random.chance(0.8) ? beginning : []), ...kinds.map((kind) => stepOf(kind, random))],
+    steps: [...(random.chance(0.8) ? beginning : []), ...kinds.flatMap((kind) => stepsOf(kind, random))],
+  }
+}
+
+function raising(random: SimRandom): Workload {
+  const policy = random.pick<FlushPolicy>(['journal', 'batch', 'append'])
+  return {
+    seed: random.next(),
+    policies: [
+      random.pick<FlushPolicy>(['none', { records: 3 }, { intervalMs: 50 }]),
+      random.pick(allPolicies),
+    ],
+    names: random.chance(0.5) ? 'journalled' : 'adversarial',
+    segmentBytes: random.pick([600, 2000, 6000]),
+    steps: [
+      ...(random.chance(0.5) ? beginning : [{ ...stepOf('append', random), log: 0, wait: true } as Step]),
+      { do: 'policy', log: 0, policy },
+      { do: 'append', log: 0, bytes: batchBytes(random), producer: false, wait: true },
+      stepOf(random.pick(stepKinds), random),
+    ],
   }
 }
 
