@@ -95,8 +95,31 @@ const elections: Partial<RunOptions> = {
   ],
 }
 
+/** Voters that come and go while messages take their time. */
+const membership: Partial<RunOptions> = {
+  ...long,
+  shape: { groups: 1 },
+  classes: [
+    'addVoter',
+    'removeVoter',
+    'addVoter',
+    'removeVoter',
+    'transferLeadership',
+    'partition',
+    'slowDisk',
+  ],
+}
+
 /** What worlds are drawn for a mistake, where the usual ones come across it too seldom. */
 const focus: Readonly<Partial<Record<PlantedBug | PlantedRaftBug, Partial<RunOptions>>>> = {
+  twoVoterChanges: membership,
+  voterChangeBeforeCommit: membership,
+  removedLeaderCounts: membership,
+  votersNotStored: {
+    ...long,
+    shape: { groups: 1, kind: 'partition' },
+    classes: ['addVoter', 'removeVoter', 'addVoter', 'removeVoter', 'kill', 'kill', 'powerCut', 'restart'],
+  },
   quarantinedVotes: relaxed,
   quarantinedCounts: relaxed,
   quarantineEndsEarly: relaxed,
