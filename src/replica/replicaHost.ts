@@ -17,6 +17,8 @@ import { WriteTurn } from './writeTurn.ts'
 
 /** The defaults of `HostOptions`. */
 const defaults = { maxPendingBytes: 64 << 20, maxFetchBytes: 1 << 20 }
+/** For so many groups that a node has more the next one takes a millisecond longer to stand for election. */
+const groupsPerMs = 8
 /** A Fetch waits at its leader until there is something to bring: sessions show that both live, and find out when not. */
 const fetchMaxWaitMs = 3_600_000
 /** Followers hear a little later that more is committed, with the next records as a rule. */
@@ -155,6 +157,7 @@ export class ReplicaHost implements TransportHandler {
 
   #configOf(spec: GroupSpec): RaftConfig {
     const { nodeId, clusterId, directoryId, endpoints } = this.#world
+    const timeouts = { ...defaultTimeouts, ...this.#options.timeouts }
     return {
       clusterId,
       self: { id: nodeId, directoryId },
@@ -162,8 +165,9 @@ export class ReplicaHost implements TransportHandler {
       kind: spec.kind,
       relaxed: spec.kind === 'partition' && !isDurable(spec.config.flush),
       kraftVersion: spec.kraftVersion ?? 1,
-      ...defaultTimeouts,
-      ...this.#options.timeouts,
+      ...timeouts,
+      // Thousands of groups that all stood in the same moment would take longer than that to hear each other.
+      electionTimeoutMs: timeouts.electionTimeoutMs + Math.floor(this.#groups.size / groupsPerMs),
       fetchMaxWaitMs,
       highWatermarkLagMs,
       autoJoin: spec.autoJoin ?? false,
