@@ -1,9 +1,9 @@
 import { InvariantError } from '../model/assert.ts'
 import { EngineError } from '../model/errors.ts'
-import type { SendPart } from '../model/fileRange.ts'
 import { planted } from '../model/planted.ts'
-import type { Batch, Effect, RaftConfig, RaftEvent, RaftResponse, Read, VotersEntry } from '../raft.ts'
+import type { Batch, Effect, RaftConfig, RaftEvent, VotersEntry } from '../raft.ts'
 import { RaftNode } from '../raft.ts'
+import { Answers } from './answers.ts'
 import { GroupAppends } from './groupAppends.ts'
 import { GroupLog } from './groupLog.ts'
 import { GroupSnapshots } from './groupSnapshots.ts'
@@ -13,9 +13,8 @@ import type { GroupWorld } from './groupWorld.ts'
 import { LifeSigns } from './lifeSigns.ts'
 import type { GroupStart } from './openGroupLog.ts'
 import { Outbox } from './outbox.ts'
-import { RemoteRequest } from './replies.ts'
 import type { Sleeper } from './sleepers.ts'
-import { type AppendWaiter, type LocalRequest, refusal, type Waiter } from './tokens.ts'
+import { type AppendWaiter, refusal, type Waiter } from './tokens.ts'
 import type { GroupRef } from './transport.ts'
 import { encodeControlBatch } from './wire/batches.ts'
 
@@ -39,6 +38,7 @@ export class GroupDriver implements Sleeper {
   readonly #ref: GroupRef
   readonly #outbox = new Outbox()
   readonly #received: GroupSnapshots
+  readonly #answers: Answers
   readonly #life: LifeSigns
   #listeners: readonly GroupListener[] = []
   #events: RaftEvent[] = []
@@ -76,6 +76,7 @@ export class GroupDriver implements Sleeper {
     this.node = new RaftNode(config, world.runtime.random, raftStart)
     this.appends = new GroupAppends(world.runtime, world.budget, this)
     this.#received = new GroupSnapshots(start.snapshots, this.node, (event) => this.step(event), world.logger)
+    this.#answers = new Answers(world, ref, this, this.#received, this.#outbox)
     this.#life = new LifeSigns(this.node, ref, world.transport, world.nodeId)
     world.observer?.started(ref, config, raftStart)
   }
@@ -231,7 +232,7 @@ export class GroupDriver implements Sleeper {
         this.#send(effect)
         break
       case 'respond':
-        this.#respond(effect)
+        this.#answers.give(effect)
         break
       case 'highWatermark':
         this.appends.committed(effect.offset)
@@ -295,70 +296,6 @@ export class GroupDriver implements Sleeper {
       observer?.left(this.#ref, to, request, null)
       transport.send(to, this.#ref, requestId, request)
     }, isFetch)
-  }
-
-  #respond(effect: Extract<Effect, { type: 'respond' }>): void {
-    const { response, read } = effect
-    const replyTo = effect.replyTo as RemoteRequest | LocalRequest
-    if (!(replyTo instanceof RemoteRequest)) {
-      this.#outbox.leave(() => replyTo.answer(response))
-      return
-    }
-    const { ticket } = this.#outbox
-    const leave = (answer: RaftResponse, parts: readonly SendPart[]): void => {
-      this.#outbox.leave(
-        () => {
-          this.#world.observer?.left(this.#ref, replyTo.from, answer, replyTo.request)
-          replyTo.reply(answer, parts)
-        },
-        false,
-        ticket,
-      )
-    }
-    if (read.type === 'nothing') leave(response, [])
-    else this.#fill(response, read, leave)
-  }
-
-  /** Adds what the log or a snapshot has to an answer. What cannot be read makes it an error. */
-  #fill(
-    response: RaftResponse,
-    read: Read,
-    leave: (answer: RaftResponse, parts: readonly SendPart[]) => void,
-  ): void {
-    const refuse = (error: unknown): void => {
-      const { topic, partition } = this.#ref
-      this.#world.logger.error('a replica cannot read what another one asks for', {
-        topic,
-        partition,
-        error: String(error),
-      })
-      if (!this.#isClosed) leave({ ...response, error: 'kafkaStorageError' }, [])
-    }
-    if (read.type === 'snapshot' && response.type === 'fetchSnapshot') {
-      this.#received
-        .part(response, read, this.#world.maxFetchBytes)
-        .then((answer) => leave(answer, []), refuse)
-    } else if (read.type === 'records') {
-      const { leaderEpoch, logEnd } = this.node
-      this.#world.turn.atEnd(() => {
-        if (this.#failed !== null) return
-        const { node } = this
-        if (node.state !== 'leader' || node.leaderEpoch !== leaderEpoch) {
-          leave(response, [])
-          return
-        }
-        // What was appended since goes along, unless a voter set came before it that the answer does not tell of.
-        const isSame = node.logEnd.votersVersion === logEnd.votersVersion
-        const toOffset = isSame ? node.logEnd.endOffset : read.toOffset
-        try {
-          const found = this.log.read(read.fromOffset, toOffset, this.#world.maxFetchBytes)
-          if (found instanceof Promise) found.then((parts) => leave(response, parts ?? []), refuse)
-          else leave(response, found)
-        } catch (error) {
-          refuse(error)
-        }
-      })
-    }
   }
 
   #flushed(sequence: number): void {
