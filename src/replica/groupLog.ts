@@ -154,8 +154,7 @@ export class GroupLog {
         [stateKind.epochs, epochs],
         [stateKind.voters, voters],
       ])
-      await this.#cut(to.endOffset)
-      await stored
+      await Promise.all([stored, this.#cut(to.endOffset)])
     }
     this.#write({ type: 'alone', run, pending })
   }

@@ -226,6 +226,8 @@ function later<P extends Running>(world: World<P>, delayMs: number, run: () => v
 }
 
 function startLater<P extends Running>(world: World<P>, node: SimNode<P>, downMs: number): void {
+  // It was still on its way down when everything was healed.
+  if (world.isHealed && !node.staysDown) node.start()
   later(world, downMs, () => {
     if (!node.staysDown) node.start()
   })

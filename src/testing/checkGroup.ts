@@ -54,7 +54,7 @@ export class GroupChecks {
     // A replica that knows that it forgot may have forgotten votes as well: it must not give any more.
     if (start.quorum.quarantine === 'rolledBack' && !replica.isRolledBack) this.wentBack(node)
     // What is damaged may read as anything.
-    const facts = replica.isDamaged ? null : (this.#options.readLog?.(node, this.name) ?? null)
+    const facts = replica.hasRotted ? null : (this.#options.readLog?.(node, this.name) ?? null)
     if (start.log.logStartOffset > 0 && !replica.isDamaged) this.#checkSnapshots(node, start)
     replica.session++
     replica.isRunning = true
@@ -294,5 +294,6 @@ export class GroupChecks {
     if (replica === undefined) return
     replica.loseDisk()
     replica.isDamaged = true
+    replica.hasRotted = true
   }
 }

@@ -64,6 +64,8 @@ export class CheckedReplica {
   isRolledBack = false
   /** Faults within the budget may have taken what was durable. */
   isDamaged = false
+  /** What was damaged once stays in its files, unserved, until somebody repairs it. */
+  hasRotted = false
   durableEnd = 0
   durableEpoch = 0
   durableVersion = 0

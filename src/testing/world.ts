@@ -34,6 +34,8 @@ export class World<P extends Running = Running> {
   leaderOf: (() => number | null) | null = null
   /** Whether an earlier disk of a node is within what the program promises to notice; always while null. */
   mayGoBack: ((node: number) => boolean) | null = null
+  /** Whether a supervisor would end the process of a node and start it again. Set by whoever knows the programs. */
+  isOutOfUse: ((node: SimNode<P>) => boolean) | null = null
   /** Carries out what only the program can: transfers, voter changes, snapshots. */
   operator: ((action: FaultAction) => void) | null = null
   readonly #watchers: WorldWatcher<P>[]
@@ -146,7 +148,7 @@ export class World<P extends Running = Running> {
     this.network.heal()
     for (const node of this.nodes.values()) {
       // Calls that hang never return, and a disk that could not sync is left alone until the next start.
-      if (node.trouble.isHung || node.trouble.hasFailedSync) node.kill()
+      if (node.trouble.isHung || node.trouble.hasFailedSync || this.isOutOfUse?.(node) === true) node.kill()
       node.trouble.heal()
       node.trouble.onCall = null
       node.host.onCall = null
