@@ -16,6 +16,7 @@ export interface JournalWriter {
 export interface LogJournal {
   /** The log's id in the journal. */
   readonly logId: Uuid
+  readonly logIdBytes: Uint8Array
   readonly writer: JournalWriter
   /** From now on the files of `log` lag behind the journal, until they have been synced. */
   lags(log: SyncTarget): void

@@ -33,6 +33,8 @@ export class LogSync implements SyncTarget {
   /** Syncs that are under way beside the groups: nobody may count on them before they have ended. */
   readonly #underWay = new Set<UnderWay>()
   #solo: SoloWrites | null = null
+  /** The journal knows that the log lags behind it, and takes what is unsynced before it forgets that. */
+  #isLagging = false
   /** Exclusive end of the last append that is in the journal. */
   #journaledEnd = -1
   #stopped = false
@@ -74,7 +76,7 @@ export class LogSync implements SyncTarget {
       pending.isDurable = true
       pending.isSynced = false
       group.add(segment.file, position, bytes, 'none')
-      const { logId } = journal
+      const { logId, logIdBytes } = journal
       // What came before beside the journal is durable: without this a replay could not tell whether it must be there.
       if (baseOffset !== this.#journaledEnd && this.#state.flush.durableOffset === baseOffset)
         group.addEntry(journal.writer, { type: 'state', logId, ...provenEndState(baseOffset) })
@@ -88,9 +90,13 @@ export class LogSync implements SyncTarget {
         baseOffset,
         lastOffset,
         bytes,
+        logIdBytes,
       })
       this.#unsynced.add(segment, bytes.length, records, flush)
-      journal.lags(this)
+      if (!this.#isLagging) {
+        this.#isLagging = true
+        journal.lags(this)
+      }
       return 'powerLoss'
     }
     // Once something of a group is synced, what follows it in the same group costs nothing more.
@@ -163,6 +169,7 @@ export class LogSync implements SyncTarget {
   }
 
   takeUnsynced(): UnsyncedFiles | null {
+    this.#isLagging = false
     if (this.#stopped) return null
     const { flush, logEndOffset, directory, segments, sealer } = this.#state
     flush.submitPending()

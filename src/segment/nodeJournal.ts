@@ -257,6 +257,7 @@ export class NodeJournal implements JournalHost {
   forLog(id: Uuid): LogJournal {
     return {
       logId: id,
+      logIdBytes: uuidToBytes(id),
       writer: this.#journal,
       lags: (log) => {
         this.#lagging.add(log)

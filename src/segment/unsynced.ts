@@ -10,6 +10,8 @@ export class Unsynced {
   readonly #clock: Clock
   readonly #due: () => void
   readonly #segments = new Set<Segment>()
+  /** One of them, mostly the one that is appended to. */
+  #last: Segment | null = null
   #bytes = 0
   #records = 0
   #timer: Timer | null = null
@@ -29,7 +31,10 @@ export class Unsynced {
 
   /** Counts an append that is not synced. */
   add(segment: Segment, bytes: number, records: number, policy: FlushPolicy): void {
-    if (!this.#segments.has(segment)) this.#segments.add(segment)
+    if (segment !== this.#last) {
+      this.#segments.add(segment)
+      this.#last = segment
+    }
     this.#bytes += bytes
     this.#records += records
     if (this.#timer === null && typeof policy !== 'string') this.schedule(policy)
@@ -49,6 +54,7 @@ export class Unsynced {
   take(): Segment[] {
     const segments = [...this.#segments]
     this.#segments.clear()
+    this.#last = null
     this.#bytes = 0
     this.#records = 0
     this.#timer?.cancel()
@@ -66,6 +72,7 @@ export class Unsynced {
   /** These segments are no longer part of the log. */
   forget(segments: readonly Segment[]): void {
     for (const segment of segments) this.#segments.delete(segment)
+    this.#last = null
   }
 
   /** No timer fires any more. */

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { EngineError } from '../../src/model/errors.ts'
 import type { FlushPolicy } from '../../src/model/flushPolicy.ts'
 import { silentLogger } from '../../src/model/logger.ts'
-import { randomUuid } from '../../src/model/uuid.ts'
+import { randomUuid, uuidToBytes } from '../../src/model/uuid.ts'
 import type { Disk } from '../../src/runtime/disk.ts'
 import type { Runtime } from '../../src/runtime/runtime.ts'
 import { Journal } from '../../src/segment/journal/journal.ts'
@@ -247,7 +247,10 @@ test('a log goes on after the journal had no room for its appends', async () => 
   const logId = randomUuid(world.runtime.random)
   const log = await openLog(
     '/log',
-    { config: configOf('journal'), journal: { logId, writer: journal, lags() {} } },
+    {
+      config: configOf('journal'),
+      journal: { logId, logIdBytes: uuidToBytes(logId), writer: journal, lags() {} },
+    },
     world.seen,
   )
   // Another log has filled it.

@@ -25,6 +25,8 @@ export interface AppendEntry {
   /** Inclusive. */
   readonly lastOffset: number
   readonly bytes: Uint8Array
+  /** `logId` in the form that is stored. */
+  readonly logIdBytes?: Uint8Array
 }
 
 /** The log is to end at `endOffset`, which lies at `position` of the segment. `truncated` says that this is done. */
@@ -76,7 +78,8 @@ export class EntryHeader {
   encode(entry: JournalEntry): void {
     const { bytes } = this
     bytes[0] = kinds[entry.type]
-    bytes.set(this.#id(entry.logId), 1)
+    const known = entry.type === 'append' ? entry.logIdBytes : undefined
+    bytes.set(known ?? this.#id(entry.logId), 1)
     this.length = 17
     switch (entry.type) {
       case 'append':
