@@ -64,7 +64,7 @@ export const quickPreset: Omit<FlushBenchOptions, 'directory'> = {
   writers: [32],
   seconds: 0.25,
   rounds: 2,
-  deadlineSeconds: 26,
+  deadlineSeconds: 22,
   journalBytes: 128 * mebibyte,
   minRecycles: 0,
   crossoverSizes: [1024, 16_384, 65_536, 262_144],
