@@ -90,7 +90,10 @@ export class Flights {
     const stored = begin === null ? written : Promise.all([written, begin()])
     stored.then(
       () => this.#landed(item),
-      (error) => (planted('retryFailedSync') ? this.#syncAgain(item) : this.#notLanded(item, error)),
+      (error) => {
+        if (!planted('retryFailedSync')) this.#notLanded(item, error)
+        else this.#syncAgain(item).catch((later) => this.#notLanded(item, later))
+      },
     )
   }
 
