@@ -84,12 +84,17 @@ export class SnapshotWriter {
   }
 }
 
-/** Makes a file durable and gives it its name, in this order: a name never stands for bytes that a crash can take. */
+/**
+ * Makes a file durable and gives it its name, in this order: a name never stands for bytes that a crash can take. The name of
+ * the log's directory is made durable too: replay would make a lost one again, but not what was in it.
+ */
 export async function publish(disk: Disk, part: DiskFile, path: string): Promise<void> {
   if (!planted('snapshotRenamedBeforeSync')) await part.sync()
   await part.close()
   await disk.rename(part.path, path)
-  await disk.syncDirectory(path.slice(0, path.lastIndexOf('/')))
+  const directory = path.slice(0, path.lastIndexOf('/'))
+  await disk.syncDirectory(directory)
+  await disk.syncDirectory(directory.slice(0, directory.lastIndexOf('/')))
 }
 
 /** `chunk`, if it can be one of a snapshot. Throws `malformed`, `messageTooLarge` above 64 MiB. */

@@ -59,8 +59,10 @@ async function world(fs: SimFileSystem = new SimFileSystem()): Promise<World> {
   const disk = new SimDisk(fs)
   const clock = new SimClock()
   if ((await disk.stat(directory)) === null) {
-    await disk.makeDirectory(directory)
+    await disk.makeDirectory('/data')
     await disk.syncFileSystem('/')
+    // As with logs: the journal knows of the directory, and its name need not be durable yet.
+    await disk.makeDirectory(directory)
   }
   return {
     fs,
