@@ -1,7 +1,7 @@
 /** Something that happens at a moment of the world's clock. */
 export interface QueuedEvent {
-  readonly atMs: number
-  readonly order: number
+  atMs: number
+  order: number
   /** Null once it is cancelled. */
   run: (() => void) | null
   /** Part of the trace: what it is, and of which node. */
@@ -44,6 +44,18 @@ export class EventQueue {
       kind,
       node,
     }
+    this.#push(event)
+    return event
+  }
+
+  /** Has an event that was taken happen now, after all that happens now anyhow. Who has cancelled it meanwhile is heard. */
+  again(event: QueuedEvent): void {
+    event.atMs = this.#nowMs
+    event.order = this.#made++
+    this.#push(event)
+  }
+
+  #push(event: QueuedEvent): void {
     const heap = this.#heap
     let at = heap.length
     heap.push(event)
@@ -54,7 +66,6 @@ export class EventQueue {
       at = parent
     }
     heap[at] = event
-    return event
   }
 
   /** The next event, taken out; time goes on to it. Null when there is none until `untilMs`, where time then is. */

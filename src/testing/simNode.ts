@@ -2,6 +2,7 @@ import { inlineCompute } from '../runtime/compute.ts'
 import { nodeChecksum } from '../runtime/node/nodeChecksum.ts'
 import { tasks } from '../segment/tasks.ts'
 import { DiskTrouble } from './diskTrouble.ts'
+import type { QueuedEvent } from './eventQueue.ts'
 import type { KeptNames, KeptShare } from './fault.ts'
 import type { Image } from './medium.ts'
 import { noCodecs } from './noCodecs.ts'
@@ -49,6 +50,8 @@ export class SimNode<P extends Running = Running> {
   /** What was on the disk some time ago. */
   copy: Image | null = null
   readonly #random: SimRandom
+  /** What happened to the process while it stood still. */
+  #putOff: QueuedEvent[] = []
   #process: Process | null = null
   /** Called when a binding vote, asked for or given, leaves the node, while a fault waits for that. */
   onVote: (() => void) | null = null
@@ -72,6 +75,24 @@ export class SimNode<P extends Running = Running> {
     this.fs = this.#fileSystem(null)
   }
 
+  /** Keeps an event until the process goes on. */
+  putOff(event: QueuedEvent): void {
+    if (this.#putOff.length === 0) {
+      const wake = (): void => {
+        if (this.pausedUntilMs <= this.world.nowMs) this.resume()
+        else this.world.after(this.pausedUntilMs - this.world.nowMs, wake)
+      }
+      this.world.after(this.pausedUntilMs - this.world.nowMs, wake)
+    }
+    this.#putOff.push(event)
+  }
+
+  /** The process goes on: everything that happened meanwhile happens to it now. */
+  resume(): void {
+    this.pausedUntilMs = 0
+    for (const event of this.#putOff.splice(0)) this.world.queue.again(event)
+  }
+
   /** Whether a process is there, open or not. */
   get isAlive(): boolean {
     return this.#process !== null
@@ -88,7 +109,7 @@ export class SimNode<P extends Running = Running> {
     this.session++
     this.failure = null
     this.isClosing = false
-    this.pausedUntilMs = 0
+    this.resume()
     this.trouble.isHung = false
     this.trouble.hasFailedSync = false
     host.isUp = true

@@ -157,7 +157,7 @@ export class World<P extends Running = Running> {
       node.fs.isLying = false
       node.machine.factor = 1
       node.machine.looseness = 0
-      node.pausedUntilMs = 0
+      node.resume()
       node.staysDown = leaveDown.has(node.id)
       if (node.staysDown) node.kill()
       else node.start()
@@ -209,7 +209,7 @@ export class World<P extends Running = Running> {
       if (event === null) return false
       const node = this.nodes.get(event.node)
       if (node !== undefined && node.pausedUntilMs > this.nowMs) {
-        this.queue.add(node.pausedUntilMs - this.nowMs, event.kind, event.node, event.run!)
+        node.putOff(event)
         continue
       }
       this.#count(event.atMs)

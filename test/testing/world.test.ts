@@ -146,6 +146,30 @@ describe('a machine', () => {
     expect(ticks).toEqual([0, 10, 20, 125, 135, 145, 155, 165, 175])
   })
 
+  test('goes on at once when all is healed, and fires no timer that was cancelled meanwhile', async () => {
+    const fired: string[] = []
+    const world: World = new World({
+      seed: 1,
+      nodes: 1,
+      program: async ({ runtime: { clock } }): Promise<Running> => {
+        const second = clock.setTimer(20, () => fired.push('second'))
+        clock.setTimer(10, () => {
+          fired.push('first')
+          second.cancel()
+        })
+        clock.setTimer(30, () => fired.push('third'))
+        return { close: async () => {} }
+      },
+    })
+    world.startAll()
+    world.inject({ kind: 'pause', node: 1, forMs: 60_000, number: 1, atMs: 0 })
+    await world.advance(100)
+    expect(fired).toEqual([])
+    world.heal()
+    await world.advance(1)
+    expect(fired).toEqual(['first', 'third'])
+  })
+
   test('has clocks that drift and jump', async () => {
     const { world, ticks, walls, inject } = ticking()
     inject({ kind: 'drift', node: 1, factor: 2, forMs: 20 })
