@@ -324,13 +324,8 @@ export class Journal {
   }
 
   #checkpointSoon(): void {
-    if (
-      this.#checkpointing !== null ||
-      this.#checkpointRetry !== null ||
-      this.#host === null ||
-      this.#closing
-    )
-      return
+    const isBusy = this.#checkpointing !== null || this.#checkpointRetry !== null
+    if (isBusy || this.#host === null || this.#closing) return
     this.checkpoint().then(
       () => this.#changed(),
       (error) => {
