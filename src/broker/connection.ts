@@ -1,9 +1,9 @@
 import type { SendPart } from '../model/fileRange.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Connection, ConnectionHandler } from '../runtime/network.ts'
+import type { RateLimitedLog } from '../runtime/rateLimitedLog.ts'
 import { Exchange, type ExchangeOwner, type FailureKind } from './exchange.ts'
 import { whatIsIt } from './frames.ts'
-import type { RateLimitedLog } from '../runtime/rateLimitedLog.ts'
 import type { RequestBytes, RequestPool } from './requestPool.ts'
 import { RequestReader, type RequestReaderOwner } from './requestReader.ts'
 

@@ -1,10 +1,10 @@
 import type { Logger } from '../model/logger.ts'
 import type { Clock, Timer } from '../runtime/clock.ts'
 import type { Address, Connection, Listener, Network } from '../runtime/network.ts'
+import type { RateLimitedLog } from '../runtime/rateLimitedLog.ts'
 import type { BrokerConfig } from './brokerConfig.ts'
 import { ClientConnection, type ConnectionLimits } from './connection.ts'
 import type { Exchange } from './exchange.ts'
-import type { RateLimitedLog } from '../runtime/rateLimitedLog.ts'
 import { RequestPool } from './requestPool.ts'
 
 const sweepMs = 1000

@@ -1,8 +1,8 @@
-import { RateLimitedLog } from '../../../src/runtime/rateLimitedLog.ts'
 import { partBytes, type SendPart } from '../../../src/model/fileRange.ts'
 import type { Logger } from '../../../src/model/logger.ts'
 import type { Clock, Timer } from '../../../src/runtime/clock.ts'
 import type { Connection, ConnectionHandler } from '../../../src/runtime/network.ts'
+import { RateLimitedLog } from '../../../src/runtime/rateLimitedLog.ts'
 
 /** A clock that stands still until it is moved. */
 export class ManualClock implements Clock {
