@@ -43,6 +43,7 @@ export class GroupDriver implements Sleeper {
   #listeners: readonly GroupListener[] = []
   #events: RaftEvent[] = []
   #isStepping = false
+  #isDraining = false
   /** An answer with records that waits until fewer are unflushed. */
   #held: RaftEvent | null = null
   #failed: EngineError | null = null
@@ -165,19 +166,28 @@ export class GroupDriver implements Sleeper {
   }
 
   #drain(): void {
-    if (this.#isStepping) return
-    while (this.#events.length > 0 && this.#failed === null) {
-      this.#stepAt(this.#events.shift()!, this.#world.runtime.clock.monotonicMs())
+    if (this.#isStepping || this.#isDraining) return
+    this.#isDraining = true
+    try {
+      while (this.#events.length > 0 && this.#failed === null) {
+        this.#stepAt(this.#events.shift()!, this.#world.runtime.clock.monotonicMs())
+      }
+    } finally {
+      this.#isDraining = false
     }
   }
 
   #stepAt(event: RaftEvent, nowMs: number): void {
+    if (this.#isAsleep) {
+      this.wake()
+      // What the sessions have shown meanwhile comes before what happens now.
+      this.#life.tell(nowMs, false, (sign, atMs) => this.#run(sign, () => this.node.step(sign, atMs)))
+    }
     this.#run(event, () => this.node.step(event, nowMs))
   }
 
   #run(event: RaftEvent | null, step: () => readonly Effect[]): void {
     this.#isStepping = true
-    if (this.#isAsleep) this.wake()
     try {
       const effects = step()
       this.#world.observer?.stepped(this.#ref, event, effects)

@@ -4,7 +4,9 @@ import { batchOf, Cluster, committed } from './support/cluster.ts'
 
 const runtime = createNodeRuntime()
 
-test('three replicas elect a leader, commit what is appended, and go on when it dies', async () => {
+test('three replicas elect a leader, commit what is appended, and go on when it dies', {
+  timeout: 60_000,
+}, async () => {
   const cluster = await Cluster.start(3, () => runtime)
   const first = await cluster.leader()
   const ack = await first.append(batchOf(runtime, 'a', 'b'), { acks: 'all' })
