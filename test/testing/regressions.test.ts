@@ -272,6 +272,23 @@ test.each<[string, Workload, CallFailure]>([
     },
     { kind: 'makeDirectory', count: 4, until: 4, code: 'ENOSPC', writtenBytes: 0 },
   ],
+  [
+    'a file of a replay that cannot be stored does not stop every log',
+    {
+      seed: 1167665576,
+      policies: ['journal', 'batch'],
+      names: 'journalled',
+      segmentBytes: 2000,
+      steps: [
+        { do: 'recycle', log: 0 },
+        { do: 'append', log: 0, bytes: 100, producer: true, wait: true },
+        { do: 'kill' },
+        { do: 'delete', log: 1 },
+        { do: 'deleteRecords', log: 1, at: 0.22 },
+      ],
+    },
+    { kind: 'sync', count: 86, until: 86, code: 'ENOSPC', writtenBytes: 0 },
+  ],
 ])('after a call has failed, %s', async (_, workload, failure) => {
   await expect(checkFailure(workload, failure)).resolves.toBeUndefined()
 })
@@ -290,4 +307,29 @@ test('a checkpoint during a truncation knows no producers of what was cut', asyn
   }
   const { failures } = await exploreWorkload(workload, { ...limits, statesPerWorkload: 4000 })
   expect(failures).toEqual([])
+}, 60_000)
+
+test('a log that could not be opened once is not taken for cleanly closed at the next start', async () => {
+  const workload: Workload = {
+    seed: 214704613,
+    policies: [{ records: 2 }, 'append'],
+    names: 'adversarial',
+    segmentBytes: 600,
+    steps: [
+      { do: 'append', log: 0, bytes: 100, producer: false, wait: true },
+      { do: 'delete', log: 1 },
+      { do: 'truncate', log: 0, at: 0.91 },
+      { do: 'retention' },
+      { do: 'create', policy: 'append' },
+      { do: 'append', log: 1, bytes: 100, producer: false, wait: true },
+      { do: 'roll', log: 1, wait: true },
+      { do: 'create', policy: { bytes: 600 } },
+      { do: 'create', policy: 'append' },
+      { do: 'kill' },
+      { do: 'close' },
+    ],
+  }
+  for (let count = 10; count < 24; count++) {
+    await expect(checkFailure(workload, failing('read', count, 'EIO'))).resolves.toBeUndefined()
+  }
 }, 60_000)
