@@ -23,8 +23,6 @@ export interface FoundBug {
 /** Mistakes of the storage engine that show in a world; the crash explorer finds the others, see `planted:storage`. */
 const storageBugs: readonly (typeof plantedBugs)[number][] = [
   'journalAckBeforeSync',
-  'recycleTooEarly',
-  'missingDirectorySync',
   'checkpointCopiesBothWritten',
 ]
 
