@@ -48,7 +48,8 @@ export function checkStart(
   replica.voters = start.voters.at(-1)!.voters
   replica.quorum = start.quorum
   replica.state = 'stopped'
-  replica.isDamaged = false
+  // Damage stays in the files until somebody repairs it: a later start finds it again.
+  replica.isDamaged = replica.hasRotted
   replica.allowedStart = Math.max(replica.allowedStart, logStartOffset)
   replica.committedAtStart = commits.end
   replica.claims.clear()
