@@ -22,7 +22,7 @@ import { encodeControlBatch } from './wire/batches.ts'
 const maxUnflushedBytes = 16 << 20
 
 /** How long a group that has nothing to do may sleep. */
-const longestSleepMs = 10_000
+const longestSleepMs = 30_000
 
 /**
  * Steps the core of one replica with whatever happens and carries its effects out in their order. Nothing leaves the node
