@@ -1,3 +1,4 @@
+import { isDurable } from '../model/flushPolicy.ts'
 import { Violation } from './checkFacts.ts'
 import { logFacts } from './checkFiles.ts'
 import { type WorldChecks, watchWorld } from './checkWatcher.ts'
@@ -286,6 +287,8 @@ class ClusterRun {
       if (replica === undefined) return false
       if (highWatermark < 0) highWatermark = replica.highWatermark
       if (replica.highWatermark !== highWatermark || replica.log.logEndOffset !== highWatermark) return false
+      // A disk that was full is tried again after a while.
+      if (isDurable(this.#shape.flush) && replica.log.flushedOffset !== highWatermark) return false
     }
     return true
   }
