@@ -9,6 +9,7 @@ import type { Log } from '../segment/log.ts'
 import { encodeEpochStarts, encodeQuorum, encodeSnapshot, encodeVoterSets, stateKind } from './groupStates.ts'
 import { install, installed, type States } from './installSnapshot.ts'
 import type { GroupStart } from './openGroupLog.ts'
+import { PendingCuts } from './pendingCuts.ts'
 import type { SnapshotHead } from './snapshotContent.ts'
 import { type Pending, Unflushed, type UnflushedBatch } from './unflushed.ts'
 import type { WriteTurn } from './writeTurn.ts'
@@ -53,8 +54,7 @@ export class GroupLog {
   /** Writes wait for something that runs. */
   #isBusy = false
   #tickets = 0
-  /** Grows whenever records may have others in their places. */
-  #cuts = 0
+  readonly #cuts = new PendingCuts()
   #refusal: EngineError | null = null
   #failed: EngineError | null = null
 
@@ -144,7 +144,7 @@ export class GroupLog {
       this.#isPartition ? version > to.votersVersion : offset >= to.endOffset
     while (this.#voters.length > 1 && isBeyond(this.#voters.at(-1)!)) this.#voters.pop()
     this.#unflushed.cut(to.endOffset)
-    this.#cuts++
+    const isCut = this.#cuts.begin(to.endOffset)
     const epochs = encodeEpochStarts(this.#epochs)
     const voters = encodeVoterSets(this.#voters)
     const pending = this.#await(sequence)
@@ -155,6 +155,7 @@ export class GroupLog {
         [stateKind.voters, voters],
       ])
       await Promise.all([stored, this.#cut(to.endOffset)])
+      isCut()
     }
     this.#write({ type: 'alone', run, pending })
   }
@@ -176,10 +177,11 @@ export class GroupLog {
     this.#epochs = [...after.epochs]
     this.#voters = [...after.voters]
     this.#unflushed.cut(0)
-    this.#cuts++
+    const isCut = this.#cuts.begin(0)
     const pending = this.#await(sequence)
     const run = async (): Promise<void> => {
       await install(this.log, id, head, after, (states) => this.#putAll(states))
+      isCut()
       this.#events.installed(id)
     }
     this.#write({ type: 'alone', run, pending })
@@ -229,10 +231,11 @@ export class GroupLog {
     toOffset: number,
     maxBytes: number,
   ): Promise<readonly SendPart[] | null> {
-    const cuts = this.#cuts
-    const found = await this.log.read(fromOffset, maxBytes, toOffset, true)
+    const { count, readableEnd } = this.#cuts
+    const endOffset = Math.min(toOffset, this.#unflushed.firstOffset, readableEnd)
+    const found = fromOffset < endOffset ? await this.log.read(fromOffset, maxBytes, endOffset, true) : null
     if (found !== null) await this.#runtime.disk.prepare(found.ranges)
-    if (this.#cuts !== cuts) return null
+    if (this.#cuts.count !== count) return null
     return found?.ranges ?? []
   }
 
