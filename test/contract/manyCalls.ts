@@ -8,13 +8,14 @@ const many = Array.from({ length: 1000 }, (_, index) => index)
 const path = (index: number): string => join(directory, `file${index % 10}`)
 
 for (const index of many.slice(0, 10)) await disk.replaceFile(path(index), Buffer.from('x'))
+const calls: readonly ((index: number) => Promise<unknown>)[] = [
+  () => disk.syncDirectory(directory),
+  () => disk.list(directory),
+  (index) => disk.readFile(path(index)),
+  (index) => disk.replaceFile(path(index), Buffer.from('y')),
+]
 const outcomes = await Promise.all(
-  [
-    () => disk.syncDirectory(directory),
-    () => disk.list(directory),
-    (index: number) => disk.readFile(path(index)),
-    (index: number) => disk.replaceFile(path(index), Buffer.from('y')),
-  ].map(async (call) => {
+  calls.map(async (call) => {
     const results = await Promise.allSettled(many.map(call))
     return results.filter(({ status }) => status === 'rejected').length
   }),

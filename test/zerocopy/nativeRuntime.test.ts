@@ -39,10 +39,11 @@ describe.each(implementations.filter(({ name }) => name === 'native'))('the addo
     const program = `
       const { Engine } = require(${JSON.stringify(addon)})
       const { parentPort, workerData } = require('node:worker_threads')
-      const engine = new Engine(() => engine.takeCompletions(), 4)
+      const completions = new Float64Array(300)
+      const engine = new Engine(() => engine.takeCompletions(completions), 4)
       const file = engine.registerFile(workerData)
       for (let ticket = 0; ticket < 200; ticket++) {
-        engine.submit(ticket, Float64Array.of(file, ticket * 65536, 1, 1), 1, [new Uint8Array(65536)])
+        engine.submit(ticket, Float64Array.of(file, ticket * 65536, 1, 1), 1, [new Uint8Array(65536)], 0)
       }
       parentPort.postMessage('busy')
       setInterval(() => {}, 1000)
