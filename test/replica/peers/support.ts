@@ -110,7 +110,9 @@ export function startNode(
   runtime: PeerRuntime = nodeRuntime,
 ): TestNode {
   const recorder = new Recorder()
-  const whole = { nodeId: id, clusterId: 'cluster', logger: silentLogger, ...options }
+  // A busy machine is no silent node.
+  const limits = { requestTimeoutMs: 20_000, connectTimeoutMs: 20_000, ...options.limits }
+  const whole = { nodeId: id, clusterId: 'cluster', logger: silentLogger, ...options, limits }
   return { id, recorder, transport: new PeerTransport(runtime, whole, recorder) }
 }
 
