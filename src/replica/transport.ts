@@ -77,6 +77,6 @@ export interface TransportHandler {
   failed(group: GroupRef, requestId: number): void
   /** A call of another node; `payload` is its own. Without this, calls are refused. */
   call?(from: number, payload: Uint8Array): Promise<Uint8Array>
-  /** The connection to a node that had been reached broke. Follows the `failed` of what was under way there. */
+  /** The connection to a node that had been reached broke, or one to fetch from it cannot be made. Follows the `failed` of what was under way there. */
   connectionLost(node: number): void
 }

@@ -305,7 +305,11 @@ export class Peer {
       unreachable: (reason) => {
         this.#complain(reason)
         if (name === 'calls') this.#calls.lose(reason)
-        else this.#fail(this.#lost(name))
+        else {
+          this.#fail(this.#lost(name))
+          // Whoever fetches there, and was not told when the connection went, has to look elsewhere.
+          if (name === 'fetch') this.#context.handler.connectionLost(this.#node)
+        }
       },
       broke: (reason, silent) => {
         // Whoever does not answer calls may be well otherwise.

@@ -294,3 +294,14 @@ test('changes of voters, and parts of snapshots, find their way', async () => {
     if (response.type === 'fetchSnapshot') expect(Buffer.from(response.bytes)).toEqual(Buffer.from(bytes))
   }
 })
+
+test('a node that cannot be reached to fetch from is told as lost, so that whoever follows it looks elsewhere', async () => {
+  const [a] = await two({ limits: { minBackoffMs: 1, maxBackoffMs: 1 } })
+  const gone = startNode(3)
+  const bound = await gone.transport.listen({ host: '127.0.0.1', port: 0 })
+  await gone.transport.close()
+  a.transport.know(3, [{ name: 'x', ...bound }])
+  a.transport.send(3, groupAt(0), 1, fetchRequest(1, 0))
+  await a.recorder.until(() => a.recorder.lost.length > 0)
+  expect([a.recorder.failures, a.recorder.lost[0]]).toEqual([[1], 3])
+})
