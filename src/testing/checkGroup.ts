@@ -255,6 +255,21 @@ export class GroupChecks {
     this.elections.stopped(replica)
   }
 
+  /**
+   * Whether nobody has to lead: the voters that run and have forgotten nothing are no majority, and not all voters can answer.
+   * Source: fault model, section 2.
+   */
+  get mayWait(): boolean {
+    const running = [...this.#nodes.values()].filter(({ isRunning }) => isRunning)
+    return running.every(({ voters }) => {
+      const answering = running.filter(({ key, quorum, isRolledBack }) => {
+        return voters.has(key) && quorum.quarantine !== 'rolledBack' && !isRolledBack
+      })
+      const sound = answering.filter(({ quorum }) => quorum.quarantine === 'none')
+      return sound.length * 2 <= voters.size && answering.length < voters.size
+    })
+  }
+
   /** The disk of a node that does not run is gone: what was on it counted until now. */
   lostDisk(node: number): void {
     this.#nodes.get(node)?.loseDisk()
