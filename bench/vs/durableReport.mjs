@@ -58,7 +58,11 @@ function table(runs, metric) {
 
 /** Writes durable.md; returns its text. */
 export function writeDurableReport({ machine, journalMib, runs }, directory) {
-  const rounds = Math.max(...runs.map(({ round }) => round))
+  const load = Object.entries(names).map(([system, name]) => {
+    const all = runs.filter((run) => run.system === system)
+    const others = all.map(({ otherCpuPercent }) => otherCpuPercent).sort((left, right) => left - right)
+    return all.length === 0 ? `${name} –` : `${name} ${shown(median(others))} %`
+  })
   const judged = goals.map(([name, metric, ours, theirs, relation, bound]) => {
     const [left, right] = [values(runs, name, ours, metric), values(runs, name, theirs, metric)]
     if (left.length === 0 || right.length === 0) return null
@@ -69,9 +73,10 @@ export function writeDurableReport({ machine, journalMib, runs }, directory) {
   })
   const text = `# What a synced answer costs
 
-Made by \`npm run bench -- --durable\` on ${machine.date}, ${rounds} interleaved rounds; raw figures in durable.json. ${machine.cpu}, ${machine.cores} cores,
+Made by \`npm run bench -- --durable\` on ${machine.date}; raw figures in durable.json. ${machine.cpu}, ${machine.cores} cores,
 ${machine.memoryGib} GiB, ${machine.kernel}, ${machine.fileSystem}, Node ${machine.node}, Kafka ${machine.kafka}. The client is franz-go (kgo-bench); it shares the machine. The journal is
 ${journalMib} MiB, so that each of its figures is taken over at least ten rounds through it. Medians (lowest–highest).
+Processor time that other programs took meanwhile, median: ${load.join(', ')}. Where that differs much the ratios mean little.
 
 | case | systems | ratio | goal | |
 |---|---|---|---|---|
