@@ -204,7 +204,7 @@ export class Log extends LogFacts {
     const recoveryPoint = this.recoveryPoint
     if (this.state.offline !== null || this.#closed) return recoveryPoint
     this.#sealReady()
-    if (this.state.epochsChanged) await this.state.writeEpochs()
+    await this.state.storeEpochs()
     return recoveryPoint
   }
 

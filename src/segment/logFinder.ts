@@ -133,6 +133,10 @@ function known(
   const bytes = states.get(resumePointKind)
   const resume = bytes === undefined ? null : decodeResume(bytes, runtime.checksum)
   const isUsable = resume !== null && resume.closed.logEndOffset <= recoveryPoint
+  // The log was cut below where recovery would have resumed: of its epochs, those below the cut still hold.
+  const isCut = resume !== null && !isUsable
+  const cutEpochs = isCut ? new LeaderEpochs(resume.closed.leaderEpochs) : null
+  cutEpochs?.truncateFromEnd(Math.max(recoveryPoint, 1))
   return {
     id,
     name,
@@ -141,7 +145,7 @@ function known(
     logStartOffset,
     cleanShutdown: isClean,
     resume: isUsable ? resume : null,
-    epochs: decodeEpochs(states.get(epochsKind)),
+    epochs: decodeEpochs(states.get(epochsKind)) ?? cutEpochs,
     provenEnd,
     startIsKnown: true,
     damage,

@@ -47,6 +47,7 @@ export class LogState {
   undoneTo = -1
   /** The epochs differ from the checkpoint file. */
   epochsChanged: boolean
+  #epochsStoring: Promise<void> | null = null
   #epochsWritten: Promise<void> = Promise.resolve()
   /** Start offset that is stored. */
   #storedStart: number
@@ -104,8 +105,19 @@ export class LogState {
     })
   }
 
-  /** Writes the checkpoint of leader epochs, durably. */
-  async writeEpochs(): Promise<void> {
+  /** Has the checkpoint of leader epochs stored, durably. Whoever comes while it is being written waits for the same end. */
+  async storeEpochs(): Promise<void> {
+    while (this.#epochsStoring !== null) await this.#epochsStoring
+    if (!this.epochsChanged) return
+    this.#epochsStoring = this.#writeEpochs()
+    try {
+      await this.#epochsStoring
+    } finally {
+      this.#epochsStoring = null
+    }
+  }
+
+  async #writeEpochs(): Promise<void> {
     this.epochsChanged = false
     try {
       const path = `${this.directory}/${leaderEpochFile}`
