@@ -318,3 +318,28 @@ test('a log that could not be opened once is not taken for cleanly closed at the
     ).resolves.toBeUndefined()
   }
 }, 60_000)
+
+test('a log that was cut below its resume point still knows the leader epochs below the cut', async () => {
+  const workload: Workload = {
+    seed: 2006401762,
+    policies: ['batch', 'none'],
+    names: 'adversarial',
+    segmentBytes: 2000,
+    steps: [
+      { do: 'append', log: 0, bytes: 300, producer: true, wait: true },
+      { do: 'truncate', log: 0, at: 0.42 },
+      { do: 'close' },
+      { do: 'kill' },
+      { do: 'group', bytes: 400, wait: false },
+      { do: 'retention' },
+      { do: 'append', log: 0, bytes: 100, producer: false, wait: true },
+      { do: 'kill' },
+      { do: 'create', policy: 'append' },
+      { do: 'truncate', log: 0, at: 0.89 },
+    ],
+  }
+  for (let count = 38; count <= 48; count++) {
+    const failure: CallFailure = { kind: 'syncDirectory', count, until: count, code: 'EIO', writtenBytes: 0 }
+    await expect(checkFailure(workload, failure)).resolves.toBeUndefined()
+  }
+})
