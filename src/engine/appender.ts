@@ -4,6 +4,7 @@ import type { Codecs } from '../runtime/compute.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import { BatchWriter } from '../segment/batchWriter.ts'
 import { BatchHeader, checkBatch } from '../segment/recordBatch.ts'
+import { TurnEnd } from '../segment/turnEnd.ts'
 import { WriteGroup } from '../segment/writeGroup.ts'
 import type { Ack } from './ack.ts'
 import { type AppendInput, checkKeys, encodeInput } from './encodeInput.ts'
@@ -12,10 +13,7 @@ import type { OpenLog } from './openLog.ts'
 
 /** Bytes at which a group goes to the disk before its turn is over; also what is kept of the memory for encoding. */
 const fullGroupBytes = 1 << 20
-/**
- * How often a group lets the microtasks that are queued run first. Whoever awaits an append through a few functions of
- * its own appends again some microtasks after it was told; with this its next append still takes part.
- */
+/** How often a group lets the microtasks that are queued run first. */
 const patience = 4
 /**
  * Whoever is told of a group appends again; half of what comes then goes to the disk at once, so that it does not wait for
@@ -87,10 +85,7 @@ export class Appender {
   #pendingBytes = 0
   /** Groups, and appends that wait for something else, without an answer. */
   #inFlight = 0
-  #appended = 0
-  #seen = 0
-  #patience = 0
-  #isScheduled = false
+  readonly #turnEnd = new TurnEnd(patience, () => this.submit())
   #ended: EngineError | null = null
   #idle: (() => void)[] = []
 
@@ -200,13 +195,13 @@ export class Appender {
       turn.appends.push({ target, ack, bytes: bytes.length, resolve, reject })
       turn.bytes += bytes.length
       this.#pendingBytes += bytes.length
-      this.#appended += 1
+      this.#turnEnd.added()
     } catch (error) {
       reject(error)
       return
     }
     if (this.#writer.usedBytes >= fullGroupBytes || this.#isHalf()) this.submit()
-    else if (!this.#isScheduled) this.#schedule()
+    else this.#turnEnd.schedule()
   }
 
   /** Whether the disk has nothing to sync and half of what it usually has is there. */
@@ -226,29 +221,6 @@ export class Appender {
     else this.#relaxed = turn
     this.#inFlight += 1
     return turn
-  }
-
-  #schedule(): void {
-    this.#isScheduled = true
-    this.#patience = patience
-    this.#seen = this.#appended
-    queueMicrotask(this.#endTurn)
-  }
-
-  /** Submits once some microtasks have gone by without a further append. */
-  readonly #endTurn = (): void => {
-    if (this.#appended !== this.#seen) {
-      this.#seen = this.#appended
-      this.#patience = patience
-    } else {
-      this.#patience -= 1
-    }
-    if (this.#patience > 0) {
-      queueMicrotask(this.#endTurn)
-      return
-    }
-    this.#isScheduled = false
-    this.submit()
   }
 
   /** Hands what was appended so far to the disk now. */

@@ -1,12 +1,10 @@
 import type { Disk } from '../runtime/disk.ts'
 import type { Log } from '../segment/log.ts'
 import type { LogDirectory } from '../segment/logDirectory.ts'
+import { TurnEnd } from '../segment/turnEnd.ts'
 import { WriteGroup } from '../segment/writeGroup.ts'
 
-/**
- * How often a turn lets the microtasks that are queued run first. Whoever awaits an append through a few functions of its own
- * appends again some microtasks after it was told; with this its next append still takes part.
- */
+/** How often a turn lets the microtasks that are queued run first. */
 const patience = 6
 /** Bytes of appends at which they are handed over before the turn is over. */
 const fullBytes = 128 << 10
@@ -31,13 +29,9 @@ export class WriteTurn {
   #relaxed: WriteGroup | null = null
   /** To be done just before everything is handed over. */
   #last: (() => void)[] = []
-  #isScheduled = false
+  readonly #turnEnd = new TurnEnd(patience, () => this.submit())
   /** Bytes of appends so far. */
   #bytes = 0
-  /** What was added so far, and at the last look. */
-  #added = 0
-  #seen = 0
-  #patience = 0
 
   constructor(logs: LogDirectory, disk: Disk) {
     this.#logs = logs
@@ -106,27 +100,7 @@ export class WriteTurn {
   }
 
   #schedule(): void {
-    this.#added++
-    if (this.#isScheduled) return
-    this.#isScheduled = true
-    this.#patience = patience
-    this.#seen = this.#added
-    queueMicrotask(this.#endTurn)
-  }
-
-  /** Submits once some microtasks have gone by in which nothing was added. */
-  readonly #endTurn = (): void => {
-    if (this.#added !== this.#seen) {
-      this.#seen = this.#added
-      this.#patience = patience
-    } else {
-      this.#patience--
-    }
-    if (this.#patience > 0) {
-      queueMicrotask(this.#endTurn)
-      return
-    }
-    this.#isScheduled = false
-    this.submit()
+    this.#turnEnd.added()
+    this.#turnEnd.schedule()
   }
 }

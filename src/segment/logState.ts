@@ -48,7 +48,6 @@ export class LogState {
   /** The epochs differ from the checkpoint file. */
   epochsChanged: boolean
   #epochsStoring: Promise<void> | null = null
-  #epochsWritten: Promise<void> = Promise.resolve()
   /** Start offset that is stored. */
   #storedStart: number
   /** The index files of the active segment are complete. */
@@ -121,9 +120,7 @@ export class LogState {
     this.epochsChanged = false
     try {
       const path = `${this.directory}/${leaderEpochFile}`
-      const written = this.runtime.disk.replaceFile(path, Buffer.from(this.epochs.encode()))
-      this.#epochsWritten = written.catch(() => {})
-      await written
+      await this.runtime.disk.replaceFile(path, Buffer.from(this.epochs.encode()))
     } catch (error) {
       this.epochsChanged = true
       throw error
@@ -148,7 +145,7 @@ export class LogState {
   /** Resolves when no derived file is being written. */
   async idle(): Promise<void> {
     await this.sealer.idle()
-    await this.#epochsWritten
+    await this.#epochsStoring?.catch(() => {})
   }
 
   /** Moves `logStartOffset` forward; not durable yet. */

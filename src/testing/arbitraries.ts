@@ -44,7 +44,8 @@ const special: ReadonlySet<FaultClass> = new Set([
   'snapshot',
 ])
 
-const usual: readonly FaultClass[] = faultClasses.filter((kind) => !special.has(kind))
+/** Those after which every program goes on by itself. */
+export const usualFaults: readonly FaultClass[] = faultClasses.filter((kind) => !special.has(kind))
 
 /** One fault of any of `classes` among `nodes` nodes. */
 function faultActions(nodes: number, classes: readonly FaultClass[]): fc.Arbitrary<Fault> {
@@ -58,7 +59,7 @@ function faultActions(nodes: number, classes: readonly FaultClass[]): fc.Arbitra
 
 /** Plans of clusters under faults. They shrink to fewer faults. */
 export function clusters(options: ClusterOptions = {}): fc.Arbitrary<ClusterPlan> {
-  const { nodes = 3, durationMs = 3000, maxFaults = 12, classes = usual } = options
+  const { nodes = 3, durationMs = 3000, maxFaults = 12, classes = usualFaults } = options
   const timed = fc.tuple(faultActions(nodes, classes), fc.noShrink(fc.integer({ min: 0, max: durationMs })))
   return fc
     .record({ seed: fc.noShrink(fc.nat()), timed: fc.array(timed, { maxLength: maxFaults }) })
@@ -132,7 +133,7 @@ export class AdvanceCommand<M extends object, P extends Running> implements fc.A
 export function worldCommands<M extends object, P extends Running>(
   options: ClusterOptions = {},
 ): fc.Arbitrary<fc.AsyncCommand<M, World<P>>>[] {
-  const { nodes = 3, classes = usual } = options
+  const { nodes = 3, classes = usualFaults } = options
   return [
     fc
       .tuple(faultActions(nodes, classes), fc.constantFrom(0, 20, 200))

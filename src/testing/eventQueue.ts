@@ -1,3 +1,5 @@
+import { EventHeap } from './eventHeap.ts'
+
 /** Something that happens at a moment of the world's clock. */
 export interface QueuedEvent {
   atMs: number
@@ -14,7 +16,7 @@ export interface QueuedEvent {
  * by itself: whoever takes an event carries it out.
  */
 export class EventQueue {
-  #heap: QueuedEvent[] = []
+  readonly #heap = new EventHeap<QueuedEvent>()
   #made = 0
   #nowMs = 0
 
@@ -24,13 +26,13 @@ export class EventQueue {
   }
 
   get size(): number {
-    return this.#heap.length
+    return this.#heap.size
   }
 
   /** How many events of a kind are still to come on a node. */
   pending(node: number, kind: number): number {
     let count = 0
-    for (const event of this.#heap)
+    for (const event of this.#heap.all)
       if (event.node === node && event.kind === kind && event.run !== null) count++
     return count
   }
@@ -44,7 +46,7 @@ export class EventQueue {
       kind,
       node,
     }
-    this.#push(event)
+    this.#heap.push(event)
     return event
   }
 
@@ -52,55 +54,21 @@ export class EventQueue {
   again(event: QueuedEvent): void {
     event.atMs = this.#nowMs
     event.order = this.#made++
-    this.#push(event)
-  }
-
-  #push(event: QueuedEvent): void {
-    const heap = this.#heap
-    let at = heap.length
-    heap.push(event)
-    while (at > 0) {
-      const parent = (at - 1) >> 1
-      if (!isBefore(event, heap[parent]!)) break
-      heap[at] = heap[parent]!
-      at = parent
-    }
-    heap[at] = event
+    this.#heap.push(event)
   }
 
   /** The next event, taken out; time goes on to it. Null when there is none until `untilMs`, where time then is. */
   take(untilMs: number): QueuedEvent | null {
     for (;;) {
-      const first = this.#heap[0]
+      const first = this.#heap.first
       if (first === undefined || first.atMs > untilMs) {
         if (untilMs !== Number.POSITIVE_INFINITY) this.#nowMs = Math.max(this.#nowMs, untilMs)
         return null
       }
-      this.#drop()
+      this.#heap.drop()
       if (first.run === null) continue
       this.#nowMs = first.atMs
       return first
     }
   }
-
-  #drop(): void {
-    const heap = this.#heap
-    const last = heap.pop()!
-    const { length } = heap
-    if (length === 0) return
-    let at = 0
-    for (;;) {
-      let child = 2 * at + 1
-      if (child >= length) break
-      if (child + 1 < length && isBefore(heap[child + 1]!, heap[child]!)) child++
-      if (!isBefore(heap[child]!, last)) break
-      heap[at] = heap[child]!
-      at = child
-    }
-    heap[at] = last
-  }
-}
-
-function isBefore(left: QueuedEvent, right: QueuedEvent): boolean {
-  return left.atMs < right.atMs || (left.atMs === right.atMs && left.order < right.order)
 }

@@ -3,35 +3,15 @@ import { silentChannels } from '../../src/engine/events.ts'
 import { Node } from '../../src/engine/node.ts'
 import type { NodeChannels } from '../../src/engine/nodeEvents.ts'
 import type { NodeMachine } from '../../src/engine/nodeMachine.ts'
+import { usualFaults } from '../../src/testing/arbitraries.ts'
 import { watchWorld } from '../../src/testing/checkWatcher.ts'
-import type { FaultClass } from '../../src/testing/fault.ts'
 import { noCodecs } from '../../src/testing/noCodecs.ts'
 import { planFaults } from '../../src/testing/swarm.ts'
 import { World } from '../../src/testing/world.ts'
 import type { Running } from '../../src/testing/worldTypes.ts'
 
 /** Faults that take nothing that is durable, and no node for good. */
-const classes: readonly FaultClass[] = [
-  'kill',
-  'killAtCall',
-  'powerCut',
-  'crashLoop',
-  'restart',
-  'pause',
-  'wallJump',
-  'drift',
-  'looseTimers',
-  'partition',
-  'slowLink',
-  'lossyLink',
-  'clog',
-  'reset',
-  'halfOpen',
-  'lateRequests',
-  'slowAccept',
-  'shortWrites',
-  'slowDisk',
-]
+const classes = usualFaults.filter((kind) => kind !== 'crashAfterVote' && kind !== 'hungDisk')
 const channel = silentChannels.append as never
 const channels: NodeChannels = { leadership: channel, voters: channel, snapshot: channel, alarm: channel }
 

@@ -1,33 +1,17 @@
 import { describe, expect, test } from 'vitest'
+import { usualFaults } from '../../src/testing/arbitraries.ts'
+import { faultClasses } from '../../src/testing/fault.ts'
 import { planFaults } from '../../src/testing/swarm.ts'
-import { type Fault, type FaultAction, type FaultClass, type Running, World } from '../../src/testing.ts'
+import { type Fault, type FaultAction, type Running, World } from '../../src/testing.ts'
 import { storeAndTell, type Tally } from './support/storeAndTell.ts'
 
 /** Classes under which everything acknowledged has to be there at the next start. */
-const harmless: readonly FaultClass[] = [
-  'kill',
-  'killAtCall',
-  'powerCut',
-  'crashLoop',
-  'restart',
-  'pause',
-  'wallJump',
-  'drift',
-  'looseTimers',
-  'partition',
-  'slowLink',
-  'lossyLink',
-  'clog',
-  'reset',
-  'halfOpen',
-  'lateRequests',
-  'slowAccept',
-  'diskFull',
-  'shortWrites',
-  'noDescriptors',
-  'slowDisk',
-  'hungDisk',
-]
+const harmless = faultClasses.filter(
+  (kind) =>
+    kind === 'diskFull' ||
+    kind === 'noDescriptors' ||
+    (usualFaults.includes(kind) && kind !== 'crashAfterVote'),
+)
 
 async function run(seed: number, skipFaults: ReadonlySet<number> = new Set()) {
   const tallies = new Map<number, Tally>()

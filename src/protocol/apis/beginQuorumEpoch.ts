@@ -1,5 +1,5 @@
-import { array, int16, int32, message, nullableString, string, uuid } from '../schema.ts'
-import { listenerFields, nodeEndpointFields, privateTag } from './quorumFields.ts'
+import { array, int32, message, nullableString, string, uuid } from '../schema.ts'
+import { listenerFields, privateTag, quorumEpochAnswerFields } from './quorumFields.ts'
 
 /** The sender leads these groups. Source: KIP-595, KIP-853. */
 export const beginQuorumEpochRequest = message(
@@ -23,21 +23,4 @@ export const beginQuorumEpochRequest = message(
 )
 
 /** Who leads as far as the receiver knows. */
-export const beginQuorumEpochResponse = message(
-  53,
-  { valid: '0-1', flexible: '1+' },
-  {
-    errorCode: int16('0+'),
-    topics: array('0+', {
-      topicName: string('0+'),
-      partitions: array('0+', {
-        partitionIndex: int32('0+'),
-        errorCode: int16('0+'),
-        leaderId: int32('0+'),
-        leaderEpoch: int32('0+'),
-      }),
-      topicId: uuid('1+', { tag: privateTag, ignorable: true }), // Private.
-    }),
-    nodeEndpoints: array('1+', nodeEndpointFields, { tag: 0 }),
-  },
-)
+export const beginQuorumEpochResponse = message(53, { valid: '0-1', flexible: '1+' }, quorumEpochAnswerFields)

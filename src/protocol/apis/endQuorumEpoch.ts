@@ -1,5 +1,5 @@
-import { array, int16, int32, message, nullableString, string, uuid } from '../schema.ts'
-import { listenerFields, nodeEndpointFields, privateTag } from './quorumFields.ts'
+import { array, int32, message, nullableString, string, uuid } from '../schema.ts'
+import { listenerFields, privateTag, quorumEpochAnswerFields } from './quorumFields.ts'
 
 /** The sender leads these groups no longer, and whom it would like to follow it. Source: KIP-595, KIP-853. */
 export const endQuorumEpochRequest = message(
@@ -30,21 +30,4 @@ export const endQuorumEpochRequest = message(
 )
 
 /** Who leads as far as the receiver knows. */
-export const endQuorumEpochResponse = message(
-  54,
-  { valid: '0-1', flexible: '1+' },
-  {
-    errorCode: int16('0+'),
-    topics: array('0+', {
-      topicName: string('0+'),
-      partitions: array('0+', {
-        partitionIndex: int32('0+'),
-        errorCode: int16('0+'),
-        leaderId: int32('0+'),
-        leaderEpoch: int32('0+'),
-      }),
-      topicId: uuid('1+', { tag: privateTag, ignorable: true }), // Private.
-    }),
-    nodeEndpoints: array('1+', nodeEndpointFields, { tag: 0 }),
-  },
-)
+export const endQuorumEpochResponse = message(54, { valid: '0-1', flexible: '1+' }, quorumEpochAnswerFields)

@@ -1,4 +1,4 @@
-import { array, bool, int32, int64, string, uint16, uuid } from '../schema.ts'
+import { array, bool, int16, int32, int64, string, uint16, uuid } from '../schema.ts'
 
 /**
  * The tag of this project's private fields, far from those that Kafka gives out. Kafka ignores tags that it does not know;
@@ -11,6 +11,22 @@ export const nodeEndpointFields = {
   nodeId: int32('0+'),
   host: string('0+'),
   port: uint16('0+'),
+}
+
+/** What BeginQuorumEpoch and EndQuorumEpoch answer. Source: KIP-595, KIP-853. */
+export const quorumEpochAnswerFields = {
+  errorCode: int16('0+'),
+  topics: array('0+', {
+    topicName: string('0+'),
+    partitions: array('0+', {
+      partitionIndex: int32('0+'),
+      errorCode: int16('0+'),
+      leaderId: int32('0+'),
+      leaderEpoch: int32('0+'),
+    }),
+    topicId: uuid('1+', { tag: privateTag, ignorable: true }), // Private.
+  }),
+  nodeEndpoints: array('1+', nodeEndpointFields, { tag: 0 }),
 }
 
 /** A listener of one node. */

@@ -67,6 +67,18 @@ export function byTopic<T extends { readonly group: GroupRef }, P>(
   return [...topics.values()]
 }
 
+/** The same as messages have it that name their topics. */
+export function byTopicName<T extends { readonly group: GroupRef }, P>(
+  items: readonly T[],
+  partitionOf: (item: T) => P,
+): readonly { readonly topicName: string; readonly topicId: Uuid; readonly partitions: readonly P[] }[] {
+  return byTopic(items, partitionOf).map(({ group, partitions }) => ({
+    topicName: group.topic,
+    topicId: idBesideName(group),
+    partitions,
+  }))
+}
+
 /** A start of a replica as it travels. */
 export function incarnationToWire(seen: Incarnation): Infer<typeof incarnationFields> {
   const { startNonce, earlierNonces } = seen

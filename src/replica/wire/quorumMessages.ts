@@ -9,12 +9,11 @@ import type { Endpoint, Incarnation } from '../../raft.ts'
 import {
   type Answered,
   type Asked,
-  byTopic,
+  byTopicName,
   endpointsToWire,
   errorName,
   errorNumber,
   groupOf,
-  idBesideName,
   incarnationFromWire,
   incarnationToWire,
 } from './common.ts'
@@ -36,7 +35,7 @@ const noStart = (id: number, directoryId: string): Incarnation => ({
 /** A Vote request. `asked` is not empty. */
 export function voteRequestBody(asked: readonly Asked<'vote'>[]): InferInput<typeof voteRequest> {
   const { clusterId, voter } = asked[0]!.request
-  const topics = byTopic(asked, ({ group, request }) => ({
+  const topics = byTopicName(asked, ({ group, request }) => ({
     partitionIndex: group.partition,
     replicaEpoch: request.replicaEpoch,
     replicaId: request.candidate.id,
@@ -50,11 +49,7 @@ export function voteRequestBody(asked: readonly Asked<'vote'>[]): InferInput<typ
   return {
     clusterId,
     voterId: voter.id,
-    topics: topics.map(({ group, partitions }) => ({
-      topicName: group.topic,
-      topicId: idBesideName(group),
-      partitions,
-    })),
+    topics,
   }
 }
 
@@ -84,7 +79,7 @@ export function readVoteRequest(body: Infer<typeof voteRequest>): readonly Asked
 
 /** A Vote response. */
 export function voteResponseBody(answers: readonly Answered<'vote'>[]): InferInput<typeof voteResponse> {
-  const topics = byTopic(answers, ({ group, response }) => ({
+  const topics = byTopicName(answers, ({ group, response }) => ({
     partitionIndex: group.partition,
     errorCode: errorNumber(response.error),
     leaderId: response.leaderId,
@@ -96,11 +91,7 @@ export function voteResponseBody(answers: readonly Answered<'vote'>[]): InferInp
     },
   }))
   return {
-    topics: topics.map(({ group, partitions }) => ({
-      topicName: group.topic,
-      topicId: idBesideName(group),
-      partitions,
-    })),
+    topics,
   }
 }
 
@@ -128,7 +119,7 @@ export function beginRequestBody(
   endpoints: readonly Endpoint[],
 ): InferInput<typeof beginQuorumEpochRequest> {
   const { clusterId, voter } = asked[0]!.request
-  const topics = byTopic(asked, ({ group, request }) => ({
+  const topics = byTopicName(asked, ({ group, request }) => ({
     partitionIndex: group.partition,
     voterDirectoryId: request.voter.directoryId,
     leaderId: request.leaderId,
@@ -137,11 +128,7 @@ export function beginRequestBody(
   return {
     clusterId,
     voterId: voter.id,
-    topics: topics.map(({ group, partitions }) => ({
-      topicName: group.topic,
-      topicId: idBesideName(group),
-      partitions,
-    })),
+    topics,
     leaderEndpoints: endpointsToWire(endpoints),
   }
 }
@@ -170,7 +157,7 @@ export function endRequestBody(
   asked: readonly Asked<'endQuorumEpoch'>[],
   endpoints: readonly Endpoint[],
 ): InferInput<typeof endQuorumEpochRequest> {
-  const topics = byTopic(asked, ({ group, request }) => ({
+  const topics = byTopicName(asked, ({ group, request }) => ({
     partitionIndex: group.partition,
     leaderId: request.leaderId,
     leaderEpoch: request.leaderEpoch,
@@ -181,11 +168,7 @@ export function endRequestBody(
   }))
   return {
     clusterId: asked[0]!.request.clusterId,
-    topics: topics.map(({ group, partitions }) => ({
-      topicName: group.topic,
-      topicId: idBesideName(group),
-      partitions,
-    })),
+    topics,
     leaderEndpoints: endpointsToWire(endpoints),
   }
 }
@@ -219,18 +202,14 @@ export type LeaderAnswer = 'beginQuorumEpoch' | 'endQuorumEpoch'
 export function leaderResponseBody(
   answers: readonly (Answered<'beginQuorumEpoch'> | Answered<'endQuorumEpoch'>)[],
 ): InferInput<typeof beginQuorumEpochResponse> & InferInput<typeof endQuorumEpochResponse> {
-  const topics = byTopic(answers, ({ group, response }) => ({
+  const topics = byTopicName(answers, ({ group, response }) => ({
     partitionIndex: group.partition,
     errorCode: errorNumber(response.error),
     leaderId: response.leaderId,
     leaderEpoch: response.leaderEpoch,
   }))
   return {
-    topics: topics.map(({ group, partitions }) => ({
-      topicName: group.topic,
-      topicId: idBesideName(group),
-      partitions,
-    })),
+    topics,
   }
 }
 

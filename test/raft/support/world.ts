@@ -5,6 +5,7 @@ import type { RaftRequest, RaftResponse } from '../../../src/raft/messages.ts'
 import { defaultTimeouts, type RaftConfig } from '../../../src/raft/raftConfig.ts'
 import type { RaftStart } from '../../../src/raft/raftReplica.ts'
 import { type Voter, VoterSet } from '../../../src/raft/voterSet.ts'
+import { EventHeap, type Timed } from '../../../src/testing/eventHeap.ts'
 import { Checker, Violation } from './checker.ts'
 import { Prng } from './prng.ts'
 import { SimDisk } from './simDisk.ts'
@@ -56,9 +57,7 @@ export interface WorldObserver {
   wentBack(node: SimNode): void
 }
 
-interface Scheduled {
-  readonly atMs: number
-  readonly order: number
+interface Scheduled extends Timed {
   readonly run: () => void
 }
 
@@ -88,7 +87,7 @@ export class World {
   /** An operator has said so. */
   isLossAccepted = false
   readsDone = 0
-  #queue: Scheduled[] = []
+  readonly #queue = new EventHeap<Scheduled>()
   #order = 0
   #voters: VoterSet
 
@@ -149,7 +148,7 @@ export class World {
 
   /** Runs `run` after so many milliseconds. */
   after(delayMs: number, run: () => void): void {
-    push(this.#queue, { atMs: this.nowMs + delayMs, order: this.#order++, run })
+    this.#queue.push({ atMs: this.nowMs + delayMs, order: this.#order++, run })
   }
 
   syncMs(): number {
@@ -158,9 +157,9 @@ export class World {
 
   /** Carries out the next event; false when there is none, or none before `untilMs`. */
   next(untilMs = Number.POSITIVE_INFINITY): boolean {
-    const first = this.#queue[0]
+    const first = this.#queue.first
     if (first === undefined || first.atMs > untilMs) return false
-    pop(this.#queue)
+    this.#queue.drop()
     this.nowMs = first.atMs
     first.run()
     return true
@@ -251,36 +250,4 @@ export class World {
     if (offset < end)
       throw new Violation(`I23: a read sees ${offset}, and ${end} was committed before it began`)
   }
-}
-
-function before(a: Scheduled, b: Scheduled): boolean {
-  return a.atMs < b.atMs || (a.atMs === b.atMs && a.order < b.order)
-}
-
-function push(heap: Scheduled[], item: Scheduled): void {
-  let at = heap.length
-  heap.push(item)
-  while (at > 0) {
-    const parent = (at - 1) >> 1
-    if (!before(item, heap[parent]!)) break
-    heap[at] = heap[parent]!
-    at = parent
-  }
-  heap[at] = item
-}
-
-function pop(heap: Scheduled[]): void {
-  const last = heap.pop()!
-  const { length } = heap
-  if (length === 0) return
-  let at = 0
-  for (;;) {
-    let child = 2 * at + 1
-    if (child >= length) break
-    if (child + 1 < length && before(heap[child + 1]!, heap[child]!)) child++
-    if (!before(heap[child]!, last)) break
-    heap[at] = heap[child]!
-    at = child
-  }
-  heap[at] = last
 }
