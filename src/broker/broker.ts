@@ -53,6 +53,7 @@ export class Broker {
   readonly address: Address
   readonly clusterId: string
   readonly #services: Services
+  readonly #controller: Controller
   readonly #server: Server
   readonly #background: Background
   readonly #cleaner: LogCleaner
@@ -61,6 +62,7 @@ export class Broker {
   private constructor(
     address: Address,
     services: Services,
+    controller: Controller,
     server: Server,
     background: Background,
     cleaner: LogCleaner,
@@ -69,6 +71,7 @@ export class Broker {
     this.address = address
     this.clusterId = services.controller.image.clusterId
     this.#services = services
+    this.#controller = controller
     this.#server = server
     this.#background = background
     this.#cleaner = cleaner
@@ -225,7 +228,7 @@ export class Broker {
       scrubber.look()
     })
     ready()
-    return new Broker(address, services, server, background, cleaner, scrubber)
+    return new Broker(address, services, controller, server, background, cleaner, scrubber)
   }
 
   /** What it is doing, for tests and figures. */
@@ -246,7 +249,7 @@ export class Broker {
     await this.#background.close()
     // Members that wait in a rebalance are sent away by the coordinator, and so answered.
     await Promise.all([this.#server.close(closeGraceMs), this.#services.coordinator.close()])
-    await this.#services.controller.close()
+    await this.#controller.close()
     await this.#services.directory.close()
   }
 }

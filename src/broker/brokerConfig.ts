@@ -1,3 +1,4 @@
+import type { ClusterConfig } from '../controller/clusterConfig.ts'
 import { type Configs, checkBrokerDefaults } from '../controller/topicConfigs.ts'
 import { topicConfigTable } from '../controller/topicConfigTable.ts'
 import { EngineError } from '../model/errors.ts'
@@ -20,6 +21,8 @@ export interface BrokerConfig {
   readonly directory: string
   /** Null: in the data directory. */
   readonly journalDirectory: string | null
+  /** Null: one node that keeps its metadata itself. */
+  readonly cluster: ClusterConfig | null
   /** Every setting of `brokerConfigTable` as text, defaults included; null where there is none. */
   readonly texts: ReadonlyMap<BrokerConfigName, string | null>
   /** What was given, under the broker's names: settings of the table and defaults of topics. */
@@ -73,6 +76,7 @@ export function brokerConfig(
     advertised,
     directory: directory(texts.get('log.dirs')!),
     journalDirectory: texts.get('cordwood.journal.directory') || null,
+    cluster: null,
     texts,
     statics,
     number: (name) => Number(texts.get(name)),
@@ -115,7 +119,7 @@ function refuse(name: string, value: string, expected: string): never {
 }
 
 /** The broker's names for the defaults of topics. */
-const topicDefaultNames: ReadonlySet<string> = new Set(
+export const topicDefaultNames: ReadonlySet<string> = new Set(
   [...topicConfigTable.values()].flatMap(({ synonyms }) => synonyms.map(({ name }) => name)),
 )
 

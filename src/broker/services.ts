@@ -1,4 +1,4 @@
-import type { Controller } from '../controller/controller.ts'
+import type { Metadata } from '../controller/metadata.ts'
 import type { ProducerIds } from '../controller/producerIds.ts'
 import type { GroupCoordinator } from '../coordinator/groupCoordinator.ts'
 import { EngineError } from '../model/errors.ts'
@@ -28,7 +28,7 @@ export interface Services {
   readonly logger: Logger
   readonly log: RateLimitedLog
   readonly directory: LogDirectory
-  readonly controller: Controller
+  readonly controller: Metadata
   readonly producerIds: ProducerIds
   readonly coordinator: GroupCoordinator
   readonly partitions: Partitions

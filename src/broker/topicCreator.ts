@@ -1,4 +1,4 @@
-import type { Controller } from '../controller/controller.ts'
+import type { Metadata } from '../controller/metadata.ts'
 import { offsetsLogConfig } from '../coordinator/offsetsLog.ts'
 import { EngineError } from '../model/errors.ts'
 import type { Logger } from '../model/logger.ts'
@@ -12,13 +12,13 @@ const maxPending = 10_000
 
 /** Creates topics that nobody asked to create: those that clients name, and the one of the group coordinator. */
 export class TopicCreator {
-  readonly #controller: Controller
+  readonly #controller: Metadata
   readonly #config: BrokerConfig
   readonly #logger: Logger
   readonly #pending = new Set<string>()
   #offsetsTopic: Promise<void> | null = null
 
-  constructor(controller: Controller, config: BrokerConfig, logger: Logger) {
+  constructor(controller: Metadata, config: BrokerConfig, logger: Logger) {
     this.#controller = controller
     this.#config = config
     this.#logger = logger

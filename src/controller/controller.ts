@@ -11,7 +11,6 @@ import type {
   ConfigReplacement,
   NewTopic,
   ProducerIdBlock,
-  Requester,
   TopicGrowth,
   TopicReference,
 } from './commands.ts'
@@ -20,6 +19,7 @@ import { bootstrapFeatures } from './decideCluster.ts'
 import { DeltaBuilder } from './delta.ts'
 import { type ConfigEntry, type ConfigQuery, describeConfigs } from './describeConfigs.ts'
 import { type Endpoint, type MetadataDelta, type MetadataImage, MutableImage } from './image.ts'
+import type { ChangeOptions, Metadata, MetadataListener } from './metadata.ts'
 import { MetadataLog, metadataLogConfig } from './metadataLog.ts'
 import { replay } from './replay.ts'
 import { type Configs, checkBrokerDefaults, noConfigs } from './topicConfigs.ts'
@@ -40,20 +40,6 @@ export interface ControllerOptions {
   readonly batchLimits?: { readonly batchBytes?: number; readonly batchRecords?: number }
 }
 
-/** How to carry out a change that a client asked for. */
-export interface ChangeOptions {
-  /** Decide and answer, but change nothing. Default false. */
-  readonly validateOnly?: boolean
-  /** Default `client`. */
-  readonly requester?: Requester
-}
-
-/**
- * Acts on a committed change. What it returns is awaited before the change's caller is answered and before the
- * next change is decided upon, so a listener must not wait for another change.
- */
-export type MetadataListener = (delta: MetadataDelta) => void | Promise<void>
-
 /**
  * Keeps the cluster's metadata: commands become records in the metadata log, and once these are durable they are
  * applied to the image and told to the listeners, in order. One command at a time, each decided upon what all
@@ -61,7 +47,7 @@ export type MetadataListener = (delta: MetadataDelta) => void | Promise<void>
  * `EngineError` that says why not. A change that finds no room on the disk rejects with `diskFull` and is void; once
  * any other write of the log has failed, every method rejects: what is in it is unknown until it is opened again.
  */
-export class Controller {
+export class Controller implements Metadata {
   readonly #metadataLog: MetadataLog
   readonly #image: MutableImage
   readonly #options: ControllerOptions
@@ -100,6 +86,11 @@ export class Controller {
   /** The metadata as of the last change; a live view. */
   get image(): MetadataImage {
     return this.#image
+  }
+
+  /** This node. */
+  get controllerId(): number {
+    return this.#options.nodeId
   }
 
   /**

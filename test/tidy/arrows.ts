@@ -26,7 +26,7 @@ export const arrows: Readonly<Record<string, readonly string[] | null>> = {
   segment: ['protocol', 'runtime', 'model'],
   raft: ['model'],
   replica: ['raft', ...belowReplica],
-  controller: ['replica', ...belowReplica],
+  controller: ['replica', 'raft', ...belowReplica],
   coordinator: ['replica', ...belowReplica],
   broker: belowBroker,
   engine: ['replica', 'raft', ...belowReplica],
