@@ -1,0 +1,183 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { closeSync, openSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { parseSeen } from '../interop/support/clients.ts'
+import { peersDirectory, repositoryRoot, run, until } from '../interop/support/run.ts'
+import type { Ledger, Placed } from './ledger.ts'
+import type { Network } from './network.ts'
+
+const programs = new URL('programs/', import.meta.url).pathname
+const javaFlags = [
+  '-XX:TieredStopAtLevel=1',
+  '-XX:+UseSerialGC',
+  '-Xmx256m',
+  `-Dlog4j2.configurationFile=${join(repositoryRoot, 'bench/peers/kafka/log4j2-tools.properties')}`,
+  '-cp',
+  join(peersDirectory, 'kafka/libs/*'),
+]
+
+/** Where clients run and what they talk to. */
+export interface ClientsPlace {
+  readonly network: Network
+  /** Members of the network that clients run at. */
+  readonly members: readonly [string, string]
+  readonly bootstrap: string
+  readonly topic: string
+  readonly partitions: number
+  readonly directory: string
+  readonly ledger: Ledger
+  /** Milliseconds since the start. */
+  readonly now: () => number
+}
+
+/** Producers and a consumer as people run them: kafkajs and Java, in processes of their own. */
+export class Clients {
+  readonly #place: ClientsPlace
+  readonly #children: ChildProcess[] = []
+
+  constructor(place: ClientsPlace) {
+    this.#place = place
+  }
+
+  /** Makes the topic, waiting for a cluster that lets it be made. */
+  async createTopic(replicationFactor: number): Promise<void> {
+    const { bootstrap, topic, partitions } = this.#place
+    const program = `
+      import { Kafka, logLevel } from 'kafkajs'
+      const admin = new Kafka({ brokers: ${JSON.stringify(bootstrap)}.split(','), logLevel: logLevel.NOTHING, retry: { retries: 3 } }).admin()
+      await admin.connect()
+      await admin.createTopics({ waitForLeaders: true, topics: [{ topic: ${JSON.stringify(topic)}, numPartitions: ${partitions}, replicationFactor: ${replicationFactor} }] })
+      await admin.disconnect()`
+    await until('a cluster that makes a topic', async () => (await this.#node(program)) !== null, 60_000)
+  }
+
+  /** Starts a producer of kafkajs, one of Java, and a consumer. */
+  start(): void {
+    const { bootstrap, topic, partitions } = this.#place
+    const values = [bootstrap, topic, `${partitions}`]
+    this.#spawn(0, process.execPath, [`${programs}producer.mjs`, ...values, 'kafkajs', '60'], (line) =>
+      this.#produced('kafkajs', line),
+    )
+    this.#spawn(1, process.execPath, [`${programs}consumer.mjs`, bootstrap, topic, 'chaos'], (line) => {
+      if (line.error === undefined) this.#place.ledger.see(line as unknown as Placed)
+    })
+    this.#startJava()
+  }
+
+  /** Which node leads most partitions, as clients are told; -1 when they cannot find out. */
+  async leader(): Promise<number> {
+    const { bootstrap, topic } = this.#place
+    const [program, ...args] = this.#at(1, ['kcat', '-b', bootstrap, '-m', '3', '-L', '-J', '-t', topic])
+    const { code, stdout } = await run(program!, args, { mayFail: true, timeoutMs: 10_000 })
+    if (code !== 0) return -1
+    const { topics } = JSON.parse(stdout) as { topics: { partitions: { leader: number }[] }[] }
+    const counts = new Map<number, number>()
+    for (const { leader } of topics.flatMap((each) => each.partitions)) {
+      if (leader > 0) counts.set(leader, (counts.get(leader) ?? 0) + 1)
+    }
+    return [...counts].sort((a, b) => b[1] - a[1])[0]?.[0] ?? -1
+  }
+
+  /** Everything that is stored, by a reader of its own. */
+  async read(): Promise<readonly Placed[]> {
+    const { bootstrap, topic } = this.#place
+    const read = [
+      'kcat',
+      '-q',
+      '-b',
+      bootstrap,
+      '-C',
+      '-t',
+      topic,
+      '-o',
+      'beginning',
+      '-e',
+      '-f',
+      '%p\t%o\t%k\t%s\n',
+    ]
+    const [program, ...args] = this.#at(0, read)
+    return parseSeen((await run(program!, args, { timeoutMs: 120_000 })).stdout)
+  }
+
+  /** Lets producers end what they have begun, then ends everybody. */
+  async stop(): Promise<void> {
+    for (const child of this.#children) child.kill('SIGTERM')
+    const gone = this.#children.map((child) => new Promise((resolve) => child.once('exit', resolve)))
+    const timer = setTimeout(() => this.kill(), 20_000)
+    await Promise.all(gone.filter((_, index) => this.#children[index]!.exitCode === null))
+    clearTimeout(timer)
+  }
+
+  /** Ends everybody at once. */
+  kill(): void {
+    for (const child of this.#children) child.kill('SIGKILL')
+  }
+
+  #startJava(): void {
+    const { bootstrap, topic, directory, ledger, now } = this.#place
+    const properties = join(directory, 'java.properties')
+    const settings = [
+      'enable.idempotence=true',
+      'linger.ms=5',
+      'request.timeout.ms=5000',
+      'delivery.timeout.ms=60000',
+    ]
+    writeFileSync(
+      properties,
+      `${[...settings, 'max.block.ms=60000', 'reconnect.backoff.max.ms=500'].join('\n')}\n`,
+    )
+    const tool = 'org.apache.kafka.tools.VerifiableProducer'
+    const what = ['--topic', topic, '--throughput', '200', '--acks', '-1', '--command-config', properties]
+    const more = ['--value-prefix', 'java', '--bootstrap-server', bootstrap]
+    this.#spawn(1, 'java', [...javaFlags, tool, ...what, ...more], (line) => {
+      if (line.name === 'producer_send_success') {
+        const { partition, offset, value } = line as { partition: number; offset: number; value: string }
+        ledger.acknowledge({ partition, offset, value }, now())
+      } else if (line.name === 'producer_send_error') ledger.doubts += 1
+    })
+  }
+
+  #produced(name: string, line: Record<string, unknown>): void {
+    const { ledger, now } = this.#place
+    if (line.doubt !== undefined) {
+      ledger.doubts += 1
+      return
+    }
+    const { partition, baseOffset, from, count } = line as Record<string, number>
+    for (let index = 0; index < count!; index++) {
+      const text = `${name}-${partition}-${from! + index}`
+      const value = `${text}-${createHash('sha1').update(text).digest('hex').slice(0, 12)}`
+      ledger.acknowledge({ partition: partition!, offset: baseOffset! + index, value }, now())
+    }
+  }
+
+  #spawn(
+    member: 0 | 1,
+    program: string,
+    args: readonly string[],
+    take: (line: Record<string, unknown>) => void,
+  ): void {
+    const [first, ...rest] = this.#at(member, [program, ...args])
+    const errors = openSync(join(this.#place.directory, `client-${this.#children.length}.log`), 'a')
+    const child = spawn(first!, rest, { stdio: ['pipe', 'pipe', errors], cwd: repositoryRoot })
+    closeSync(errors)
+    this.#children.push(child)
+    let tail = ''
+    child.stdout!.on('data', (chunk: Buffer) => {
+      const lines = (tail + chunk.toString()).split('\n')
+      tail = lines.pop()!
+      for (const line of lines) if (line.startsWith('{')) take(JSON.parse(line))
+    })
+  }
+
+  async #node(program: string): Promise<string | null> {
+    const [first, ...rest] = this.#at(0, [process.execPath, '--input-type=module', '-e', program])
+    const { code, stdout } = await run(first!, rest, { mayFail: true, timeoutMs: 20_000 })
+    return code === 0 ? stdout : null
+  }
+
+  #at(member: 0 | 1, command: readonly string[]): readonly string[] {
+    return this.#place.network.command(this.#place.members[member], command)
+  }
+}

@@ -1,0 +1,198 @@
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { parseArgs } from 'node:util'
+import { Clients } from './clients.ts'
+import { type Fault, faults, type Target } from './faults.ts'
+import { Ledger } from './ledger.ts'
+import { Network } from './network.ts'
+import { ChaosNode } from './node.ts'
+import { type Episode, page, type Report } from './report.ts'
+
+const { values } = parseArgs({
+  options: {
+    minutes: { type: 'string', default: '4' },
+    nodes: { type: 'string', default: '3' },
+    seed: { type: 'string', default: '1' },
+    only: { type: 'string' },
+    json: { type: 'string' },
+    html: { type: 'string' },
+    keep: { type: 'boolean', default: false },
+  },
+})
+const minutes = Number(values.minutes)
+const count = Number(values.nodes)
+const seed = Number(values.seed)
+const topic = 'chaos'
+const partitions = 6
+/** A cluster that has been healed has to take records again, in every partition, within this time. */
+const recoveryMs = 20_000
+
+const random = generator(seed)
+const directory = mkdtempSync(join(tmpdir(), 'cordwood-chaos-'))
+const startMs = performance.now()
+const now = (): number => Math.round(performance.now() - startMs)
+const ledger = new Ledger()
+const cleanUps: (() => void)[] = []
+let isCleaned = false
+process.once('exit', cleanUp)
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
+process.exitCode = await main()
+
+async function main(): Promise<number> {
+  const network = new Network(`cw${(process.pid % 1000).toString(36)}`)
+  cleanUps.push(() => network.remove())
+  const ids = Array.from({ length: count }, (_, index) => index + 1)
+  for (const id of ids) network.add(`n${id}`, id)
+  const members = ['c1', 'c2'] as const
+  for (const [index, member] of members.entries()) network.add(member, 101 + index)
+  const clock = fakeClockLibrary()
+  const nodes = ids.map((id) => {
+    const node = new ChaosNode({ id, ids, network, directory, fakeClock: id === count ? clock : null })
+    cleanUps.push(() => {
+      void node.end('SIGKILL')
+      node.remove()
+    })
+    return node
+  })
+  for (const node of nodes) node.start()
+  const bootstrap = ids.map((id) => `${network.address(`n${id}`)}:9092`).join(',')
+  const clients = new Clients({ network, members, bootstrap, topic, partitions, directory, ledger, now })
+  cleanUps.push(() => clients.kill())
+  await clients.createTopic(3)
+  clients.start()
+  await everyPartition(now())
+
+  const leader = async (): Promise<ChaosNode> => {
+    const id = await clients.leader()
+    return nodes.find((node) => node.id === id) ?? nodes[0]!
+  }
+  const target: Target = { network, nodes, clients: members, random, leader }
+  const episodes: Episode[] = []
+  const endMs = now() + minutes * 60_000
+  for (const name of order()) {
+    if (now() > endMs) break
+    episodes.push(await episode(name, target))
+    const stopped = nodes.filter((node) => !node.isRunning)
+    for (const node of stopped) {
+      ledger.problem(`${node.name} has ended by itself during ${name}`)
+      node.start()
+    }
+  }
+  await clients.stop()
+  const stored = await clients.read()
+  ledger.compare(stored)
+  await Promise.all(nodes.map((node) => node.end('SIGTERM')))
+  return tell({
+    seed,
+    nodes: count,
+    seconds: Math.ceil(now() / 1000),
+    acknowledged: ledger.acknowledged,
+    inDoubt: ledger.doubts,
+    readByConsumer: ledger.seen,
+    stored: stored.length,
+    episodes,
+    problems: ledger.problems,
+    perSecond: perSecond(ledger.times),
+  })
+}
+
+/** Every class once, then any of them, for ever; with `--only` those alone. */
+function* order(): Generator<string> {
+  const names = values.only?.split(',') ?? Object.keys(faults)
+  for (const name of names) if (faults[name] === undefined) throw new Error(`there is no fault ${name}`)
+  const shuffled = [...names].map((name) => [random(), name] as const).sort((a, b) => a[0] - b[0])
+  for (const [, name] of shuffled) yield name
+  for (;;) yield names[Math.floor(random() * names.length)]!
+}
+
+async function episode(name: string, target: Target): Promise<Episode> {
+  const beganMs = now()
+  const fault: Fault = await faults[name]!(target)
+  await delay(500 + 3500 * random())
+  await fault.end()
+  const endedMs = now()
+  const recoveredAfterMs = await everyPartition(endedMs)
+  const times = [beganMs, ...ledger.times.filter((atMs) => atMs > beganMs), now()]
+  const longestGapMs = Math.max(...times.slice(1).map((atMs, index) => atMs - times[index]!))
+  const line = `${name} (${fault.detail}): ${endedMs - beganMs} ms, again after ${recoveredAfterMs} ms, longest gap ${longestGapMs} ms`
+  console.log(`${(beganMs / 1000).toFixed(1).padStart(7)} s  ${line}; ${ledger.acknowledged} acknowledged`)
+  return { fault: name, detail: fault.detail, beganMs, endedMs, recoveredAfterMs, longestGapMs }
+}
+
+/** Resolves once every partition has acknowledged something after `sinceMs`, with how long that took. */
+async function everyPartition(sinceMs: number): Promise<number> {
+  const isBack = (): boolean => {
+    for (let partition = 0; partition < partitions; partition++) {
+      if ((ledger.lastMs.get(partition) ?? -1) <= sinceMs) return false
+    }
+    return true
+  }
+  while (!isBack()) {
+    if (now() - sinceMs > recoveryMs) {
+      const missing = Array.from({ length: partitions }, (_, partition) => partition).filter(
+        (partition) => (ledger.lastMs.get(partition) ?? -1) <= sinceMs,
+      )
+      ledger.problem(`partitions ${missing.join(', ')} took nothing for ${recoveryMs} ms after ${sinceMs} ms`)
+      break
+    }
+    await delay(20)
+  }
+  return now() - sinceMs
+}
+
+function tell(report: Report): number {
+  for (const [file, text] of [
+    [values.json, `${JSON.stringify(report, null, 2)}\n`],
+    [values.html, page(report)],
+  ] as const) {
+    if (file !== undefined) writeFileSync(file, text)
+  }
+  const { acknowledged, inDoubt, readByConsumer, stored, episodes, problems } = report
+  console.log(
+    `${episodes.length} faults, ${acknowledged} records acknowledged, ${inDoubt} batches in doubt, ${readByConsumer} read meanwhile, ${stored} stored`,
+  )
+  for (const problem of problems.slice(0, 50)) console.log(`WRONG: ${problem}`)
+  if (problems.length > 0)
+    console.log(`${problems.length} problems; what the brokers said is kept in ${directory}`)
+  else console.log('every acknowledged record is there once, at its offset, in order; nothing was invented')
+  return problems.length === 0 ? 0 : 1
+}
+
+function perSecond(times: readonly number[]): number[] {
+  const counts = new Array<number>(Math.ceil(now() / 1000)).fill(0)
+  for (const atMs of times) counts[Math.floor(atMs / 1000)]! += 1
+  return counts
+}
+
+function cleanUp(): void {
+  if (isCleaned) return
+  isCleaned = true
+  for (const each of cleanUps.reverse()) {
+    try {
+      each()
+    } catch (error) {
+      console.error(String(error))
+    }
+  }
+  if (ledger.problems.length === 0 && !values.keep) rmSync(directory, { recursive: true, force: true })
+}
+
+/** Where faketime keeps its library. */
+function fakeClockLibrary(): string | null {
+  mkdirSync(directory, { recursive: true })
+  const places = ['/usr/lib/x86_64-linux-gnu', '/usr/lib/aarch64-linux-gnu', '/usr/lib64']
+  return places.map((place) => `${place}/faketime/libfaketimeMT.so.1`).find(existsSync) ?? null
+}
+
+/** A small generator of numbers from 0 to below 1 that follow from `start` (mulberry32). */
+function generator(start: number): () => number {
+  let state = start >>> 0
+  return () => {
+    state = (state + 0x6d2b_79f5) >>> 0
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
+  }
+}

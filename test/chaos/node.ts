@@ -1,0 +1,149 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { closeSync, mkdirSync, openSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { TestDisk } from '../faults/support/disks.ts'
+import type { Network } from './network.ts'
+
+const main = new URL('../../dist/cli/main.js', import.meta.url).pathname
+const throttles = '/sys/fs/cgroup/blkio'
+/** Takes the whole journal and what a run of minutes writes. */
+const diskMib = 1024
+
+/** What a broker is started with. */
+export interface NodePlace {
+  readonly id: number
+  /** Ids of all nodes of the cluster. */
+  readonly ids: readonly number[]
+  readonly network: Network
+  /** Where output and clocks are kept. */
+  readonly directory: string
+  /** The library that fakes clocks; null for a node whose clock is right. */
+  readonly fakeClock: string | null
+}
+
+/** One broker: a process in a network namespace of its own, on a disk of its own. */
+export class ChaosNode {
+  readonly id: number
+  readonly name: string
+  readonly #place: NodePlace
+  readonly #disk: TestDisk
+  readonly #clockFile: string
+  #child: ChildProcess | null = null
+  #gone: Promise<unknown> = Promise.resolve()
+  /** Times that it ended by itself. */
+  unexpectedEnds = 0
+  #isWanted = false
+
+  constructor(place: NodePlace) {
+    this.id = place.id
+    this.name = `n${place.id}`
+    this.#place = place
+    this.#disk = TestDisk.ext4(diskMib)
+    this.#clockFile = join(place.directory, `${this.name}.clock`)
+    writeFileSync(this.#clockFile, '+0')
+  }
+
+  get isRunning(): boolean {
+    return this.#child !== null
+  }
+
+  /** The process that serves; 0 while there is none. */
+  get pid(): number {
+    return this.#child?.pid ?? 0
+  }
+
+  /** The data directory. */
+  get data(): string {
+    return join(this.#disk.path, 'data')
+  }
+
+  /** Starts it; whether it serves, clients will tell. */
+  start(): void {
+    const { network, ids, directory, fakeClock } = this.#place
+    const address = network.address(this.name)
+    const settings = {
+      'node.id': `${this.id}`,
+      'process.roles': 'broker,controller',
+      listeners: `PLAINTEXT://${address}:9092,CONTROLLER://${address}:9093`,
+      'controller.listener.names': 'CONTROLLER',
+      'controller.quorum.voters': ids.map((id) => `${id}@${network.address(`n${id}`)}:9093`).join(','),
+      'log.dirs': this.data,
+      'cordwood.journal.bytes': `${64 << 20}`,
+      'default.replication.factor': '3',
+      'min.insync.replicas': '2',
+      'group.initial.rebalance.delay.ms': '0',
+    }
+    const set = Object.entries(settings).flatMap(([name, value]) => ['--set', `${name}=${value}`])
+    // The namespace is entered by a shell that becomes the broker, so that signals reach it.
+    const command = network.command(this.name, [process.execPath, main, 'serve', ...set])
+    const env = {
+      ...process.env,
+      UV_USE_IO_URING: '0',
+      ...(fakeClock === null ? {} : this.#faked(fakeClock)),
+    }
+    mkdirSync(directory, { recursive: true })
+    const file = openSync(join(directory, `${this.name}.log`), 'a')
+    const child = spawn(command[0]!, command.slice(1), { stdio: ['ignore', file, file], env })
+    closeSync(file)
+    this.#child = child
+    this.#isWanted = true
+    this.#gone = new Promise((resolve) =>
+      child.once('exit', () => {
+        if (this.#child === child) this.#child = null
+        if (this.#isWanted) this.unexpectedEnds += 1
+        resolve(null)
+      }),
+    )
+  }
+
+  /** Ends the process; resolves once it is gone. */
+  async end(signal: 'SIGKILL' | 'SIGTERM'): Promise<void> {
+    this.#isWanted = false
+    this.#child?.kill(signal)
+    await this.#gone
+  }
+
+  /** Stops the process, or lets it go on. */
+  pause(isPaused: boolean): void {
+    this.#child?.kill(isPaused ? 'SIGSTOP' : 'SIGCONT')
+  }
+
+  /** Takes the power: what was not synced is gone. The node is down until `start`. */
+  async cutPower(): Promise<void> {
+    this.#disk.cutPower()
+    await this.end('SIGKILL')
+    this.#disk.unmount()
+    this.#disk.mount()
+  }
+
+  /** Lets the disk take so many bytes a second; null takes that back. Only what has been started since. */
+  throttle(bytesPerSecond: number | null): void {
+    const group = join(throttles, `cordwood-chaos-${process.pid}-${this.name}`)
+    const device = statSync(this.#disk.path).dev
+    const number = `${(device >> 8) & 0xfff}:${device & 0xff}`
+    mkdirSync(group, { recursive: true })
+    writeFileSync(join(group, 'blkio.throttle.write_bps_device'), `${number} ${bytesPerSecond ?? 0}`)
+    if (this.pid !== 0)
+      writeFileSync(join(bytesPerSecond === null ? throttles : group, 'cgroup.procs'), `${this.pid}`)
+  }
+
+  /** Makes the wall clock of the node this many seconds wrong; needs a fake clock. */
+  moveClock(seconds: number): void {
+    writeFileSync(this.#clockFile, `${seconds < 0 ? '' : '+'}${seconds}`)
+  }
+
+  /** Removes disk and files, after `end`. */
+  remove(): void {
+    this.#disk.remove()
+    rmSync(join(throttles, `cordwood-chaos-${process.pid}-${this.name}`), { recursive: false, force: true })
+  }
+
+  #faked(library: string): Record<string, string> {
+    return {
+      LD_PRELOAD: library,
+      FAKETIME_TIMESTAMP_FILE: this.#clockFile,
+      FAKETIME_CACHE_DURATION: '1',
+      FAKETIME_DONT_FAKE_MONOTONIC: '1',
+    }
+  }
+}
