@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { closeSync, mkdirSync, openSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { closeSync, existsSync, mkdirSync, openSync, rmdirSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { TestDisk } from '../faults/support/disks.ts'
 import type { Network } from './network.ts'
@@ -118,7 +118,7 @@ export class ChaosNode {
 
   /** Lets the disk take so many bytes a second; null takes that back. Only what has been started since. */
   throttle(bytesPerSecond: number | null): void {
-    const group = join(throttles, `cordwood-chaos-${process.pid}-${this.name}`)
+    const group = this.#throttleGroup
     const device = statSync(this.#disk.path).dev
     const number = `${(device >> 8) & 0xfff}:${device & 0xff}`
     mkdirSync(group, { recursive: true })
@@ -135,7 +135,12 @@ export class ChaosNode {
   /** Removes disk and files, after `end`. */
   remove(): void {
     this.#disk.remove()
-    rmSync(join(throttles, `cordwood-chaos-${process.pid}-${this.name}`), { recursive: false, force: true })
+    const group = this.#throttleGroup
+    if (existsSync(group)) rmdirSync(group)
+  }
+
+  get #throttleGroup(): string {
+    return join(throttles, `cordwood-chaos-${process.pid}-${this.name}`)
   }
 
   #faked(library: string): Record<string, string> {
