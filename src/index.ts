@@ -47,7 +47,7 @@ export type {
   ProposeOptions,
   StateMachine,
 } from './engine/nodeMachine.ts'
-export type { NodeAddress, NodeOptions } from './engine/nodeOptions.ts'
+export type { NodeOptions } from './engine/nodeOptions.ts'
 export type {
   NodeAck,
   NodeAppendOptions,
@@ -58,6 +58,7 @@ export type { NodeReadOptions } from './engine/nodeReader.ts'
 export { CorruptionError, EngineError, type EngineErrorName } from './model/errors.ts'
 export type { DurableFlush, FlushBounds, FlushPolicy, Survives } from './model/flushPolicy.ts'
 export type { LogFields, Logger } from './model/logger.ts'
+export type { NodeAddress } from './replica/nodes/nodeAddress.ts'
 export type { Address } from './runtime/network.ts'
 export type { Runtime } from './runtime/runtime.ts'
 export type { HeaderInput } from './segment/batchWriter.ts'

@@ -2,23 +2,19 @@ import { EngineError, toEngineError } from '../model/errors.ts'
 import { metadataTopicId, type Uuid } from '../model/uuid.ts'
 import type { Endpoint } from '../raft.ts'
 import type { Group } from '../replica/group.ts'
+import { greet } from '../replica/nodes/greeting.ts'
+import { callVoters, helloTimeoutMs, lookAfterMembership } from '../replica/nodes/membership.ts'
+import type { NodeAddress } from '../replica/nodes/nodeAddress.ts'
+import { inOrder, metadataTopic } from '../replica/nodes/nodeBase.ts'
+import { CallKind } from '../replica/nodes/nodeCalls.ts'
 import type { Address } from '../runtime/network.ts'
 import { type LogSettings, refuse } from './logSettings.ts'
 import { checkName } from './nodeCalled.ts'
-import { CallKind } from './nodeCalls.ts'
 import { settingsFor } from './nodeGroups.ts'
-import { callVoters, helloTimeoutMs, lookAfterMembership } from './nodeJoining.ts'
 import { type MachineHost, type MachineOptions, NodeMachine, type StateMachine } from './nodeMachine.ts'
-import { checkNodeOptions, type NodeAddress, type NodeOptions } from './nodeOptions.ts'
+import { checkNodeOptions, type NodeOptions } from './nodeOptions.ts'
 import { NodePartition, type OpenPartition, type PartitionStatus, statusOf } from './nodePartition.ts'
-import {
-  inOrder,
-  listenerName,
-  metadataTopic,
-  type NodeParts,
-  type NodeWorld,
-  openParts,
-} from './nodeParts.ts'
+import { listenerName, type NodeParts, type NodeWorld, openParts } from './nodeParts.ts'
 
 /** How a node is doing. */
 export interface NodeStatus {
@@ -237,7 +233,7 @@ export class Node implements AsyncDisposable {
   }
 
   #begin(): void {
-    const { options, metadata, router, logger, self, transport, nodeId } = this.#parts
+    const { options, metadata, router, logger, self, transport, nodeId, host } = this.#parts
     const { membership } = options
     const others =
       membership.type === 'static' ? membership.voters : membership.type === 'join' ? membership.others : []
@@ -247,7 +243,19 @@ export class Node implements AsyncDisposable {
     const isClosed = (): boolean => this.#ended !== null
     const autoJoin = membership.type === 'join' && options.autoJoin
     this.#run(lookAfterMembership({ metadata, router, logger, self, autoJoin, isClosed }))
-    for (const { id } of others) if (id !== nodeId) this.#run(this.#greet(id))
+    const greeting = {
+      nodeId,
+      directoryId: self.directoryId,
+      router,
+      logger,
+      isClosed,
+      isTwin: (error: EngineError) => {
+        this.#fail(error)
+        // It would be taken for the other one.
+        void host.close().catch(() => {})
+      },
+    }
+    for (const { id } of others) if (id !== nodeId) this.#run(greet(id, greeting))
     metadata.watch({
       failed: (error) => this.#fail(toEngineError(error, 'diskFailed', 'the metadata log failed')),
     })
@@ -259,36 +267,6 @@ export class Node implements AsyncDisposable {
         this.#parts.logger.error('a task of the node has failed', { error: String(error) })
       }),
     )
-  }
-
-  /** Finds out whether a node that this one was told of is what it is taken for. */
-  async #greet(id: number): Promise<void> {
-    const { router, self, logger, nodeId, host } = this.#parts
-    while (this.#ended === null) {
-      try {
-        await router.ask(id, { kind: CallKind.hello, directoryId: self.directoryId }, helloTimeoutMs)
-        return
-      } catch (error) {
-        const code = error instanceof EngineError ? error.code : ''
-        const isTwin = code === 'invalidRequest' || code === 'duplicateBrokerRegistration'
-        if (code === 'inconsistentClusterId' || code === 'rebootstrapRequired' || isTwin) {
-          const { message } = error as EngineError
-          logger.error('another node does not take this one for a node of its cluster', {
-            id,
-            error: message,
-          })
-          if (isTwin) {
-            this.#fail(
-              new EngineError('duplicateBrokerRegistration', `there is a node ${nodeId} already: ${message}`),
-            )
-            // It would be taken for the other one.
-            void host.close().catch(() => {})
-          } else router.complaint = error as EngineError
-          return
-        }
-      }
-      await router.pause(helloTimeoutMs)
-    }
   }
 
   async #openPartition(topic: string, partition: number, settings: LogSettings = {}): Promise<OpenPartition> {

@@ -3,13 +3,13 @@ import type { Logger } from '../model/logger.ts'
 import { zeroUuid } from '../model/uuid.ts'
 import type { Voter } from '../raft.ts'
 import type { Group } from '../replica/group.ts'
+import type { NodeRouter } from '../replica/nodes/nodeRouter.ts'
 import type { ReplicaHost } from '../replica/replicaHost.ts'
 import { type GroupKey, groupKey } from '../replica/transport.ts'
 import { engineDefaults, type LogSettings, type ResolvedSettings, resolveSettings } from './logSettings.ts'
 import type { NodeChannels } from './nodeEvents.ts'
 import type { OpenPartition } from './nodePartition.ts'
 import type { PartitionEntry } from './nodeRegistry.ts'
-import type { NodeRouter } from './nodeRouter.ts'
 
 /** How long until a voter change that was refused is tried again. */
 const retryMs = 300

@@ -2,15 +2,15 @@ import { EngineError } from '../model/errors.ts'
 import type { Logger } from '../model/logger.ts'
 import type { SnapshotId } from '../raft.ts'
 import { MachineRunner } from '../replica/machineRunner.ts'
+import { CallKind } from '../replica/nodes/nodeCalls.ts'
+import { abortable } from '../replica/nodes/nodeRouter.ts'
 import { BatchWriter } from '../segment/batchWriter.ts'
 import type { BatchHeader } from '../segment/recordBatch.ts'
 import { decodeRecords } from '../segment/records.ts'
 import { encodeInput, maxBatchBytes } from './encodeInput.ts'
 import { LogRecord, type RecordInput } from './logRecord.ts'
-import { CallKind } from './nodeCalls.ts'
 import { chunksOf, type MachineState } from './nodeChunks.ts'
 import type { OpenPartition, PartitionHost } from './nodePartition.ts'
-import { abortable } from './nodeRouter.ts'
 
 /** Where a command stands that a machine is given. */
 export interface ApplyContext {

@@ -1,19 +1,12 @@
-import { EngineError } from '../model/errors.ts'
 import type { FlushPolicy } from '../model/flushPolicy.ts'
 import type { Logger } from '../model/logger.ts'
-import { type Uuid, uuidFromBytes, uuidToBytes } from '../model/uuid.ts'
+import { uuidToBytes } from '../model/uuid.ts'
 import type { HostTimeouts } from '../replica/groupTypes.ts'
+import type { Membership, NodeAddress } from '../replica/nodes/nodeAddress.ts'
 import type { GroupObserver } from '../replica/observer.ts'
 import type { Address } from '../runtime/network.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import { refuse } from './logSettings.ts'
-
-/** Where a node is. */
-export interface NodeAddress {
-  readonly id: number
-  readonly host: string
-  readonly port: number
-}
 
 /** How a node is started. One of `voters`, `bootstrap` and `join` says how it gets to know the others. */
 export interface NodeOptions {
@@ -57,12 +50,6 @@ export interface NodeOptions {
   /** Sees what the replicas do. For simulators. */
   readonly observer?: GroupObserver | undefined
 }
-
-/** How a node gets to know the others. */
-export type Membership =
-  | { readonly type: 'static'; readonly voters: readonly NodeAddress[] }
-  | { readonly type: 'bootstrap' }
-  | { readonly type: 'join'; readonly others: readonly NodeAddress[] }
 
 /** Options that make sense. */
 export interface CheckedOptions {
@@ -164,26 +151,6 @@ function checkNodes(name: string, nodes: readonly NodeAddress[]): void {
   }
 }
 
-/**
- * The id of a cluster that begins with these voters: the same on each of them, without anybody having to ask. Not a secret,
- * only unlikely to be that of other voters.
- */
-export function clusterIdOf(voters: readonly NodeAddress[]): Uuid {
-  const text = Buffer.from(voters.map(({ id, host, port }) => `${id}@${host}:${port}`).join(','))
-  const words = [0x243f_6a88, 0x85a3_08d3, 0x1319_8a2e, 0x0370_7344]
-  // The text goes in twice, so that its last byte reaches every word.
-  for (const byte of Buffer.concat([text, text])) {
-    for (let index = 0; index < 4; index++) {
-      const mixed = Math.imul(words[index]! ^ byte, 0x9e37_79b1) ^ words[(index + 1) & 3]!
-      words[index] = (mixed << 13) | (mixed >>> 19)
-    }
-  }
-  const bytes = Buffer.alloc(16)
-  for (let index = 0; index < 4; index++) bytes.writeInt32BE(words[index]! | 0, index * 4)
-  bytes[0]! &= 0x7f // Never a leading dash.
-  return uuidFromBytes(bytes)
-}
-
 function parseAddress(name: string, text: unknown): Address {
   const match = typeof text === 'string' ? /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(text) : null
   const port = Number(match?.[3])
@@ -211,9 +178,4 @@ function isNodeId(id: unknown): id is number {
 
 function isPort(port: unknown): port is number {
   return Number.isSafeInteger(port) && (port as number) >= 0 && (port as number) < 65_536
-}
-
-/** Said to whoever waits in vain. */
-export function noLeader(name: string, waitedMs: number): EngineError {
-  return new EngineError('leaderNotAvailable', `nobody has led ${name} for ${waitedMs} ms`)
 }

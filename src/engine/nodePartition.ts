@@ -1,6 +1,8 @@
 import { EngineError } from '../model/errors.ts'
 import type { Group } from '../replica/group.ts'
 import type { Acks, GroupAck } from '../replica/groupTypes.ts'
+import { CallKind } from '../replica/nodes/nodeCalls.ts'
+import { abortable, type NodeRouter } from '../replica/nodes/nodeRouter.ts'
 import type { Codecs } from '../runtime/compute.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import { BatchWriter } from '../segment/batchWriter.ts'
@@ -10,9 +12,7 @@ import { BatchIterator, RecordIterator, recordStream } from './iteration.ts'
 import type { LogBatch } from './logBatch.ts'
 import type { LogRecord } from './logRecord.ts'
 import type { ResolvedSettings } from './logSettings.ts'
-import { CallKind } from './nodeCalls.ts'
 import { NodeReader, type NodeReadOptions } from './nodeReader.ts'
-import { abortable, type NodeRouter } from './nodeRouter.ts'
 
 /** How records are appended to a partition. */
 export interface NodeAppendOptions {

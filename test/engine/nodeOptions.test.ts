@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
-import { checkNodeOptions, clusterIdOf, type NodeOptions } from '../../src/engine/nodeOptions.ts'
+import { checkNodeOptions, type NodeOptions } from '../../src/engine/nodeOptions.ts'
 import { EngineError } from '../../src/index.ts'
+import { clusterIdOf } from '../../src/replica/nodes/nodeAddress.ts'
 
 const voters = [
   { id: 1, host: 'one', port: 9001 },

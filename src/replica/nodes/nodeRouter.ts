@@ -1,7 +1,7 @@
-import { EngineError } from '../model/errors.ts'
-import type { GroupListener } from '../replica/groupTypes.ts'
-import { NotLeaderError } from '../replica/notLeader.ts'
-import type { Clock } from '../runtime/clock.ts'
+import { EngineError } from '../../model/errors.ts'
+import type { Clock } from '../../runtime/clock.ts'
+import type { GroupListener } from '../groupTypes.ts'
+import { NotLeaderError } from '../notLeader.ts'
 import {
   type CallKindNumber,
   type CallRequest,
@@ -9,7 +9,6 @@ import {
   decodeAnswer,
   encodeCall,
 } from './nodeCalls.ts'
-import { noLeader } from './nodeOptions.ts'
 
 /** What finding a leader needs of a group. */
 export interface LedGroup {
@@ -180,4 +179,9 @@ export async function abortable<T>(promise: Promise<T>, signal: AbortSignal | un
   } finally {
     signal.removeEventListener('abort', onAbort)
   }
+}
+
+/** Said to whoever waits in vain. */
+function noLeader(name: string, waitedMs: number): EngineError {
+  return new EngineError('leaderNotAvailable', `nobody has led ${name} for ${waitedMs} ms`)
 }

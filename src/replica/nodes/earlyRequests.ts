@@ -1,5 +1,5 @@
-import { EngineError } from '../model/errors.ts'
-import type { TransportHandler } from '../replica/transport.ts'
+import { EngineError } from '../../model/errors.ts'
+import type { TransportHandler } from '../transport.ts'
 import { encodeFailure } from './nodeCalls.ts'
 
 /** Takes what comes in from the moment a node listens, and hands it on once there is somebody to take it. */

@@ -1,7 +1,16 @@
-import { EngineError, EngineErrorCode, type EngineErrorName } from '../model/errors.ts'
-import { decode, encode } from '../protocol/codec.ts'
-import { type Infer, int8, int32, int64, message, nullableBytes, string, uuid } from '../protocol/schema.ts'
-import { NotLeaderError } from '../replica/notLeader.ts'
+import { EngineError, EngineErrorCode, type EngineErrorName } from '../../model/errors.ts'
+import { decode, encode } from '../../protocol/codec.ts'
+import {
+  type Infer,
+  int8,
+  int32,
+  int64,
+  message,
+  nullableBytes,
+  string,
+  uuid,
+} from '../../protocol/schema.ts'
+import { NotLeaderError } from '../notLeader.ts'
 
 /** What one node asks of another. */
 export const CallKind = {
@@ -18,6 +27,8 @@ export const CallKind = {
   removeVoter: 6,
   updateVoter: 7,
   transferLeadership: 8,
+  /** Has the active controller of brokers decide on a command. */
+  command: 9,
 } as const
 
 /** A number of `CallKind`. */
@@ -43,6 +54,8 @@ const callRequest = message(
     records: nullableBytes('0+', { default: null }),
     /** JSON: settings of a partition, or a voter. */
     json: string('0+'),
+    /** What a command is, JSON in UTF-8. */
+    payload: nullableBytes('0+', { default: null }),
   },
 )
 
@@ -62,6 +75,8 @@ const callResponse = message(
     clusterId: string('0+'),
     nodeId: int32('0+', { default: -1 }),
     directoryId: uuid('0+'),
+    /** What came of a command, JSON in UTF-8. */
+    payload: nullableBytes('0+', { default: null }),
   },
 )
 

@@ -1,0 +1,44 @@
+import { EngineError } from '../../model/errors.ts'
+import type { Logger } from '../../model/logger.ts'
+import type { Uuid } from '../../model/uuid.ts'
+import { helloTimeoutMs } from './membership.ts'
+import { CallKind } from './nodeCalls.ts'
+import type { NodeRouter } from './nodeRouter.ts'
+
+/** What greeting other nodes needs of this one. */
+export interface GreetingOptions {
+  readonly nodeId: number
+  readonly directoryId: Uuid
+  readonly router: NodeRouter
+  readonly logger: Logger
+  isClosed(): boolean
+  /** There is another node of this id. */
+  isTwin(error: EngineError): void
+}
+
+/**
+ * Finds out whether node `id`, which this one was told of, takes it for a node of its cluster: once it has answered. What a node
+ * of another cluster says is what calls are answered with that wait in vain.
+ */
+export async function greet(id: number, options: GreetingOptions): Promise<void> {
+  const { router, directoryId, logger, nodeId } = options
+  while (!options.isClosed()) {
+    try {
+      await router.ask(id, { kind: CallKind.hello, directoryId }, helloTimeoutMs)
+      return
+    } catch (error) {
+      const code = error instanceof EngineError ? error.code : ''
+      const isTwin = code === 'invalidRequest' || code === 'duplicateBrokerRegistration'
+      if (code === 'inconsistentClusterId' || code === 'rebootstrapRequired' || isTwin) {
+        const { message } = error as EngineError
+        logger.error('another node does not take this one for a node of its cluster', { id, error: message })
+        if (isTwin) {
+          const text = `there is a node ${nodeId} already: ${message}`
+          options.isTwin(new EngineError('duplicateBrokerRegistration', text))
+        } else router.complaint = error as EngineError
+        return
+      }
+    }
+    await router.pause(helloTimeoutMs)
+  }
+}

@@ -1,0 +1,142 @@
+import type { Logger } from '../../model/logger.ts'
+import { metadataTopicId, zeroUuid } from '../../model/uuid.ts'
+import type { Endpoint, Voter } from '../../raft.ts'
+import type { Address } from '../../runtime/network.ts'
+import type { Runtime } from '../../runtime/runtime.ts'
+import { readTextIfThere } from '../../segment/checkpointFile.ts'
+import type { LogConfig } from '../../segment/logConfig.ts'
+import { LogDirectory } from '../../segment/logDirectory.ts'
+import type { LogDirectoryOptions } from '../../segment/logDirectoryOptions.ts'
+import { decodeMetaProperties, metaPropertiesFile } from '../../segment/metaProperties.ts'
+import type { Group } from '../group.ts'
+import type { HostTimeouts } from '../groupTypes.ts'
+import type { GroupObserver } from '../observer.ts'
+import { PeerTransport } from '../peerTransport.ts'
+import { ReplicaHost } from '../replicaHost.ts'
+import { EarlyRequests } from './earlyRequests.ts'
+import type { Membership } from './nodeAddress.ts'
+import { NodeRouter } from './nodeRouter.ts'
+
+/** The topic of the log that says what there is in the cluster. */
+export const metadataTopic = '__cluster_metadata'
+
+/** What a node of any kind is opened with. */
+export interface BaseOptions {
+  readonly runtime: Runtime
+  readonly logger: Logger
+  readonly nodeId: number
+  readonly clusterId: string
+  readonly logs: Omit<LogDirectoryOptions, 'nodeId' | 'clusterId' | 'logger'>
+  /** The name of the listener that nodes reach each other on, and where it is. */
+  readonly listenerName: string
+  readonly listen: Address
+  /** Null: as the voters have it, or where it listens. */
+  readonly advertise: Address | null
+  readonly membership: Membership
+  /** How the metadata log is kept. */
+  readonly metadataConfig: LogConfig
+  readonly callTimeoutMs: number
+  readonly timeouts?: HostTimeouts | undefined
+  readonly maxPendingBytes?: number | undefined
+  readonly observer?: GroupObserver | undefined
+  /** Looks at what the directory holds before anything else is opened; may throw. */
+  checkLogs?(logs: LogDirectory): void
+}
+
+/** What every node of a cluster has: its logs, its connections, its replica of the metadata log. */
+export interface NodeBase {
+  readonly nodeId: number
+  readonly logs: LogDirectory
+  readonly requests: EarlyRequests
+  readonly transport: PeerTransport
+  /** Where other nodes reach this one, with the real port. */
+  readonly address: Address
+  readonly endpoints: readonly Endpoint[]
+  readonly host: ReplicaHost
+  readonly metadata: Group
+  readonly router: NodeRouter
+  /** This node as a voter. */
+  readonly self: Voter
+}
+
+/** Opens it, listening once this resolves; calls are refused until `requests.answerCalls`. `opened` gets what closes each part, the last first. */
+export async function openNodeBase(
+  options: BaseOptions,
+  opened: (() => Promise<unknown>)[],
+): Promise<NodeBase> {
+  const { runtime, logger, nodeId, clusterId, listenerName, membership } = options
+  const logs = await LogDirectory.open(runtime, { ...options.logs, logger, nodeId, clusterId })
+  opened.unshift(() => logs.close())
+  options.checkLogs?.(logs)
+  const requests = new EarlyRequests()
+  const transport = new PeerTransport(runtime, { nodeId, clusterId, logger, listenerName }, requests)
+  opened.unshift(() => transport.close())
+  const bound = await transport.listen(options.listen)
+  const ownVoter =
+    membership.type === 'static' ? membership.voters.find(({ id }) => id === nodeId) : undefined
+  const { host: hostName, port } = options.advertise ?? ownVoter ?? bound
+  const address = { host: hostName, port: port === 0 ? bound.port : port }
+  const endpoints = [{ name: listenerName, ...address }]
+  const host = await ReplicaHost.open(runtime, {
+    nodeId,
+    clusterId,
+    endpoints,
+    logs,
+    logger,
+    transport: (handler) => {
+      requests.forwardTo(handler)
+      return transport
+    },
+    ...(options.timeouts === undefined ? {} : { timeouts: options.timeouts }),
+    ...(options.maxPendingBytes === undefined ? {} : { maxPendingBytes: options.maxPendingBytes }),
+    ...(options.observer === undefined ? {} : { observer: options.observer }),
+  })
+  opened.unshift(() => host.close())
+  const self: Voter = { id: nodeId, directoryId: logs.directoryId, endpoints, minVersion: 0, maxVersion: 1 }
+  const metadata = await host.openGroup({
+    topic: metadataTopic,
+    partition: 0,
+    topicId: metadataTopicId,
+    kind: 'metadata',
+    config: options.metadataConfig,
+    ...beginningOf(membership, self, listenerName),
+  })
+  const router = new NodeRouter({
+    nodeId,
+    clusterId,
+    clock: runtime.clock,
+    timeoutMs: options.callTimeoutMs,
+    call: (to, payload, timeoutMs) => transport.call(to, payload, timeoutMs),
+  })
+  return { nodeId, logs, requests, transport, address, endpoints, host, metadata, router, self }
+}
+
+/** The cluster that the directory says it belongs to; null for a new one. */
+export async function knownClusterId({ disk }: Runtime, directory: string): Promise<string | null> {
+  const text = await readTextIfThere(disk, `${directory}/${metaPropertiesFile}`)
+  return (text === null ? null : decodeMetaProperties(text))?.clusterId ?? null
+}
+
+/** The voters that the metadata log begins with, if there is nothing of it on the disk. */
+function beginningOf(membership: Membership, self: Voter, listenerName: string) {
+  switch (membership.type) {
+    case 'bootstrap':
+      return { voters: [self], kraftVersion: 1 } as const
+    case 'join':
+      return { voters: null, kraftVersion: 1, bootstrapIds: membership.others.map(({ id }) => id) } as const
+    case 'static': {
+      const voters = membership.voters.map(({ id, host, port }): Voter => {
+        const endpoints = [{ name: listenerName, host, port }]
+        return { id, directoryId: zeroUuid, endpoints, minVersion: 0, maxVersion: 1 }
+      })
+      return { voters, kraftVersion: 0 } as const
+    }
+  }
+}
+
+/** Does all of it, whatever fails, and throws the first error. */
+export async function inOrder(steps: readonly (() => Promise<unknown>)[]): Promise<void> {
+  const errors: unknown[] = []
+  for (const step of steps) await step().catch((error) => errors.push(error))
+  if (errors.length > 0) throw errors[0]
+}
