@@ -1,6 +1,7 @@
 // npm run bench                          every bench/*.bench.ts, compiled, one after the other
 // npm run bench -- codec                 those whose name holds the word
 // npm run bench -- --vs-kafka [options]  side by side with real Kafka; see bench/vs/options.mjs
+// npm run bench -- --cluster [options]   three brokers beside three of Kafka's; see bench/vs/cluster.mjs
 // npm run bench -- --durable [options]   what a synced answer costs beside one that is not; see bench/vs/durable.mjs
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs'
@@ -10,9 +11,15 @@ import { fileURLToPath } from 'node:url'
 const root = fileURLToPath(new URL('..', import.meta.url))
 const args = process.argv.slice(2)
 
-if (args.includes('--vs-kafka') || (args.includes('--help') && !args.includes('--durable'))) {
+if (
+  args.includes('--vs-kafka') ||
+  (args.includes('--help') && !args.includes('--durable') && !args.includes('--cluster'))
+) {
   const { runVsKafka } = await import('./vs/vsKafka.mjs')
   process.exitCode = await runVsKafka(args.filter((arg) => arg !== '--vs-kafka'))
+} else if (args.includes('--cluster')) {
+  const { runCluster } = await import('./vs/cluster.mjs')
+  process.exitCode = await runCluster(args.filter((arg) => arg !== '--cluster'))
 } else if (args.includes('--durable')) {
   const { runDurable } = await import('./vs/durable.mjs')
   process.exitCode = await runDurable(args.filter((arg) => arg !== '--durable'))

@@ -84,6 +84,7 @@ export function kgoProduce({
   size,
   records,
   partitions = 1,
+  replicas = 1,
   acks = 'all',
   window = 10_000,
 }) {
@@ -100,8 +101,15 @@ export function kgoProduce({
     '-window',
     `${window}`,
   ]
-  const where = ['-b', bootstrap, '-t', topic, '-parts', `${partitions}`]
+  const where = ['-b', bootstrap, '-t', topic, '-parts', `${partitions}`, '-rf', `${replicas}`]
   return kgo([...where, ...load, '-phases', 'produce'], (records + warm) * size)
+}
+
+/** kgo-bench's produce phase at `rate` records a second: what latency is when the client does not queue. */
+export function kgoPaced({ bootstrap, topic, size, records, rate, replicas = 1 }) {
+  const where = ['-b', bootstrap, '-t', topic, '-rf', `${replicas}`]
+  const load = ['-n', `${records}`, '-size', `${size}`, '-acks', 'all', '-rate', `${rate}`]
+  return kgo([...where, ...load, '-phases', 'produce'], records * size)
 }
 
 /** kgo-bench's consume phase over everything that its produce phase wrote. */
