@@ -11,7 +11,7 @@ import type { QuorumState } from './quorumState.ts'
 import type { RaftConfig, RaftRandom } from './raftConfig.ts'
 import { RaftReplica, type RaftStart } from './raftReplica.ts'
 import { begin } from './starting.ts'
-import type { RaftState } from './states.ts'
+import type { Progress, RaftState } from './states.ts'
 import { type Handler, stateTable } from './stateTable.ts'
 import type { VotersEntry } from './voterHistory.ts'
 
@@ -119,6 +119,23 @@ export class RaftNode {
   /** The epoch of the record before `offset`, for a snapshot that ends there. */
   epochBefore(offset: number): number {
     return this.#r.log.epochs.epochBefore(offset)
+  }
+
+  /** What a leader knows of those that fetch from it; empty for others. */
+  get progress(): readonly Progress[] {
+    const { state } = this.#r
+    return state.name === 'leader' ? [...state.progress.values()] : []
+  }
+
+  /** Whether everything below `highWatermark` is all that was ever committed: a leader of which something is committed. */
+  get knowsAllCommitted(): boolean {
+    const { state } = this.#r
+    return state.name === 'leader' && state.highWatermarkKnown
+  }
+
+  /** The end of the greatest epoch up to `epoch`, durable or not. */
+  endOfEpoch(epoch: number): LogPosition {
+    return this.#r.log.epochs.endOf(epoch, this.#r.log.end)
   }
 
   /** What was written last. */

@@ -13,8 +13,16 @@ import type {
   VotersEntry,
 } from '../raft.ts'
 import type { Log } from '../segment/log.ts'
+import type { BatchHeader } from '../segment/recordBatch.ts'
 import { GroupDriver } from './groupDriver.ts'
-import type { GroupAck, GroupAppendOptions, GroupListener, GroupSpec } from './groupTypes.ts'
+import type {
+  FollowerProgress,
+  GroupAck,
+  GroupAppendOptions,
+  GroupListener,
+  GroupSpec,
+  PlacedBatch,
+} from './groupTypes.ts'
 import type { GroupWorld } from './groupWorld.ts'
 import { mergeBatches } from './mergeBatches.ts'
 import type { GroupStart } from './openGroupLog.ts'
@@ -108,6 +116,31 @@ export class Group {
    */
   append(bytes: Uint8Array, options: GroupAppendOptions): Promise<GroupAck> {
     return this.#driver.appends.append(bytes, options)
+  }
+
+  /**
+   * Appends one batch that was checked, in this turn; `bytes` are copied, with its place in the copy. What it gives is not
+   * committed before `highWatermark` has passed it in the same epoch, nor flushed before the listeners hear so. Throws
+   * `NotLeaderError`, `diskFull`, and what `Log.append` throws: nothing was appended then.
+   */
+  appendNow(header: BatchHeader, bytes: Uint8Array): PlacedBatch {
+    if (this.failure !== null) throw this.failure
+    return this.#driver.appends.appendNow(header, bytes)
+  }
+
+  /** What is known of those that follow; empty unless this replica leads. */
+  get followers(): readonly FollowerProgress[] {
+    return this.#driver.followers
+  }
+
+  /** Whether this replica leads and knows of everything that was ever committed. */
+  get knowsAllCommitted(): boolean {
+    return this.#driver.node.knowsAllCommitted
+  }
+
+  /** The greatest epoch up to `epoch` of this log, and the exclusive end of its records, committed or not. */
+  endOfEpoch(epoch: number): { readonly epoch: number; readonly endOffset: number } {
+    return this.#driver.node.endOfEpoch(epoch)
   }
 
   /**

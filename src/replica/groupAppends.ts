@@ -1,3 +1,4 @@
+import { assert } from '../model/assert.ts'
 import { EngineError } from '../model/errors.ts'
 import { planted } from '../model/planted.ts'
 import type { RaftEvent, RaftNode } from '../raft.ts'
@@ -14,9 +15,9 @@ import {
 import { AckQueue } from './ackQueue.ts'
 import type { AppendBudget } from './appendBudget.ts'
 import type { GroupLog } from './groupLog.ts'
-import type { Acks, GroupAck, GroupAppendOptions } from './groupTypes.ts'
+import type { Acks, GroupAck, GroupAppendOptions, PlacedBatch } from './groupTypes.ts'
 import { NotLeaderError } from './notLeader.ts'
-import { AppendWaiter } from './tokens.ts'
+import { AppendWaiter, PlacedAppend } from './tokens.ts'
 
 /** A batch of an append, in memory of its own. */
 interface CheckedBatch {
@@ -65,8 +66,30 @@ export class GroupAppends {
     }
   }
 
+  /** See `Group.appendNow`. */
+  appendNow(header: BatchHeader, bytes: Uint8Array): PlacedBatch {
+    assert(!this.#target.isStepping, 'nobody appends while the core is in a step')
+    const { node, log } = this.#target
+    this.#checkLeader()
+    const { leaderEpoch } = node
+    const known = log.log.checkAppend(header, bytes.length, leaderEpoch)
+    if (known !== null) return known
+    const { endOffset: baseOffset } = node.logEnd
+    const records = Buffer.allocUnsafeSlow(bytes.length)
+    records.set(bytes)
+    const logAppendTimeMs = this.#setPlace(header, records, baseOffset, leaderEpoch)
+    const recordCount = header.lastOffsetDelta + 1
+    const token = new PlacedAppend()
+    this.#target.step({ type: 'append', token, recordCount, records })
+    if (token.refusal !== null) throw token.refusal
+    const lastOffset = baseOffset + header.lastOffsetDelta
+    return { baseOffset, lastOffset, logAppendTimeMs, duplicate: false }
+  }
+
   /** The core has taken an append. */
-  accepted(waiter: AppendWaiter, ack: GroupAck): void {
+  accepted(waiter: AppendWaiter | PlacedAppend, ack: GroupAck): void {
+    // Whoever has placed it waits by its offset.
+    if (waiter instanceof PlacedAppend) return
     waiter.ack = ack
     if (this.#target.node.state !== 'leader' || this.#target.node.leaderEpoch !== ack.leaderEpoch) {
       waiter.reject(lost())
@@ -101,9 +124,7 @@ export class GroupAppends {
 
   #propose(bytes: Uint8Array, acks: Acks): Promise<GroupAck> {
     const { node, log } = this.#target
-    if (this.#ended !== null) throw this.#ended
-    if (node.state !== 'leader') throw new NotLeaderError(node.leaderId)
-    if (log.refusal !== null) throw log.refusal
+    this.#checkLeader()
     const { leaderEpoch } = node
     const batches = split(bytes, this.#runtime)
     if (batches.length > 1 && batches.some(({ header }) => header.producerId >= 0)) {
@@ -126,17 +147,29 @@ export class GroupAppends {
     return waiter.promise
   }
 
+  #checkLeader(): void {
+    const { node, log } = this.#target
+    if (this.#ended !== null) throw this.#ended
+    if (node.state !== 'leader') throw new NotLeaderError(node.leaderId)
+    if (log.refusal !== null) throw log.refusal
+  }
+
   #place(batches: readonly CheckedBatch[], endOffset: number, leaderEpoch: number): void {
-    const { config } = this.#target.log.log
     let baseOffset = endOffset
     for (const { header, bytes } of batches) {
-      setBaseOffset(bytes, baseOffset)
-      setPartitionLeaderEpoch(bytes, leaderEpoch)
-      if (config.timestampType === 'logAppendTime') {
-        setLogAppendTime(bytes, this.#runtime.clock.wallMs(), this.#runtime.checksum)
-      }
+      this.#setPlace(header, bytes, baseOffset, leaderEpoch)
       baseOffset += header.lastOffsetDelta + 1
     }
+  }
+
+  /** Writes offset, epoch and, where the log sets it, time into a batch; the time, or -1 where the producer's stand. */
+  #setPlace(header: BatchHeader, bytes: Uint8Array, baseOffset: number, leaderEpoch: number): number {
+    setBaseOffset(bytes, baseOffset)
+    setPartitionLeaderEpoch(bytes, leaderEpoch)
+    if (this.#target.log.log.config.timestampType !== 'logAppendTime' || header.isControl) return -1
+    const wallMs = this.#runtime.clock.wallMs()
+    setLogAppendTime(bytes, wallMs, this.#runtime.checksum)
+    return wallMs
   }
 
   #wait(waiter: AppendWaiter): void {

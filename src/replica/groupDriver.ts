@@ -8,13 +8,13 @@ import { GroupAppends } from './groupAppends.ts'
 import { GroupLog } from './groupLog.ts'
 import { GroupSnapshots } from './groupSnapshots.ts'
 import { entryOf } from './groupStates.ts'
-import type { GroupListener } from './groupTypes.ts'
+import type { FollowerProgress, GroupListener } from './groupTypes.ts'
 import type { GroupWorld } from './groupWorld.ts'
 import { LifeSigns } from './lifeSigns.ts'
 import type { GroupStart } from './openGroupLog.ts'
 import { Outbox } from './outbox.ts'
 import type { Sleeper } from './sleepers.ts'
-import { type AppendWaiter, refusal, type Waiter } from './tokens.ts'
+import { type AppendWaiter, type PlacedAppend, refusal, type Waiter } from './tokens.ts'
 import type { GroupRef } from './transport.ts'
 import { encodeControlBatch } from './wire/batches.ts'
 
@@ -85,6 +85,19 @@ export class GroupDriver implements Sleeper {
   /** Why the replica is out of use until the next start; null while it is not. */
   get failure(): EngineError | null {
     return this.#failed
+  }
+
+  /** What is known of those that follow; empty unless this replica leads. */
+  get followers(): readonly FollowerProgress[] {
+    const { transport } = this.#world
+    return this.node.progress.map(({ key, claimOffset, isQuarantined, lastFetchMs }) => ({
+      id: key.id,
+      directoryId: key.directoryId,
+      claimOffset,
+      counts: !isQuarantined,
+      contactMs:
+        claimOffset < 0 ? lastFetchMs : Math.max(lastFetchMs, transport.followerContactMs(key.id, this.#ref)),
+    }))
   }
 
   /** Whether the core is in a step: what is asked of it waits until that is over. */
@@ -261,11 +274,11 @@ export class GroupDriver implements Sleeper {
       case 'accepted': {
         const { baseOffset, lastOffset, leaderEpoch } = effect
         const ack = { baseOffset, lastOffset, leaderEpoch, duplicate: false }
-        this.#outbox.leave(() => this.appends.accepted(effect.token as AppendWaiter, ack))
+        this.#outbox.leave(() => this.appends.accepted(effect.token as AppendWaiter | PlacedAppend, ack))
         break
       }
       case 'refused':
-        ;(effect.token as Waiter<never>).reject(refusal(effect.error, effect.leaderId))
+        ;(effect.token as Waiter<never> | PlacedAppend).reject(refusal(effect.error, effect.leaderId))
         break
       case 'done':
         this.#outbox.leave(() => (effect.token as Waiter<void>).resolve())
@@ -309,7 +322,9 @@ export class GroupDriver implements Sleeper {
   }
 
   #flushed(sequence: number): void {
-    this.appends.flushed(this.log.log.flushedOffset)
+    const { flushedOffset } = this.log.log
+    this.appends.flushed(flushedOffset)
+    this.#tell((each) => each.flushed?.(flushedOffset))
     this.step({ type: 'flushed', sequence })
     if (this.#held === null || this.log.unflushedBytes > maxUnflushedBytes) return
     const held = this.#held

@@ -3,6 +3,7 @@ import type { Uuid } from '../model/uuid.ts'
 import type { AlarmCode, Endpoint, RaftState, SnapshotId, Voter, VotersEntry } from '../raft.ts'
 import type { LogConfig } from '../segment/logConfig.ts'
 import type { LogDirectory } from '../segment/logDirectory.ts'
+import type { AppendResult } from '../segment/logTypes.ts'
 import type { GroupObserver } from './observer.ts'
 import type { Transport, TransportHandler } from './transport.ts'
 
@@ -72,8 +73,25 @@ export interface GroupAck {
   readonly duplicate: boolean
 }
 
+/** Where a batch lies that is not flushed yet, or, when the producer has sent it twice, where the first one does. */
+export type PlacedBatch = Omit<AppendResult, 'survives'>
+
+/** What the leader knows of another replica that follows it. */
+export interface FollowerProgress {
+  readonly id: number
+  readonly directoryId: Uuid
+  /** Exclusive end of what it holds as its flush policy promises, in this epoch; -1 for nothing yet. */
+  readonly claimOffset: number
+  /** Whether it counts: it has forgotten nothing. */
+  readonly counts: boolean
+  /** When it last showed that it lives and follows, monotonic milliseconds. */
+  readonly contactMs: number
+}
+
 /** What is told of a group, in the order in which it happens. */
 export interface GroupListener {
+  /** Everything below `offset` is what the flush policy promises, on this replica. */
+  flushed?(offset: number): void
   /** Everything below `offset` is committed. */
   highWatermark?(offset: number): void
   /** `leaderId` is -1 while nobody is known to lead. */

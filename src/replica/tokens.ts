@@ -44,6 +44,16 @@ export class AppendWaiter extends Waiter<GroupAck> {
   }
 }
 
+/** An append whose caller knows where it lies and waits for nothing but offsets. */
+export class PlacedAppend {
+  /** Why the core has not taken it; null while it has not said so, which it does at once. */
+  refusal: EngineError | null = null
+
+  reject(error: EngineError): void {
+    this.refusal = error
+  }
+}
+
 /** Somebody of this process who asked what other nodes ask, too. */
 export class LocalRequest extends Waiter<void> {
   /** The core's answer. */
