@@ -54,6 +54,21 @@ export const brokerConfigTable = {
     documentation:
       'How large the journal may become. It takes that room only under load; a larger one makes the slowest appends faster.',
   },
+  'cordwood.metrics.listener': {
+    type: 'string',
+    default: null,
+    documentation:
+      'Where /metrics (Prometheus), /healthz and /readyz are served over HTTP, HOST:PORT; nowhere by default. Anybody who ' +
+      'reaches it may read it: it shows names of topics and groups, no records.',
+  },
+  'cordwood.metrics.partitions.max': {
+    type: 'int',
+    default: '2000',
+    min: 0,
+    max: maxInt,
+    documentation:
+      'Partitions up to which /metrics has series for each; with more there are only those of the whole node.',
+  },
   'num.partitions': {
     type: 'int',
     default: '1',

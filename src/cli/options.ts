@@ -21,6 +21,14 @@ export function parseAddress(text: string): Address {
   return { host, port }
 }
 
+/** `HOST:PORT` or a port alone, which means 127.0.0.1. */
+export function parseMetricsAddress(text: string): Address {
+  if (/^\d{1,5}$/.test(text)) return parseAddress(`127.0.0.1:${text}`)
+  if (!/:\d{1,5}$/.test(text))
+    throw new InvalidArgumentError('It must be HOST:PORT, for example 127.0.0.1:9100.')
+  return parseAddress(text)
+}
+
 /** Addresses separated by commas: any of them is enough to find the rest of the cluster. */
 export function parseAddresses(text: string): readonly Address[] {
   return text.split(',').map((part) => parseAddress(part.trim()))

@@ -1,37 +1,26 @@
-import { readFileSync } from 'node:fs'
-import { hostname } from 'node:os'
 import { type Command, Option } from 'commander'
 import { Broker } from '../broker/broker.ts'
-import { type BrokerConfig, brokerConfig } from '../broker/brokerConfig.ts'
+import type { BrokerConfig } from '../broker/brokerConfig.ts'
 import { toLogConfig } from '../controller/topicConfigs.ts'
 import { EngineError } from '../model/errors.ts'
 import { describeFlush, flushPolicyNames } from '../model/flushPolicy.ts'
-import type { Address } from '../runtime/network.ts'
 import { decompressWithin } from '../zerocopy/codecs.ts'
 import { createRuntime } from '../zerocopy/nativeRuntime.ts'
 import { UsageError } from './failure.ts'
-import { collectPair, formatAddress, parseAddress, parseBytes } from './options.ts'
-import { parseProperties } from './properties.ts'
+import { collectPair, formatAddress, parseAddress, parseBytes, parseMetricsAddress } from './options.ts'
+import { printedSettings, type SettingOptions, serveSettings } from './serveSettings.ts'
 import { type LogFormat, type LogLevel, logFormats, logLevels, stderrLogger } from './stderrLogger.ts'
 import type { Terminal } from './terminal.ts'
 
-interface ServeOptions {
-  readonly listen?: Address
-  readonly advertise?: Address
-  readonly directory?: string
-  readonly config?: string
-  readonly set?: readonly (readonly [string, string])[]
-  readonly flush?: string
-  readonly journalDirectory?: string
-  readonly journalSize?: number
-  readonly logLevel: LogLevel
-  readonly logFormat: LogFormat
+interface ServeOptions extends SettingOptions {
+  readonly checkConfig?: true
+  readonly printConfig?: true
+  readonly logLevel?: LogLevel
+  readonly logFormat?: LogFormat
 }
 
 /** The largest body that a lookup by time decompresses, in the thread that serves everybody. */
 const maxLookupBytes = 32 * 1024 * 1024
-
-const flushPolicyName = 'cordwood.flush.policy'
 
 const examples = `
 Examples:
@@ -40,9 +29,13 @@ Examples:
   $ cordwood serve --listen 0.0.0.0:9092 --advertise broker.example.org:9092
   $ cordwood serve --set num.partitions=6 --set log.retention.ms=86400000
   $ cordwood serve --config server.properties --flush none
+  $ cordwood serve --config server.properties --check-config
+  $ cordwood serve --metrics 127.0.0.1:9100            then: curl -s 127.0.0.1:9100/metrics
 
-Settings have Kafka's names and defaults; flags win over --set, --set over --config. A setting that is not known
-or not yet supported is refused by name. The flush policy says when a record counts as stored: under "journal",
+Settings have Kafka's names and defaults. Options of their own win over --set, that over the environment, that over the
+file of --config. In the environment num.partitions is CORDWOOD_NUM_PARTITIONS, cordwood.flush.policy is
+CORDWOOD_FLUSH_POLICY; KAFKA_NUM_PARTITIONS, as for Kafka's image, is read too and is weaker. A setting that is not known
+or not yet supported is refused by name; what only tunes Kafka's inner parts is left out, with a warning. The flush policy says when a record counts as stored: under "journal",
 "batch" and "append" once it is on the disk (survives a power cut), under "none", "interval", "bytes" and "records"
 once the system has it (survives the death of the process); a topic may have its own (cordwood.flush.policy).
 
@@ -70,24 +63,42 @@ export function defineServe(command: Command, terminal: Terminal): void {
       'where the journal is, perhaps on another disk (default: .journal in the data directory)',
     )
     .option('--journal-size <size>', 'how large the journal may become (default: 1GiB)', parseBytes)
-    .option('--config <file>', 'settings, as in Kafka’s server.properties')
+    .option('--config <file>', 'settings, as in Kafka’s server.properties (or CORDWOOD_CONFIG)')
     .option('--set <name=value>', 'one setting; repeatable', collectPair)
     .addOption(
       new Option('--flush <policy>', 'when a record counts as stored (default: journal)').choices(
         flushPolicyNames,
       ),
     )
-    .addOption(
-      new Option('--log-level <level>', 'what to log on standard error').choices(logLevels).default('info'),
+    .option(
+      '--metrics <host:port>',
+      'serve /metrics for Prometheus, /healthz and /readyz over HTTP (default: nowhere)',
+      parseMetricsAddress,
     )
-    .addOption(new Option('--log-format <format>', 'how to log').choices(logFormats).default('text'))
+    .option('--check-config', 'say whether the settings are right, and start nothing')
+    .option('--print-config', 'print every setting and where it comes from, and start nothing')
+    .addOption(
+      new Option('--log-level <level>', 'what to log on standard error (default: info)').choices(logLevels),
+    )
+    .addOption(new Option('--log-format <format>', 'how to log (default: text)').choices(logFormats))
     .addHelpText('after', examples)
     .action((options: ServeOptions) => serve(options, terminal))
 }
 
 async function serve(options: ServeOptions, terminal: Terminal): Promise<void> {
-  const config = checkedConfig(options)
-  const logger = stderrLogger(options.logLevel, options.logFormat)
+  const { environment } = terminal
+  const chosen = serveSettings(options, environment)
+  const { config } = chosen
+  if (options.printConfig) return terminal.write(printedSettings(chosen))
+  if (options.checkConfig) {
+    for (const warning of [...chosen.warnings, ...config.warnings]) terminal.note(`warning: ${warning}`)
+    return terminal.write('the settings are right\n')
+  }
+  const logger = stderrLogger(
+    options.logLevel ?? choice(environment, 'CORDWOOD_LOG_LEVEL', logLevels, 'info'),
+    options.logFormat ?? choice(environment, 'CORDWOOD_LOG_FORMAT', logFormats, 'text'),
+  )
+  for (const warning of chosen.warnings) logger.warn(warning)
   const runtime = createRuntime({
     onFallback: (why) => logger.warn('running without the native addon', { why }),
   })
@@ -119,14 +130,17 @@ async function serve(options: ServeOptions, terminal: Terminal): Promise<void> {
   logger.info('stopped')
 }
 
-/** The settings, checked; what is wrong with them is wrong with the command line. */
-function checkedConfig(options: ServeOptions): BrokerConfig {
-  try {
-    return brokerConfig(settings(options), { hostName: hostname() })
-  } catch (error) {
-    if (!(error instanceof EngineError)) throw error
-    throw new UsageError(`${error.message}; see --set and --config in "cordwood serve --help"`)
-  }
+function choice<T extends string>(
+  environment: Terminal['environment'],
+  name: string,
+  choices: readonly T[],
+  otherwise: T,
+): T {
+  const text = environment[name]
+  if (text === undefined || text === '') return otherwise
+  const found = choices.find((each) => each === text)
+  if (found !== undefined) return found
+  throw new UsageError(`${name}=${text} in the environment: it must be ${choices.join(' or ')}`)
 }
 
 function aborted(signal: AbortSignal): Promise<void> {
@@ -134,29 +148,6 @@ function aborted(signal: AbortSignal): Promise<void> {
     if (signal.aborted) resolve()
     else signal.addEventListener('abort', () => resolve(), { once: true })
   })
-}
-
-/** The settings under Kafka's names: those of the file, over them `--set`, over them the flags. */
-function settings(options: ServeOptions): Record<string, string> {
-  const { config, set = [], listen, advertise, directory, flush, journalDirectory, journalSize } = options
-  return {
-    ...(config === undefined ? {} : parseProperties(readConfig(config), config)),
-    ...Object.fromEntries(set),
-    ...(listen === undefined ? {} : { listeners: `PLAINTEXT://${formatAddress(listen)}` }),
-    ...(advertise === undefined ? {} : { 'advertised.listeners': `PLAINTEXT://${formatAddress(advertise)}` }),
-    ...(directory === undefined ? {} : { 'log.dirs': directory }),
-    ...(flush === undefined ? {} : { [flushPolicyName]: flush }),
-    ...(journalDirectory === undefined ? {} : { 'cordwood.journal.directory': journalDirectory }),
-    ...(journalSize === undefined ? {} : { 'cordwood.journal.bytes': String(journalSize) }),
-  }
-}
-
-function readConfig(file: string): string {
-  try {
-    return readFileSync(file, 'utf8')
-  } catch (error) {
-    throw new UsageError(`cannot read --config ${file}: ${(error as Error).message}`)
-  }
 }
 
 /** `error` with what to do about it, where the engine cannot know the flags. */

@@ -1,5 +1,7 @@
 /** What a command may see of the process it runs in; tests hand in their own. */
 export interface Terminal {
+  /** Environment variables. */
+  readonly environment: Readonly<Record<string, string | undefined>>
   /** Standard input, in chunks. */
   readonly input: AsyncIterable<Uint8Array>
   readonly inputIsTerminal: boolean
@@ -32,6 +34,7 @@ export function processTerminal(): Terminal {
     progressShown = false
   }
   return {
+    environment: process.env,
     get input() {
       return process.stdin
     },

@@ -21,12 +21,17 @@ export interface RunningCommand {
 }
 
 /** Starts `cordwood ...args` with `input` on standard input. */
-export function start(args: readonly string[], input: string | Uint8Array = ''): RunningCommand {
+export function start(
+  args: readonly string[],
+  input: string | Uint8Array = '',
+  environment: Readonly<Record<string, string>> = {},
+): RunningCommand {
   const out: Buffer[] = []
   let err = ''
   const interrupted = new AbortController()
   let waiting: (() => void)[] = []
   const terminal: Terminal = {
+    environment,
     input: (async function* () {
       if (input.length > 0) yield Buffer.from(input)
     })(),
@@ -61,6 +66,10 @@ export function start(args: readonly string[], input: string | Uint8Array = ''):
 }
 
 /** Runs `cordwood ...args` to its end. */
-export function run(args: readonly string[], input: string | Uint8Array = ''): Promise<Outcome> {
-  return start(args, input).done
+export function run(
+  args: readonly string[],
+  input: string | Uint8Array = '',
+  environment: Readonly<Record<string, string>> = {},
+): Promise<Outcome> {
+  return start(args, input, environment).done
 }

@@ -8,19 +8,20 @@ import { EngineError } from '../../src/model/errors.ts'
 test('a properties file is read as Java reads it', () => {
   const text =
     '# comment\n! another\n\nnode.id=1\nlisteners = PLAINTEXT://:9092\nlog.dirs:/a\\\n  ,/b\nname value\nempty=\npath=C:\\\\x\\u0041\r\nlast=1\nlast=2'
-  expect(parseProperties(text, 'f')).toEqual({
-    'node.id': '1',
-    listeners: 'PLAINTEXT://:9092',
-    'log.dirs': '/a,/b',
-    name: 'value',
-    empty: '',
-    path: 'C:\\xA',
-    last: '2',
-  })
+  expect(parseProperties(text, 'f')).toEqual([
+    { name: 'node.id', value: '1', line: 4 },
+    { name: 'listeners', value: 'PLAINTEXT://:9092', line: 5 },
+    { name: 'log.dirs', value: '/a,/b', line: 6 },
+    { name: 'name', value: 'value', line: 8 },
+    { name: 'empty', value: '', line: 9 },
+    { name: 'path', value: 'C:\\xA', line: 10 },
+    { name: 'last', value: '1', line: 11 },
+    { name: 'last', value: '2', line: 12 },
+  ])
 })
 
 test('a line of a properties file without a value is refused with its number', () => {
-  expect(() => parseProperties('a=1\nnonsense', 'server.properties')).toThrow('server.properties, line 2')
+  expect(() => parseProperties('a=1\nnonsense', 'server.properties')).toThrow('server.properties:2: expected')
 })
 
 test('an error is one line that begins with the name Kafka gives it', () => {

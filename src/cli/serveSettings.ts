@@ -1,0 +1,109 @@
+import { readFileSync } from 'node:fs'
+import { hostname } from 'node:os'
+import { type BrokerConfig, brokerConfig } from '../broker/brokerConfig.ts'
+import { type BrokerConfigName, brokerConfigTable } from '../broker/configTable.ts'
+import { EngineError } from '../model/errors.ts'
+import type { Address } from '../runtime/network.ts'
+import { UsageError } from './failure.ts'
+import { formatAddress } from './options.ts'
+import { type Property, parseProperties } from './properties.ts'
+import { type Gathered, gatherSettings, originIn, type Setting } from './settings.ts'
+
+/** The options of `serve` that say what a setting says. */
+export interface SettingOptions {
+  readonly listen?: Address
+  readonly advertise?: Address
+  readonly directory?: string
+  readonly config?: string
+  readonly set?: readonly (readonly [string, string])[]
+  readonly flush?: string
+  readonly journalDirectory?: string
+  readonly journalSize?: number
+  readonly metrics?: Address
+}
+
+/** Settings that a broker can start with. */
+export interface ServeSettings {
+  readonly config: BrokerConfig
+  readonly settings: Gathered['settings']
+  /** Sentences for the log, beside those of `config`. */
+  readonly warnings: readonly string[]
+}
+
+/**
+ * The settings of a broker, from its options, the environment and a file (`--config`, else `CORDWOOD_CONFIG`), checked.
+ * Throws `UsageError`: one line with the place of the first thing that is wrong, and how many more there are.
+ */
+export function serveSettings(
+  options: SettingOptions,
+  environment: Readonly<Record<string, string | undefined>>,
+): ServeSettings {
+  const path = options.config ?? environment.CORDWOOD_CONFIG
+  const file = path === undefined ? null : { path, properties: readProperties(path) }
+  const gathered = gatherSettings({
+    file,
+    environment,
+    set: options.set ?? [],
+    flags: flagSettings(options),
+  })
+  const { settings, warnings, problems } = gathered
+  const [first, ...others] = problems
+  if (first !== undefined) {
+    const more = others.length === 0 ? '' : ` (and ${others.length} more: ${others.join('; ')})`
+    throw new UsageError(`${first}${more}`)
+  }
+  const properties = Object.fromEntries([...settings.values()].map(({ name, value }) => [name, value]))
+  try {
+    return { config: brokerConfig(properties, { hostName: hostname() }), settings, warnings }
+  } catch (error) {
+    if (!(error instanceof EngineError)) throw error
+    throw new UsageError(`${originIn(error.message, settings)}${error.message}`)
+  }
+}
+
+/** Every setting that is not at its default, as a properties file that says where each comes from. */
+export function printedSettings({ settings, config }: ServeSettings): string {
+  let text = ''
+  for (const name of Object.keys(brokerConfigTable)) {
+    if (settings.has(name)) continue
+    const value = config.texts.get(name as BrokerConfigName)
+    if (value !== null && value !== undefined) text += `# default\n${name}=${escaped(value)}\n`
+  }
+  for (const { name, value, origin } of settings.values()) {
+    text += `# ${origin}\n${name}=${escaped(value)}\n`
+  }
+  return text
+}
+
+function escaped(value: string): string {
+  return value.replaceAll('\\', '\\\\').replaceAll('\n', '\\n')
+}
+
+function readProperties(path: string): readonly Property[] {
+  let text: string
+  try {
+    text = readFileSync(path, 'utf8')
+  } catch (error) {
+    throw new UsageError(`cannot read --config ${path}: ${(error as Error).message}`)
+  }
+  return parseProperties(text, path)
+}
+
+function flagSettings(options: SettingOptions): readonly Setting[] {
+  const settings: Setting[] = []
+  const flag = (origin: string, name: BrokerConfigName | 'cordwood.flush.policy', value?: string): void => {
+    if (value !== undefined) settings.push({ name, value, origin })
+  }
+  const listener = (address?: Address): string | undefined =>
+    address === undefined ? undefined : `PLAINTEXT://${formatAddress(address)}`
+  flag('--listen', 'listeners', listener(options.listen))
+  flag('--advertise', 'advertised.listeners', listener(options.advertise))
+  flag('--directory', 'log.dirs', options.directory)
+  flag('--flush', 'cordwood.flush.policy', options.flush)
+  flag('--journal-directory', 'cordwood.journal.directory', options.journalDirectory)
+  flag('--journal-size', 'cordwood.journal.bytes', options.journalSize?.toString())
+  if (options.metrics !== undefined) {
+    flag('--metrics', 'cordwood.metrics.listener', formatAddress(options.metrics))
+  }
+  return settings
+}
