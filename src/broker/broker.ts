@@ -9,6 +9,7 @@ import {
   type GroupCoordinatorConfig,
 } from '../coordinator/coordinatorConfig.ts'
 import { GroupCoordinator } from '../coordinator/groupCoordinator.ts'
+import { LocalOffsets } from '../coordinator/logReign.ts'
 import type { Logger } from '../model/logger.ts'
 import { metadataTopicId } from '../model/uuid.ts'
 import type { Address } from '../runtime/network.ts'
@@ -145,10 +146,12 @@ export class Broker {
     const coordinator = new GroupCoordinator(runtime, {
       logger,
       config: groupConfig(config),
-      offsetsLog: (index) => partitions.find(offsetsTopicName, index)?.log ?? null,
-      partitionCount:
-        controller.image.topics.get(offsetsTopicName)?.partitions.length ??
-        config.number('offsets.topic.num.partitions'),
+      offsets: new LocalOffsets(runtime, {
+        partitionCount: () =>
+          controller.image.topics.get(offsetsTopicName)?.partitions.length ??
+          config.number('offsets.topic.num.partitions'),
+        log: (index) => partitions.find(offsetsTopicName, index)?.log ?? null,
+      }),
     })
     await partitions.load(controller.takeDeletedTopics())
     controller.onChange((delta) => partitions.apply(delta))

@@ -72,8 +72,10 @@ export type GroupEvent =
   /** What a `persist` effect asked for is durable. Comes in the order of the effects. */
   | { readonly type: 'persisted'; readonly writeId: number }
   | { readonly type: 'persistFailed'; readonly writeId: number; readonly code: EngineErrorName }
-  /** The coordinator stops: whoever waits is sent away. */
+  /** The coordinator stops: whoever waits is sent away; what was handed to the log still ends. */
   | { readonly type: 'closed' }
+  /** Another node leads: whoever waits for anything is sent away, and the group is thrown away after this. */
+  | { readonly type: 'unloaded' }
 
 /** The event of that type. */
 export type EventOf<Type extends GroupEvent['type']> = Extract<GroupEvent, { readonly type: Type }>

@@ -41,9 +41,10 @@ import type {
   SyncGroupRequest,
   SyncGroupResponse,
 } from './messages.ts'
-import type { OffsetsLog } from './offsetsLog.ts'
 import { offsetsPartition } from './offsetsPartition.ts'
-import { Shard } from './shard.ts'
+import type { OffsetsTopic } from './offsetsReign.ts'
+import type { Shard } from './shard.ts'
+import { Shards } from './shards.ts'
 import { Waiters } from './waiters.ts'
 
 /** What a coordinator is made of. */
@@ -51,14 +52,8 @@ export interface GroupCoordinatorOptions {
   readonly logger: Logger
   /** What is not named has its default. */
   readonly config?: Partial<GroupCoordinatorConfig>
-  /** The log of a partition of `__consumer_offsets`, or null while it does not exist. */
-  readonly offsetsLog: (partition: number) => OffsetsLog | null
-  /** How many partitions `__consumer_offsets` has. */
-  readonly partitionCount: number
+  readonly offsets: OffsetsTopic
 }
-
-/** How many logs are read at the same time at start. */
-const loadsAtOnce = 4
 
 /**
  * Serves the group APIs from the logs of `__consumer_offsets`. Requests and responses are those of the newest
@@ -69,7 +64,7 @@ export class GroupCoordinator {
   readonly #runtime: Runtime
   readonly #options: GroupCoordinatorOptions
   readonly #config: GroupCoordinatorConfig
-  readonly #shards = new Map<number, Shard>()
+  readonly #shards: Shards
   readonly #waiters: Waiters
   #expiry: Timer | null = null
   #closed = false
@@ -79,25 +74,30 @@ export class GroupCoordinator {
     this.#options = options
     this.#config = { ...defaultGroupCoordinatorConfig, ...options.config }
     this.#waiters = new Waiters(runtime.clock, this.#config.offsetCommitTimeoutMs)
+    this.#shards = new Shards(runtime, options.offsets, {
+      config: this.#config,
+      logger: options.logger,
+      answer: (token, response) => this.#waiters.answer(token, response),
+    })
   }
 
-  /** Reads every offsets log that exists. Requests that come before are told to wait (14). */
+  /** Reads every offsets log that this node leads. Requests that come before are told to wait (14). */
   async start(): Promise<void> {
-    const waiting: Shard[] = []
-    for (let partition = 0; partition < this.#options.partitionCount; partition++) {
-      const shard = this.#openShard(partition)
-      if (shard !== null) waiting.push(shard)
-    }
-    const loadAll = async (): Promise<void> => {
-      for (let shard = waiting.pop(); shard !== undefined; shard = waiting.pop()) await shard.load()
-    }
-    await Promise.all(Array.from({ length: loadsAtOnce }, loadAll))
+    await this.#shards.start()
     this.#scheduleExpiry()
+  }
+
+  /**
+   * To be called when this node may have begun or ceased to lead a partition of `__consumer_offsets`: its log is read, or
+   * whoever waits for its groups is sent away (16).
+   */
+  leadershipChanged(partition: number): void {
+    this.#shards.look(partition)
   }
 
   /** The partition of `__consumer_offsets` that decides for this group. */
   partitionFor(groupId: string): number {
-    return offsetsPartition(groupId, this.#options.partitionCount)
+    return offsetsPartition(groupId, this.#options.offsets.partitionCount)
   }
 
   /** Enters a group; resolves when the generation is decided, which may take the rebalance timeout. */
@@ -195,26 +195,38 @@ export class GroupCoordinator {
   }
 
   /**
-   * What groups have committed. `requireStable` changes nothing while there are no transactional commits: what is
-   * not durable does not show. A group that cannot be asked gets its error and no topics; so does one that is
+   * What groups have committed, once it is sure that nobody else has committed for them: at once where nobody else may.
+   * `requireStable` changes nothing while there are no transactional commits: what is not committed does not show. A group that cannot be asked gets its error and no topics; so does one that is
    * asked for again in the same request (42), which would make a large answer of a small question.
    */
-  fetchOffsets(request: OffsetFetchRequest): OffsetFetchResponse {
+  fetchOffsets(request: OffsetFetchRequest): OffsetFetchResponse | Promise<OffsetFetchResponse> {
+    const shards = new Set(request.groups.map(({ groupId }) => this.#shard(groupId)))
+    const unsure = new Set<Shard>()
+    const confirming = [...shards].flatMap((shard) => {
+      const confirmed = shard?.refusal === null ? shard.reign.confirm() : null
+      return confirmed === null ? [] : [confirmed.catch(() => unsure.add(shard!))]
+    })
+    if (confirming.length === 0) return this.#fetchAll(request, unsure)
+    return Promise.all(confirming).then(() => this.#fetchAll(request, unsure))
+  }
+
+  #fetchAll(request: OffsetFetchRequest, unsure: ReadonlySet<Shard>): OffsetFetchResponse {
     const seen = new Set<string>()
     const groups = request.groups.map((group) => {
       const { groupId } = group
       if (seen.has(groupId)) return { groupId, topics: [], errorCode: errorNumber('invalidRequest') }
       seen.add(groupId)
-      return this.#fetchGroup(group)
+      return this.#fetchGroup(group, unsure)
     })
     return { throttleTimeMs: 0, groups }
   }
 
-  #fetchGroup(request: OffsetFetchRequestGroup): OffsetFetchResponseGroup {
+  #fetchGroup(request: OffsetFetchRequestGroup, unsure: ReadonlySet<Shard>): OffsetFetchResponseGroup {
     const { groupId } = request
-    const refusal = this.#refuse(groupId)
+    const shard = this.#shard(groupId)
+    const refusal = shard === null || unsure.has(shard) ? 'notCoordinator' : shard.refusal
     if (refusal !== null) return { groupId, topics: [], errorCode: errorNumber(refusal) }
-    const group = this.#shard(groupId)!.group(groupId)
+    const group = shard!.group(groupId)
     return group === undefined ? noOffsets(request) : fetchGroupOffsets(group.data, request)
   }
 
@@ -291,7 +303,7 @@ export class GroupCoordinator {
   onTopicsDeleted(names: Iterable<string>): void {
     const topics = new Set(names)
     if (topics.size === 0) return
-    for (const shard of this.#shards.values()) shard.sendToAll({ type: 'topicsDeleted', topics })
+    for (const shard of this.#shards.values()) shard.topicsDeleted(topics)
   }
 
   /**
@@ -312,7 +324,7 @@ export class GroupCoordinator {
   async close(): Promise<void> {
     this.#closed = true
     this.#expiry?.cancel()
-    await Promise.all(Array.from(this.#shards.values(), (shard) => shard.close()))
+    await this.#shards.close()
     this.#waiters.close()
   }
 
@@ -331,27 +343,9 @@ export class GroupCoordinator {
     return sessionTimeoutMs < min || sessionTimeoutMs > max ? 'invalidSessionTimeout' : null
   }
 
-  /** The shard of the group; one whose log has come since the start is read now. Null without a log. */
+  /** The shard of the group; null while another node leads its partition. */
   #shard(groupId: string): Shard | null {
-    const partition = this.partitionFor(groupId)
-    const known = this.#shards.get(partition)
-    if (known !== undefined) return known
-    const shard = this.#openShard(partition)
-    void shard?.load()
-    return shard
-  }
-
-  #openShard(partition: number): Shard | null {
-    const log = this.#closed ? null : this.#options.offsetsLog(partition)
-    if (log === null) return null
-    const shard = new Shard(this.#runtime, log, {
-      partition,
-      config: this.#config,
-      logger: this.#options.logger,
-      answer: (token, response) => this.#waiters.answer(token, response),
-    })
-    this.#shards.set(partition, shard)
-    return shard
+    return this.#shards.look(this.partitionFor(groupId))
   }
 
   #scheduleExpiry(): void {

@@ -2,8 +2,8 @@ import { EngineError, toEngineError } from '../model/errors.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import { BatchHeader, batchHeaderBytes, checkBatch } from '../segment/recordBatch.ts'
 import { readRecords } from '../segment/records.ts'
-import type { OffsetsLog } from './offsetsLog.ts'
 import type { CommittedOffset, GroupMetadata, OffsetsRecord } from './offsetsRecords.ts'
+import type { OffsetsReign } from './offsetsReign.ts'
 import { decodeOffsetsRecord } from './recordFormat.ts'
 
 const readBytes = 1024 * 1024
@@ -25,20 +25,21 @@ export interface LoadedOffsets {
 export type ReportDamage = (offset: number, error: EngineError) => void
 
 /**
- * Reads a whole offsets log: the last record of each key counts, tombstones remove. What is damaged is reported
- * and left out; types that this release does not know are passed over. Rejects when the log cannot be read at all,
- * or not be told apart into batches.
+ * Reads what earlier reigns have left in an offsets log, below `endOffset`: the last record of each key counts, tombstones remove. What is
+ * damaged is reported and left out; types that this release does not know are passed over. Rejects when the log cannot be
+ * read at all, or not be told apart into batches, and when the reign is over.
  */
 export async function loadOffsets(
   runtime: Runtime,
-  log: OffsetsLog,
+  log: OffsetsReign,
+  endOffset: number,
   report: ReportDamage,
 ): Promise<LoadedOffsets> {
   const groups = new Map<string, LoadedGroup>()
   let sizeBytes = 0
   let offset = log.logStartOffset
-  while (offset < log.logEndOffset) {
-    const bytes = await readBatches(runtime, log, offset)
+  while (offset < endOffset) {
+    const bytes = await log.read(offset, endOffset, readBytes)
     let nextOffset = offset
     for (let at = 0; at < bytes.length; ) {
       const batch = batchAt(bytes, at, nextOffset)
@@ -50,7 +51,7 @@ export async function loadOffsets(
       // Of a damaged batch nothing can be believed; only at the end of a read there is nothing better.
       if (records !== null || at === bytes.length) nextOffset = header.lastOffset + 1
     }
-    if (nextOffset <= offset || nextOffset > log.logEndOffset) throw lost(offset)
+    if (nextOffset <= offset || nextOffset > endOffset) throw lost(offset)
     offset = nextOffset
     sizeBytes += bytes.length
   }
@@ -77,23 +78,6 @@ function lost(offset: number): EngineError {
     'corruptLog',
     `nobody can say where the batches of the offsets log from ${offset} on end`,
   )
-}
-
-async function readBatches(runtime: Runtime, log: OffsetsLog, offset: number): Promise<Uint8Array> {
-  const found = await log.read(offset, readBytes, log.logEndOffset, true)
-  if (found === null || found.lengthBytes === 0) {
-    throw new EngineError('corruptLog', `the offsets log has nothing at offset ${offset}`)
-  }
-  const bytes = new Uint8Array(found.lengthBytes)
-  let at = 0
-  for (const { file, position, lengthBytes } of found.ranges) {
-    const count = await runtime.disk.file(file.path).read(bytes.subarray(at, at + lengthBytes), position)
-    if (count !== lengthBytes) {
-      throw new EngineError('corruptLog', `${file.path} ends before byte ${position + lengthBytes}`)
-    }
-    at += lengthBytes
-  }
-  return bytes
 }
 
 /** The records of a batch, none for control batches; null when the batch is damaged. */

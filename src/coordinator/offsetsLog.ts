@@ -16,10 +16,7 @@ export const offsetsLogConfig: LogConfig = {
   timestampAfterMaxMs: Number.MAX_SAFE_INTEGER,
 }
 
-/** The epoch of the only replica of an offsets log. */
-export const offsetsLeaderEpoch = 0
-
-/** What the coordinator needs of a log; the segment layer's `Log` is one. */
+/** What `LogReign` needs of a log; the segment layer's `Log` is one. */
 export interface OffsetsLog {
   readonly config: Pick<LogConfig, 'maxMessageBytes'>
   readonly logStartOffset: number

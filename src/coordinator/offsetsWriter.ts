@@ -1,12 +1,10 @@
-import { EngineError, toEngineError } from '../model/errors.ts'
+import { EngineError, type EngineErrorName, toEngineError } from '../model/errors.ts'
 import type { Logger } from '../model/logger.ts'
 import type { Runtime } from '../runtime/runtime.ts'
-import { checkBatch } from '../segment/recordBatch.ts'
 import { encodeBatch } from '../segment/records.ts'
-import { WriteGroup } from '../segment/writeGroup.ts'
 import type { GroupCoordinatorConfig } from './coordinatorConfig.ts'
-import { type OffsetsLog, offsetsLeaderEpoch } from './offsetsLog.ts'
 import type { OffsetsRecord } from './offsetsRecords.ts'
+import type { OffsetsReign } from './offsetsReign.ts'
 import { encodeOffsetsRecord, type KeyAndValue } from './recordFormat.ts'
 
 /** Upper bound of what a record takes beside its key and value: lengths, attributes, deltas, no headers. */
@@ -19,6 +17,14 @@ const maxQueuedBytes = 32 * 1024 * 1024
 export interface LiveRecords {
   groupIds(): readonly string[]
   records(groupId: string): readonly OffsetsRecord[]
+}
+
+/** What an offsets log has when a writer begins. */
+export interface WriterStart {
+  /** Exclusive end of the log. */
+  readonly endOffset: number
+  /** Bytes of batches in the log. */
+  readonly sizeBytes: number
 }
 
 /** Records that belong together, and who is to be told. */
@@ -37,21 +43,36 @@ interface Rewrite {
   liveBytes: number
 }
 
+/** Errors of a write of which it is certain that nothing of it is there, or ever will be. */
+const refusals: ReadonlySet<EngineErrorName> = new Set([
+  'queueFull',
+  'diskFull',
+  // A log that is alone and has failed takes nothing more: what it had flushed is what there is.
+  'diskFailed',
+  'kafkaStorageError',
+  'messageTooLarge',
+  'recordListTooLarge',
+])
+
 /**
- * Writes to one partition of `__consumer_offsets`, one write at a time: what comes meanwhile goes into the next one
- * together. Outcomes are told in the order of `append`. Since nothing compacts the log, it is rewritten when it has
+ * Writes to one partition of `__consumer_offsets` during one reign, one write at a time: what comes meanwhile goes into the
+ * next one together. Outcomes are told in the order of `append`. Since nothing compacts the log, it is rewritten when it has
  * grown: all live records again, then what lies before them is deleted.
  */
 export class OffsetsWriter {
   readonly #runtime: Runtime
-  readonly #log: OffsetsLog
+  readonly #reign: OffsetsReign
   readonly #config: GroupCoordinatorConfig
   readonly #logger: Logger
   readonly #live: LiveRecords
+  readonly #lost: (error: EngineError) => void
   #queue: Entry[] = []
   #queuedBytes = 0
   #running: Promise<void> | null = null
   #rewrite: Rewrite | null = null
+  #isStopped = false
+  /** Exclusive end of the log, so far as this writer knows; what failed may lie behind it. */
+  #endOffset: number
   /** Bytes of batches between the log's start and end, so far as this writer knows. */
   #sizeBytes: number
   /** What was live at the last look; null before the first. */
@@ -59,27 +80,37 @@ export class OffsetsWriter {
 
   constructor(
     runtime: Runtime,
-    log: OffsetsLog,
+    reign: OffsetsReign,
     options: {
       readonly config: GroupCoordinatorConfig
       readonly logger: Logger
       readonly live: LiveRecords
-      /** Bytes of batches in the log. */
-      readonly sizeBytes: number
+      readonly start: WriterStart
+      /** Called when nobody knows whether a write is there: nothing that is remembered can be relied on. */
+      readonly lost: (error: EngineError) => void
     },
   ) {
     this.#runtime = runtime
-    this.#log = log
+    this.#reign = reign
     this.#config = options.config
     this.#logger = options.logger
     this.#live = options.live
-    this.#sizeBytes = options.sizeBytes
+    this.#lost = options.lost
+    this.#endOffset = options.start.endOffset
+    this.#sizeBytes = options.start.sizeBytes
   }
 
-  /** Appends `records`; `done` is called later, with null once they are durable, or with what went wrong. */
+  /** Appends `records`; `done` is called later, with null once they are committed, or with what went wrong. */
   append(records: readonly OffsetsRecord[], done: (error: EngineError | null) => void): void {
     this.#queue.push(this.#entry(records, done))
     this.#running ??= this.#run()
+  }
+
+  /** The reign is over: what is queued is dropped, and nobody is told of what is under way. */
+  stop(): void {
+    this.#isStopped = true
+    this.#queue = []
+    this.#rewrite = null
   }
 
   /** Resolves once nothing is queued or under way. */
@@ -108,7 +139,7 @@ export class OffsetsWriter {
   }
 
   #checkSize(records: readonly KeyAndValue[]): void {
-    const maxBytes = this.#log.config.maxMessageBytes
+    const maxBytes = this.#reign.maxMessageBytes
     for (const record of records) {
       const sizeBytes = recordBytes(record) + batchOverheadBytes
       if (sizeBytes <= maxBytes) continue
@@ -125,9 +156,11 @@ export class OffsetsWriter {
       const entries = this.#queue
       this.#queue = []
       await this.#write(entries)
+      if (this.#isStopped) break
       for (const entry of entries) {
         this.#queuedBytes -= entry.sizeBytes
         entry.done(entry.error)
+        if (this.#isStopped) break // The outcome has ended the reign.
       }
       await this.#finishRewrite()
     }
@@ -136,55 +169,42 @@ export class OffsetsWriter {
 
   /** Appends a slice of the rewrite, if there is one, and then `entries`; sets the error of those that failed. */
   async #write(entries: readonly Entry[]): Promise<void> {
-    const failAll = (cause: unknown): void => {
+    const failAll = (cause: unknown): EngineError => {
       const error = toEngineError(cause, 'diskFailed', 'the offsets log cannot be written')
       for (const entry of entries) entry.error ??= error
       this.#rewrite = null // What was rewritten so far does no harm.
+      return error
     }
-    if (this.#isDiskBusy(entries)) {
-      failAll(new EngineError('queueFull', 'the disk has more to write than it can take'))
-      return
-    }
-    const group = new WriteGroup(this.#runtime.disk)
-    const endOffset = this.#appendAll(entries, group, failAll)
-    if (group.isEmpty) return
+    let batches: readonly Uint8Array[]
     try {
-      await group.submit()
-      await this.#log.whenFlushed(endOffset)
+      batches = this.#encodeAll(entries)
     } catch (cause) {
       failAll(cause)
+      return
     }
-  }
-
-  /** The offset after the last batch that was taken. A batch that is refused fails its entries and all later ones. */
-  #appendAll(entries: readonly Entry[], group: WriteGroup, failAll: (cause: unknown) => void): number {
-    const accepted: Entry[] = []
+    if (batches.length === 0) return
     try {
-      this.#beginRewriteIfDue()
-      for (const batch of this.#batches(this.#rewriteSlice())) this.#appendBatch(batch, group)
-      for (const run of this.#runs(entries)) {
-        const records = run.flatMap((entry) => entry.records)
-        for (const batch of this.#batches(records)) this.#appendBatch(batch, group)
-        accepted.push(...run)
-      }
+      this.#endOffset = await this.#reign.append(batches)
+      for (const bytes of batches) this.#sizeBytes += bytes.length
     } catch (cause) {
-      const error = toEngineError(cause, 'diskFailed', 'the offsets log cannot be written')
-      if (accepted.length === 0) failAll(error)
-      for (const entry of entries) if (!accepted.includes(entry)) entry.error ??= error
-      this.#rewrite = null
+      const error = failAll(cause)
+      if (!refusals.has(error.code) && !this.#isStopped) this.#lost(error)
     }
-    return this.#log.logEndOffset
   }
 
-  #isDiskBusy(entries: readonly Entry[]): boolean {
-    const { queuedBytes, maxQueuedBytes: limit } = this.#runtime.disk
+  #encodeAll(entries: readonly Entry[]): Uint8Array[] {
     const ownBytes = entries.reduce((sum, entry) => sum + entry.sizeBytes, this.#maxBatchBytes)
-    return queuedBytes > 0 && queuedBytes + ownBytes > limit
+    if (!this.#reign.hasRoomFor(ownBytes)) {
+      throw new EngineError('queueFull', 'the disk has more to write than it can take')
+    }
+    this.#beginRewriteIfDue()
+    const runs = [this.#rewriteSlice(), ...this.#runs(entries)]
+    return runs.flatMap((run) => this.#batches(run)).map((batch) => this.#encode(batch))
   }
 
   /** Entries that share a batch: as many as fit; one that does not fit is split over several of its own. */
-  #runs(entries: readonly Entry[]): Entry[][] {
-    const runs: Entry[][] = []
+  #runs(entries: readonly Entry[]): KeyAndValue[][] {
+    const runs: KeyAndValue[][] = []
     let sizeBytes = Infinity
     for (const entry of entries) {
       if (entry.error !== null) continue
@@ -192,7 +212,7 @@ export class OffsetsWriter {
         runs.push([])
         sizeBytes = batchOverheadBytes
       }
-      runs[runs.length - 1]!.push(entry)
+      runs[runs.length - 1]!.push(...entry.records)
       sizeBytes += entry.sizeBytes
     }
     return runs
@@ -213,16 +233,13 @@ export class OffsetsWriter {
   }
 
   get #maxBatchBytes(): number {
-    return Math.min(this.#config.offsetsBatchBytes, this.#log.config.maxMessageBytes)
+    return Math.min(this.#config.offsetsBatchBytes, this.#reign.maxMessageBytes)
   }
 
-  #appendBatch(batch: readonly KeyAndValue[], group: WriteGroup): void {
+  #encode(batch: readonly KeyAndValue[]): Uint8Array {
     const timestampMs = this.#runtime.clock.wallMs()
     const records = batch.map(({ key, value }) => ({ key, value, timestampMs }))
-    const bytes = encodeBatch({ records }, this.#runtime.checksum)
-    const header = checkBatch(bytes, this.#runtime.checksum, 'broker')
-    this.#log.append(header, bytes, offsetsLeaderEpoch, group)
-    this.#sizeBytes += bytes.length
+    return encodeBatch({ records }, this.#runtime.checksum)
   }
 
   #beginRewriteIfDue(): void {
@@ -232,7 +249,7 @@ export class OffsetsWriter {
     this.#rewrite = {
       groupIds: [...this.#live.groupIds()],
       next: 0,
-      startOffset: this.#log.logEndOffset,
+      startOffset: this.#endOffset,
       sizeBytesBefore: this.#sizeBytes,
       liveBytes: 0,
     }
@@ -270,7 +287,7 @@ export class OffsetsWriter {
     if (rewrite === null || rewrite.next < rewrite.groupIds.length) return
     this.#rewrite = null
     try {
-      await this.#log.deleteRecordsBefore(rewrite.startOffset)
+      await this.#reign.deleteRecordsBefore(rewrite.startOffset)
     } catch (cause) {
       const error = toEngineError(cause, 'diskFailed', 'the old part of the offsets log stays')
       this.#logger.warn('an offsets log could not be shortened', { error: error.message })

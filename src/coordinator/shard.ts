@@ -9,9 +9,9 @@ import type { GroupEvent } from './events.ts'
 import { Group, restoreGroup } from './group.ts'
 import { newGroupData, type Token } from './groupData.ts'
 import { loadOffsets } from './offsetsLoader.ts'
-import type { OffsetsLog } from './offsetsLog.ts'
 import type { OffsetsRecord } from './offsetsRecords.ts'
-import { OffsetsWriter } from './offsetsWriter.ts'
+import type { OffsetsReign } from './offsetsReign.ts'
+import { OffsetsWriter, type WriterStart } from './offsetsWriter.ts'
 import type { Effect } from './turn.ts'
 
 /** Timers of the runtime go no further than this; a later deadline is looked at again on the way. */
@@ -24,6 +24,8 @@ export interface ShardOptions {
   readonly logger: Logger
   /** Called once for every request, with what it is to be answered. */
   readonly answer: (token: Token<unknown>, response: unknown) => void
+  /** Called when what is remembered cannot be relied on any more: the shard has to be unloaded and read anew. */
+  readonly lost: () => void
 }
 
 /** A group and the one timer that it has while it waits for anything. */
@@ -34,22 +36,36 @@ interface Entry {
 }
 
 /**
- * The groups of one partition of `__consumer_offsets`. Feeds them events, carries out what they ask for, in order,
- * and wakes them at their deadlines. No request is served before the log was read.
+ * The groups of one partition of `__consumer_offsets`, during one reign of this node. Feeds them events, carries out what they
+ * ask for, in order, and wakes them at their deadlines. No request is served before the log was read; once the reign is
+ * over everybody who waits is sent away and nothing happens to the groups any more.
  */
 export class Shard {
+  readonly reign: OffsetsReign
+  /** Resolves when the log was read, or could not be, or need not be any more. */
+  readonly loaded: Promise<void>
   readonly #runtime: Runtime
-  readonly #log: OffsetsLog
   readonly #options: ShardOptions
   readonly #entries = new Map<string, Entry>()
   #state: 'loading' | 'ready' | 'failed' | 'closed' = 'loading'
   #writer: OffsetsWriter | null = null
+  #settleLoad: () => void = () => {}
+  /** Exclusive end of what is to be read. */
+  readonly #end: number | Promise<number>
+  /** Topics that were deleted while the log was read. */
+  readonly #deletedMeanwhile = new Set<string>()
 
-  constructor(runtime: Runtime, log: OffsetsLog, options: ShardOptions) {
+  constructor(runtime: Runtime, reign: OffsetsReign, options: ShardOptions) {
     this.#runtime = runtime
-    this.#log = log
+    this.reign = reign
     this.#options = options
-    if (log.logStartOffset === log.logEndOffset) this.#begin(0)
+    this.loaded = new Promise((resolve) => {
+      this.#settleLoad = resolve
+    })
+    const end = reign.begin()
+    this.#end = end
+    if (end === reign.logStartOffset) this.#begin({ endOffset: end, sizeBytes: 0 })
+    else if (typeof end !== 'number') end.catch(() => {}) // Whoever loads sees it.
   }
 
   /** Why requests cannot be served now, or null: 14 while the log is read, 15 when that failed, 16 once closed. */
@@ -59,9 +75,18 @@ export class Shard {
     return this.#state === 'closed' ? 'notCoordinator' : null
   }
 
+  /** Whether the log could not be read. */
+  get hasFailed(): boolean {
+    return this.#state === 'failed'
+  }
+
   /** Reads the log and rebuilds its groups; their sessions begin anew. Never rejects: a failure is `refusal`. */
   async load(): Promise<void> {
-    if (this.#state !== 'loading') return
+    if (this.#state === 'loading') await this.#load()
+    this.#settleLoad()
+  }
+
+  async #load(): Promise<void> {
     const { partition, logger } = this.#options
     const report = (offset: number, error: EngineError): void => {
       logger.error('a damaged record of an offsets log was left out', {
@@ -71,16 +96,20 @@ export class Shard {
       })
     }
     try {
-      const { groups, sizeBytes } = await loadOffsets(this.#runtime, this.#log, report)
+      const endOffset = await this.#end
+      const { groups, sizeBytes } = await loadOffsets(this.#runtime, this.reign, endOffset, report)
       if (this.#state !== 'loading') return // Closed meanwhile.
-      this.#begin(sizeBytes)
+      this.#begin({ endOffset, sizeBytes })
       for (const [groupId, { metadata, offsets }] of groups) {
         const data = restoreGroup(groupId, metadata, offsets)
         this.#step(groupId, this.#add(groupId, new Group(data, this.#options.config)), { type: 'loaded' })
       }
+      this.topicsDeleted(this.#deletedMeanwhile)
     } catch (cause) {
+      if (this.#state !== 'loading') return
       this.#state = 'failed'
       const error = toEngineError(cause, 'diskFailed', 'an offsets log cannot be read')
+      if (error.code === 'notLeaderOrFollower') return // Whoever leads now reads it.
       logger.error('the groups of an offsets log are not served: it cannot be read', {
         partition,
         error: error.message,
@@ -111,30 +140,63 @@ export class Shard {
     return true
   }
 
+  /** Forgets what was committed for topics that are gone; what is still to be read, once it was. */
+  topicsDeleted(topics: ReadonlySet<string>): void {
+    if (this.#state === 'loading') for (const topic of topics) this.#deletedMeanwhile.add(topic)
+    else if (topics.size > 0) this.sendToAll({ type: 'topicsDeleted', topics })
+  }
+
   /** Feeds `event` to every group. */
   sendToAll(event: GroupEvent): void {
     if (this.#state !== 'ready') return
     for (const [groupId, entry] of [...this.#entries]) this.#step(groupId, entry, event)
   }
 
+  /**
+   * The reign is over: sends away (16) whoever waits for anything. What was handed to the log may be there or not, and
+   * nobody here is told; nothing is written or answered after this.
+   */
+  unload(): void {
+    if (this.#state === 'closed') return
+    this.#writer?.stop()
+    this.sendToAll({ type: 'unloaded' })
+    this.#state = 'closed'
+    this.#settleLoad()
+    for (const entry of this.#entries.values()) disarm(entry)
+    this.#entries.clear()
+  }
+
   /** Answers whoever waits, stops all timers and resolves once what was handed to the log has ended. */
   async close(): Promise<void> {
     this.sendToAll({ type: 'closed' })
     this.#state = 'closed'
+    this.#settleLoad()
     for (const entry of this.#entries.values()) disarm(entry)
     await this.#writer?.idle()
     for (const entry of this.#entries.values()) disarm(entry)
   }
 
-  #begin(sizeBytes: number): void {
+  #begin(start: WriterStart): void {
     const { config, logger } = this.#options
-    this.#writer = new OffsetsWriter(this.#runtime, this.#log, {
+    this.#writer = new OffsetsWriter(this.#runtime, this.reign, {
       config,
       logger,
-      sizeBytes,
+      start,
+      lost: (error) => this.#lost(error),
       live: { groupIds: () => [...this.#entries.keys()], records: (groupId) => this.#liveRecords(groupId) },
     })
     this.#state = 'ready'
+    this.#settleLoad()
+  }
+
+  /** A failure here means that another node leads, or is about to. */
+  #lost(error: EngineError): void {
+    const { partition, logger, lost } = this.#options
+    logger.warn('a write to an offsets log may be there or not: its groups are read anew', {
+      partition,
+      error: error.message,
+    })
+    lost()
   }
 
   #add(groupId: string, group: Group): Entry {

@@ -1,4 +1,4 @@
-import { close } from './closing.ts'
+import { close, unload } from './closing.ts'
 import { commitDead, commitOffsets } from './committing.ts'
 import {
   deleteDeadGroup,
@@ -37,7 +37,7 @@ import { persisted, persistFailed } from './writes.ts'
 const ignore = (): void => {}
 
 /** What is alike in every state. */
-const always = { timeout, loaded, persisted, persistFailed, closed: close } as const
+const always = { timeout, loaded, persisted, persistFailed, closed: close, unloaded: unload } as const
 
 /** What every state does with every event: complete by type, read it like a table. */
 export const stateTable: Readonly<Record<GroupState, StateHandlers>> = {

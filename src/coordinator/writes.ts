@@ -48,23 +48,28 @@ export const persisted: StateHandlers['persisted'] = (turn, group, { writeId }) 
 export const persistFailed: StateHandlers['persistFailed'] = (turn, group, { writeId, code }) => {
   const write = takeWrite(group, writeId)
   const error = groupWriteError(code)
+  if (write.type === 'assignment') {
+    if (!isAwaited(group, write.generationId)) return
+    answerSyncs(turn, group, error)
+    prepareRebalance(turn, group, 'the assignment could not be stored')
+  } else if (write.type === 'staticMember') staticMemberFailed(turn, group, write, error)
+  else {
+    if (write.type === 'deleteGroup') moveTo(turn, group, 'empty')
+    // Of one that is emptied the old generation comes back with a restart and expires then: nobody was told otherwise.
+    refuseWrite(turn, group, write, errorNumber(write.type === 'commit' ? commitWriteError(code) : error))
+  }
+}
+
+/** Answers whoever waits for a write, and for nothing else, that it has failed. */
+export function refuseWrite(turn: Turn, group: GroupData, write: PendingWrite, errorCode: number): void {
   switch (write.type) {
     case 'assignment':
-      if (!isAwaited(group, write.generationId)) return
-      answerSyncs(turn, group, error)
-      prepareRebalance(turn, group, 'the assignment could not be stored')
-      return
-    case 'emptied':
-      // The old generation comes back with a restart and expires then: nobody was told otherwise.
-      if (write.leave !== null) {
-        turn.answer(write.leave.token, { throttleTimeMs: 0, errorCode: errorNumber(error), members: [] })
-      }
-      return
     case 'staticMember':
-      staticMemberFailed(turn, group, write, error)
+      return // Its members wait in a SyncGroup or JoinGroup.
+    case 'emptied':
+      if (write.leave !== null) turn.answer(write.leave.token, { throttleTimeMs: 0, errorCode, members: [] })
       return
     case 'commit': {
-      const errorCode = errorNumber(commitWriteError(code))
       const topics = write.response.topics.map(({ name, partitions }) => ({
         name,
         partitions: partitions.map((result) => (result.errorCode === 0 ? { ...result, errorCode } : result)),
@@ -73,14 +78,10 @@ export const persistFailed: StateHandlers['persistFailed'] = (turn, group, { wri
       return
     }
     case 'deleteOffsets':
-      if (write.answer !== null) {
-        turn.answer(write.answer.token, { errorCode: errorNumber(error), throttleTimeMs: 0, topics: [] })
-      }
+      if (write.answer !== null) turn.answer(write.answer.token, { errorCode, throttleTimeMs: 0, topics: [] })
       return
     case 'deleteGroup':
-      moveTo(turn, group, 'empty')
       if (write.token !== null) {
-        const errorCode = errorNumber(error)
         turn.answer(write.token, { groupId: group.groupId, errorCode, errorMessage: null })
       }
       return

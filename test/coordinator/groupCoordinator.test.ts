@@ -249,7 +249,7 @@ describe('requests', () => {
       ],
       requireStable: false,
     }
-    const { groups } = world.coordinator.fetchOffsets(request)
+    const { groups } = await world.coordinator.fetchOffsets(request)
     const found = { committedLeaderEpoch: 3, metadata: 'note', errorCode: 0 }
     const none = { committedOffset: -1, committedLeaderEpoch: -1, metadata: '', errorCode: 0 }
     expect(groups).toEqual([

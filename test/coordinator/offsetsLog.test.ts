@@ -1,5 +1,7 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { GroupCoordinator } from '../../src/coordinator/groupCoordinator.ts'
+import { LocalOffsets } from '../../src/coordinator/logReign.ts'
+import type { OffsetFetchResponse } from '../../src/coordinator/messages.ts'
 import { offsetsLogConfig } from '../../src/coordinator/offsetsLog.ts'
 import { silentLogger } from '../../src/model/logger.ts'
 import { createNodeRuntime } from '../../src/runtime/node/nodeRuntime.ts'
@@ -30,8 +32,7 @@ async function open(): Promise<void> {
   coordinator = new GroupCoordinator(runtime, {
     logger: silentLogger,
     config: { groupInitialRebalanceDelayMs: 0, offsetsLogBytes: 100_000 },
-    offsetsLog: () => log,
-    partitionCount: 1,
+    offsets: new LocalOffsets(runtime, { partitionCount: () => 1, log: () => log }),
   })
   await coordinator.start()
 }
@@ -100,7 +101,8 @@ async function commit(offset: number, groupId = 'simple', partition = 0): Promis
 
 function committed(groupId = 'simple', partition = 0): number | undefined {
   const topics = [{ name: 't', partitionIndexes: [partition] }]
-  const { groups } = coordinator.fetchOffsets({ groups: [{ groupId, topics }], requireStable: false })
+  const response = coordinator.fetchOffsets({ groups: [{ groupId, topics }], requireStable: false })
+  const { groups } = response as OffsetFetchResponse
   return groups[0]!.topics[0]!.partitions[0]!.committedOffset
 }
 

@@ -115,5 +115,5 @@ for (const state of groupStates) {
 test('every state has a handler for every event', () => {
   const events = groupStates.map((state) => Object.keys(stateTable[state]).sort())
   expect(new Set(events.map(String)).size).toBe(1)
-  expect(events[0]).toHaveLength(14)
+  expect(events[0]).toHaveLength(15)
 })

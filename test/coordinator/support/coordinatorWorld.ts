@@ -1,8 +1,10 @@
 import type { GroupCoordinatorConfig } from '../../../src/coordinator/coordinatorConfig.ts'
 import { GroupCoordinator } from '../../../src/coordinator/groupCoordinator.ts'
+import { LocalOffsets } from '../../../src/coordinator/logReign.ts'
 import type {
   JoinGroupResponse,
   OffsetCommitResponse,
+  OffsetFetchResponse,
   RequestContext,
   SyncGroupResponse,
 } from '../../../src/coordinator/messages.ts'
@@ -69,8 +71,10 @@ export class CoordinatorWorld {
     this.coordinator = new GroupCoordinator(this.#runtime, {
       logger,
       config: this.config,
-      offsetsLog: (partition) => this.logs[partition] ?? null,
-      partitionCount: this.partitionCount,
+      offsets: new LocalOffsets(this.#runtime, {
+        partitionCount: () => this.partitionCount,
+        log: (partition) => this.logs[partition] ?? null,
+      }),
     })
   }
 
@@ -188,7 +192,7 @@ export class CoordinatorWorld {
     const { groups } = this.coordinator.fetchOffsets({
       groups: [{ groupId, topics: [{ name: topic, partitionIndexes: [partition] }] }],
       requireStable: true,
-    })
+    }) as OffsetFetchResponse
     return groups[0]!.topics[0]?.partitions[0]?.committedOffset ?? Number.NaN
   }
 
