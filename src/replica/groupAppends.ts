@@ -52,7 +52,7 @@ export class GroupAppends {
   }
 
   /** See `Group.append`. */
-  async append(bytes: Uint8Array, { acks, signal }: GroupAppendOptions): Promise<GroupAck> {
+  async append(bytes: Uint8Array, { acks, leaderEpoch, signal }: GroupAppendOptions): Promise<GroupAck> {
     signal?.throwIfAborted()
     // What waits must not change, nor what others fetch before it is on the disk.
     const own = Uint8Array.from(bytes)
@@ -60,6 +60,9 @@ export class GroupAppends {
     if (room !== null) await room
     while (this.#target.isStepping) await null
     try {
+      const { node } = this.#target
+      // Whoever asked for it may have lost the lead, and this replica have taken it again, while it waited for room.
+      if ((leaderEpoch ?? node.leaderEpoch) !== node.leaderEpoch) throw new NotLeaderError(node.leaderId)
       return await this.#propose(own, acks)
     } finally {
       this.#budget.give(own.length)

@@ -1,6 +1,7 @@
 import type { Logger } from '../model/logger.ts'
 import type { Uuid } from '../model/uuid.ts'
 import type { AlarmCode, Endpoint, RaftState, SnapshotId, Voter, VotersEntry } from '../raft.ts'
+import type { BadRange } from '../segment/badRanges.ts'
 import type { LogConfig } from '../segment/logConfig.ts'
 import type { LogDirectory } from '../segment/logDirectory.ts'
 import type { AppendResult } from '../segment/logTypes.ts'
@@ -59,6 +60,8 @@ export type Acks = 'all' | 'leader'
 /** How records are appended to a group. */
 export interface GroupAppendOptions {
   readonly acks: Acks
+  /** Only in this epoch: rejects with `NotLeaderError` once the replica leads in another one. Any by default. */
+  readonly leaderEpoch?: number
   /** Gives up while the append waits for room; once it is under way it is not called back. */
   readonly signal?: AbortSignal | undefined
 }
@@ -99,10 +102,25 @@ export interface GroupListener {
   /** Another voter set applies; it may not be committed yet. */
   voters?(entry: VotersEntry): void
   alarm?(alarm: GroupAlarm): void
+  /** Stored records are not what was written; they are not read any more, and looked for on other nodes. */
+  damaged?(range: BadRange): void
+  /** Records that were damaged are as they were written again. */
+  repaired?(range: RepairedRange): void
   /** The log was replaced by this snapshot, durably. */
   snapshotInstalled?(id: SnapshotId): void
   /** The replica is out of use until the next start: its log has failed. */
   failed?(error: Error): void
+}
+
+/** A part of a segment file that was written again. */
+export interface RepairedRange {
+  readonly file: string
+  /** Bytes from the start of the file. */
+  readonly position: number
+  readonly bytes: number
+  readonly baseOffset: number
+  /** Exclusive. */
+  readonly nextOffset: number
 }
 
 /** Something that whoever runs the node should hear of. */
