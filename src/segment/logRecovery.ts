@@ -21,6 +21,7 @@ import {
 import { ProducerState } from './producerState.ts'
 import { resumeStart, type ScanStart, startBehind } from './scanStart.ts'
 import { Segment } from './segment.ts'
+import { syncFound } from './segmentRewrite.ts'
 import { SegmentScanner } from './segmentScanner.ts'
 
 /**
@@ -277,7 +278,7 @@ async function scanLog(
   // Without a journal what was found becomes the recovery point; with one, only what nobody would have otherwise.
   const isSynced = input.provenEnd === undefined || input.provenEnd === null || torn !== null
   const mustSync = isSynced || (hasTail && isDurable(config.flush))
-  if (mustSync) for (const { file } of segments.slice(start.first)) await file.sync()
+  if (mustSync) await syncFound(runtime, segments, start.first, endOffset, logger)
   await removeLaterSnapshots(runtime, input, listing, endOffset)
   if (mustSync) await runtime.disk.syncDirectory(directory)
   producers.expire(runtime.clock.wallMs(), input.producerIdExpirationMs)

@@ -170,8 +170,9 @@ export class LogSync implements SyncTarget {
 
   takeUnsynced(): UnsyncedFiles | null {
     this.#isLagging = false
-    if (this.#stopped) return null
-    const { flush, logEndOffset, directory, segments, sealer } = this.#state
+    const { flush, logEndOffset, directory, segments, sealer, offline } = this.#state
+    // A sync that succeeds after one has failed proves nothing.
+    if (this.#stopped || offline !== null) return null
     flush.submitPending()
     const isDirty = this.#take().length > 0 || flush.syncedOffset < logEndOffset
     if (!isDirty) return null

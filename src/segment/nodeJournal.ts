@@ -1,16 +1,18 @@
 import { type CorruptionError, EngineError } from '../model/errors.ts'
-import type { Logger } from '../model/logger.ts'
 import { randomUuid, type Uuid, uuidToBytes } from '../model/uuid.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import type { BackgroundSync, SyncTarget } from './backgroundSync.ts'
 import type { JournalEntry } from './journal/entries.ts'
-import { Journal, type JournalHost } from './journal/journal.ts'
+import { Journal } from './journal/journal.ts'
+import type { JournalHost } from './journal/journalHost.ts'
 import type { JournalReplay } from './journal/journalReplay.ts'
 import type { LogCheckpoint, NodeCheckpoint } from './journal/nodeCheckpoint.ts'
 import { checkJournalAge, checkJournalPlace, defaultJournalName, noteJournalPlace } from './journalPlace.ts'
+import { storeFromJournal } from './journalRescue.ts'
 import { checkpointOf, type KnownLog, knownLog, lastOf } from './knownLog.ts'
 import type { Log } from './log.ts'
 import type { LogJournal } from './logJournal.ts'
+import type { NodeJournalOptions } from './nodeJournalOptions.ts'
 import { syncMetadata } from './partitionMetadata.ts'
 import { Progress } from './progress.ts'
 import { ReplayedFiles } from './replayedFiles.ts'
@@ -20,19 +22,6 @@ import { ReplayWriter } from './replayWriter.ts'
 
 /** From so many files or directories on one sync of the whole file system is cheaper. */
 const manyNames = 64
-
-/** What `NodeJournal.open` is told. */
-export interface NodeJournalOptions {
-  readonly dataDirectory: string
-  readonly directoryId: Uuid
-  readonly logger: Logger
-  /** Where the journal is; `.journal` in the data directory by default. */
-  readonly directory?: string
-  /** How large it may become. */
-  readonly journalBytes?: number
-  /** How large each of its files is. */
-  readonly fileBytes?: number
-}
 
 /** The journal of a data directory: what it holds of each log, and what each log has stored elsewhere. */
 export class NodeJournal implements JournalHost {
@@ -47,8 +36,8 @@ export class NodeJournal implements JournalHost {
   #lagging = new Set<SyncTarget>()
   /** What replay has written, of logs that are open or not. */
   readonly #replayed: ReplayedFiles
-  /** Logs that were offline from the start: there is nothing in the journal for them. */
-  readonly #givenUp = new Set<Log>()
+  /** Logs that are offline and of which their files have what the journal has: those that were so from the start, and rescued ones. */
+  readonly #settled = new Set<Log>()
   #isLast = false
   /** What the checkpoint that is being stored has of the logs that are open. */
   #captured: (readonly [KnownLog, LogCheckpoint])[] = []
@@ -76,9 +65,11 @@ export class NodeJournal implements JournalHost {
       disk: runtime.disk,
       logger: options.logger,
       syncAll: () => this.#syncAll(),
-      logIn: (directory) =>
-        [...this.#known.values()].find(({ log }) => log?.directory === directory)?.log ?? null,
-      isUrgent: () => journal.isFull,
+      logIn: (directory) => this.#knownIn(directory)?.log ?? null,
+      rescue: async (directory) => {
+        const known = this.#knownIn(directory)
+        if (known !== null) await this.#rescue([known])
+      },
     })
     for (const log of plan.logs.values()) this.#known.set(log.id, knownLog(lastOf(log)))
   }
@@ -225,7 +216,7 @@ export class NodeJournal implements JournalHost {
 
   /** Whether there is more to store than the last checkpoint has. */
   get isBehind(): boolean {
-    if (this.#lagging.size > 0) return true
+    if (this.#lagging.size > 0 || this.#replayed.isUnsynced || this.hasUnstored) return true
     for (const { log, last, deletion } of this.#known.values()) {
       if (log === null || log.offline !== null || deletion !== 'none') continue
       if (log.recoveryPoint !== last.recoveryPoint || log.logStartOffset !== last.logStartOffset) return true
@@ -236,7 +227,7 @@ export class NodeJournal implements JournalHost {
   /** The log is open from now on. */
   opened(id: Uuid, log: Log): void {
     this.#known.get(id)!.log = log
-    if (log.offline !== null) this.#givenUp.add(log)
+    if (log.offline !== null) this.#settled.add(log)
   }
 
   /** The log is gone, durably when this resolves, whatever name its directory has. */
@@ -299,6 +290,7 @@ export class NodeJournal implements JournalHost {
       await this.#syncNames()
       await this.#sync!.sync(lagging)
       await this.#replayed.sync()
+      await this.#rescue([...this.#known.values()].filter((known) => this.#isUnstored(known)))
       if (this.#isLast && this.hasUnstored)
         throw new EngineError('diskFailed', 'a log is offline: what the journal has of it is kept')
     } catch (error) {
@@ -318,11 +310,29 @@ export class NodeJournal implements JournalHost {
 
   /** Whether the files of a log that went offline in this life do not have all that was acknowledged. */
   get hasUnstored(): boolean {
-    for (const { log } of this.#known.values()) {
-      if (log === null || log.offline === null || this.#givenUp.has(log)) continue
-      if (log.durableOffset > log.recoveryPoint) return true
-    }
-    return false
+    return [...this.#known.values()].some((known) => this.#isUnstored(known))
+  }
+
+  #isUnstored({ log, deletion }: KnownLog): boolean {
+    if (log === null || log.offline === null || deletion !== 'none' || this.#settled.has(log)) return false
+    return log.durableOffset > log.recoveryPoint
+  }
+
+  /** Stores what the journal has of logs that nobody goes on with, so that it need not keep it. */
+  async #rescue(lost: readonly KnownLog[]): Promise<void> {
+    if (lost.length === 0) return
+    const { dataDirectory, logger } = this.#options
+    const ids = new Set(lost.map(({ id }) => id))
+    await storeFromJournal(this.#runtime, dataDirectory, this.#journal.content, ids)
+    for (const { log } of lost) if (log !== null) this.#settled.add(log)
+    logger.warn('stored what the journal had of logs that are offline; the next start finds it', {
+      logs: lost.map(({ name }) => name).join(),
+    })
+  }
+
+  #knownIn(directory: string): KnownLog | null {
+    const name = directory.slice(directory.lastIndexOf('/') + 1)
+    return [...this.#known.values()].find((known) => known.name === name && known.deletion === 'none') ?? null
   }
 
   /** What `syncBehind` gave last is durable. */
@@ -370,10 +380,10 @@ export class NodeJournal implements JournalHost {
   /** One sync for everything; false where there is none, or it has failed: then each file says what became of it. */
   async #syncAll(): Promise<boolean> {
     const { disk } = this.#runtime
-    if (disk.syncFileSystem === undefined) return false
-    return disk.syncFileSystem(this.#options.dataDirectory).then(
+    const synced = disk.syncFileSystem?.(this.#options.dataDirectory).then(
       () => true,
       () => false,
     )
+    return synced ?? false
   }
 }

@@ -1,6 +1,6 @@
 import type { Uuid } from '../model/uuid.ts'
 import type { JournalEntry, TruncateEntry } from './journal/entries.ts'
-import type { LogCheckpoint, StoredCheckpoint } from './journal/nodeCheckpoint.ts'
+import type { LogCheckpoint, NodeCheckpoint } from './journal/nodeCheckpoint.ts'
 import type { ReplayVisitor } from './journal/openJournal.ts'
 import { deletedKind, provenEndKind, provenEndOf } from './ownStates.ts'
 
@@ -107,7 +107,7 @@ export class ReplayPlan implements ReplayVisitor {
   strangers = 0
   #ordinal = 0
 
-  begin(checkpoint: StoredCheckpoint | null): void {
+  begin(checkpoint: NodeCheckpoint | null): void {
     for (const log of checkpoint?.logs ?? []) {
       if (log.states.some(({ kind }) => kind === deletedKind)) this.deletedNames.add(log.name)
       else this.logs.set(log.id, new ReplayedLog(log))

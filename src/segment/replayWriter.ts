@@ -6,7 +6,7 @@ import type { Runtime } from '../runtime/runtime.ts'
 import { parseSegmentFileName, segmentFileName } from './fileNames.ts'
 import { inParallel } from './inParallel.ts'
 import type { AppendEntry } from './journal/entries.ts'
-import type { JournalReplay } from './journal/journalReplay.ts'
+import type { JournalContent } from './journal/journalReplay.ts'
 import type { ReplayedTail } from './replayedTail.ts'
 import type { ReplayedLog, ReplayPlan } from './replayPlan.ts'
 
@@ -21,6 +21,8 @@ interface Target {
   /** Bytes that are in place: what comes next may begin there, not later. */
   end: number
 }
+
+type Renew = (file: DiskFile, sizeBytes: number) => Promise<void>
 
 /**
  * Puts what the journal has back into the segments. Everything above a log's recovery point is written again, never
@@ -40,21 +42,24 @@ export class ReplayWriter {
   readonly #runtime: Runtime
   readonly #directory: string
   readonly #plan: ReplayPlan
+  readonly #renew: Renew | null
   #absent: ReadonlySet<Uuid> = new Set()
   #tails: ReadonlyMap<Uuid, ReplayedTail> = new Map()
   readonly #targets = new Map<string, Target>()
   #running = new Set<Promise<void>>()
   #failure: unknown = null
 
-  constructor(runtime: Runtime, directory: string, plan: ReplayPlan) {
+  /** `renew` puts another file with the first `sizeBytes` of this one in its place; called before a file is changed. */
+  constructor(runtime: Runtime, directory: string, plan: ReplayPlan, renew: Renew | null = null) {
     this.#runtime = runtime
     this.#directory = directory
     this.#plan = plan
+    this.#renew = renew
   }
 
   /** Carries out the cuts that were decided, then writes what is alive, but for logs `absent`, and has `tails` follow; `step` with each frame. Rejects with the disk's errors. */
   async run(
-    replay: JournalReplay,
+    replay: Pick<JournalContent, 'frames'>,
     absent: ReadonlySet<Uuid>,
     tails: ReadonlyMap<Uuid, ReplayedTail>,
     step: () => void,
@@ -110,6 +115,7 @@ export class ReplayWriter {
       const stat = await this.#runtime.disk.stat(path)
       if (stat === null && log.isDeleted(segmentBaseOffset)) return
       target = { file: this.#runtime.disk.file(path), end: stat?.sizeBytes ?? 0 }
+      if (stat !== null) await this.#renew?.(target.file, stat.sizeBytes)
       this.#targets.set(path, target)
       this.written.add(target.file)
       this.directories.add(`${this.#directory}/${log.name}`)
@@ -150,6 +156,7 @@ export class ReplayWriter {
     const stat = await disk.stat(path)
     if (stat !== null && stat.sizeBytes > position) {
       const file = disk.file(path)
+      await this.#renew?.(file, position)
       await file.truncate(position)
       await file.sync()
     }

@@ -13,8 +13,8 @@ export interface ReplayedFilesOptions {
   readonly syncAll: () => Promise<boolean>
   /** The open log in a directory; null for none. */
   readonly logIn: (directory: string) => Log | null
-  /** Whether everybody waits for the journal to let go of something. */
-  readonly isUrgent: () => boolean
+  /** Has what the journal has of the log in a directory, with which nobody goes on, stored in new files. */
+  readonly rescue: (directory: string) => Promise<void>
 }
 
 /** The files that a replay has written: they are synced before the journal lets go of what it has of them. */
@@ -35,6 +35,11 @@ export class ReplayedFiles {
     this.#directories = directories
   }
 
+  /** Whether some of it may not be durable. */
+  get isUnsynced(): boolean {
+    return this.#files.size > 0
+  }
+
   /** Makes all of it durable; nothing is left to do once that has succeeded. What was deleted since needs nothing. */
   async sync(): Promise<void> {
     if (this.#files.size === 0) return
@@ -51,7 +56,9 @@ export class ReplayedFiles {
     try {
       await file.sync()
     } catch (error) {
-      const log = this.#options.logIn(file.path.slice(0, file.path.lastIndexOf('/')))
+      const { logIn, rescue, logger } = this.#options
+      const directory = file.path.slice(0, file.path.lastIndexOf('/'))
+      const log = logIn(directory)
       if (log !== null && log.offline === null) {
         // It syncs what it was taken up with itself, and writes it anew when that fails.
         const goal = this.#goals.get(file) ?? log.logEndOffset
@@ -59,13 +66,11 @@ export class ReplayedFiles {
         if (log.recoveryPoint >= goal) return
         throw error
       }
-      // Nobody would go on if the journal waited for a log that nobody has.
-      if (!this.#options.isUrgent()) throw error
-      const { logger } = this.#options
-      logger.error('the journal lets go of records that could not be stored', {
+      logger.warn('a sync failed: what the journal has of the log is written into new files', {
         file: file.path,
         error: String(error),
       })
+      await rescue(directory)
     }
   }
 }

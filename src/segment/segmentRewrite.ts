@@ -1,5 +1,8 @@
 import { CorruptionError } from '../model/errors.ts'
+import type { Logger } from '../model/logger.ts'
 import { planted } from '../model/planted.ts'
+import type { Disk, DiskFile } from '../runtime/disk.ts'
+import type { Runtime } from '../runtime/runtime.ts'
 import { verifyBatches } from './batchScan.ts'
 import type { LogState } from './logState.ts'
 import type { Segment } from './segment.ts'
@@ -11,7 +14,11 @@ export async function rewriteUnfinished(state: LogState): Promise<void> {
   const { segments, sealer, flush } = state
   const unfinished = [...sealer.segments(), segments.active].filter(({ isNew }) => !isNew)
   for (const segment of unfinished) {
-    await rewriteSegment(state, segment, state.endOffsetOf(segments.all.indexOf(segment)))
+    const index = segments.all.indexOf(segment)
+    // All of it was deleted meanwhile.
+    if (index === -1) continue
+    await rewriteSegment(state.runtime, segment, state.endOffsetOf(index))
+    segment.isNameSynced = true
   }
   flush.synced(state.logEndOffset)
 }
@@ -21,30 +28,83 @@ export async function rewriteUnfinished(state: LogState): Promise<void> {
  * never reach the disk. Every batch is checked on the way, since the page cache is no evidence. Nothing may be on its way to the
  * file meanwhile. Rejects when bytes have been lost or the new file cannot be synced either.
  */
-async function rewriteSegment(state: LogState, segment: Segment, endOffset: number): Promise<void> {
-  const { disk, checksum } = state.runtime
-  const { path } = segment.file
+export async function rewriteSegment(
+  { disk, checksum }: Runtime,
+  segment: Segment,
+  endOffset: number,
+): Promise<void> {
+  await replaceByCopy(disk, segment.file, segment.sizeBytes, async (copy) => {
+    const range = { file: copy, position: 0, end: segment.sizeBytes, offset: segment.baseOffset }
+    const { damage, nextOffset, validBytes } = await verifyBatches(range, checksum, () => {})
+    const file = segment.file.path
+    if (damage !== null) throw new CorruptionError({ file, ...damage })
+    if (nextOffset === endOffset) return
+    const lost = { expected: `records up to offset ${endOffset}`, found: `none from offset ${nextOffset} on` }
+    throw new CorruptionError({ file, position: validBytes, ...lost })
+  })
+}
+
+/**
+ * Syncs what a scan has read, from segment `first` on. A file whose sync fails is written into a new one: all that it says
+ * has just been checked. Rejects when that fails, too.
+ */
+export async function syncFound(
+  runtime: Runtime,
+  segments: readonly Segment[],
+  first: number,
+  endOffset: number,
+  logger: Logger,
+): Promise<void> {
+  for (let index = first; index < segments.length; index++) {
+    const segment = segments[index]!
+    try {
+      await segment.file.sync()
+    } catch (error) {
+      const { path } = segment.file
+      logger.warn('a sync failed: the segment is written into a new file', {
+        file: path,
+        error: String(error),
+      })
+      await rewriteSegment(runtime, segment, segments[index + 1]?.baseOffset ?? endOffset)
+    }
+  }
+}
+
+/**
+ * Puts a copy of the first `sizeBytes` of a file in its place, durably, if `check` lets it; the copy is another file for the
+ * system, without what it remembers of failed syncs. Rejects as `check` does, and with the disk's errors: then the file is as it was.
+ */
+export async function replaceByCopy(
+  disk: Disk,
+  file: DiskFile,
+  sizeBytes: number,
+  check: (copy: DiskFile) => Promise<void>,
+): Promise<void> {
+  const { path } = file
   // A crash leaves it to be removed.
   const copyPath = `${path}.cleaned`
   await disk.remove(copyPath)
   const copy = disk.file(copyPath)
-  for (let position = 0; position < segment.sizeBytes; ) {
-    const step = new Uint8Array(Math.min(stepBytes, segment.sizeBytes - position))
-    const count = await segment.file.read(step, position)
+  try {
+    await copyBytes(disk, file, copy, sizeBytes)
+    await check(copy)
+    if (!planted('renameBeforeSync')) await copy.sync()
+  } catch (error) {
+    // What is there of it takes room that others may need.
+    await disk.remove(copyPath).catch(() => {})
+    throw error
+  }
+  await copy.close()
+  await disk.rename(copyPath, path)
+  await disk.syncDirectory(path.slice(0, path.lastIndexOf('/')))
+}
+
+async function copyBytes(disk: Disk, file: DiskFile, copy: DiskFile, sizeBytes: number): Promise<void> {
+  for (let position = 0; position < sizeBytes; ) {
+    const step = new Uint8Array(Math.min(stepBytes, sizeBytes - position))
+    const count = await file.read(step, position)
     if (count === 0) break
     await disk.submit([{ file: copy, position, parts: [step.subarray(0, count)], sync: 'none' }])
     position += count
   }
-  const range = { file: copy, position: 0, end: segment.sizeBytes, offset: segment.baseOffset }
-  const { damage, nextOffset, validBytes } = await verifyBatches(range, checksum, () => {})
-  if (damage !== null) throw new CorruptionError({ file: path, ...damage })
-  if (nextOffset !== endOffset) {
-    const lost = { expected: `records up to offset ${endOffset}`, found: `none from offset ${nextOffset} on` }
-    throw new CorruptionError({ file: path, position: validBytes, ...lost })
-  }
-  if (!planted('renameBeforeSync')) await copy.sync()
-  await copy.close()
-  await disk.rename(copyPath, path)
-  await disk.syncDirectory(state.directory)
-  segment.isNameSynced = true
 }

@@ -6,22 +6,13 @@ import type { Runtime } from '../../runtime/runtime.ts'
 import { blockBytes } from './blocks.ts'
 import type { JournalEntry } from './entries.ts'
 import { JournalFiles } from './journalFiles.ts'
+import type { JournalHost } from './journalHost.ts'
 import { type JournalOptions, journalDefaults } from './journalOptions.ts'
-import type { JournalReplay } from './journalReplay.ts'
+import type { JournalContent, JournalReplay } from './journalReplay.ts'
 import { JournalWriter } from './journalWriter.ts'
-import type { CheckpointFiles, JournalPlace, NodeCheckpoint, StoredCheckpoint } from './nodeCheckpoint.ts'
+import { liveFrames } from './liveFrames.ts'
+import type { CheckpointFiles, JournalPlace, StoredCheckpoint } from './nodeCheckpoint.ts'
 import { openJournalFiles } from './openJournal.ts'
-
-/** Who has what the journal holds stored elsewhere, so that its files can be used again. */
-export interface JournalHost {
-  /**
-   * Makes durable, outside the journal, all that frames below `sequence` hold, and returns what a start needs beside the
-   * frames from there on. Everything in those frames was durable in the journal before the call.
-   */
-  syncBehind(sequence: number): Promise<NodeCheckpoint>
-  /** What `syncBehind` gave last is durable. */
-  stored?(): void
-}
 
 /** How long until something that failed (a new file, a checkpoint) is tried again. */
 const retryMs = 1_000
@@ -40,7 +31,7 @@ export class Journal {
   readonly #checkpoints: CheckpointFiles
   readonly #idleMs: number
   readonly #quietMs: number
-  /** From how many bytes in use on a checkpoint is made. */
+  /** From so many bytes in use on a checkpoint is made. */
   readonly #fullBytes: number
   #checkpoint: StoredCheckpoint
   #host: JournalHost | null = null
@@ -74,8 +65,8 @@ export class Journal {
     this.#checkpoints = found.checkpoints
     const maxFiles = Math.max(3, Math.floor(journalBytes / fileBytes))
     this.#fullBytes = Math.max(2, Math.floor(maxFiles / 2)) * fileBytes
-    const filesOptions = { directory, directoryId, journalId, fileBytes, maxFiles, logger }
-    this.#files = new JournalFiles(runtime, filesOptions, found.files)
+    const files = { directory, directoryId, journalId, fileBytes, maxFiles, logger }
+    this.#files = new JournalFiles(runtime, files, found.files)
     this.#writer = new JournalWriter(runtime, this.#files, found.place, {
       logger,
       journalId,
@@ -145,6 +136,16 @@ export class Journal {
     return this.#checkpoint.number
   }
 
+  /** What a start would find now, as far as it is durable. No checkpoint may end while frames are read. */
+  get content(): JournalContent {
+    const { logs } = this.#checkpoint
+    const { checksum } = this.#runtime
+    return {
+      logs,
+      frames: () => liveFrames(this.#files.live, this.#checkpoint, this.flushedSequence, checksum),
+    }
+  }
+
   /** Bytes of all files. */
   get totalBytes(): number {
     return this.#files.totalBytes
@@ -204,10 +205,7 @@ export class Journal {
     return this.#checkpointing
   }
 
-  /**
-   * Waits for what is committed. `clean` then makes a checkpoint, so that the next start replays nothing; without it
-   * the next start finds the frames. Safe to call twice.
-   */
+  /** Waits for what is committed; `clean` then makes a checkpoint, so that the next start replays nothing. Safe to call twice. */
   close({ clean }: { readonly clean: boolean }): Promise<void> {
     this.#closed ??= this.#close(clean)
     return this.#closed

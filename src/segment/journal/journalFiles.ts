@@ -71,6 +71,11 @@ export class JournalFiles {
     return this.#next?.generation ?? this.#lastGeneration + 1
   }
 
+  /** The files that hold what a start would replay, in the order of their generations. */
+  get live(): readonly JournalFile[] {
+    return this.#live
+  }
+
   /** Bytes of the files that hold what a start would replay, the one that is written among them. */
   get liveBytes(): number {
     return this.#live.length * this.#options.fileBytes

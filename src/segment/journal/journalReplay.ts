@@ -2,13 +2,18 @@ import { CorruptionError } from '../../model/errors.ts'
 import { EntryReader, type JournalEntry } from './entries.ts'
 import { joinPayload } from './frames.ts'
 import type { FoundFrame, JournalScan, JournalVerdict } from './journalScan.ts'
-import type { StoredCheckpoint } from './nodeCheckpoint.ts'
+import type { NodeCheckpoint, StoredCheckpoint } from './nodeCheckpoint.ts'
 
 /** The entries of one frame. */
 export interface ReplayFrame {
   readonly sequence: number
   /** The bytes that they carry are valid until the next frame is asked for. */
   readonly entries: readonly JournalEntry[]
+}
+
+/** What the journal holds, as often as it is asked for. */
+export interface JournalContent extends NodeCheckpoint {
+  frames(): AsyncIterable<ReplayFrame>
 }
 
 /**

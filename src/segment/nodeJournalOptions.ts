@@ -1,0 +1,15 @@
+import type { Logger } from '../model/logger.ts'
+import type { Uuid } from '../model/uuid.ts'
+
+/** What `NodeJournal.open` is told. */
+export interface NodeJournalOptions {
+  readonly dataDirectory: string
+  readonly directoryId: Uuid
+  readonly logger: Logger
+  /** Where the journal is; `.journal` in the data directory by default. */
+  readonly directory?: string
+  /** How large it may become. */
+  readonly journalBytes?: number
+  /** How large each of its files is. */
+  readonly fileBytes?: number
+}
