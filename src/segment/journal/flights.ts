@@ -1,7 +1,9 @@
 import { EngineError } from '../../model/errors.ts'
 import { planted } from '../../model/planted.ts'
-import type { Disk, DiskWrite } from '../../runtime/disk.ts'
+import type { DiskWrite } from '../../runtime/disk.ts'
+import type { Runtime } from '../../runtime/runtime.ts'
 import type { StagedFrame } from './framePool.ts'
+import type { JournalStats } from './journalStats.ts'
 import type { JournalPlace } from './nodeCheckpoint.ts'
 
 /** Frames that are handed to the disk together: one with entries, before it one that closes a file. */
@@ -33,13 +35,15 @@ type State = 'underWay' | 'refused' | 'landed'
 
 /** Frames on their way to the disk. They land in order, however the disk completes them. */
 export class Flights {
-  readonly #disk: Disk
+  readonly #runtime: Pick<Runtime, 'clock' | 'disk'>
+  readonly #stats: JournalStats
   readonly #events: FlightEvents
   readonly #line: { readonly flight: Flight; state: State }[] = []
   #refusal: EngineError | null = null
 
-  constructor(disk: Disk, events: FlightEvents) {
-    this.#disk = disk
+  constructor(runtime: Pick<Runtime, 'clock' | 'disk'>, stats: JournalStats, events: FlightEvents) {
+    this.#runtime = runtime
+    this.#stats = stats
     this.#events = events
   }
 
@@ -68,6 +72,7 @@ export class Flights {
 
   send(flight: Flight): void {
     const item = { flight, state: 'underWay' as State }
+    flight.frame.sentMs = this.#runtime.clock.monotonicMs()
     this.#line.push(item)
     this.#submit(item)
   }
@@ -86,7 +91,7 @@ export class Flights {
   #submit(item: { readonly flight: Flight; state: State }): void {
     item.state = 'underWay'
     const { writes, begin } = item.flight
-    const written = this.#disk.submit(writes, 'urgent')
+    const written = this.#runtime.disk.submit(writes, 'urgent')
     const stored = begin === null ? written : Promise.all([written, begin()])
     stored.then(
       () => this.#landed(item),
@@ -99,6 +104,7 @@ export class Flights {
 
   #landed(item: { readonly flight: Flight; state: State }): void {
     item.state = 'landed'
+    this.#stats.landed(item.flight.frame, this.#runtime.clock.monotonicMs())
     while (this.#line[0]?.state === 'landed') this.#events.landed(this.#line.shift()!.flight)
     this.#events.changed()
     this.#checkStuck()

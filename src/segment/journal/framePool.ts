@@ -45,6 +45,8 @@ export class StagedFrame {
   readonly builder: FrameBuilder
   /** What it has taken of the budget. */
   bytes = 0
+  /** When it was handed to the disk, by the monotonic clock. */
+  sentMs = 0
   /** Who cannot do without it. */
   readonly #waiting = new Waiting()
   /** Who would rather be told that it takes long. */

@@ -10,6 +10,7 @@ import { type Flight, Flights } from './flights.ts'
 import { FramePool, type StagedFrame } from './framePool.ts'
 import { chainOf } from './frames.ts'
 import type { JournalFile, JournalFiles } from './journalFiles.ts'
+import { JournalStats } from './journalStats.ts'
 import type { JournalPlace } from './nodeCheckpoint.ts'
 
 /** What the writer is made from. */
@@ -35,6 +36,7 @@ const largestFrameBytes = 1 << 20
  * everything that comes meanwhile.
  */
 export class JournalWriter {
+  readonly stats: JournalStats = new JournalStats()
   readonly #runtime: Runtime
   readonly #files: JournalFiles
   readonly #options: JournalWriterOptions
@@ -76,7 +78,7 @@ export class JournalWriter {
     this.#flushedSequence = place.sequence - 1
     this.#toldFlushedSequence = place.sequence - 1
     this.#filling = this.#pool.take()
-    this.#flights = new Flights(runtime.disk, {
+    this.#flights = new Flights(runtime, this.stats, {
       landed: (flight) => this.#landed(flight),
       changed: () => this.#changed(),
       refused: (error) => {
