@@ -10,6 +10,7 @@ import {
 } from '../protocol/headers.ts'
 import { type Infer, type InferInput, inRange } from '../protocol/schema.ts'
 import type { Exchange } from './exchange.ts'
+import { RequestStats } from './requestStats.ts'
 import { type RequestContext, type Services, wireError } from './services.ts'
 
 /** What a handler gives back: the body of the response, or null for none at all. */
@@ -51,14 +52,29 @@ export function route<A extends AnyApi>(
   return { api, handle, overlaps, deadline } as unknown as Route
 }
 
+/** A request that is being carried out. */
+interface Served {
+  readonly exchange: Exchange
+  readonly api: AnyApi
+  readonly header: RequestHeader
+  readonly stats: RequestStats
+  /** When the whole of it was there, by the monotonic clock. */
+  readonly beganMs: number
+}
+
 /** Finds the handler of each request and sends what it answers. */
 export class Dispatcher {
   readonly #services: Services
-  readonly #routes = new Map<number, Route>()
+  readonly #routes = new Map<number, { readonly route: Route; readonly stats: RequestStats }>()
 
   constructor(services: Services, routes: readonly Route[]) {
     this.#services = services
-    for (const each of routes) this.#routes.set(each.api.key, each)
+    for (const each of routes) this.#routes.set(each.api.key, { route: each, stats: new RequestStats() })
+  }
+
+  /** What has become of the requests so far, by the number of their API. */
+  *stats(): IterableIterator<readonly [apiKey: number, RequestStats]> {
+    for (const [key, { stats }] of this.#routes) yield [key, stats]
   }
 
   /** Carries out the request of `exchange`; settles it now or later, whatever happens. */
@@ -70,9 +86,10 @@ export class Dispatcher {
       exchange.fail('malformed', `its request header is malformed: ${messageOf(error)}`)
       return
     }
-    const found = this.#routes.get(header.apiKey)
+    const entry = this.#routes.get(header.apiKey)
+    const found = entry?.route
     const version = header.apiVersion
-    if (!found || version < found.api.min || version > found.api.max) {
+    if (!entry || !found || version < found.api.min || version > found.api.max) {
       this.#refuse(exchange, header)
       return
     }
@@ -86,16 +103,20 @@ export class Dispatcher {
       )
       return
     }
+    const { stats } = entry
+    const beganMs = this.#services.runtime.clock.monotonicMs()
+    stats.began(exchange.requestBytes.length)
+    const served: Served = { exchange, api: found.api, header, stats, beganMs }
     const context = { exchange, apiVersion: version, clientId: header.clientId }
     let answer: Answer<AnyApi> | Promise<Answer<AnyApi>>
     try {
       answer = found.handle(this.#services, context, request)
     } catch (error) {
-      this.#failed(exchange, found.api, header, error)
+      this.#failed(served, error)
       return
     }
     if (!(answer instanceof Promise)) {
-      this.#respond(exchange, found.api, header, answer)
+      this.#respond(served, answer)
       return
     }
     if (!found.overlaps) exchange.hold()
@@ -103,8 +124,8 @@ export class Dispatcher {
     if (deadline)
       answer = this.#within(answer, deadline.afterMs(request), () => deadline.answer(request, context))
     answer.then(
-      (late) => this.#respond(exchange, found.api, header, late),
-      (error) => this.#failed(exchange, found.api, header, error),
+      (late) => this.#respond(served, late),
+      (error) => this.#failed(served, error),
     )
   }
 
@@ -120,8 +141,11 @@ export class Dispatcher {
     })
   }
 
-  #respond(exchange: Exchange, api: AnyApi, header: RequestHeader, answer: Answer<AnyApi>): void {
+  #respond(served: Served, answer: Answer<AnyApi>): void {
+    const { exchange, api, header, stats } = served
+    const timeMs = this.#services.runtime.clock.monotonicMs() - served.beganMs
     if (answer === null) {
+      stats.ended(timeMs, null)
       exchange.skip()
       return
     }
@@ -140,15 +164,18 @@ export class Dispatcher {
       )
       return
     }
+    stats.ended(timeMs, parts)
     exchange.answer(parts)
   }
 
   /** A handler threw: the last resort, since most errors concern one of several things asked for. */
-  #failed(exchange: Exchange, api: AnyApi, header: RequestHeader, error: unknown): void {
+  #failed(served: Served, error: unknown): void {
+    const { exchange, api, header } = served
+    served.stats.hasFailed()
     const { errorCode } = wireError(this.#services, error)
     const field = api.response.fields.errorCode
     if (field && inRange(field.versions, header.apiVersion)) {
-      this.#respond(exchange, api, header, { errorCode } as Answer<AnyApi>)
+      this.#respond(served, { errorCode } as Answer<AnyApi>)
     } else {
       exchange.fail('failed', `a request of API ${api.key} failed: ${messageOf(error)}`)
     }

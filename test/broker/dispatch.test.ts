@@ -22,10 +22,10 @@ function world(handlers: {
   const logger = new LineLogger()
   const { heartbeat = () => ({}), deleteTopics = () => ({}), overlaps = false } = handlers
   const clock = new ManualClock()
-  const dispatcher = new Dispatcher({ log: logger.limited(clock) } as unknown as Services, [
-    route(apiKeys.heartbeat, heartbeat, { overlaps }),
-    route(apiKeys.deleteTopics, deleteTopics),
-  ])
+  const dispatcher = new Dispatcher(
+    { log: logger.limited(clock), runtime: { clock } } as unknown as Services,
+    [route(apiKeys.heartbeat, heartbeat, { overlaps }), route(apiKeys.deleteTopics, deleteTopics)],
+  )
   const events: string[] = []
   const owner: ExchangeOwner = {
     remoteHost: 'here',
@@ -42,7 +42,7 @@ function world(handlers: {
     dispatcher.dispatch(exchange)
     return exchange
   }
-  return { send, logger, events, pool }
+  return { send, logger, events, pool, clock, dispatcher }
 }
 
 const heartbeat = requestFrame(apiKeys.heartbeat, 3, { groupId: 'g', generationId: 1, memberId: 'm' }, 7)
