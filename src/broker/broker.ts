@@ -20,10 +20,13 @@ import { LogDirectory } from '../segment/logDirectory.ts'
 import { Scrubber } from '../segment/scrubber.ts'
 import { Background } from './background.ts'
 import type { BrokerConfig } from './brokerConfig.ts'
+import { BrokerStats } from './brokerStats.ts'
 import { DiskGate } from './diskGate.ts'
 import { Dispatcher } from './dispatch.ts'
 import { Limiter } from './limiter.ts'
-import { Partitions } from './partitions.ts'
+import { LocalPartitions } from './localPartitions.ts'
+import { SingleNode } from './nodes.ts'
+import type { Partitions } from './partitions.ts'
 import { Purgatory } from './purgatory.ts'
 import { routes } from './routes.ts'
 import { Server } from './server.ts'
@@ -53,6 +56,8 @@ export class Broker {
   /** Where it listens, with the real port. */
   readonly address: Address
   readonly clusterId: string
+  /** What it has done and is doing. */
+  readonly stats: BrokerStats
   readonly #services: Services
   readonly #controller: Controller
   readonly #server: Server
@@ -68,8 +73,10 @@ export class Broker {
     background: Background,
     cleaner: LogCleaner,
     scrubber: Scrubber,
+    stats: BrokerStats,
   ) {
     this.address = address
+    this.stats = stats
     this.clusterId = services.controller.image.clusterId
     this.#services = services
     this.#controller = controller
@@ -136,7 +143,7 @@ export class Broker {
       defaults,
       directoryId,
     })
-    const partitions: Partitions = new Partitions({
+    const partitions: Partitions = new LocalPartitions({
       directory,
       image: controller.image,
       defaults,
@@ -179,6 +186,7 @@ export class Broker {
       lookups: new Limiter(maxLookups),
       topicCreator: new TopicCreator(controller, config, logger),
       node,
+      nodes: new SingleNode(node),
     }
     const dispatcher = new Dispatcher(services, routes)
     const { network, clock } = runtime
@@ -231,7 +239,8 @@ export class Broker {
       scrubber.look()
     })
     ready()
-    return new Broker(address, services, controller, server, background, cleaner, scrubber)
+    const stats = new BrokerStats({ services, dispatcher, server, scrubber })
+    return new Broker(address, services, controller, server, background, cleaner, scrubber, stats)
   }
 
   /** What it is doing, for tests and figures. */

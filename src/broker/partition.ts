@@ -1,74 +1,114 @@
 import { EngineError } from '../model/errors.ts'
 import type { Uuid } from '../model/uuid.ts'
 import type { Log } from '../segment/log.ts'
+import type { AppendResult } from '../segment/logTypes.ts'
+import type { BatchHeader } from '../segment/recordBatch.ts'
+import type { WriteGroup } from '../segment/writeGroup.ts'
 import type { WatchedPartition } from './purgatory.ts'
 
-/** Waits for records to become durable. */
-interface FlushWaiter {
-  /** Exclusive. */
-  readonly endOffset: number
-  settle(): void
+/** Names a partition. */
+export interface PartitionIdentity {
+  readonly topic: string
+  readonly topicId: Uuid
+  readonly index: number
 }
 
+/** Where a batch lies that was appended, or that had been there before. */
+export type Appended = Omit<AppendResult, 'survives'>
+
+/** Who leads a partition as far as this node knows; -1 for nobody. */
+export interface Leadership {
+  readonly leader: number
+  readonly leaderEpoch: number
+}
+
+/** Kafka's number for acknowledgement by all replicas that are in sync. */
+export const acksAll = -1
+
 /**
- * One partition that this broker leads: its log, its leader epoch, and who waits for it. With a single replica
- * the high watermark is what the log has flushed under its policy.
+ * One partition as request handlers see it, whether its log stands alone or is a replica of a Raft group: what may be
+ * appended and read, and who waits for it.
  */
-export class Partition {
+export abstract class Partition {
   readonly topic: string
   readonly topicId: Uuid
   readonly index: number
   readonly log: Log
-  leaderEpoch: number
   /** Replicas that must have a record before `acks=all` is answered. */
   minInsyncReplicas: number
   #isGone = false
   #lastFetch = 0
-  #losses = 0
-  #lastLoss: EngineError | null = null
-  readonly #watchers: WatchedPartition[] = []
-  #flushWaiters: FlushWaiter[] = []
+  protected readonly watchers: WatchedPartition[] = []
 
-  constructor(
-    identity: { readonly topic: string; readonly topicId: Uuid; readonly index: number },
-    log: Log,
-    leaderEpoch: number,
-    minInsyncReplicas: number,
-  ) {
+  protected constructor(identity: PartitionIdentity, log: Log, minInsyncReplicas: number) {
     this.topic = identity.topic
     this.topicId = identity.topicId
     this.index = identity.index
     this.log = log
-    this.leaderEpoch = leaderEpoch
     this.minInsyncReplicas = minInsyncReplicas
-    log.onAdvance = () => this.#advanced()
-    log.onFailure = (error) => this.#failed(error)
   }
 
-  /** Exclusive end of what may be read. */
-  get highWatermark(): number {
-    return this.log.flushedOffset
-  }
+  /** The epoch of the leader that this node knows. */
+  abstract get leaderEpoch(): number
+
+  /** Exclusive end of what may be read here. */
+  abstract get highWatermark(): number
+
+  /** Who leads. */
+  abstract get leadership(): Leadership
+
+  /** Throws `notLeaderOrFollower` unless this node leads, and whatever keeps a leader from working. */
+  abstract requireLeader(): void
+
+  /** Throws `offsetNotAvailable` while a new leader does not know yet what its predecessors had committed. Source: KIP-207. */
+  abstract requireKnownEnd(): void
+
+  /**
+   * Who should be asked for records in place of this leader by a client in `rack` that is at `fetchOffset`; -1 for nobody. Throws
+   * `notLeaderOrFollower` when this node leads not and may not serve such a client either. Source: KIP-392.
+   */
+  abstract readReplica(rack: string, fetchOffset: number): number
+
+  /** Replicas that have caught up, this one among them. Only known to the leader. */
+  abstract get inSyncCount(): number
+
+  /**
+   * Appends one batch that `checkBatch` has accepted, at once; `bytes` may be changed, and are not kept. What of it this request
+   * has to submit is in `group`. Throws `notLeaderOrFollower` and what `Log.append` throws: nothing was appended then.
+   */
+  abstract append(header: BatchHeader, bytes: Uint8Array, group: WriteGroup): Appended
+
+  /**
+   * How often what was appended and not acknowledged stopped being this leader's to acknowledge: the disk failed or was full,
+   * or another leader came. Offsets are given out again then, so whoever waits for one has to look whether this has changed
+   * since the append.
+   */
+  abstract get losses(): number
+
+  /** Why what was appended when there had been `losses` is not acknowledged and never will be. */
+  abstract whyLost(losses: number): EngineError
+
+  /** Whether everything below `endOffset`, appended since the last loss, is what `acks` (1 or -1) asks for. */
+  abstract isAcked(endOffset: number, acks: number): boolean
+
+  /**
+   * Calls `settle` once `isAcked` is true, or never will be: the caller looks which. Not called when it returns false: then it is
+   * decided already.
+   */
+  abstract awaitAck(endOffset: number, acks: number, settle: () => void): boolean
+
+  /** The largest epoch up to `epoch` and the exclusive end of its records; (-1, -1) when nothing is known of it. */
+  abstract endOfEpoch(epoch: number): { readonly epoch: number; readonly endOffset: number }
+
+  /** Raises the log start offset, durably when it resolves. Throws as `Log.deleteRecordsBefore`. */
+  abstract deleteRecordsBefore(offset: number): Promise<void>
 
   /** Exclusive end of what no open transaction can change; there are no transactions yet. */
   get lastStableOffset(): number {
-    return this.log.flushedOffset
+    return this.highWatermark
   }
 
-  /**
-   * How often appends were lost because the disk failed or was full. Offsets of lost records are given out again,
-   * so whoever waits for an offset has to look whether this has changed since the append.
-   */
-  get losses(): number {
-    return this.#losses
-  }
-
-  /** Why the last ones were lost. */
-  get lastLoss(): EngineError | null {
-    return this.#lastLoss
-  }
-
-  /** Whether the topic was deleted. */
+  /** Whether the topic was deleted, or the partition went elsewhere. */
   get isGone(): boolean {
     return this.#isGone
   }
@@ -86,27 +126,6 @@ export class Partition {
     )
   }
 
-  /** The largest epoch up to `epoch` and the exclusive end of its records; (-1, -1) when nothing is known of it. */
-  endOfEpoch(epoch: number): { readonly epoch: number; readonly endOffset: number } {
-    if (epoch === this.leaderEpoch) return { epoch, endOffset: this.log.logEndOffset }
-    return this.log.offsetForLeaderEpoch(epoch)
-  }
-
-  /** Whether everything below `endOffset` is durable. */
-  isFlushed(endOffset: number): boolean {
-    return this.log.flushedOffset >= endOffset
-  }
-
-  /**
-   * Calls `settle` once everything below `endOffset` is durable, or never will be: the caller looks which. Not
-   * called when it returns false: then it is decided already.
-   */
-  awaitFlush(endOffset: number, settle: () => void): boolean {
-    if (this.isFlushed(endOffset) || this.#isGone || this.log.offline) return false
-    this.#flushWaiters.push({ endOffset, settle })
-    return true
-  }
-
   /** Notes that fetch `id` (a number of its own, above 0) asks for this partition; whether it has done so before. */
   isFetchedAgain(id: number): boolean {
     if (this.#lastFetch === id) return true
@@ -116,15 +135,15 @@ export class Partition {
 
   /** Tells `watched` of every advance until `unwatch`. */
   watch(watched: WatchedPartition): void {
-    watched.slot = this.#watchers.push(watched) - 1
+    watched.slot = this.watchers.push(watched) - 1
   }
 
   /** Ends `watch`. */
   unwatch(watched: WatchedPartition): void {
     if (watched.slot < 0) return
-    const last = this.#watchers.pop()!
+    const last = this.watchers.pop()!
     if (last !== watched) {
-      this.#watchers[watched.slot] = last
+      this.watchers[watched.slot] = last
       last.slot = watched.slot
     }
     watched.slot = -1
@@ -132,39 +151,16 @@ export class Partition {
 
   /** Fetches that wait here. */
   get watcherCount(): number {
-    return this.#watchers.length
+    return this.watchers.length
   }
 
-  /** Something other than an advance has happened: everybody who waits looks again. */
-  wakeAll(): void {
-    for (const watched of [...this.#watchers]) watched.wait.wake()
-    this.#settleFlushed(true)
+  /** Something other than an advance has happened: every fetch that waits looks again. */
+  protected wakeFetches(): void {
+    for (const watched of [...this.watchers]) watched.wait.wake()
   }
 
-  /** The topic was deleted. */
+  /** The partition is not here any more: everybody who waits is told. */
   close(): void {
     this.#isGone = true
-    this.log.onAdvance = null
-    this.log.onFailure = null
-    this.wakeAll()
-  }
-
-  #failed(error: EngineError): void {
-    this.#losses += 1
-    this.#lastLoss = error
-    this.wakeAll()
-  }
-
-  #advanced(): void {
-    if (this.#flushWaiters.length > 0) this.#settleFlushed(this.log.offline !== null)
-    // Waking is deferred, so the list does not change meanwhile.
-    for (const watched of this.#watchers) watched.wait.advanced(watched)
-  }
-
-  #settleFlushed(all: boolean): void {
-    const waiters = this.#flushWaiters
-    if (waiters.length === 0) return
-    this.#flushWaiters = all ? [] : waiters.filter((waiter) => !this.isFlushed(waiter.endOffset))
-    for (const waiter of waiters) if (all || this.isFlushed(waiter.endOffset)) waiter.settle()
   }
 }

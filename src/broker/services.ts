@@ -10,6 +10,7 @@ import type { BrokerConfig } from './brokerConfig.ts'
 import type { DiskGate } from './diskGate.ts'
 import type { Exchange } from './exchange.ts'
 import type { Limiter } from './limiter.ts'
+import type { Nodes } from './nodes.ts'
 import type { Partitions } from './partitions.ts'
 import type { Purgatory } from './purgatory.ts'
 import type { TopicCreator } from './topicCreator.ts'
@@ -38,6 +39,7 @@ export interface Services {
   readonly lookups: Limiter
   readonly topicCreator: TopicCreator
   readonly node: AdvertisedNode
+  readonly nodes: Nodes
 }
 
 /** One request on its way through a handler. */

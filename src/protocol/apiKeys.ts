@@ -72,7 +72,7 @@ export function api<Request extends Message, Response extends Message>(
  */
 export const apiKeys = {
   produce: api({ min: 3, max: 11, advertisedMin: 0 }, produceRequest, produceResponse),
-  fetch: api({ min: 4, max: 12 }, fetchRequest, fetchResponse),
+  fetch: api({ min: 4, max: 17 }, fetchRequest, fetchResponse),
   listOffsets: api({ min: 1, max: 7 }, listOffsetsRequest, listOffsetsResponse),
   metadata: api({ min: 0, max: 12 }, metadataRequest, metadataResponse),
   offsetCommit: api({ min: 2, max: 9 }, offsetCommitRequest, offsetCommitResponse),

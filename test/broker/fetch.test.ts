@@ -1,7 +1,9 @@
 import { expect, test } from 'vitest'
 import { KafkaError } from '../../src/model/kafkaErrors.ts'
+import { randomUuid } from '../../src/model/uuid.ts'
 import { apiKeys } from '../../src/protocol/apiKeys.ts'
 import type { Infer } from '../../src/protocol/schema.ts'
+import { createNodeRuntime } from '../../src/runtime/node/nodeRuntime.ts'
 import { BatchHeader } from '../../src/segment/recordBatch.ts'
 import { batchOf, createTopic, produce } from './support/produce.ts'
 import { RawClient, runBroker } from './support/runningBroker.ts'
@@ -177,12 +179,40 @@ test('a fetch session that the broker never gave is unknown to it; a new one get
   expect(full).toMatchObject({ errorCode: 0, sessionId: 0 })
 })
 
+test('a topic id that nobody knows has no records, and no name to guess', async () => {
+  const { client } = await world()
+  const asked = fetchBody('orders', {})
+  const topicId = randomUuid(createNodeRuntime().random)
+  const body = { ...asked, topics: asked.topics.map((topic) => ({ ...topic, topicId })) }
+  const { responses } = await client.request(apiKeys.fetch, 13, body)
+  expect(responses[0]!.topicId).toBe(topicId)
+  expect(responses[0]!.partitions[0]).toMatchObject({ errorCode: error('unknownTopicId') })
+})
+
+test('a client that claims to be a replica is refused', async () => {
+  const { client } = await world()
+  await produce(client, 'orders', batchOf(['a']))
+  const old = await client.request(apiKeys.fetch, 12, { ...fetchBody('orders', {}), replicaId: 2 })
+  const { topics } = await client.request(apiKeys.metadata, 12, { topics: [{ name: 'orders' }] })
+  const asked = fetchBody('orders', {})
+  const named = asked.topics.map((topic) => ({ ...topic, topicId: topics[0]!.topicId }))
+  const replicaState = { replicaId: 2, replicaEpoch: 1 }
+  const recent = await client.request(apiKeys.fetch, 17, { ...asked, topics: named, replicaState })
+  for (const { responses } of [old, recent]) {
+    expect(responses[0]!.partitions[0]).toMatchObject({ errorCode: error('topicAuthorizationFailed') })
+    expect(responses[0]!.partitions[0]!.records).toHaveLength(0)
+  }
+})
+
 test('every version of Fetch returns the same bytes', async () => {
   const { client } = await world()
   await produce(client, 'orders', batchOf(['a', 'b']))
   const [expected] = await fetch(client, 'orders')
+  const { topics } = await client.request(apiKeys.metadata, 12, { topics: [{ name: 'orders' }] })
+  const { topicId } = topics[0]!
   for (let version = apiKeys.fetch.min; version <= apiKeys.fetch.max; version++) {
-    const body = { ...fetchBody('orders', {}), sessionId: 0 }
+    const asked = fetchBody('orders', {})
+    const body = { ...asked, topics: asked.topics.map((topic) => ({ ...topic, topicId })) }
     const { responses } = await client.request(apiKeys.fetch, version, body)
     expect(Buffer.from(responses[0]!.partitions[0]!.records!)).toEqual(Buffer.from(expected!.records!))
   }

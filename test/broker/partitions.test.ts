@@ -1,5 +1,5 @@
 import { expect, onTestFinished, test } from 'vitest'
-import { Partitions } from '../../src/broker/partitions.ts'
+import { LocalPartitions } from '../../src/broker/localPartitions.ts'
 import { type MetadataDelta, MutableImage, type MutableTopic } from '../../src/controller/image.ts'
 import { KafkaError } from '../../src/model/kafkaErrors.ts'
 import { silentLogger } from '../../src/model/logger.ts'
@@ -18,6 +18,9 @@ const nothing: MetadataDelta = {
   topicsDeleted: [],
   partitionsAdded: [],
   configsChanged: [],
+  partitionsChanged: [],
+  brokersChanged: [],
+  brokerConfigsChanged: false,
 }
 
 test('a partition has no leader before it has a log, and clients are told to come again', async () => {
@@ -73,7 +76,7 @@ async function world() {
     configFor: () => defaultLogConfig,
   })
   const image = new MutableImage('test')
-  const partitions = new Partitions({
+  const partitions = new LocalPartitions({
     directory,
     image,
     defaults: new Map(),
@@ -88,7 +91,7 @@ async function world() {
     names.map((name) => {
       const topic = image.addTopic(name, randomUuid(runtime.random))
       const node = { leader: 1, leaderEpoch: 0, partitionEpoch: 0, replicas: [1], isr: [1], directories: [] }
-      topic.partitions.push({ partition: 0, ...node })
+      topic.partitions.push({ partition: 0, ...node, addingReplicas: [], removingReplicas: [] })
       return topic
     })
   return { disk, directory, image, partitions, topicsCreated }

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
-import { Partition } from '../../src/broker/partition.ts'
+import { LocalPartition } from '../../src/broker/localPartition.ts'
+import type { Partition } from '../../src/broker/partition.ts'
 import { FetchWait, Purgatory, type WatchedPartition } from '../../src/broker/purgatory.ts'
 import { EngineError } from '../../src/model/errors.ts'
 import { zeroUuid } from '../../src/model/uuid.ts'
@@ -25,7 +26,10 @@ function partitions(count: number): { partition: Partition; log: FakeLog }[] {
   return Array.from({ length: count }, (_, index) => {
     const log = new FakeLog()
     const identity = { topic: 't', topicId: zeroUuid, index }
-    return { partition: new Partition(identity, log as unknown as Log, 0, 1), log }
+    return {
+      partition: new LocalPartition(identity, log as unknown as Log, { leader: 1, leaderEpoch: 0 }, 1),
+      log,
+    }
   })
 }
 
@@ -131,10 +135,10 @@ test('fetches of too many partitions together wait for their time alone, and of 
 test('whoever waits for a flush is told once, in any order of offsets', () => {
   const [{ partition, log }] = partitions(1) as [{ partition: Partition; log: FakeLog }]
   const told: number[] = []
-  for (const offset of [5, 3, 9]) expect(partition.awaitFlush(offset, () => told.push(offset))).toBe(true)
+  for (const offset of [5, 3, 9]) expect(partition.awaitAck(offset, -1, () => told.push(offset))).toBe(true)
   log.advance(5)
   expect(told).toEqual([5, 3])
-  expect(partition.awaitFlush(4, () => told.push(4))).toBe(false)
+  expect(partition.awaitAck(4, -1, () => told.push(4))).toBe(false)
   log.onFailure!(new EngineError('diskFull', 'full'), 5)
   expect(told).toEqual([5, 3, 9])
   expect(partition.losses).toBe(1)

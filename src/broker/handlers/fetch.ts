@@ -3,6 +3,7 @@ import { KafkaError } from '../../model/kafkaErrors.ts'
 import type { apiKeys } from '../../protocol/apiKeys.ts'
 import type { Infer } from '../../protocol/schema.ts'
 import type { Answer } from '../dispatch.ts'
+import { endpointsOf } from '../nodes.ts'
 import { FetchWait, type WatchedPartition } from '../purgatory.ts'
 import type { RequestContext, Services } from '../services.ts'
 import { FetchItem } from './fetchItem.ts'
@@ -12,6 +13,12 @@ type FetchRequest = Infer<FetchApi['request']>
 type FetchAnswer = Answer<FetchApi>
 
 const firstVersionWithError = 7
+/** Source: KIP-595. */
+const firstVersionWithLeader = 12
+/** Source: KIP-516. */
+const firstVersionById = 13
+/** Source: KIP-951. */
+const firstVersionWithEndpoints = 16
 /** Source: KIP-110. */
 const firstVersionWithZstd = 10
 
@@ -48,7 +55,7 @@ class Fetch {
   readonly #context: RequestContext
   readonly #request: FetchRequest
   readonly #items: FetchItem[] = []
-  readonly #response: FetchAnswer
+  #response: FetchAnswer & object
   readonly #firstItem: number
   /** Bytes found, and whether an error asks for an answer at once. */
   #bytes = 0
@@ -59,16 +66,22 @@ class Fetch {
     this.#context = context
     this.#request = request
     turn += 1
-    const responses = request.topics.map(({ topic, partitions }) => {
+    const isById = context.apiVersion >= firstVersionById
+    // Replicas have a listener of their own: whoever claims to be one here must not be given what they are given.
+    const isReplica = request.replicaId >= 0 || request.replicaState.replicaId >= 0
+    const { topicsById } = services.controller.image
+    const responses = request.topics.map(({ topic, topicId, partitions }) => {
       const items: FetchItem[] = []
+      const name = isById ? (topicsById.get(topicId)?.name ?? null) : topic
       for (const position of partitions) {
         // Each partition once: a few bytes more of request must not mean its records again.
-        if (services.partitions.find(topic, position.partition)?.isFetchedAgain(turn)) continue
-        const item = new FetchItem(services, topic, position)
+        if (name !== null && services.partitions.find(name, position.partition)?.isFetchedAgain(turn))
+          continue
+        const item = new FetchItem(services, name, position, request.rackId, isReplica)
         this.#items.push(item)
         items.push(item)
       }
-      return { topic, partitions: items }
+      return { topic, topicId, partitions: items }
     })
     this.#response = { responses }
     this.#firstItem = turn % Math.max(1, this.#items.length)
@@ -89,8 +102,19 @@ class Fetch {
 
   /** What was read, once it may be sent. */
   #answer(): FetchAnswer | Promise<FetchAnswer> {
+    if (this.#isUrgent) this.#nameLeaders()
     const confirmed = this.#confirm()
     return confirmed === null ? this.#understandable() : confirmed.then(() => this.#understandable())
+  }
+
+  /** Says where to go with what another node leads. */
+  #nameLeaders(): void {
+    const { apiVersion } = this.#context
+    if (apiVersion < firstVersionWithLeader) return
+    const leaders = new Set<number>()
+    for (const item of this.#items) if (item.nameLeader()) leaders.add(item.currentLeader.leaderId)
+    if (leaders.size === 0 || apiVersion < firstVersionWithEndpoints) return
+    this.#response = { ...this.#response, nodeEndpoints: endpointsOf(this.#services.nodes, leaders) }
   }
 
   /** Has what comes from the disk read and checked aside; null when all of it is in memory and good. */
@@ -158,7 +182,7 @@ class Fetch {
     for (let nth = first; nth < count; nth++) {
       const item = this.#items[(this.#firstItem + nth) % count]!
       if (!item.prepare()) {
-        if (item.errorCode !== 0 || item.divergingEpoch.endOffset >= 0) this.#isUrgent = true
+        if (item.asksForAnswer) this.#isUrgent = true
         continue
       }
       const found = item.read(limitBytes - this.#bytes, this.#bytes === 0)

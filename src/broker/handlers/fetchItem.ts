@@ -1,6 +1,7 @@
 import { describeFault } from '../../model/batchFault.ts'
 import { CorruptionError, EngineError } from '../../model/errors.ts'
 import type { FileRange, SendPart } from '../../model/fileRange.ts'
+import { KafkaError } from '../../model/kafkaErrors.ts'
 import type { RecordsRanges } from '../../protocol/recordsRanges.ts'
 import type { ReadResult } from '../../segment/logTypes.ts'
 import { noteDamage } from '../../segment/noteDamage.ts'
@@ -26,6 +27,9 @@ const noParts: readonly SendPart[] = []
 const noRanges: readonly FileRange[] = []
 const none: RecordsRanges = { lengthBytes: 0, parts: noParts }
 const notDiverging = { epoch: -1, endOffset: -1 }
+const unknownLeader = { leaderId: -1, leaderEpoch: -1 }
+const notLeader = KafkaError.notLeaderOrFollower.kafka
+const fencedEpoch = KafkaError.fencedLeaderEpoch.kafka
 
 /**
  * One partition of a fetch: the question, the answer as the response wants it, and, while the fetch waits, its
@@ -38,21 +42,36 @@ export class FetchItem {
   lastStableOffset = -1
   logStartOffset = -1
   divergingEpoch: { epoch: number; endOffset: number } = notDiverging
+  /** Whom to ask in place of this node, where that is why there is an error. */
+  currentLeader: { readonly leaderId: number; readonly leaderEpoch: number } = unknownLeader
+  /** A replica that is closer to the client, -1 for none. Source: KIP-392. */
+  preferredReadReplica = -1
   /** Null: no transaction was aborted, or it was not asked for. */
   readonly abortedTransactions: null = null
   records: RecordsRanges = none
 
   readonly #services: Services
-  readonly #topic: string
+  readonly #topic: string | null
   readonly #position: FetchPosition
+  readonly #rack: string
+  readonly #isReplica: boolean
   #partition: Partition | null = null
   /** What the log had at the last look; null for nothing. */
   #found: ReadResult | null = null
 
-  constructor(services: Services, topic: string, position: FetchPosition) {
+  /** `topic` is null where its id is not known; `rack` is the client's, empty for none. */
+  constructor(
+    services: Services,
+    topic: string | null,
+    position: FetchPosition,
+    rack: string,
+    isReplica: boolean,
+  ) {
     this.#services = services
     this.#topic = topic
     this.#position = position
+    this.#rack = rack
+    this.#isReplica = isReplica
     this.partitionIndex = position.partition
   }
 
@@ -70,17 +89,37 @@ export class FetchItem {
     this.records = none
     this.#found = null
     this.divergingEpoch = notDiverging
+    this.preferredReadReplica = -1
     this.#partition = null
     try {
+      if (this.#isReplica) {
+        throw new EngineError('topicAuthorizationFailed', 'clients may not fetch as replicas do')
+      }
+      if (this.#topic === null) throw new EngineError('unknownTopicId', 'no topic has this id')
       const partition = this.#services.partitions.require(this.#topic, this.#position.partition)
+      const { fetchOffset } = this.#position
+      this.preferredReadReplica = partition.readReplica(this.#rack, fetchOffset)
       this.#describe(partition)
       this.#check(partition)
       this.#partition = partition
-      return this.divergingEpoch === notDiverging && this.#position.fetchOffset < this.highWatermark
+      return !this.asksForAnswer && fetchOffset < this.highWatermark
     } catch (error) {
       this.#fail(error)
       return false
     }
+  }
+
+  /** Whether it is of no use to wait for records: there is an error, logs part, or somebody else has them. */
+  get asksForAnswer(): boolean {
+    return this.errorCode !== 0 || this.divergingEpoch !== notDiverging || this.preferredReadReplica >= 0
+  }
+
+  /** Notes who leads where that is why there is an error; whether somebody is known to. */
+  nameLeader(): boolean {
+    if (this.errorCode !== notLeader && this.errorCode !== fencedEpoch) return false
+    const { leader, leaderEpoch } = this.#services.partitions.leadershipOf(this.#topic!, this.partitionIndex)
+    this.currentLeader = { leaderId: leader, leaderEpoch }
+    return leader >= 0
   }
 
   /** Reads up to `maxBytes`; the number of bytes found. With `minOneBatch` one batch may be larger than that. */

@@ -42,6 +42,7 @@ export async function handleListOffsets(
               throw new EngineError('invalidRequest', `partition ${partitionIndex} of ${name} is named twice`)
             }
             const partition = services.partitions.require(name, partitionIndex)
+            partition.requireLeader()
             partition.fence(currentLeaderEpoch)
             const found = await find(
               services,
@@ -88,6 +89,7 @@ async function find(
   apiVersion: number,
 ): Promise<Found> {
   const { log, leaderEpoch } = partition
+  if (timestampMs !== Ask.earliest) partition.requireKnownEnd()
   // Nothing at or above this may be shown.
   const endOffset = isolationLevel === 1 ? partition.lastStableOffset : partition.highWatermark
   if (timestampMs === Ask.latest) return { offset: endOffset, timestampMs: -1, leaderEpoch }

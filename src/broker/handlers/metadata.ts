@@ -15,7 +15,7 @@ type TopicAnswer = NonNullable<NonNullable<Answer<MetadataApi>>['topics']>[numbe
 const firstVersionById = 12
 
 /**
- * Metadata: this broker, and the topics asked for. A topic that is not there is answered with
+ * Metadata: the brokers, and the topics asked for. A topic that is not there is answered with
  * `unknownTopicOrPartition` and, if it may be, created meanwhile: clients ask again. A topic that is asked for
  * twice is described once, since a name of a few bytes may stand for thousands of partitions.
  */
@@ -24,17 +24,25 @@ export function handleMetadata(
   context: RequestContext,
   request: MetadataRequest,
 ): Answer<MetadataApi> {
-  const { controller, node } = services
+  const { controller, nodes } = services
   if (context.apiVersion < firstVersionById && request.topics?.some(({ name }) => name === null)) {
     context.exchange.fail('malformed', `a topic without a name, in version ${context.apiVersion} of Metadata`)
     return null
   }
   return {
-    brokers: [{ nodeId: node.nodeId, host: node.host, port: node.port }],
+    brokers: nodes.all(),
     clusterId: controller.image.clusterId,
-    controllerId: node.nodeId,
+    controllerId: controllerFor(services),
     topics: topicsOf(services, context, request),
   }
+}
+
+/**
+ * The broker that clients send changes to. Any broker will do, since each passes them on; a client may only know of one that is
+ * registered as a broker.
+ */
+function controllerFor({ controller, nodes, node }: Services): number {
+  return nodes.find(controller.controllerId) === null ? node.nodeId : controller.controllerId
 }
 
 function topicsOf(services: Services, context: RequestContext, request: MetadataRequest): TopicAnswer[] {
@@ -82,11 +90,10 @@ function describe(services: Services, topic: TopicImage): TopicAnswer {
     name: topic.name,
     topicId: topic.id,
     isInternal: isInternalTopic(topic.name),
-    partitions: topic.partitions.map(({ partition, leader, leaderEpoch, replicas, isr }) => {
-      const served = services.partitions.find(topic.name, partition)
-      // Nobody can be sent to a leader whose log is still to be made.
-      const hasLeader = served !== null && leader >= 0
-      const isOffline = served?.log.offline != null
+    partitions: topic.partitions.map(({ partition, replicas }) => {
+      const { leader, leaderEpoch, isr, offlineReplicas } = services.partitions.view(topic, partition)
+      // Nobody can be sent to a leader that cannot be found.
+      const hasLeader = leader >= 0 && services.nodes.find(leader) !== null
       return {
         errorCode: hasLeader ? 0 : KafkaError.leaderNotAvailable.kafka,
         partitionIndex: partition,
@@ -94,7 +101,7 @@ function describe(services: Services, topic: TopicImage): TopicAnswer {
         leaderEpoch,
         replicaNodes: replicas,
         isrNodes: isr,
-        offlineReplicas: isOffline ? replicas : [],
+        offlineReplicas,
       }
     }),
   }

@@ -1,20 +1,25 @@
 import { isInternalTopic } from '../../controller/topicNames.ts'
 import { EngineError } from '../../model/errors.ts'
+import { KafkaError } from '../../model/kafkaErrors.ts'
 import type { apiKeys } from '../../protocol/apiKeys.ts'
 import type { Infer } from '../../protocol/schema.ts'
 import { type BatchHeader, batchHeaderBytes, checkBatch } from '../../segment/recordBatch.ts'
 import { haveKeys } from '../../segment/recordWalk.ts'
 import { WriteGroup } from '../../segment/writeGroup.ts'
 import type { Answer } from '../dispatch.ts'
-import type { Partition } from '../partition.ts'
+import { endpointsOf } from '../nodes.ts'
+import { acksAll, type Partition } from '../partition.ts'
 import { type RequestContext, type Services, wireError } from '../services.ts'
 
 type ProduceApi = (typeof apiKeys)['produce']
 type ProduceRequest = Infer<ProduceApi['request']>
 type ProduceAnswer = Answer<ProduceApi>
 
+const notLeader = KafkaError.notLeaderOrFollower.kafka
+const fencedEpoch = KafkaError.fencedLeaderEpoch.kafka
 const zstd = 4
 const firstVersionWithZstd = 7
+const firstVersionWithLeader = 10
 /** More than a batch takes in the journal beside its bytes. */
 const entryBytes = 128
 
@@ -26,6 +31,7 @@ class PartitionResult {
   logAppendTimeMs = -1
   logStartOffset = -1
   errorMessage: string | null = null
+  currentLeader: CurrentLeader = unknownLeader
 
   constructor(index: number) {
     this.index = index
@@ -53,6 +59,14 @@ interface Append {
   /** `Partition.losses` at the time of the append. */
   losses: number
 }
+
+/** Whom to ask in place of this node. */
+interface CurrentLeader {
+  readonly leaderId: number
+  readonly leaderEpoch: number
+}
+
+const unknownLeader: CurrentLeader = { leaderId: -1, leaderEpoch: -1 }
 
 function newAppend(
   partition: Partition,
@@ -88,17 +102,40 @@ export function handleProduce(
       return result
     }),
   }))
-  const response = { responses }
   const round = new ProduceRound(services, context, request, appends, () =>
-    request.acks === 0 ? finishUnacknowledged(context, response) : response,
+    request.acks === 0 ? finishUnacknowledged(context, { responses }) : finish(services, context, responses),
   )
   return round.run()
+}
+
+interface TopicResult {
+  readonly name: string
+  readonly partitionResponses: readonly PartitionResult[]
+}
+
+/** The answer; where another node leads it says which, and where that is. Source: KIP-951. */
+function finish(
+  services: Services,
+  { apiVersion }: RequestContext,
+  responses: readonly TopicResult[],
+): ProduceAnswer {
+  if (apiVersion < firstVersionWithLeader) return { responses }
+  let leaders: Set<number> | null = null
+  for (const { name, partitionResponses } of responses) {
+    for (const result of partitionResponses) {
+      if (result.errorCode !== notLeader && result.errorCode !== fencedEpoch) continue
+      const { leader, leaderEpoch } = services.partitions.leadershipOf(name, result.index)
+      result.currentLeader = { leaderId: leader, leaderEpoch }
+      if (leader >= 0) (leaders ??= new Set()).add(leader)
+    }
+  }
+  return leaders === null ? { responses } : { responses, nodeEndpoints: endpointsOf(services.nodes, leaders) }
 }
 
 /** `acks=0` gets no answer, so an error can only be shown by closing the connection, as Kafka does. */
 function finishUnacknowledged(
   context: RequestContext,
-  response: { readonly responses: readonly { readonly partitionResponses: readonly PartitionResult[] }[] },
+  response: { readonly responses: readonly TopicResult[] },
 ): null {
   for (const { partitionResponses } of response.responses) {
     const failed = partitionResponses.find(({ errorCode }) => errorCode !== 0)
@@ -118,21 +155,17 @@ function check(
   records: Uint8Array | null,
 ): BatchHeader {
   const { acks, transactionalId } = request
-  if (acks !== 0 && acks !== 1 && acks !== -1) {
+  if (acks !== 0 && acks !== 1 && acks !== acksAll) {
     throw new EngineError('invalidRequiredAcks', `acks must be 0, 1 or -1 (all), not ${acks}`)
   }
+  partition.requireLeader()
   if (isInternalTopic(partition.topic)) {
     throw new EngineError('invalidTopicException', `records of ${partition.topic} are the broker's own`)
   }
   if (transactionalId !== null) {
     throw new EngineError('transactionalIdAuthorizationFailed', 'this broker has no transactions yet')
   }
-  if (acks === -1 && partition.minInsyncReplicas > 1) {
-    throw new EngineError(
-      'notEnoughReplicas',
-      `min.insync.replicas of ${partition.topic} is ${partition.minInsyncReplicas}, and there is one replica`,
-    )
-  }
+  if (acks === acksAll && partition.minInsyncReplicas > 1) checkInSync(partition)
   if (records === null) throw new EngineError('invalidRecord', 'a produce request without records')
   const header = checkBatch(records, services.runtime.checksum)
   if (header.codec === zstd && context.apiVersion < firstVersionWithZstd) {
@@ -141,6 +174,15 @@ function check(
   if (header.isTransactional) throw new EngineError('invalidTxnState', 'this broker has no transactions yet')
   if (partition.log.config.cleanupPolicy.compact) checkKeys(header, records)
   return header
+}
+
+function checkInSync({ topic, minInsyncReplicas, inSyncCount }: Partition): void {
+  if (inSyncCount >= minInsyncReplicas) return
+  const found = inSyncCount === 1 ? 'there is one replica' : `there are ${inSyncCount} replicas`
+  throw new EngineError(
+    'notEnoughReplicas',
+    `min.insync.replicas of ${topic} is ${minInsyncReplicas}, and ${found}`,
+  )
 }
 
 /**
@@ -198,8 +240,7 @@ class ProduceRound {
     for (const append of this.#appends) {
       const { partition, header, bytes, result } = append
       try {
-        if (partition.isGone) throw new EngineError('unknownTopicOrPartition', 'the topic was deleted')
-        const appended = partition.log.append(header, bytes, partition.leaderEpoch, group)
+        const appended = partition.append(header, bytes, group)
         result.baseOffset = appended.baseOffset
         result.logAppendTimeMs = appended.logAppendTimeMs
         append.endOffset = appended.lastOffset + 1
@@ -245,7 +286,7 @@ class ProduceRound {
       // A batch seen before may still wait for its first write; a slower group may stand before this one.
       for (const { partition, result, endOffset, losses } of this.#appends) {
         if (result.errorCode !== 0 || partition.losses !== losses) continue
-        if (partition.awaitFlush(endOffset, oneLess)) waiting += 1
+        if (partition.awaitAck(endOffset, this.#request.acks, oneLess)) waiting += 1
       }
       oneLess()
     }
@@ -260,7 +301,7 @@ class ProduceRound {
   #failUndecided(message: string): void {
     const error = new EngineError('requestTimedOut', message)
     for (const { partition, result, endOffset } of this.#appends) {
-      if (result.errorCode === 0 && (endOffset < 0 || !partition.isFlushed(endOffset))) {
+      if (result.errorCode === 0 && (endOffset < 0 || !partition.isAcked(endOffset, this.#request.acks))) {
         result.fail(this.#services, error)
       }
     }
@@ -270,10 +311,8 @@ class ProduceRound {
   #failLost(): void {
     for (const { partition, result, endOffset, losses } of this.#appends) {
       if (result.errorCode !== 0) continue
-      if (partition.losses === losses && partition.isFlushed(endOffset)) continue
-      const gone = new EngineError('unknownTopicOrPartition', 'the topic was deleted')
-      const failed = new EngineError('kafkaStorageError', 'the records could not be written')
-      result.fail(this.#services, partition.isGone ? gone : (partition.lastLoss ?? failed))
+      if (partition.losses === losses && partition.isAcked(endOffset, this.#request.acks)) continue
+      result.fail(this.#services, partition.whyLost(losses))
     }
   }
 }

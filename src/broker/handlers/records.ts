@@ -36,12 +36,13 @@ async function deleteBefore(
   if (isInternalTopic(name)) {
     throw new EngineError('policyViolation', `records of ${name} are kept by the broker alone`)
   }
+  partition.requireLeader()
   const { log, highWatermark } = partition
   const target = offset === -1 ? highWatermark : offset
   if (target < 0 || target > highWatermark) {
     throw new EngineError('offsetOutOfRange', `offset ${target} is above the high watermark ${highWatermark}`)
   }
-  if (target > log.logStartOffset) await log.deleteRecordsBefore(target)
+  if (target > log.logStartOffset) await partition.deleteRecordsBefore(target)
   return log.logStartOffset
 }
 
@@ -56,6 +57,7 @@ export const handleOffsetForLeaderEpoch: Handler<Apis['offsetForLeaderEpoch']> =
     partitions: partitions.map(({ partition: index, currentLeaderEpoch, leaderEpoch }) => {
       try {
         const partition = services.partitions.require(topic, index)
+        partition.requireLeader()
         partition.fence(currentLeaderEpoch)
         const end = partition.endOfEpoch(leaderEpoch)
         return { partition: index, leaderEpoch: end.epoch, endOffset: end.endOffset }
