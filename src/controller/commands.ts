@@ -2,6 +2,7 @@ import type { EngineError } from '../model/errors.ts'
 import type { Uuid } from '../model/uuid.ts'
 import type { MetadataRecordInput } from '../protocol/metadataRecords/metadataRecord.ts'
 import type { Endpoint } from './image.ts'
+import type { FeatureUpdate, PartitionState, Reassignment } from './metadata.ts'
 import type { Configs } from './topicConfigs.ts'
 
 /** What a caller wants of one new topic, as CreateTopics says it. */
@@ -60,6 +61,14 @@ export interface Registration {
   readonly directories: readonly Uuid[]
 }
 
+/** What changes in a registration; of another epoch than the known one, nothing does. */
+export interface BrokerChange {
+  readonly brokerId: number
+  readonly brokerEpoch: number
+  readonly fenced?: boolean
+  readonly inControlledShutdown?: boolean
+}
+
 /** Who asks. Clients may not touch internal topics; the broker makes them for itself. */
 export type Requester = 'client' | 'broker'
 
@@ -111,6 +120,13 @@ export type Command =
   | { readonly type: 'alterConfigs'; readonly resources: readonly ConfigReplacement[] }
   | { readonly type: 'incrementalAlterConfigs'; readonly resources: readonly ConfigChange[] }
   | { readonly type: 'allocateProducerIds'; readonly brokerId: number }
+  | { readonly type: 'bootstrapCluster'; readonly features: ReadonlyMap<string, number> }
+  | { readonly type: 'enrolBroker'; readonly registration: Registration }
+  | { readonly type: 'changeBrokers'; readonly changes: readonly BrokerChange[] }
+  | { readonly type: 'unregisterBroker'; readonly brokerId: number }
+  | { readonly type: 'reportPartitions'; readonly states: readonly PartitionState[] }
+  | { readonly type: 'alterPartitionReassignments'; readonly changes: readonly Reassignment[] }
+  | { readonly type: 'updateFeatures'; readonly updates: readonly FeatureUpdate[] }
 
 /** What each command answers with; lists are in the order of the request. */
 export interface CommandResults {
@@ -122,6 +138,14 @@ export interface CommandResults {
   readonly alterConfigs: readonly Outcome<null>[]
   readonly incrementalAlterConfigs: readonly Outcome<null>[]
   readonly allocateProducerIds: ProducerIdBlock
+  readonly bootstrapCluster: null
+  /** The broker's epoch. */
+  readonly enrolBroker: number
+  readonly changeBrokers: null
+  readonly unregisterBroker: null
+  readonly reportPartitions: null
+  readonly alterPartitionReassignments: readonly Outcome<null>[]
+  readonly updateFeatures: readonly Outcome<null>[]
 }
 
 /** A decision: the records that carry the change out, all or none of them, and the answer once they are durable. */
@@ -132,6 +156,8 @@ export interface Decision<T> {
 
 /** What deciding needs beside image and command: the broker's own settings. */
 export interface DecisionContext {
-  /** Static broker configs by broker name. */
+  /** Configs of brokers by broker name. */
   readonly broker: Configs
+  /** Whether the groups of partitions elect their leaders: a new partition begins without one. Default false. */
+  readonly elects?: boolean
 }

@@ -1,8 +1,11 @@
 import { unreachable } from '../model/assert.ts'
 import type { Command, CommandResults, Decision, DecisionContext } from './commands.ts'
+import { decideChangeBrokers, decideEnrolBroker, decideUnregisterBroker } from './decideBrokers.ts'
 import { decideAllocateProducerIds, decideBootstrap, decideRegisterBroker } from './decideCluster.ts'
 import { decideAlterConfigs, decideIncrementalAlterConfigs } from './decideConfigs.ts'
+import { decideBootstrapCluster, decideUpdateFeatures } from './decideFeatures.ts'
 import { decideCreatePartitions } from './decidePartitions.ts'
+import { decideAlterPartitionReassignments, decideReportPartitions } from './decideReplicas.ts'
 import { decideCreateTopics, decideDeleteTopics } from './decideTopics.ts'
 import type { MetadataImage } from './image.ts'
 
@@ -31,13 +34,27 @@ export function decide(
     case 'deleteTopics':
       return decideDeleteTopics(image, command)
     case 'createPartitions':
-      return decideCreatePartitions(image, command)
+      return decideCreatePartitions(image, command, context)
     case 'alterConfigs':
       return decideAlterConfigs(image, command)
     case 'incrementalAlterConfigs':
       return decideIncrementalAlterConfigs(image, command, context)
     case 'allocateProducerIds':
       return decideAllocateProducerIds(image, command)
+    case 'bootstrapCluster':
+      return decideBootstrapCluster(image, command)
+    case 'enrolBroker':
+      return decideEnrolBroker(image, command)
+    case 'changeBrokers':
+      return decideChangeBrokers(image, command)
+    case 'unregisterBroker':
+      return decideUnregisterBroker(image, command)
+    case 'reportPartitions':
+      return decideReportPartitions(image, command)
+    case 'alterPartitionReassignments':
+      return decideAlterPartitionReassignments(image, command)
+    case 'updateFeatures':
+      return decideUpdateFeatures(image, command)
     default:
       return unreachable(command)
   }

@@ -18,15 +18,20 @@ export function decideBootstrap(
   image: MetadataImage,
   { features, registration }: Of<'bootstrap'>,
 ): Decision<CommandResults['bootstrap']> {
-  const levels = [...features].map(
-    ([name, featureLevel]): MetadataRecordInput => ({
-      type: 'featureLevelRecord',
-      version: 0,
-      name,
-      featureLevel,
-    }),
-  )
-  return { records: [...levels, registerBroker(image, registration, features)], result: null }
+  return {
+    records: [...featureLevels(features), registerBroker(image, registration, features)],
+    result: null,
+  }
+}
+
+/** The records that finalize feature levels. */
+export function featureLevels(features: ReadonlyMap<string, number>): readonly MetadataRecordInput[] {
+  return [...features].map(([name, featureLevel]) => ({
+    type: 'featureLevelRecord',
+    version: 0,
+    name,
+    featureLevel,
+  }))
 }
 
 /** A broker's registration; no records if everything it says is known already. */
@@ -59,11 +64,12 @@ export function decideAllocateProducerIds(
   }
 }
 
-/** The broker epoch is the offset at which the change begins, which grows with each registration. */
-function registerBroker(
+/** A registration. The broker epoch is the offset at which the change begins, which grows with each one. */
+export function registerBroker(
   image: MetadataImage,
   registration: Registration,
   features: ReadonlyMap<string, number>,
+  fenced = false,
 ): MetadataRecordInput {
   return {
     type: 'registerBrokerRecord',
@@ -79,7 +85,7 @@ function registerBroker(
       maxSupportedVersion: level,
     })),
     rack: registration.rack,
-    fenced: false,
+    fenced,
     inControlledShutdown: false,
     logDirs: registration.directories,
   }

@@ -1,9 +1,9 @@
 import { EngineError } from '../model/errors.ts'
-import type { Command, CommandResults, Decision, TopicGrowth } from './commands.ts'
+import type { Command, CommandResults, Decision, DecisionContext, TopicGrowth } from './commands.ts'
 import { checkRoom, maxPartitionsPerRequest } from './decideTopics.ts'
 import type { MetadataImage, TopicImage } from './image.ts'
 import { decideEach, duplicates } from './outcomes.ts'
-import { checkAssignment, newPartition, placeReplicas } from './placement.ts'
+import { checkAssignment, newPartition, Placer } from './placement.ts'
 import { checkNotReserved } from './topicNames.ts'
 
 /**
@@ -14,9 +14,15 @@ import { checkNotReserved } from './topicNames.ts'
 export function decideCreatePartitions(
   image: MetadataImage,
   command: Extract<Command, { readonly type: 'createPartitions' }>,
+  { elects = false }: Pick<DecisionContext, 'elects'> = {},
 ): Decision<CommandResults['createPartitions']> {
   const twice = duplicates(command.topics.map((topic) => topic.name))
   let partitionCount = 0
+  let placer: Placer | null = null
+  const place: Placer['place'] = (count, factor) => {
+    placer ??= new Placer(image)
+    return placer.place(count, factor)
+  }
   return decideEach(command.topics, (growth) => {
     if (twice.has(growth.name)) throw new EngineError('invalidRequest', 'Duplicate topic name.')
     if (command.requester === 'client') checkNotReserved(growth.name)
@@ -24,11 +30,11 @@ export function decideCreatePartitions(
     if (topic === undefined) {
       throw new EngineError('unknownTopicOrPartition', `There is no topic '${growth.name}'.`)
     }
-    const added = addedReplicas(image, topic, growth, maxPartitionsPerRequest - partitionCount)
+    const added = addedReplicas(image, topic, growth, maxPartitionsPerRequest - partitionCount, place)
     partitionCount += added.length
     const first = topic.partitions.length
     return {
-      records: added.map((replicas, index) => newPartition(image, topic.id, first + index, replicas)),
+      records: added.map((replicas, index) => newPartition(image, topic.id, first + index, replicas, elects)),
       result: null,
     }
   })
@@ -39,6 +45,7 @@ function addedReplicas(
   topic: TopicImage,
   { count, assignments }: TopicGrowth,
   room: number,
+  place: Placer['place'],
 ): readonly (readonly number[])[] {
   const have = topic.partitions.length
   if (count === have) throw new EngineError('invalidPartitions', `Topic already has ${have} partition(s).`)
@@ -51,7 +58,7 @@ function addedReplicas(
   const added = count - have
   checkRoom(added, room)
   const replicationFactor = topic.partitions[0]!.replicas.length
-  if (assignments == null) return placeReplicas(image, have, added, replicationFactor)
+  if (assignments == null) return place(added, replicationFactor)
   if (assignments.length !== added) {
     throw new EngineError(
       'invalidReplicaAssignment',

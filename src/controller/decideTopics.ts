@@ -12,7 +12,7 @@ import type {
 import { clampedNumber } from './configValues.ts'
 import type { MetadataImage } from './image.ts'
 import { decideEach, duplicates } from './outcomes.ts'
-import { checkAssignment, newPartition, placeReplicas } from './placement.ts'
+import { checkAssignment, newPartition, Placer } from './placement.ts'
 import { ConfigResourceType } from './replay.ts'
 import { type Configs, checkTopicConfig } from './topicConfigs.ts'
 import { checkNotReserved, checkTopicName, collisionKey } from './topicNames.ts'
@@ -35,6 +35,7 @@ export function decideCreateTopics(
   const twice = duplicates(command.topics.map((topic) => topic.name))
   const keys = new Map<string, string>()
   let partitionCount = 0
+  let placer: Placer | null = null
   return decideEach(command.topics, (topic, index) => {
     if (twice.has(topic.name)) throw new EngineError('invalidRequest', 'Duplicate topic name.')
     if (command.requester === 'client') checkNotReserved(topic.name)
@@ -48,12 +49,22 @@ export function decideCreateTopics(
       const text = `Topic '${topic.name}' collides with existing topic: ${other}`
       throw new EngineError('invalidTopicException', text)
     }
-    const wanted = topicReplicas(image, topic, context.broker, maxPartitionsPerRequest - partitionCount)
+    const place: Placer['place'] = (count, factor) => {
+      placer ??= new Placer(image)
+      return placer.place(count, factor)
+    }
+    const wanted = topicReplicas(
+      image,
+      topic,
+      context.broker,
+      maxPartitionsPerRequest - partitionCount,
+      place,
+    )
     const configs = newTopicConfigs(topic)
     // Only now that nothing can fail do the name and the partitions count against the topics after this one.
     partitionCount += wanted.length
     if (key !== null) keys.set(key, topic.name)
-    return newTopic(image, topic.name, command.topicIds[index]!, wanted, configs)
+    return newTopic(image, topic.name, command.topicIds[index]!, wanted, configs, context.elects)
   })
 }
 
@@ -98,6 +109,7 @@ function topicReplicas(
   topic: NewTopic,
   broker: Configs,
   room: number,
+  place: Placer['place'],
 ): readonly (readonly number[])[] {
   const { numPartitions = -1, replicationFactor = -1, assignments = [] } = topic
   if (assignments.length > 0) {
@@ -129,7 +141,7 @@ function topicReplicas(
     )
   }
   checkRoom(count, room)
-  return placeReplicas(image, 0, count, factor)
+  return place(count, factor)
 }
 
 /** Throws `policyViolation` unless `count` more partitions fit the request. */
@@ -182,6 +194,7 @@ function newTopic(
   topicId: Uuid,
   replicas: readonly (readonly number[])[],
   configs: Configs,
+  elects = false,
 ): Decision<CreatedTopic> {
   const records: MetadataRecordInput[] = [{ type: 'topicRecord', version: 0, name, topicId }]
   for (const [config, value] of configs) {
@@ -189,7 +202,7 @@ function newTopic(
     records.push({ type: 'configRecord', version: 0, ...resource, name: config, value })
   }
   for (let partition = 0; partition < replicas.length; partition++) {
-    records.push(newPartition(image, topicId, partition, replicas[partition]!))
+    records.push(newPartition(image, topicId, partition, replicas[partition]!, elects))
   }
   const replicationFactor = replicas[0]!.length
   return { records, result: { name, topicId, numPartitions: replicas.length, replicationFactor, configs } }

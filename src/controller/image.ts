@@ -14,6 +14,9 @@ export interface PartitionImage {
   readonly isr: readonly number[]
   /** The log directory of each replica, in the order of `replicas`. */
   readonly directories: readonly Uuid[]
+  /** Replicas that are on their way in, and out: those of `replicas` that go once the others have caught up. */
+  readonly addingReplicas: readonly number[]
+  readonly removingReplicas: readonly number[]
 }
 
 /** One topic. A live view: later changes show in it, except that a deleted topic stays as it was. */
@@ -45,7 +48,9 @@ export interface BrokerImage {
   readonly incarnationId: Uuid
   readonly endpoints: readonly Endpoint[]
   readonly rack: string | null
+  /** It is not heard of, or has not caught up yet: clients are not sent to it, and nothing is placed on it. */
   readonly fenced: boolean
+  readonly inControlledShutdown: boolean
   /** The ids of its data directories. */
   readonly directories: readonly Uuid[]
 }
@@ -62,6 +67,8 @@ export interface MetadataImage {
   readonly topics: ReadonlyMap<string, TopicImage>
   readonly topicsById: ReadonlyMap<Uuid, TopicImage>
   readonly brokers: ReadonlyMap<number, BrokerImage>
+  /** What was set while the cluster runs: of one broker by its id, of all under the empty name. */
+  readonly brokerConfigs: ReadonlyMap<string, Configs>
   /** The first producer id that no block covers. */
   readonly nextProducerId: number
   /** Finalized feature levels by name, such as `metadata.version`. */
@@ -79,6 +86,15 @@ export interface MetadataDelta {
   readonly partitionsAdded: readonly { readonly topic: TopicImage; readonly partitions: readonly number[] }[]
   /** Existing topics whose configs changed. */
   readonly configsChanged: readonly TopicImage[]
+  /** Partitions that were there before and have other replicas, leaders or states now. */
+  readonly partitionsChanged: readonly {
+    readonly topic: TopicImage
+    readonly partitions: readonly number[]
+  }[]
+  /** Ids of brokers whose registration is new, changed or gone. */
+  readonly brokersChanged: readonly number[]
+  /** Whether `brokerConfigs` changed. */
+  readonly brokerConfigsChanged: boolean
 }
 
 /** A topic as `replay` sees it. */
@@ -94,6 +110,7 @@ export class MutableImage implements MetadataImage {
   readonly topics = new Map<string, MutableTopic>()
   readonly topicsById = new Map<Uuid, MutableTopic>()
   readonly brokers = new Map<number, BrokerImage>()
+  readonly brokerConfigs = new Map<string, Map<string, string>>()
   nextProducerId = 0
   readonly features = new Map<string, number>()
   /** The names that share a collision key. */

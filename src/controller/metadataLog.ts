@@ -6,32 +6,25 @@ import type { Runtime } from '../runtime/runtime.ts'
 import type { Log } from '../segment/log.ts'
 import { defaultLogConfig, type LogConfig } from '../segment/logConfig.ts'
 import { BatchHeader, checkBatch } from '../segment/recordBatch.ts'
-import { encodeBatch, readRecords } from '../segment/records.ts'
+import { encodeBatch } from '../segment/records.ts'
 import { WriteGroup } from '../segment/writeGroup.ts'
+import { type BatchLimits, ChangeReader, changeBatches, maxBatchBytes, maxBatchRecords } from './changes.ts'
 
 /**
- * How the metadata log is kept: every write durable, nothing ever deleted. It grows until snapshots (KIP-630)
- * come with the replicated controller.
+ * How the metadata log is kept: every write durable, nothing ever deleted but what a snapshot (KIP-630) has, which
+ * a single node takes none of.
  */
 export const metadataLogConfig: LogConfig = {
   ...defaultLogConfig,
   retentionMs: -1,
   retentionBytes: -1,
-  maxMessageBytes: 8 * 1024 * 1024,
+  maxMessageBytes: maxBatchBytes,
   timestampAfterMaxMs: Number.MAX_SAFE_INTEGER,
   flush: 'journal',
 }
 
 /** The epoch of the only voter. Source: KIP-595: the first election gives 1. */
 const leaderEpoch = 1
-
-/** As in Kafka's controller: the most records and bytes of one batch. */
-const maxBatchRecords = 10_000
-const maxBatchBytes = metadataLogConfig.maxMessageBytes
-
-/** Upper bound of what a record takes in a batch beside its value: length, attributes, deltas, null key, no headers. */
-const recordOverheadBytes = 32
-const batchOverheadBytes = 61
 
 const readBytes = 1024 * 1024
 
@@ -43,19 +36,17 @@ const readBytes = 1024 * 1024
 export class MetadataLog {
   readonly #runtime: Runtime
   readonly #log: Log
-  readonly #maxBatchBytes: number
-  readonly #maxBatchRecords: number
+  readonly #limits: BatchLimits
 
   /** `limits` lowers the bounds of a batch, for tests. */
   constructor(runtime: Runtime, log: Log, limits: { batchBytes?: number; batchRecords?: number } = {}) {
     this.#runtime = runtime
     this.#log = log
-    this.#maxBatchBytes = Math.min(
-      limits.batchBytes ?? maxBatchBytes,
-      log.config.maxMessageBytes,
-      log.config.segmentBytes,
-    )
-    this.#maxBatchRecords = limits.batchRecords ?? maxBatchRecords
+    const { maxMessageBytes, segmentBytes } = log.config
+    this.#limits = {
+      batchBytes: Math.min(limits.batchBytes ?? maxBatchBytes, maxMessageBytes, segmentBytes),
+      batchRecords: limits.batchRecords ?? maxBatchRecords,
+    }
   }
 
   /** Whether the log still takes writes: false after one that may or may not have reached the disk. */
@@ -74,7 +65,7 @@ export class MetadataLog {
    * Throws `corruptLog` and `unsupportedFormat` for what cannot be metadata.
    */
   async replay(apply: (records: readonly MetadataRecord[], nextOffset: number) => void): Promise<void> {
-    let open: MetadataRecord[] | null = null
+    const changes = new ChangeReader()
     let offset = this.#log.logStartOffset
     if (offset > 0)
       throw new EngineError('corruptLog', `the metadata log has lost everything before offset ${offset}`)
@@ -86,10 +77,12 @@ export class MetadataLog {
         at += header.sizeBytes
         offset = header.lastOffset + 1
         // Control batches are the quorum's own: leader changes and voters, nothing of the image.
-        if (!header.isControl) open = applyBatch(batch, open, offset, apply)
+        if (header.isControl) continue
+        const records = changes.take(batch)
+        if (records.length > 0) apply(records, offset)
       }
     }
-    if (open === null) return
+    if (changes.open === null) return
     const reason = 'the controller stopped before it had written the whole change'
     await this.append([{ type: 'abortTransactionRecord', version: 0, reason }])
   }
@@ -104,7 +97,8 @@ export class MetadataLog {
   ): Promise<{ readonly applied: readonly MetadataRecord[]; readonly nextOffset: number }> {
     const values = records.map((record) => encodeMetadataRecord(record))
     const group = new WriteGroup(this.#runtime.disk)
-    for (const batch of this.#batches(values)) {
+    const { config } = this.#log
+    for (const batch of changeBatches(values, this.#limits, config.maxMessageBytes)) {
       const bytes = this.#encode(batch)
       this.#log.append(checkBatch(bytes, this.#runtime.checksum), bytes, leaderEpoch, group)
     }
@@ -115,37 +109,6 @@ export class MetadataLog {
       'every write of the metadata log is durable once it is done',
     )
     return { applied: values.map((value) => decodeMetadataRecord(value)), nextOffset }
-  }
-
-  /** The values of each batch: one, or several that begin and end a transaction. */
-  #batches(values: readonly Uint8Array[]): readonly (readonly Uint8Array[])[] {
-    const whole = this.#split(values)
-    if (whole.length === 1) return whole
-    const begin = encodeMetadataRecord({ type: 'beginTransactionRecord', version: 0, name: 'change' })
-    const end = encodeMetadataRecord({ type: 'endTransactionRecord', version: 0 })
-    return this.#split([begin, ...values, end])
-  }
-
-  #split(values: readonly Uint8Array[]): readonly (readonly Uint8Array[])[] {
-    const batches: Uint8Array[][] = []
-    let batch: Uint8Array[] = []
-    let sizeBytes = batchOverheadBytes
-    for (const value of values) {
-      const valueBytes = value.length + recordOverheadBytes
-      if (batchOverheadBytes + valueBytes > this.#log.config.maxMessageBytes) {
-        throw new EngineError('messageTooLarge', `a metadata record of ${value.length} bytes`)
-      }
-      const isFull = sizeBytes + valueBytes > this.#maxBatchBytes || batch.length >= this.#maxBatchRecords
-      if (isFull && batch.length > 0) {
-        batches.push(batch)
-        batch = []
-        sizeBytes = batchOverheadBytes
-      }
-      batch.push(value)
-      sizeBytes += valueBytes
-    }
-    batches.push(batch)
-    return batches
   }
 
   #encode(values: readonly Uint8Array[]): Uint8Array {
@@ -174,34 +137,4 @@ export class MetadataLog {
     }
     return bytes
   }
-}
-
-/** Applies what a batch completes; returns the records of the transaction that it leaves open, or null. */
-function applyBatch(
-  batch: Uint8Array,
-  before: MetadataRecord[] | null,
-  nextOffset: number,
-  apply: (records: readonly MetadataRecord[], nextOffset: number) => void,
-): MetadataRecord[] | null {
-  let open = before
-  let loose: MetadataRecord[] = []
-  for (const { offset, value } of readRecords(batch)) {
-    if (value === null) throw new EngineError('corruptLog', `the metadata record at offset ${offset} is null`)
-    const record = decodeMetadataRecord(value)
-    if (record.type === 'beginTransactionRecord') {
-      if (open !== null) throw misplaced(record.type, offset)
-      open = []
-    } else if (record.type === 'endTransactionRecord' || record.type === 'abortTransactionRecord') {
-      if (open === null) throw misplaced(record.type, offset)
-      if (record.type === 'endTransactionRecord') loose = [...loose, ...open]
-      open = null
-    } else if (open === null) loose.push(record)
-    else open.push(record)
-  }
-  if (loose.length > 0) apply(loose, nextOffset)
-  return open
-}
-
-function misplaced(type: string, offset: number): EngineError {
-  return new EngineError('corruptLog', `a ${type} out of place in the metadata log, at offset ${offset}`)
 }

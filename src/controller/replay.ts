@@ -1,7 +1,7 @@
 import { EngineError } from '../model/errors.ts'
 import type { MetadataRecord } from '../protocol/metadataRecords/metadataRecord.ts'
 import type { DeltaBuilder } from './delta.ts'
-import type { MutableImage, MutableTopic } from './image.ts'
+import type { BrokerImage, MutableImage, MutableTopic, PartitionImage } from './image.ts'
 
 /** Kafka's numbers for what a ConfigRecord is about. Source: Kafka `ConfigResource.Type`. */
 export const ConfigResourceType = {
@@ -11,6 +11,9 @@ export const ConfigResourceType = {
   clientMetrics: 16,
   group: 32,
 } as const
+
+/** What a change of a partition says of a leader that stays. */
+const unchangedLeader = -2
 
 /**
  * Applies one committed record to `image`, and notes in `delta` what it did. Transaction markers are not for
@@ -36,9 +39,28 @@ export function replay(image: MutableImage, record: MetadataRecord, delta: Delta
         })),
         rack: record.rack,
         fenced: record.fenced,
+        inControlledShutdown: record.inControlledShutdown,
         directories: record.logDirs,
       })
+      delta.brokerChanged(record.brokerId)
       return
+    case 'brokerRegistrationChangeRecord': {
+      const broker = brokerOf(image, record.brokerId, record.brokerEpoch, record.type)
+      image.brokers.set(broker.id, {
+        ...broker,
+        fenced: changed(record.fenced, broker.fenced),
+        inControlledShutdown: changed(record.inControlledShutdown, broker.inControlledShutdown),
+        directories: record.logDirs.length === 0 ? broker.directories : record.logDirs,
+      })
+      delta.brokerChanged(broker.id)
+      return
+    }
+    case 'unregisterBrokerRecord': {
+      const { id } = brokerOf(image, record.brokerId, record.brokerEpoch, record.type)
+      image.brokers.delete(id)
+      delta.brokerChanged(id)
+      return
+    }
     case 'topicRecord': {
       if (image.topics.has(record.name) || image.topicsById.has(record.topicId)) {
         throw new EngineError('corruptLog', `a second TopicRecord for ${record.name} (${record.topicId})`)
@@ -61,11 +83,45 @@ export function replay(image: MutableImage, record: MetadataRecord, delta: Delta
         replicas: record.replicas,
         isr: record.isr,
         directories: record.directories,
+        addingReplicas: record.addingReplicas,
+        removingReplicas: record.removingReplicas,
       }
-      if (isNew) delta.partitionAdded(topicOf(image, record.topicId, record.type), record.partitionId)
+      const topic = topicOf(image, record.topicId, record.type)
+      if (isNew) delta.partitionAdded(topic, record.partitionId)
+      else delta.partitionChanged(topic, record.partitionId)
+      return
+    }
+    case 'partitionChangeRecord': {
+      const topic = topicOf(image, record.topicId, record.type)
+      const known = topic.partitions[record.partitionId]
+      if (known === undefined) {
+        const where = `${record.topicId}-${record.partitionId}`
+        throw new EngineError('corruptLog', `a ${record.type} for ${where}, which does not exist`)
+      }
+      topic.partitions[record.partitionId] = {
+        ...known,
+        leader: record.leader === unchangedLeader ? known.leader : record.leader,
+        leaderEpoch: leaderEpochAfter(known, record),
+        partitionEpoch: known.partitionEpoch + 1,
+        replicas: record.replicas ?? known.replicas,
+        isr: record.isr ?? known.isr,
+        directories: record.directories ?? known.directories,
+        addingReplicas: record.addingReplicas ?? known.addingReplicas,
+        removingReplicas: record.removingReplicas ?? known.removingReplicas,
+      }
+      delta.partitionChanged(topic, record.partitionId)
       return
     }
     case 'configRecord': {
+      if (record.resourceType === ConfigResourceType.broker) {
+        const configs = image.brokerConfigs.get(record.resourceName) ?? new Map<string, string>()
+        if (record.value === null) configs.delete(record.name)
+        else configs.set(record.name, record.value)
+        if (configs.size > 0) image.brokerConfigs.set(record.resourceName, configs)
+        else image.brokerConfigs.delete(record.resourceName)
+        delta.brokerConfigChanged()
+        return
+      }
       if (record.resourceType !== ConfigResourceType.topic) {
         const what = `a ConfigRecord for resource type ${record.resourceType}`
         throw new EngineError('unsupportedFormat', `${what} is not supported yet`)
@@ -105,4 +161,27 @@ function topicOf(image: MutableImage, topicId: string, recordType: string): Muta
     throw new EngineError('corruptLog', `a ${recordType} for topic id ${topicId}, which does not exist`)
   }
   return topic
+}
+
+function brokerOf(image: MutableImage, id: number, epoch: number, recordType: string): BrokerImage {
+  const broker = image.brokers.get(id)
+  if (broker?.epoch === epoch) return broker
+  throw new EngineError(
+    'corruptLog',
+    `a ${recordType} for broker ${id} in epoch ${epoch}, which is not registered`,
+  )
+}
+
+/** What a registration's flag is after a change: 1 sets it, -1 takes it back. */
+function changed(change: number, before: boolean): boolean {
+  return change === 0 ? before : change > 0
+}
+
+/** The epoch of the group where the record has it; without, as in Kafka, one more with every new leader. */
+function leaderEpochAfter(
+  known: PartitionImage,
+  { leader, leaderEpoch }: { readonly leader: number; readonly leaderEpoch: number },
+): number {
+  if (leaderEpoch >= 0) return leaderEpoch
+  return leader === unchangedLeader ? known.leaderEpoch : known.leaderEpoch + 1
 }

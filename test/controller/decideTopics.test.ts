@@ -39,7 +39,7 @@ describe('creating topics', () => {
       [1, 1, 2],
       [2, 2, 3],
       [3, 3, 1],
-      [1, 1, 2],
+      [1, 1, 3],
     ])
     expect(topic.partitions[0]).toMatchObject({
       leaderEpoch: 0,

@@ -65,7 +65,7 @@ describe('replay refuses', () => {
     [
       'a record that it does not know the meaning of',
       'unsupportedFormat',
-      [{ type: 'unregisterBrokerRecord', version: 0, brokerId: 1, brokerEpoch: 0 }],
+      [{ type: 'unregisterControllerRecord', version: 0, controllerId: 1 }],
     ],
   ])('%s: %s', (_, code, records) => {
     expect(() => replayed(...records)).toThrow(expect.objectContaining({ code }))

@@ -1,3 +1,4 @@
+import { privateTag } from '../apis/quorumFields.ts'
 import { array, int8, int32, message, nullableArray, string, uuid } from '../schema.ts'
 
 /** A topic exists under this name and id. Source: KIP-631. */
@@ -58,6 +59,8 @@ export const partitionChangeRecord = message(
     directories: nullableArray('1+', 'uuid', { default: null, tag: 8 }), // KIP-858.
     eligibleLeaderReplicas: nullableArray('2+', 'int32', { default: null, tag: 6 }), // KIP-966.
     lastKnownElr: nullableArray('2+', 'int32', { default: null, tag: 7 }),
+    // Private: the epoch of the group that has elected the leader; -1 where Kafka's rule holds.
+    leaderEpoch: int32('0+', { default: -1, tag: privateTag }),
   },
 )
 
