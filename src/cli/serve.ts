@@ -7,6 +7,7 @@ import { describeFlush, flushPolicyNames } from '../model/flushPolicy.ts'
 import { decompressWithin } from '../zerocopy/codecs.ts'
 import { createRuntime } from '../zerocopy/nativeRuntime.ts'
 import { UsageError } from './failure.ts'
+import { Monitor } from './metrics/monitor.ts'
 import { collectPair, formatAddress, parseAddress, parseBytes, parseMetricsAddress } from './options.ts'
 import { printedSettings, type SettingOptions, serveSettings } from './serveSettings.ts'
 import { type LogFormat, type LogLevel, logFormats, logLevels, stderrLogger } from './stderrLogger.ts'
@@ -102,19 +103,33 @@ async function serve(options: ServeOptions, terminal: Terminal): Promise<void> {
   const runtime = createRuntime({
     onFallback: (why) => logger.warn('running without the native addon', { why }),
   })
+  const closeRuntime = async (): Promise<void> => {
+    await runtime.compute.close()
+    await runtime.disk.close()
+  }
+  const monitor = new Monitor(config)
   let broker: Broker
+  try {
+    await monitor.listen()
+  } catch (error) {
+    await closeRuntime()
+    throw error
+  }
   try {
     broker = await Broker.start(runtime, config, logger, { decompress: decompressWithin(maxLookupBytes) })
   } catch (error) {
-    await runtime.compute.close()
-    await runtime.disk.close()
+    await monitor.close()
+    await closeRuntime()
     throw withAdvice(error, config)
   }
+  monitor.broker = broker
   const readyMs = Math.round(performance.now())
   const address = formatAddress(broker.address)
   const flush = toLogConfig(new Map(), config.statics).flush
+  const metrics =
+    monitor.address === null ? '' : `, metrics on http://${formatAddress(monitor.address)}/metrics`
   await terminal.write(
-    `cordwood is ready on ${address} after ${readyMs} ms: directory ${config.directory}, flush ${describeFlush(flush)}, ${runtime.kind}\n`,
+    `cordwood is ready on ${address} after ${readyMs} ms: directory ${config.directory}, flush ${describeFlush(flush)}, ${runtime.kind}${metrics}\n`,
   )
   if (terminal.outputIsTerminal) {
     await terminal.write(
@@ -124,9 +139,10 @@ async function serve(options: ServeOptions, terminal: Terminal): Promise<void> {
   const stop = terminal.interruptible() // Until here a signal ends the process: recovery survives that.
   await aborted(stop)
   logger.info('stopping', { signal: String(stop.reason) })
+  monitor.isStopping = true
   await broker.close()
-  await runtime.compute.close()
-  await runtime.disk.close()
+  await monitor.close()
+  await closeRuntime()
   logger.info('stopped')
 }
 

@@ -5,7 +5,7 @@ import { type BrokerConfigName, brokerConfigTable } from '../broker/configTable.
 import { EngineError } from '../model/errors.ts'
 import type { Address } from '../runtime/network.ts'
 import { UsageError } from './failure.ts'
-import { formatAddress } from './options.ts'
+import { formatAddress, parseMetricsAddress } from './options.ts'
 import { type Property, parseProperties } from './properties.ts'
 import { type Gathered, gatherSettings, originIn, type Setting } from './settings.ts'
 
@@ -54,10 +54,22 @@ export function serveSettings(
   }
   const properties = Object.fromEntries([...settings.values()].map(({ name, value }) => [name, value]))
   try {
-    return { config: brokerConfig(properties, { hostName: hostname() }), settings, warnings }
+    const config = brokerConfig(properties, { hostName: hostname() })
+    checkMetricsListener(config.text('cordwood.metrics.listener'))
+    return { config, settings, warnings }
   } catch (error) {
     if (!(error instanceof EngineError)) throw error
     throw new UsageError(`${originIn(error.message, settings)}${error.message}`)
+  }
+}
+
+function checkMetricsListener(text: string): void {
+  if (text === '') return
+  try {
+    parseMetricsAddress(text)
+  } catch {
+    const message = `cordwood.metrics.listener=${text} is not valid: it must be HOST:PORT or a port`
+    throw new EngineError('invalidConfig', message)
   }
 }
 

@@ -39,7 +39,7 @@ export const arrows: Readonly<Record<string, readonly string[] | null>> = {
 
 /** The packages that a folder may import. */
 const packages: Readonly<Record<string, readonly string[]>> = {
-  cli: ['commander'],
+  cli: ['commander', 'prom-client'],
   'runtime/node': ['piscina'],
   testing: ['fast-check'],
 }
