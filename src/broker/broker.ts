@@ -171,6 +171,7 @@ export class Broker {
       host: config.advertised.host,
       port: config.advertised.port,
     }
+    const nodes = new SingleNode(node)
     const services: Services = {
       runtime,
       config,
@@ -184,9 +185,9 @@ export class Broker {
       purgatory: new Purgatory(runtime.clock),
       diskGate: new DiskGate([runtime.disk, directory.journalQueue], runtime.clock),
       lookups: new Limiter(maxLookups),
-      topicCreator: new TopicCreator(controller, config, logger),
+      topicCreator: new TopicCreator({ controller, config, logger, nodes, clock: runtime.clock }),
       node,
-      nodes: new SingleNode(node),
+      nodes,
     }
     const dispatcher = new Dispatcher(services, routes)
     const { network, clock } = runtime

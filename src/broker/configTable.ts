@@ -186,6 +186,14 @@ export const brokerConfigTable = {
     max: maxInt,
     documentation: 'Partitions of __consumer_offsets.',
   },
+  'offsets.topic.replication.factor': {
+    type: 'int',
+    default: '-1',
+    min: -1,
+    max: 32767,
+    documentation:
+      'Replicas of __consumer_offsets, which is not created before so many brokers are there; -1: three, or all where there are fewer.',
+  },
   'offsets.topic.segment.bytes': {
     type: 'int',
     // Kafka's 100 MiB wait for compaction; here a segment goes as soon as its live records have been rewritten.

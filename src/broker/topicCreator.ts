@@ -2,26 +2,51 @@ import type { Metadata } from '../controller/metadata.ts'
 import { offsetsLogConfig } from '../coordinator/offsetsLog.ts'
 import { EngineError } from '../model/errors.ts'
 import type { Logger } from '../model/logger.ts'
+import type { Clock } from '../runtime/clock.ts'
 import type { BrokerConfig } from './brokerConfig.ts'
+import type { Nodes } from './nodes.ts'
 
 /** The topic of the group coordinator's records. */
 export const offsetsTopicName = '__consumer_offsets'
 
+/** What `offsets.topic.replication.factor` is unless set, where there are as many brokers. */
+const offsetsReplicas = 3
+/**
+ * How long after the start the offsets topic is not created with fewer replicas than there may be brokers: those that start at
+ * the same time may take that long to be there. Milliseconds.
+ */
+const gatherMs = 10_000
+
 /** Names that may be on their way at the same time; a client that asks for more has to come again. */
 const maxPending = 10_000
+
+/** What a `TopicCreator` works with. */
+export interface TopicCreatorOptions {
+  readonly controller: Metadata
+  readonly config: BrokerConfig
+  readonly logger: Logger
+  readonly nodes: Nodes
+  readonly clock: Clock
+}
 
 /** Creates topics that nobody asked to create: those that clients name, and the one of the group coordinator. */
 export class TopicCreator {
   readonly #controller: Metadata
   readonly #config: BrokerConfig
   readonly #logger: Logger
+  readonly #nodes: Nodes
+  readonly #clock: Clock
+  readonly #startedMs: number
   readonly #pending = new Set<string>()
   #offsetsTopic: Promise<void> | null = null
 
-  constructor(controller: Metadata, config: BrokerConfig, logger: Logger) {
-    this.#controller = controller
-    this.#config = config
-    this.#logger = logger
+  constructor(options: TopicCreatorOptions) {
+    this.#controller = options.controller
+    this.#config = options.config
+    this.#logger = options.logger
+    this.#nodes = options.nodes
+    this.#clock = options.clock
+    this.#startedMs = options.clock.monotonicMs()
   }
 
   /** Begins to create the topics; what comes of it shows in the image. */
@@ -59,13 +84,31 @@ export class TopicCreator {
     return this.#offsetsTopic
   }
 
+  /**
+   * As set; else three, or as many as there are brokers. Throws `invalidReplicationFactor` while more of them may be on their way,
+   * since what the topic begins with it keeps.
+   */
+  #offsetsReplicas(): number {
+    const wanted = this.#config.number('offsets.topic.replication.factor')
+    if (wanted > 0) return wanted
+    const { cluster } = this.#config
+    if (cluster === null) return 1
+    const alive = this.#nodes.all().length
+    const known = Math.max(this.#controller.image.brokers.size, cluster.voters.length)
+    const isEarly = this.#clock.monotonicMs() - this.#startedMs < gatherMs
+    if (isEarly && alive < Math.min(offsetsReplicas, known)) {
+      throw new EngineError('invalidReplicationFactor', `${alive} of perhaps ${known} brokers are there yet`)
+    }
+    return Math.min(offsetsReplicas, alive)
+  }
+
   async #createOffsetsTopic(): Promise<void> {
     const [outcome] = await this.#controller.createTopics(
       [
         {
           name: offsetsTopicName,
           numPartitions: this.#config.number('offsets.topic.num.partitions'),
-          replicationFactor: 1,
+          replicationFactor: this.#offsetsReplicas(),
           configs: [
             // The coordinator rewrites what lives; see docs/decisions/0004-compaction.md.
             { name: 'cleanup.policy', value: 'delete' },

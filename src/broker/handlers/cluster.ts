@@ -3,12 +3,13 @@ import type { apiKeys } from '../../protocol/apiKeys.ts'
 import type { Handler } from '../dispatch.ts'
 import type { Partition } from '../partition.ts'
 import { type Services, wireError } from '../services.ts'
+import { controllerFor } from './metadata.ts'
 
 type Apis = typeof apiKeys
 
 const EndpointType = { brokers: 1, controllers: 2 } as const
 
-/** DescribeCluster: this broker, under its advertised address. */
+/** DescribeCluster: the brokers that may be asked, under their advertised addresses. */
 export const handleDescribeCluster: Handler<Apis['describeCluster']> = (services, _context, request) => {
   const { endpointType } = request
   if (endpointType !== EndpointType.brokers) {
@@ -17,9 +18,9 @@ export const handleDescribeCluster: Handler<Apis['describeCluster']> = (services
     const text = 'This listener belongs to a broker: ask it for brokers.'
     return { ...wireError(services, new EngineError(code, text)), endpointType }
   }
-  const { nodeId, host, port } = services.node
-  const { clusterId } = services.controller.image
-  return { clusterId, controllerId: nodeId, brokers: [{ brokerId: nodeId, host, port }] }
+  const { controller, nodes } = services
+  const brokers = nodes.all().map(({ nodeId, host, port, rack }) => ({ brokerId: nodeId, host, port, rack }))
+  return { clusterId: controller.image.clusterId, controllerId: controllerFor(services), brokers }
 }
 
 /** DescribeLogDirs: the size of each log, and the room of the file system. */

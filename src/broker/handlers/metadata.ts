@@ -41,7 +41,7 @@ export function handleMetadata(
  * The broker that clients send changes to. Any broker will do, since each passes them on; a client may only know of one that is
  * registered as a broker.
  */
-function controllerFor({ controller, nodes, node }: Services): number {
+export function controllerFor({ controller, nodes, node }: Services): number {
   return nodes.find(controller.controllerId) === null ? node.nodeId : controller.controllerId
 }
 
