@@ -51,5 +51,5 @@ function settle(r: RaftReplica, data: VotingData, how: Standing | null, nowMs: n
 
 function giveUp(r: RaftReplica, { leaderId }: VotingData, nowMs: number): void {
   if (leaderId >= 0) follow(r, leaderId, r.epoch, nowMs)
-  else becomeUnattached(r, r.epoch, nowMs + r.random.below(r.config.electionTimeoutMs), nowMs)
+  else becomeUnattached(r, r.epoch, r.standDeadline(nowMs), nowMs)
 }

@@ -34,6 +34,8 @@ export interface RaftConfig {
   readonly autoJoin: boolean
   /** Nodes that an observer asks for the leader while it knows no voters. */
   readonly bootstrapIds: readonly number[]
+  /** Whether the replica stands for the very first election before others do. False by default. */
+  readonly standsFirst?: boolean
   /** Who has to record a start before the replica votes. */
   readonly confirmation: 'none' | 'peers' | 'controller'
 }

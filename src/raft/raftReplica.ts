@@ -200,6 +200,13 @@ export class RaftReplica {
     this.emit({ type: 'highWatermark', offset })
   }
 
+  /** When to stand again, having nobody to wait for. Whoever is to lead first hardly waits while nobody ever led. */
+  standDeadline(nowMs: number): number {
+    const { electionTimeoutMs, retryBackoffMs, standsFirst = false } = this.config
+    if (standsFirst && this.epoch === 0) return nowMs + retryBackoffMs + this.random.below(retryBackoffMs)
+    return nowMs + this.random.below(electionTimeoutMs)
+  }
+
   /** From now, one election timeout and up to as much again. */
   electionDeadline(nowMs: number): number {
     const { electionTimeoutMs } = this.config

@@ -23,7 +23,8 @@ export function begin(r: RaftReplica, mayHaveForgotten: boolean, nowMs: number):
   announce(r)
   const { leaderId, voted } = r.quorum
   const { self } = r.config
-  const electionDeadlineMs = r.electionDeadline(nowMs)
+  const isFirst = r.config.standsFirst === true && r.epoch === 0
+  const electionDeadlineMs = isFirst ? r.standDeadline(nowMs) : r.electionDeadline(nowMs)
   if (!r.isVoter) {
     r.enter({ name: 'observer', ...newFetchLoop(-1, nowMs), standAtMs: standDeadline(r, nowMs) })
     startFetching(r, nowMs)

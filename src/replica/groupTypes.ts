@@ -24,6 +24,8 @@ export interface GroupSpec {
   readonly bootstrapIds?: readonly number[]
   /** Whether an observer asks to become a voter. False by default. */
   readonly autoJoin?: boolean
+  /** Whether this replica stands for the very first election before others do. False by default. */
+  readonly standsFirst?: boolean
   /** Who has to record a start before the replica votes; `peers` by default. */
   readonly confirmation?: 'none' | 'peers' | 'controller'
 }

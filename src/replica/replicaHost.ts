@@ -9,6 +9,8 @@ import { Group } from './group.ts'
 import type { GroupSpec, HostOptions } from './groupTypes.ts'
 import type { GroupWorld } from './groupWorld.ts'
 import { type GroupStart, openGroupLog } from './openGroupLog.ts'
+import { isRepairCall } from './repair/repairCalls.ts'
+import { type RepairCounts, Repairs } from './repair/repairs.ts'
 import { type RemoteRequest, refuseRequest } from './replies.ts'
 import { Sleepers } from './sleepers.ts'
 import { TimerWheel } from './timerWheel.ts'
@@ -31,6 +33,7 @@ export class ReplicaHost implements TransportHandler {
   readonly #world: GroupWorld
   readonly #groups = new Map<GroupKey, Group>()
   readonly #opening = new Set<GroupKey>()
+  readonly #repairs: Repairs
   #closing: Promise<void> | null = null
 
   private constructor(runtime: Runtime, options: HostOptions) {
@@ -56,6 +59,14 @@ export class ReplicaHost implements TransportHandler {
       logger,
       observer: options.observer ?? null,
     }
+    this.#repairs = new Repairs({
+      runtime,
+      nodeId,
+      logs,
+      logger,
+      groups: this.#groups,
+      call: (to, payload, timeoutMs) => transport.call(to, payload, timeoutMs),
+    })
   }
 
   /** Makes a host without groups. The logs stay their owner's, who closes them after the host. */
@@ -66,6 +77,11 @@ export class ReplicaHost implements TransportHandler {
   /** The groups by key, in the order in which they were opened. */
   get groups(): ReadonlyMap<GroupKey, Group> {
     return this.#groups
+  }
+
+  /** What was found damaged on this node, and mended from others, since the host was opened. */
+  get repairs(): RepairCounts {
+    return this.#repairs.counts
   }
 
   /**
@@ -92,6 +108,8 @@ export class ReplicaHost implements TransportHandler {
       )
       this.#groups.set(key, group)
       group.start()
+      group.watch({ leadership: () => this.#repairs.look(group) })
+      this.#repairs.look(group)
       return group
     } finally {
       this.#opening.delete(key)
@@ -118,6 +136,12 @@ export class ReplicaHost implements TransportHandler {
     this.#groups.get(groupKey(ref))?.tell({ type: 'requestFailed', requestId })
   }
 
+  /** Answers what replicas ask of each other beside the quorum's messages; other calls are the business of whoever has the host. */
+  async call(_from: number, payload: Uint8Array): Promise<Uint8Array> {
+    if (isRepairCall(payload)) return this.#repairs.answer(payload)
+    throw new EngineError('unsupportedVersion', 'a host takes no such calls')
+  }
+
   connectionLost(node: number): void {
     for (const group of this.#groups.values())
       if (group.leaderId === node) group.tell({ type: 'connectionLost', id: node })
@@ -131,7 +155,7 @@ export class ReplicaHost implements TransportHandler {
     await Promise.allSettled(
       groups.filter(({ state }) => state === 'leader').map((group) => group.transferLeadership()),
     )
-    await Promise.all(groups.map((group) => group.close()))
+    await Promise.all([this.#repairs.close(), ...groups.map((group) => group.close())])
     wheel.close()
     await transport.close()
   }
@@ -172,6 +196,7 @@ export class ReplicaHost implements TransportHandler {
       highWatermarkLagMs,
       autoJoin: spec.autoJoin ?? false,
       bootstrapIds: spec.bootstrapIds ?? [],
+      standsFirst: spec.standsFirst ?? false,
       confirmation: spec.confirmation ?? 'peers',
     }
   }

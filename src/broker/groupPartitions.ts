@@ -1,0 +1,341 @@
+import type { MetadataDelta, MetadataImage, PartitionImage, TopicImage } from '../controller/image.ts'
+import type { PartitionState } from '../controller/metadata.ts'
+import { type Configs, minInsyncReplicas, toLogConfig } from '../controller/topicConfigs.ts'
+import { metadataTopicName } from '../controller/topicNames.ts'
+import { EngineError, toEngineError } from '../model/errors.ts'
+import type { Logger } from '../model/logger.ts'
+import type { Uuid } from '../model/uuid.ts'
+import { NotLeaderError } from '../replica/notLeader.ts'
+import type { ReplicaHost } from '../replica/replicaHost.ts'
+import type { Clock, Timer } from '../runtime/clock.ts'
+import { inParallel } from '../segment/inParallel.ts'
+import type { LogDirectory } from '../segment/logDirectory.ts'
+import { GroupPartition, type GroupPartitionHost } from './groupPartition.ts'
+import { GroupVoters, votersOf } from './groupVoters.ts'
+import { givePreferred, handOverAll } from './leaderBalance.ts'
+import { LeaderReports } from './leaderReports.ts'
+import type { Leadership, Partition } from './partition.ts'
+import type { Partitions, PartitionView } from './partitions.ts'
+import { Peers } from './peers.ts'
+
+/** How many replicas are opened or removed at the same time. */
+const parallel = 16
+/** How often it is looked who is in sync and who should lead. Milliseconds. */
+const lookMs = 1000
+
+/** What `GroupPartitions` works with. */
+export interface GroupPartitionsOptions {
+  readonly nodeId: number
+  readonly host: ReplicaHost
+  readonly directory: LogDirectory
+  readonly image: MetadataImage
+  /** Configs of this broker, the defaults of topics. */
+  readonly defaults: Configs
+  readonly clock: Clock
+  readonly logger: Logger
+  /** The name of the listener that nodes reach each other on. */
+  readonly nodeListener: string
+  /** Whether leaderships go back to preferred replicas by themselves. */
+  readonly rebalances: boolean
+  report(states: readonly PartitionState[]): Promise<void>
+  /** Called with the names of topics that are gone. */
+  topicsDeleted(names: readonly string[]): void
+  /** Called when this node may have begun or ceased to lead a partition. */
+  leadershipChanged?(partition: GroupPartition): void
+}
+
+/**
+ * The partitions of a broker in a cluster: a replica of a group for each that the image places here. What the groups know of
+ * themselves is told to the controller, and voters and leaders are made what the image wants.
+ */
+export class GroupPartitions implements Partitions {
+  readonly #options: GroupPartitionsOptions
+  readonly #byTopic = new Map<string, (GroupPartition | undefined)[]>()
+  /** Replicas of the image that could not be opened. */
+  readonly #missing = new Map<string, { readonly topic: TopicImage; readonly index: number }>()
+  readonly #reports: LeaderReports
+  readonly #voters: GroupVoters
+  readonly #peers: Peers
+  readonly #partitionHost: GroupPartitionHost
+  #turn: Promise<void> = Promise.resolve()
+  #timer: Timer | null = null
+  #isClosed = false
+
+  constructor(options: GroupPartitionsOptions) {
+    const { clock, logger, nodeId, image, nodeListener } = options
+    this.#options = options
+    this.#peers = new Peers(image, nodeListener)
+    this.#reports = new LeaderReports({ clock, logger, report: (states) => options.report(states) })
+    this.#voters = new GroupVoters({
+      nodeId,
+      clock,
+      logger,
+      imageOf: (partition) => this.#imageOf(partition),
+      peers: this.#peers,
+    })
+    this.#partitionHost = {
+      nodeId,
+      clock,
+      rackOf: (id) => this.#peers.rackOf(id),
+      changed: (partition) => this.#changed(partition),
+    }
+  }
+
+  async load(deletedTopics: ReadonlySet<Uuid>): Promise<void> {
+    const { image } = this.#options
+    await this.#sortOut(deletedTopics)
+    const work: (() => Promise<void>)[] = []
+    for (const topic of image.topics.values()) {
+      for (const { partition } of topic.partitions) work.push(() => this.#follow(topic, partition))
+    }
+    await inParallel(work, parallel, (each) => each())
+    this.#look(true)
+  }
+
+  apply(delta: MetadataDelta): Promise<void> {
+    return this.#inTurn(() => this.#apply(delta))
+  }
+
+  async retryMissing(): Promise<void> {
+    for (const [name, missing] of [...this.#missing]) {
+      await this.#inTurn(async () => {
+        if (this.#missing.get(name) === missing) await this.#follow(missing.topic, missing.index)
+      })
+    }
+  }
+
+  has(topic: string, index: number): boolean {
+    return this.#options.image.topics.get(topic)?.partitions[index] !== undefined
+  }
+
+  find(topic: string, index: number): GroupPartition | null {
+    return this.#byTopic.get(topic)?.[index] ?? null
+  }
+
+  require(topic: string, index: number): Partition {
+    const partition = this.#byTopic.get(topic)?.[index]
+    if (partition) return partition
+    if (this.#missing.has(`${topic}-${index}`)) {
+      throw new EngineError('kafkaStorageError', `the replica of ${topic}-${index} could not be opened`)
+    }
+    const known = this.#options.image.topics.get(topic)?.partitions[index]
+    if (known !== undefined) throw new NotLeaderError(known.leader)
+    throw new EngineError('unknownTopicOrPartition', `there is no partition ${index} of topic ${topic}`)
+  }
+
+  *all(): IterableIterator<GroupPartition> {
+    for (const partitions of this.#byTopic.values()) {
+      for (const partition of partitions) if (partition) yield partition
+    }
+  }
+
+  leadershipOf(topic: string, index: number): Leadership {
+    const known = this.#options.image.topics.get(topic)?.partitions[index]
+    const found = { leader: known?.leader ?? -1, leaderEpoch: known?.leaderEpoch ?? -1 }
+    const hosted = this.find(topic, index)?.leadership
+    return hosted !== undefined && hosted.leaderEpoch >= found.leaderEpoch ? hosted : found
+  }
+
+  view({ name, partitions }: TopicImage, index: number): PartitionView {
+    const { replicas, isr } = partitions[index]!
+    const hosted = this.find(name, index)
+    const { brokers } = this.#options.image
+    const offlineReplicas = replicas.filter((id) => {
+      if (id === this.#options.nodeId) return hosted?.group.failure != null
+      return brokers.get(id)?.fenced !== false
+    })
+    const known = hosted?.isLeader ? hosted.inSync : isr
+    return { ...this.leadershipOf(name, index), isr: known, offlineReplicas }
+  }
+
+  /** Gives all leaderships to others. Resolves once nothing is led that somebody else could lead. */
+  handOver(): Promise<void> {
+    return handOverAll([...this.all()], this.#options.nodeId, (id) => this.#peers.mayLead(id))
+  }
+
+  /** Ends what goes on beside the groups, which are the host's to close. */
+  async close(): Promise<void> {
+    this.#isClosed = true
+    this.#timer?.cancel()
+    this.#voters.close()
+    this.#reports.close()
+    await this.#turn
+    for (const partition of this.all()) partition.close()
+  }
+
+  async #apply(delta: MetadataDelta): Promise<void> {
+    for (const topic of delta.configsChanged) this.#configure(topic)
+    if (delta.topicsDeleted.length > 0) await this.#removeTopics(delta.topicsDeleted)
+    const work: (() => Promise<void>)[] = []
+    for (const topic of delta.topicsCreated) {
+      for (const { partition } of topic.partitions) work.push(() => this.#follow(topic, partition))
+    }
+    for (const { topic, partitions } of [...delta.partitionsAdded, ...delta.partitionsChanged]) {
+      for (const partition of partitions) work.push(() => this.#follow(topic, partition))
+    }
+    await inParallel(work, parallel, (each) => each())
+    if (delta.brokersChanged.length > 0) this.#look(true)
+  }
+
+  /** Brings one partition in line with the image: opens it, removes it, or looks at who votes. */
+  async #follow(topic: TopicImage, index: number): Promise<void> {
+    const image = topic.partitions[index]
+    if (image === undefined || this.#isClosed || this.#options.image.topics.get(topic.name) !== topic) return
+    const hosted = this.find(topic.name, index)
+    const isPlacedHere = image.replicas.includes(this.#options.nodeId)
+    if (hosted === null) {
+      if (isPlacedHere) await this.#open(topic, index, image)
+      else this.#missing.delete(`${topic.name}-${index}`)
+    } else if (!isPlacedHere) {
+      await this.#remove(hosted)
+    } else {
+      this.#voters.look(hosted)
+    }
+  }
+
+  async #open(topic: TopicImage, index: number, image: PartitionImage): Promise<void> {
+    const { directory, defaults, logger, host, nodeId } = this.#options
+    const name = `${topic.name}-${index}`
+    try {
+      const log = directory.logs.get(name)
+      if (log && log.topicId !== topic.id) {
+        const keptAs = (await directory.setAside(topic.name, index)) ?? ''
+        logger.warn('a log that belongs to no topic has made room for a topic of the same name', {
+          log: name,
+          topicId: log.topicId,
+          keptAs,
+        })
+      }
+      const config = toLogConfig(topic.configs, defaults)
+      const { replicas, addingReplicas, leaderEpoch } = image
+      // Once somebody has led, the group knows better than the image who votes: those that come later ask.
+      const begin = leaderEpoch > 0 ? [] : replicas.filter((id) => !addingReplicas.includes(id))
+      const voters = begin.includes(nodeId) ? votersOf(image, begin, this.#peers) : []
+      const group = await host.openGroup({
+        topic: topic.name,
+        partition: index,
+        topicId: topic.id,
+        kind: 'partition',
+        config,
+        voters: voters.length < begin.length || begin.length === 0 ? null : voters,
+        bootstrapIds: replicas.filter((id) => id !== nodeId),
+        standsFirst: replicas[0] === nodeId,
+      })
+      const identity = { topic: topic.name, topicId: topic.id, index }
+      const minimum = minInsyncReplicas(topic.configs, defaults)
+      const partition = new GroupPartition(identity, group, minimum, this.#partitionHost)
+      let partitions = this.#byTopic.get(topic.name)
+      if (!partitions) this.#byTopic.set(topic.name, (partitions = []))
+      partitions[index] = partition
+      this.#missing.delete(name)
+      this.#changed(partition)
+    } catch (cause) {
+      const error = toEngineError(cause, 'kafkaStorageError', 'the replica could not be opened')
+      if (!this.#missing.has(name))
+        logger.error('a partition has no replica here', { log: name, error: error.message })
+      this.#missing.set(name, { topic, index })
+    }
+  }
+
+  #configure(topic: TopicImage): void {
+    const { defaults } = this.#options
+    const config = toLogConfig(topic.configs, defaults)
+    const minimum = minInsyncReplicas(topic.configs, defaults)
+    for (const partition of this.#byTopic.get(topic.name) ?? []) {
+      if (!partition) continue
+      partition.log.updateConfig(config)
+      partition.minInsyncReplicas = minimum
+    }
+  }
+
+  async #removeTopics(topics: readonly TopicImage[]): Promise<void> {
+    const gone: GroupPartition[] = []
+    for (const { name, id } of topics) {
+      for (const partition of this.#byTopic.get(name) ?? [])
+        if (partition?.topicId === id) gone.push(partition)
+      for (const [key, missing] of this.#missing) if (missing.topic.id === id) this.#missing.delete(key)
+    }
+    this.#options.topicsDeleted(topics.map(({ name }) => name))
+    await inParallel(gone, parallel, (partition) => this.#remove(partition))
+  }
+
+  /** Leaves the group and removes its log. */
+  async #remove(partition: GroupPartition): Promise<void> {
+    const { directory, logger } = this.#options
+    const { topic, index } = partition
+    const partitions = this.#byTopic.get(topic)!
+    delete partitions[index]
+    if (partitions.every((other) => other === undefined)) this.#byTopic.delete(topic)
+    this.#reports.forget(partition)
+    partition.close()
+    this.#options.leadershipChanged?.(partition)
+    try {
+      await partition.group.close()
+      await directory.deleteLog(topic, index)
+    } catch (cause) {
+      const error = toEngineError(cause, 'diskFailed', 'the log could not be deleted')
+      logger.error('the log of a partition that is gone stays', {
+        log: `${topic}-${index}`,
+        error: error.message,
+      })
+    }
+  }
+
+  /** Removes what is left of topics that were deleted, and of partitions that went elsewhere; reports what nobody knows. */
+  async #sortOut(deletedTopics: ReadonlySet<Uuid>): Promise<void> {
+    const { directory, image, logger, nodeId } = this.#options
+    const deletions: (() => Promise<void>)[] = []
+    for (const [log, { topicId }] of directory.logs) {
+      const at = log.lastIndexOf('-')
+      const topic = log.slice(0, at)
+      if (topic === metadataTopicName) continue
+      const index = Number(log.slice(at + 1))
+      const known = image.topics.get(topic)
+      const isElsewhere =
+        known?.id === topicId && known.partitions[index]?.replicas.includes(nodeId) === false
+      if (deletedTopics.has(topicId) || isElsewhere) {
+        logger.info('removing the log of a partition that is not here any more', { log, topicId })
+        deletions.push(() => directory.deleteLog(topic, index))
+      } else if (known === undefined) {
+        logger.warn('a log belongs to no topic; it is kept and not served', { log, topicId })
+      }
+    }
+    await inParallel(deletions, parallel, (each) => each())
+  }
+
+  #changed(partition: GroupPartition): void {
+    this.#reports.changed(partition)
+    this.#voters.look(partition)
+    this.#options.leadershipChanged?.(partition)
+  }
+
+  /** Looks now and then who is in sync, who votes and who should lead; `isUrgent`: at those that are quiet, too. */
+  #look(isUrgent: boolean): void {
+    this.#timer?.cancel()
+    if (this.#isClosed) return
+    const { rebalances, nodeId, clock } = this.#options
+    for (const partition of this.all()) {
+      if (!partition.isLeader || !(isUrgent || partition.isInSyncStale)) continue
+      this.#reports.changed(partition)
+      this.#voters.look(partition)
+    }
+    if (rebalances) {
+      const preferredOf = (partition: GroupPartition): number => this.#imageOf(partition)?.replicas[0] ?? -1
+      void givePreferred(this.all(), nodeId, preferredOf, (id) => this.#peers.mayLead(id))
+    }
+    this.#timer = clock.setTimer(lookMs, () => this.#look(false))
+    this.#timer.detach?.()
+  }
+
+  #imageOf({ topic, topicId, index }: GroupPartition): PartitionImage | null {
+    const known = this.#options.image.topics.get(topic)
+    return known?.id === topicId ? (known.partitions[index] ?? null) : null
+  }
+
+  /** One change after the other, so that no replica is opened twice, or opened for a topic that is being deleted. */
+  #inTurn(body: () => Promise<void>): Promise<void> {
+    const ended = this.#turn.then(body)
+    this.#turn = ended.catch(() => {})
+    return ended
+  }
+}
