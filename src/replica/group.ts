@@ -1,5 +1,6 @@
-import { EngineError } from '../model/errors.ts'
-import type { SendPart } from '../model/fileRange.ts'
+import { describeFault } from '../model/batchFault.ts'
+import { CorruptionError, EngineError } from '../model/errors.ts'
+import type { FileRange, SendPart } from '../model/fileRange.ts'
 import { planted } from '../model/planted.ts'
 import type {
   RaftConfig,
@@ -12,8 +13,10 @@ import type {
   Voter,
   VotersEntry,
 } from '../raft.ts'
+import type { Runtime } from '../runtime/runtime.ts'
+import type { BadRange } from '../segment/badRanges.ts'
 import type { Log } from '../segment/log.ts'
-import type { BatchHeader } from '../segment/recordBatch.ts'
+import { BatchHeader } from '../segment/recordBatch.ts'
 import { GroupDriver } from './groupDriver.ts'
 import type {
   FollowerProgress,
@@ -22,10 +25,12 @@ import type {
   GroupListener,
   GroupSpec,
   PlacedBatch,
+  RepairedRange,
 } from './groupTypes.ts'
 import type { GroupWorld } from './groupWorld.ts'
 import { mergeBatches } from './mergeBatches.ts'
 import type { GroupStart } from './openGroupLog.ts'
+import { RepairWaiters } from './repair/repairWaiters.ts'
 import { RemoteRequest, refuseRequest } from './replies.ts'
 import type { SnapshotFiles } from './snapshotFiles.ts'
 import { LocalRequest, Waiter } from './tokens.ts'
@@ -40,6 +45,8 @@ export class Group {
   readonly #clusterId: string | null
   readonly #driver: GroupDriver
   readonly #closed: (group: Group) => void
+  readonly #runtime: Runtime
+  readonly #repairs = new RepairWaiters()
   #closing: Promise<void> | null = null
 
   /** `closed` is called when `close` is over. */
@@ -56,6 +63,7 @@ export class Group {
     this.key = groupKey(this.ref)
     this.spec = spec
     this.snapshots = start.snapshots
+    this.#runtime = world.runtime
     this.#clusterId = config.clusterId
     this.#driver = new GroupDriver(world, this.ref, config, start, mayHaveForgotten)
     this.#closed = closed
@@ -203,6 +211,46 @@ export class Group {
     await this.#driver.log.tookSnapshot(id, logStartOffset)
   }
 
+  /** Whether what is stored at `offset` is damaged; if so, it is looked for on other nodes. Rejects with what the disk says. */
+  look(offset: number): Promise<boolean> {
+    return this.log.findDamage(offset)
+  }
+
+  /**
+   * How many of `bytes`, read from `range` for `fromOffset`, are whole batches that follow each other. Throws `CorruptionError` when
+   * there is none.
+   */
+  check(bytes: Uint8Array, { file, position }: FileRange, fromOffset: number): number {
+    const { validBytes, fault } = this.#runtime.checksum.checkBatches(bytes)
+    if (validBytes > 0) {
+      const { baseOffset } = new BatchHeader(bytes, 0)
+      if (baseOffset <= fromOffset || this.log.cleanedOffset > fromOffset) return validBytes
+    }
+    const wrong = describeFault(fault ?? { kind: 'cut', expected: bytes.length, found: 0 })
+    throw new CorruptionError({ file: file.path, position, ...wrong })
+  }
+
+  /**
+   * Whether to read again what was damaged at `offset`: resolves with true once something has been mended, with false when nobody
+   * could help within `timeoutMs`.
+   */
+  async awaitRepair(offset: number, timeoutMs = 30_000): Promise<boolean> {
+    if (!(await this.look(offset)) || !this.log.isDamagedAt(offset)) return true
+    if (this.voters.voters.size < 2 || this.#closing !== null) return false
+    return this.#repairs.wait(this.#runtime.clock, timeoutMs)
+  }
+
+  /** Damage was found in the log. */
+  damaged(range: BadRange): void {
+    this.#driver.tell((each) => each.damaged?.(range))
+  }
+
+  /** Some of it was mended. */
+  repaired(range: RepairedRange): void {
+    this.#driver.tell((each) => each.repaired?.(range))
+    this.#repairs.wake(true)
+  }
+
   /** Has `listener` told of what happens from now on, until the returned function is called. */
   watch(listener: GroupListener): () => void {
     return this.#driver.watch(listener)
@@ -235,6 +283,7 @@ export class Group {
 
   /** Leaves the group in order and resolves once everything is durable that was written. The log stays open. */
   close(): Promise<void> {
+    this.#repairs.wake(false)
     this.#closing ??= this.#driver.close().then(() => this.#closed(this))
     return this.#closing
   }

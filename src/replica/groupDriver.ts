@@ -62,7 +62,7 @@ export class GroupDriver implements Sleeper {
     this.log = new GroupLog(world.runtime, world.turn, start, {
       flushed: (sequence) => this.#flushed(sequence),
       persisted: (ticket) => this.#outbox.persisted(ticket),
-      installed: (id) => this.#tell((each) => each.snapshotInstalled?.(id)),
+      installed: (id) => this.tell((each) => each.snapshotInstalled?.(id)),
       failed: (error) => this.#logFailed(error),
     })
     const raftStart = {
@@ -259,14 +259,14 @@ export class GroupDriver implements Sleeper {
         break
       case 'highWatermark':
         this.appends.committed(effect.offset)
-        this.#tell((each) => each.highWatermark?.(effect.offset))
+        this.tell((each) => each.highWatermark?.(effect.offset))
         break
       case 'stateChanged':
         this.#outbox.dropFetches()
         this.#world.transport.forget(this.#ref)
         this.#held = null
         if (effect.state !== 'leader') this.appends.leadershipLost()
-        this.#tell((each) => each.leadership?.(effect.state, effect.leaderEpoch, effect.leaderId))
+        this.tell((each) => each.leadership?.(effect.state, effect.leaderEpoch, effect.leaderId))
         break
       case 'votersChanged':
         this.#learnVoters(effect.entry)
@@ -290,7 +290,7 @@ export class GroupDriver implements Sleeper {
         const { code, id, offset, detail } = effect
         const { topic, partition } = this.#ref
         this.#world.logger.error('a replica raises an alarm', { topic, partition, code, id, offset, detail })
-        this.#tell((each) => each.alarm?.({ code, id, offset, detail }))
+        this.tell((each) => each.alarm?.({ code, id, offset, detail }))
         break
       }
     }
@@ -309,7 +309,7 @@ export class GroupDriver implements Sleeper {
       if (id !== nodeId && endpoints.length > 0) transport.know(id, endpoints)
     }
     this.log.noteVoters(entry)
-    this.#tell((each) => each.voters?.(entry))
+    this.tell((each) => each.voters?.(entry))
   }
 
   #send({ to, requestId, request }: Extract<Effect, { type: 'send' }>): void {
@@ -324,7 +324,7 @@ export class GroupDriver implements Sleeper {
   #flushed(sequence: number): void {
     const { flushedOffset } = this.log.log
     this.appends.flushed(flushedOffset)
-    this.#tell((each) => each.flushed?.(flushedOffset))
+    this.tell((each) => each.flushed?.(flushedOffset))
     this.step({ type: 'flushed', sequence })
     if (this.#held === null || this.log.unflushedBytes > maxUnflushedBytes) return
     const held = this.#held
@@ -351,10 +351,11 @@ export class GroupDriver implements Sleeper {
     if (this.#isClosed) return
     const { topic, partition } = this.#ref
     this.#world.logger.error('a replica is out of use', { topic, partition, error: error.message })
-    this.#tell((each) => each.failed?.(error))
+    this.tell((each) => each.failed?.(error))
   }
 
-  #tell(tell: (listener: GroupListener) => void): void {
+  /** Tells all listeners. */
+  tell(tell: (listener: GroupListener) => void): void {
     for (const listener of this.#listeners) tell(listener)
   }
 }

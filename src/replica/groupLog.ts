@@ -10,6 +10,7 @@ import { encodeEpochStarts, encodeQuorum, encodeSnapshot, encodeVoterSets, state
 import { install, installed, type States } from './installSnapshot.ts'
 import type { GroupStart } from './openGroupLog.ts'
 import { PendingCuts } from './pendingCuts.ts'
+import { readChecked } from './readChecked.ts'
 import type { SnapshotHead } from './snapshotContent.ts'
 import { type Pending, Unflushed, type UnflushedBatch } from './unflushed.ts'
 import type { WriteTurn } from './writeTurn.ts'
@@ -231,12 +232,10 @@ export class GroupLog {
     toOffset: number,
     maxBytes: number,
   ): Promise<readonly SendPart[] | null> {
-    const { count, readableEnd } = this.#cuts
-    const endOffset = Math.min(toOffset, this.#unflushed.firstOffset, readableEnd)
-    const found = fromOffset < endOffset ? await this.log.read(fromOffset, maxBytes, endOffset, true) : null
-    if (found !== null) await this.#runtime.disk.prepare(found.ranges)
-    if (this.#cuts.count !== count) return null
-    return found?.ranges ?? []
+    const endOffset = Math.min(toOffset, this.#unflushed.firstOffset, this.#cuts.readableEnd)
+    if (fromOffset >= endOffset) return []
+    const { disk } = this.#runtime
+    return this.#cuts.unlessCut(() => readChecked(disk, this.log, fromOffset, maxBytes, endOffset))
   }
 
   /** Resolves once everything that was written is durable, or nothing more will be. */

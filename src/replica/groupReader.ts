@@ -1,4 +1,4 @@
-import { EngineError } from '../model/errors.ts'
+import { CorruptionError } from '../model/errors.ts'
 import { type FileRange, partBytes, type SendPart } from '../model/fileRange.ts'
 import type { DiskFile } from '../runtime/disk.ts'
 
@@ -7,10 +7,35 @@ export interface ReadableGroup {
   readonly highWatermark: number
   /** Batches from the one that holds `fromOffset` on, below the high watermark; null when there is none. */
   read(fromOffset: number, maxBytes: number): readonly SendPart[] | null | Promise<readonly SendPart[] | null>
+  /** How many of `bytes`, read from `range` for `fromOffset`, are good. Throws `CorruptionError` for none. */
+  check?(bytes: Uint8Array, range: FileRange, fromOffset: number): number
+  /** Whether to read again what was damaged at `offset`, once this resolves. */
+  awaitRepair?(offset: number): Promise<boolean>
 }
 
-/** The committed batches of `group` from the one that holds `fromOffset` on, in memory of their own; null for none. */
+/** How often what is damaged is read again after a repair. */
+const attempts = 5
+
+/**
+ * The committed batches of `group` from the one that holds `fromOffset` on, in memory of their own; null for none. Where they are
+ * damaged they are mended first, if another replica can help.
+ */
 export async function readBytes(
+  group: ReadableGroup,
+  fromOffset: number,
+  maxBytes: number,
+): Promise<Uint8Array | null> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await readOnce(group, fromOffset, maxBytes)
+    } catch (error) {
+      const isDamage = error instanceof CorruptionError && attempt < attempts
+      if (!isDamage || !(await group.awaitRepair?.(fromOffset))) throw error
+    }
+  }
+}
+
+async function readOnce(
   group: ReadableGroup,
   fromOffset: number,
   maxBytes: number,
@@ -20,9 +45,14 @@ export async function readBytes(
   const bytes = new Uint8Array(parts.reduce((sum, part) => sum + partBytes(part), 0))
   let at = 0
   for (const part of parts) {
-    if (part instanceof Uint8Array) bytes.set(part, at)
-    else await readRange(part, bytes.subarray(at, at + part.lengthBytes))
-    at += partBytes(part)
+    const target = bytes.subarray(at, at + partBytes(part))
+    if (part instanceof Uint8Array) target.set(part)
+    else {
+      await readRange(part, target)
+      const goodBytes = at > 0 ? target.length : (group.check?.(target, part, fromOffset) ?? target.length)
+      if (goodBytes < target.length) return target.subarray(0, goodBytes)
+    }
+    at += target.length
   }
   return bytes
 }
@@ -30,5 +60,6 @@ export async function readBytes(
 async function readRange({ file, position, lengthBytes }: FileRange, target: Uint8Array): Promise<void> {
   const count = await (file as DiskFile).read(target, position)
   if (count === lengthBytes) return
-  throw new EngineError('corruptLog', `${file.path} ends ${lengthBytes - count} bytes too early`)
+  const missing = { expected: `${lengthBytes - count} bytes more`, found: 'the end of the file' }
+  throw new CorruptionError({ file: file.path, position: position + count, ...missing })
 }

@@ -64,6 +64,18 @@ export class BadRanges {
     return bad.position
   }
 
+  /** What the file holds from `position` to `end` (exclusive) is what was written again; `nextOffset` is the first offset after it. */
+  mended(file: string, position: number, end: number, nextOffset: number): void {
+    const kept = (this.#byFile.get(file) ?? []).flatMap((range): BadRange[] => {
+      if (range.end <= position || range.position >= end) return [range]
+      const left = { ...range, end: position, nextOffset: range.baseOffset }
+      const right = { ...range, position: end, baseOffset: nextOffset }
+      return [...(range.position < position ? [left] : []), ...(range.end > end ? [right] : [])]
+    })
+    if (kept.length > 0) this.#byFile.set(file, kept)
+    else this.#byFile.delete(file)
+  }
+
   /** What the file held from `position` on was replaced, cut or removed. */
   forget(file: string, position = 0): void {
     const kept = this.#byFile.get(file)?.filter((range) => range.position < position) ?? []

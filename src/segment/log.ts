@@ -61,7 +61,7 @@ export class Log extends LogFacts {
     this.#undo = new AppendUndo(this.state)
     this.#sync = new LogSync(
       this.state,
-      (error) => this.#goOffline(toEngineError(error, 'diskFailed', 'a sync failed')),
+      (error) => this.goOffline(toEngineError(error, 'diskFailed', 'a sync failed')),
       (error) => this.#rewriteFiles(error),
     )
     this.#sync.adopt()
@@ -215,7 +215,7 @@ export class Log extends LogFacts {
   compact(options: CompactOptions): Promise<Compacted | null> {
     this.#checkReadable()
     return compactLog(this.state, options, (cause) => {
-      this.#goOffline(toEngineError(cause, 'diskFailed', 'a compacted segment could not be put in place'))
+      this.goOffline(toEngineError(cause, 'diskFailed', 'a compacted segment could not be put in place'))
     })
   }
 
@@ -277,7 +277,7 @@ export class Log extends LogFacts {
         await this.state.quiet()
         if (this.state.offline === null) await change()
       } catch (cause) {
-        this.#goOffline(toEngineError(cause, 'diskFailed', 'the end of the log could not be changed'))
+        this.goOffline(toEngineError(cause, 'diskFailed', 'the end of the log could not be changed'))
         throw cause
       } finally {
         this.#isCutting = false
@@ -315,7 +315,7 @@ export class Log extends LogFacts {
         // The sealer keeps what it could not write; a full disk is tried again at the next checkpoint.
         if (isRoomError(error)) return
         if (this.#sync.isJournaled) void this.#rewriteFiles(error)
-        else this.#goOffline(error)
+        else this.goOffline(error)
       },
     )
   }
@@ -331,7 +331,7 @@ export class Log extends LogFacts {
     const lost = this.state.flush.pending.slice(index)
     const fatal = lost.find(({ error }) => error !== null && !isRoomError(error))
     if (fatal !== undefined) {
-      this.#goOffline(fatal.error!)
+      this.goOffline(fatal.error!)
       return
     }
     const error = lost[0]!.error!
@@ -342,13 +342,13 @@ export class Log extends LogFacts {
     const undone = this.#undo.undo(taken)
     this.#sync.distrust(this.state.segments.active)
     const orOffline = (cause: unknown): void =>
-      this.#goOffline(toEngineError(cause, 'diskFailed', 'the torn end of a log could not be cut'))
+      this.goOffline(toEngineError(cause, 'diskFailed', 'the torn end of a log could not be cut'))
     this.#still.undoing(undone.catch(orOffline))
     this.state.flush.failWaiters(error, this.state.logEndOffset)
     this.onFailure?.(error, this.state.logEndOffset)
   }
 
-  #goOffline(error: EngineError): void {
+  protected override goOffline(error: EngineError): void {
     if (this.state.offline !== null) return
     this.state.offline = error
     this.state.options.logger.error('a log went offline', {
@@ -374,7 +374,7 @@ export class Log extends LogFacts {
         if (this.state.offline === null) await rewriteUnfinished(this.state)
       })
     } catch (cause) {
-      this.#goOffline(toEngineError(cause, 'diskFailed', 'a segment could not be written into a new file'))
+      this.goOffline(toEngineError(cause, 'diskFailed', 'a segment could not be written into a new file'))
     }
   }
 

@@ -1,10 +1,15 @@
-import { EngineError } from '../model/errors.ts'
+import { EngineError, toEngineError } from '../model/errors.ts'
+import type { FileRange } from '../model/fileRange.ts'
 import { planted } from '../model/planted.ts'
+import type { BadRange } from './badRanges.ts'
 import { type Dirtiness, dirtinessOf } from './compaction/compactLog.ts'
 import type { LeaderEpochs } from './leaderEpochs.ts'
 import type { LogConfig } from './logConfig.ts'
 import type { LogState } from './logState.ts'
 import type { SealedSegment } from './logTypes.ts'
+import { findDamage } from './mendChecks.ts'
+import { beginMending, type Mending } from './mending.ts'
+import { noteDamage } from './noteDamage.ts'
 import type { ProducerState } from './producerState.ts'
 
 /** What can be asked of an open log at any time. */
@@ -14,6 +19,9 @@ export abstract class LogFacts {
   protected constructor(state: LogState) {
     this.state = state
   }
+
+  /** The log takes and gives nothing any more. */
+  protected abstract goOffline(error: EngineError): void
 
   get config(): LogConfig {
     return this.state.config
@@ -79,6 +87,40 @@ export abstract class LogFacts {
   /** Bytes of all batches, those on their way to the disk included. */
   get sizeBytes(): number {
     return this.state.segments.sizeBytes
+  }
+
+  /** What is known to be damaged in the log's files. */
+  get damage(): readonly BadRange[] {
+    return this.state.badRanges.isEmpty
+      ? []
+      : this.state.badRanges.all().filter(({ file }) => file.startsWith(`${this.state.directory}/`))
+  }
+
+  /** Takes note of what is damaged in `range`, read at `firstOffset`, so that reads end before it; null for nothing. */
+  noteDamage(range: FileRange, firstOffset: number): Promise<BadRange | null> {
+    return noteDamage(this.state.runtime, this.state.badRanges, range, firstOffset)
+  }
+
+  /** Whether what is stored at `offset` is damaged; if that is not known, its whole segment is checked. */
+  async findDamage(offset: number): Promise<boolean> {
+    if (this.isDamagedAt(offset)) return true
+    await findDamage(this.state, offset)
+    return this.isDamagedAt(offset)
+  }
+
+  /** Whether what is stored at `offset` is known to be damaged. */
+  isDamagedAt(offset: number): boolean {
+    return this.damage.some(({ baseOffset, nextOffset }) => baseOffset <= offset && offset < nextOffset)
+  }
+
+  /**
+   * Begins to mend a damaged range with batches from elsewhere; null when nothing is wrong there any more. `isWhole`: the whole
+   * segment is written again. Rejects with `kafkaStorageError` while the log is being changed.
+   */
+  mending(range: BadRange, isWhole = false): Promise<Mending | null> {
+    return beginMending(this.state, range, isWhole, (cause) =>
+      this.goOffline(toEngineError(cause, 'diskFailed', 'a mended segment could not be put in place')),
+    )
   }
 
   /** The greatest epoch up to `epoch` that wrote here, and the exclusive end of what it wrote; -1 and -1 for none. */

@@ -1,5 +1,7 @@
+import { CorruptionError } from '../model/errors.ts'
 import type { LogState } from './logState.ts'
 import type { ReadResult } from './logTypes.ts'
+import { mayHaveGaps } from './mendChecks.ts'
 import { type BatchRange, findRange } from './rangeSearch.ts'
 import type { Segment } from './segment.ts'
 import type { TimestampView } from './timestampLookup.ts'
@@ -74,7 +76,13 @@ async function readFile(
     const next = segments.all[segments.all.indexOf(segment) + 1]?.baseOffset ?? end
     if (next > offset && next < end) return readLog(state, next, maxBytes, end, minOneBatch)
   }
-  return range === null ? null : rangeOf(state, segment, range.position, range.end, range.firstOffset)
+  if (range === null) return null
+  if (range.firstOffset > offset && !mayHaveGaps(state, range.firstOffset)) {
+    // No checksum covers the offset of a batch.
+    const wrong = { expected: `offset ${offset}`, found: `offset ${range.firstOffset}` }
+    throw new CorruptionError({ file: segment.file.path, position: range.position, ...wrong })
+  }
+  return rangeOf(state, segment, range.position, range.end, range.firstOffset)
 }
 
 /** The part of a log that lookups by time see. */

@@ -40,7 +40,7 @@ export class LogState {
   cuts = 0
   /** Everything below it was compacted. */
   cleanedOffset: number
-  /** Resolves when no segment is being put in the place of others. */
+  /** Resolves when no segment is being put in the place of others, or mended. */
   swapping: Promise<void> = Promise.resolve()
   isClosing = false
   /** Log end after appends were last undone for want of room, -1 for never. */
@@ -133,6 +133,15 @@ export class LogState {
     if (logStartOffset <= this.#storedStart) return
     await options.persistStartOffset?.(logStartOffset)
     this.#storedStart = Math.max(this.#storedStart, logStartOffset)
+  }
+
+  /** `work` changes files of the log: cuts and the end wait for it. */
+  busyWith(work: Promise<unknown>): void {
+    const settled = work.then(
+      () => {},
+      () => {},
+    )
+    this.swapping = Promise.all([this.swapping, settled]).then(() => {})
   }
 
   /** Resolves when nothing is being synced before it counts, put in the place of others, or sealed. */

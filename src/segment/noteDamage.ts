@@ -25,7 +25,8 @@ export async function noteDamage(
     {
       file,
       baseOffset: firstOffset,
-      sizeBytes: Math.min(await file.size(), lengthBytes + lookBehindBytes),
+      // A file that became shorter lacks what the range has.
+      sizeBytes: Math.max(lengthBytes, Math.min(await file.size(), lengthBytes + lookBehindBytes)),
       endOffset: null,
       mayHaveGaps: true,
       epochs: null,
@@ -45,7 +46,7 @@ export async function noteDamage(
 }
 
 /** A file as it looks from `start` on. */
-function fromPosition(file: DiskFile, start: number): DiskFile {
+export function fromPosition(file: DiskFile, start: number): DiskFile {
   return {
     path: file.path,
     read: (target, position) => file.read(target, start + position),

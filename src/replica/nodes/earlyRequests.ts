@@ -1,4 +1,5 @@
 import { EngineError } from '../../model/errors.ts'
+import { isRepairCall } from '../repair/repairCalls.ts'
 import type { TransportHandler } from '../transport.ts'
 import { encodeFailure } from './nodeCalls.ts'
 
@@ -38,7 +39,8 @@ export class EarlyRequests implements TransportHandler {
   }
 
   /** What another node asks of this one. */
-  async call(_from: number, payload: Uint8Array): Promise<Uint8Array> {
+  async call(from: number, payload: Uint8Array): Promise<Uint8Array> {
+    if (isRepairCall(payload) && this.#handler?.call !== undefined) return this.#handler.call(from, payload)
     if (this.#answer !== null) return this.#answer(payload)
     return encodeFailure(new EngineError('leaderNotAvailable', 'the node is about to start'))
   }

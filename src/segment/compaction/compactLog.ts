@@ -201,7 +201,8 @@ async function swapped(
   swap: () => Promise<void>,
   sources: readonly Segment[],
 ): Promise<boolean> {
-  const isThere = sources.every((source) => state.segments.all.includes(source))
+  // One that is being mended is left for the next time.
+  const isThere = sources.every((source) => state.segments.all.includes(source) && !source.isBeingReplaced)
   if (
     !isThere ||
     state.cuts !== cuts ||
@@ -213,7 +214,7 @@ async function swapped(
   }
   for (const source of sources) source.isBeingReplaced = true
   const swapping = swap()
-  state.swapping = swapping.catch(() => {})
+  state.busyWith(swapping)
   try {
     await swapping
   } finally {

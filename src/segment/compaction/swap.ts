@@ -21,7 +21,7 @@ const indexKinds = ['index', 'timeindex', 'txnindex'] as const
 export async function swapSegments(
   state: LogState,
   sources: readonly Segment[],
-  cleaned: CleanOutput,
+  cleaned: Pick<CleanOutput, 'sizeBytes'>,
   fail: (cause: unknown) => void,
 ): Promise<void> {
   const { disk } = state.runtime

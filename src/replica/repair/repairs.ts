@@ -1,0 +1,236 @@
+import { CorruptionError, EngineError, toEngineError } from '../../model/errors.ts'
+import type { Logger } from '../../model/logger.ts'
+import type { Timer } from '../../runtime/clock.ts'
+import type { Runtime } from '../../runtime/runtime.ts'
+import type { BadRange } from '../../segment/badRanges.ts'
+import type { LogDirectory } from '../../segment/logDirectory.ts'
+import { type Mending, MisfitError } from '../../segment/mending.ts'
+import type { Group } from '../group.ts'
+import { type GroupKey, groupKey } from '../transport.ts'
+import { readVerified } from './readVerified.ts'
+import { decodeRepair, decodeRepairAnswer, encodeRepair, encodeRepairAnswer } from './repairCalls.ts'
+
+/** What a replica asks for at a time, and gives at most. */
+const maxBytes = 1 << 20
+const callTimeoutMs = 5000
+/** How long until what nobody could help with is tried again, at first and at most. */
+const firstRetryMs = 500
+const lastRetryMs = 15_000
+/** Groups that are mended at the same time. */
+const parallel = 4
+
+/** What was found and mended since the start. */
+export interface RepairCounts {
+  /** Damaged ranges that were found. */
+  readonly found: number
+  readonly mended: number
+  readonly mendedBytes: number
+  /** Attempts that came to nothing, for now. */
+  readonly failed: number
+}
+
+/** What repairs need of their host. */
+export interface RepairWorld {
+  readonly runtime: Runtime
+  readonly nodeId: number
+  readonly logs: LogDirectory
+  readonly logger: Logger
+  /** The groups by key. */
+  readonly groups: ReadonlyMap<GroupKey, Group>
+  call(to: number, payload: Uint8Array, timeoutMs: number): Promise<Uint8Array>
+}
+
+/**
+ * Takes what is damaged on this node from other replicas while the groups go on, and gives others what they miss. Whoever finds
+ * damage puts it into the directory's `badRanges`. A replica that is damaged hands leadership over first.
+ */
+export class Repairs {
+  readonly #world: RepairWorld
+  readonly #attempts = new Map<GroupKey, { count: number; dueMs: number }>()
+  readonly #running = new Map<GroupKey, Promise<void>>()
+  #timer: Timer | null = null
+  #isClosed = false
+  #counts = { found: 0, mended: 0, mendedBytes: 0, failed: 0 }
+
+  constructor(world: RepairWorld) {
+    this.#world = world
+    const { badRanges } = world.logs
+    const { onFound } = badRanges
+    badRanges.onFound = (range) => {
+      onFound?.(range)
+      this.#found(range)
+    }
+  }
+
+  /** What was done since the start. */
+  get counts(): RepairCounts {
+    return this.#counts
+  }
+
+  /** A replica may have something to mend: it has been opened, leads, or has somebody to ask. */
+  look(group: Group): void {
+    if (this.#world.logs.badRanges.isEmpty || group.log.damage.length === 0) return
+    this.#handOver(group)
+    this.#attempts.delete(group.key)
+    this.#begin()
+  }
+
+  /** The answer to what another node asks for. */
+  async answer(payload: Uint8Array): Promise<Uint8Array> {
+    try {
+      return encodeRepairAnswer(await this.#give(payload))
+    } catch (error) {
+      return encodeRepairAnswer(toEngineError(error, 'unknownServerError', 'a repair'))
+    }
+  }
+
+  /** Begins nothing more; resolves once nothing is under way. */
+  async close(): Promise<void> {
+    this.#isClosed = true
+    this.#timer?.cancel()
+    await Promise.all(this.#running.values())
+  }
+
+  #found(range: BadRange): void {
+    this.#counts.found++
+    for (const group of this.#world.groups.values()) {
+      if (!range.file.startsWith(`${group.log.directory}/`)) continue
+      group.damaged(range)
+      // Whoever has found it goes on first.
+      queueMicrotask(() => this.look(group))
+      return
+    }
+  }
+
+  async #give(payload: Uint8Array): Promise<Uint8Array> {
+    const { groups, runtime } = this.#world
+    const request = decodeRepair(payload)
+    const group = groups.get(groupKey(request))
+    if (group === undefined) throw new EngineError('unknownTopicOrPartition', 'there is no such replica')
+    const { fromOffset, toOffset } = request
+    try {
+      const most = Math.min(request.maxBytes, maxBytes)
+      return await readVerified(group.log, runtime.checksum, fromOffset, toOffset, most)
+    } catch (error) {
+      if (error instanceof CorruptionError) await group.look(fromOffset).catch(() => false)
+      throw error
+    }
+  }
+
+  /** Others lead as well, and can read what this one cannot. */
+  #handOver(group: Group): void {
+    if (group.state === 'leader' && group.voters.voters.size > 1) group.transferLeadership().catch(() => {})
+  }
+
+  #begin(): void {
+    this.#timer?.cancel()
+    this.#timer = null
+    if (this.#isClosed || this.#world.logs.badRanges.isEmpty) return
+    const nowMs = this.#world.runtime.clock.monotonicMs()
+    let nextMs = Number.POSITIVE_INFINITY
+    for (const group of this.#world.groups.values()) {
+      if (group.log.damage.length === 0 || this.#running.has(group.key)) continue
+      const dueMs = this.#attempts.get(group.key)?.dueMs ?? 0
+      if (dueMs > nowMs) nextMs = Math.min(nextMs, dueMs)
+      else if (this.#running.size < parallel) this.#start(group)
+    }
+    if (nextMs === Number.POSITIVE_INFINITY) return
+    this.#timer = this.#world.runtime.clock.setTimer(Math.ceil(nextMs - nowMs), () => this.#begin())
+    this.#timer.detach?.()
+  }
+
+  #start(group: Group): void {
+    const { key } = group
+    const running = this.#mendAll(group).then(
+      () => this.#attempts.delete(key),
+      (error) => this.#putOff(group, error),
+    )
+    this.#running.set(
+      key,
+      running.then(() => {
+        this.#running.delete(key)
+        this.#begin()
+      }),
+    )
+  }
+
+  #putOff(group: Group, error: unknown): void {
+    const { logger, runtime } = this.#world
+    const count = (this.#attempts.get(group.key)?.count ?? 0) + 1
+    const delayMs = Math.min(lastRetryMs, firstRetryMs * 2 ** (count - 1))
+    this.#attempts.set(group.key, { count, dueMs: runtime.clock.monotonicMs() + delayMs })
+    this.#counts.failed++
+    this.#handOver(group)
+    // Nobody else has it, now: told once in a while.
+    if (count % 10 !== 1) return
+    const { topic, partition } = group.ref
+    logger.warn('damaged records could not be mended yet', { topic, partition, error: String(error) })
+  }
+
+  async #mendAll(group: Group): Promise<void> {
+    for (const range of group.log.damage) {
+      if (this.#isClosed || group.failure !== null) return
+      await this.#mend(group, range)
+    }
+  }
+
+  async #mend(group: Group, range: BadRange): Promise<void> {
+    try {
+      await this.#fill(group, range, await group.log.mending(range))
+    } catch (error) {
+      if (!(error instanceof MisfitError)) throw error
+      await this.#fill(group, range, await group.log.mending(range, true))
+    }
+  }
+
+  async #fill(group: Group, range: BadRange, mending: Mending | null): Promise<void> {
+    if (mending === null) return
+    const { fromOffset, toOffset } = mending
+    let bytes = 0
+    while (!mending.isOver) {
+      if (this.#isClosed) throw new EngineError('closed', 'the host is being closed')
+      bytes += await this.#takeNext(group, mending)
+    }
+    this.#counts.mended++
+    this.#counts.mendedBytes += bytes
+    const { topic, partition } = group.ref
+    const { file, position } = range
+    this.#world.logger.info('damaged records were taken from another replica and are served again', {
+      topic,
+      partition,
+      file,
+      position,
+      bytes,
+      baseOffset: fromOffset,
+      lastOffset: toOffset - 1,
+    })
+    group.repaired({ file, position, bytes, baseOffset: fromOffset, nextOffset: toOffset })
+  }
+
+  /** Takes the next batches from whoever has them; their bytes. */
+  async #takeNext(group: Group, mending: Mending): Promise<number> {
+    const { call } = this.#world
+    const { topicId, partition } = group.ref
+    const { fromOffset, toOffset } = mending
+    const payload = encodeRepair({ topicId, partition, fromOffset, toOffset, maxBytes })
+    let failure: unknown = new EngineError('brokerNotAvailable', 'there is no other replica')
+    for (const node of this.#helpers(group)) {
+      try {
+        const records = decodeRepairAnswer(await call(node, payload, callTimeoutMs))
+        await mending.take(records)
+        return records.length
+      } catch (error) {
+        if (error instanceof MisfitError) throw error
+        failure = error
+      }
+    }
+    throw failure
+  }
+
+  /** Whoever may have what is missing here: the leader first. */
+  #helpers(group: Group): number[] {
+    const { nodeId } = this.#world
+    const ids = [group.leaderId, ...group.voters.voters.voters.map(({ id }) => id)]
+    return [...new Set(ids)].filter((id) => id >= 0 && id !== nodeId)
+  }
+}

@@ -1,0 +1,131 @@
+import { EngineError } from '../model/errors.ts'
+import type { DiskFile } from '../runtime/disk.ts'
+import type { BadRange } from './badRanges.ts'
+import type { LogState } from './logState.ts'
+import { fromPosition } from './noteDamage.ts'
+import { BatchHeader, batchHeaderBytes, checksummedFrom } from './recordBatch.ts'
+import type { Segment } from './segment.ts'
+import { auditBatches } from './verifyBatches.ts'
+
+/** Checked without a pause. */
+const stepBytes = 256 << 10
+
+/** A stretch of a segment file, from a batch's beginning to another's, or to the end of the file. */
+export interface Stretch {
+  readonly position: number
+  /** Exclusive. */
+  readonly end: number
+  readonly baseOffset: number
+  /** Exclusive. */
+  readonly nextOffset: number
+}
+
+/** Throws `kafkaStorageError` while a log is being changed, and why it is offline. */
+export function checkStill(state: LogState, segment: Segment): void {
+  if (state.offline !== null) throw state.offline
+  const isChanging = state.refusal !== null || state.isClosing || segment.isBeingReplaced
+  if (!isChanging && state.segments.all.includes(segment)) return
+  throw new EngineError('kafkaStorageError', 'the log is being changed')
+}
+
+/**
+ * The offset after `bytes`, which somebody else has sent to take the place of damaged batches from `fromOffset` to `toOffset`. Throws
+ * `invalidRecord` for whole batches that do not belong there, or are none.
+ */
+export function checkReplacement(
+  state: LogState,
+  segment: Segment,
+  fromOffset: number,
+  toOffset: number,
+  bytes: Uint8Array,
+): number {
+  const { runtime, epochs } = state
+  const isGapless = !mayHaveGaps(state, segment.baseOffset)
+  let next = fromOffset
+  for (let at = 0; at < bytes.length; ) {
+    if (at + batchHeaderBytes > bytes.length) refuse('a batch that is not whole')
+    const header = new BatchHeader(bytes, at)
+    const { baseOffset, lastOffset, sizeBytes, magic, partitionLeaderEpoch, lastOffsetDelta } = header
+    if (magic !== 2 || sizeBytes < batchHeaderBytes || at + sizeBytes > bytes.length) refuse('no batch')
+    const isNext = isGapless ? baseOffset === next : baseOffset >= next
+    if (!isNext || lastOffsetDelta < 0 || lastOffset >= toOffset) {
+      refuse(`offsets ${baseOffset} to ${lastOffset}`)
+    }
+    // A record is the same wherever it has the same offset and epoch.
+    if (partitionLeaderEpoch !== epochs.epochFor(baseOffset)) refuse(`epoch ${partitionLeaderEpoch}`)
+    const crc = runtime.checksum.crc32c(bytes.subarray(at + checksummedFrom, at + sizeBytes))
+    if (crc !== header.crc) refuse(`checksum ${crc} in place of ${header.crc}`)
+    next = lastOffset + 1
+    at += sizeBytes
+  }
+  return next
+}
+
+/** Checks the segment that has `offset`, as far as it is flushed, and takes note of all that is damaged in it. */
+export async function findDamage(state: LogState, offset: number): Promise<void> {
+  const { badRanges, segments, flush, cuts } = state
+  const index = segments.indexFor(offset)
+  const segment = segments.all[index]!
+  const { file, baseOffset } = segment
+  const found: BadRange[] = []
+  const range = {
+    file,
+    baseOffset,
+    sizeBytes: flush.readableBytes(segment),
+    endOffset: Math.min(state.endOffsetOf(index), flush.flushedOffset),
+    mayHaveGaps: mayHaveGaps(state, baseOffset),
+    epochs: state.epochs.entries,
+    epochsEnd: Number.MAX_SAFE_INTEGER,
+    stepBytes,
+  }
+  await auditBatches(range, state.runtime.checksum, { bad: (bad) => found.push(bad) })
+  if (state.cuts !== cuts || !segments.all.includes(segment)) return
+  for (const bad of found) badRanges.add(bad)
+}
+
+/** The first damage in a stretch of a file; null when there is none. */
+export async function firstDamage(
+  state: LogState,
+  file: DiskFile,
+  { position, end, baseOffset, nextOffset }: Stretch,
+): Promise<BadRange | null> {
+  const stop = new FirstFound()
+  try {
+    await auditBatches(
+      {
+        file: fromPosition(file, position),
+        baseOffset,
+        sizeBytes: end - position,
+        endOffset: nextOffset,
+        mayHaveGaps: mayHaveGaps(state, baseOffset),
+        epochs: state.epochs.entries,
+        epochsEnd: Number.MAX_SAFE_INTEGER,
+      },
+      state.runtime.checksum,
+      { bad: (range) => stop.with(range) },
+    )
+  } catch (error) {
+    if (error !== stop || stop.range === null) throw error
+    return { ...stop.range, position: stop.range.position + position, end: stop.range.end + position }
+  }
+  return null
+}
+
+/** Whether batches from `baseOffset` on may leave out offsets: compaction was at work. */
+export function mayHaveGaps({ config, cleanedOffset }: LogState, baseOffset: number): boolean {
+  return config.cleanupPolicy.compact || baseOffset < cleanedOffset
+}
+
+/** Ends a walk at the first damage. */
+class FirstFound extends Error {
+  range: BadRange | null = null
+
+  with(range: BadRange): never {
+    this.range = range
+    throw this
+  }
+}
+
+function refuse(what: string): never {
+  throw new EngineError('invalidRecord', `what came in the place of damaged records has ${what}`)
+}

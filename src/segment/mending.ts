@@ -1,0 +1,143 @@
+import { CorruptionError, EngineError } from '../model/errors.ts'
+import type { BadRange } from './badRanges.ts'
+import type { LogState } from './logState.ts'
+import { checkReplacement, checkStill, firstDamage, type Stretch } from './mendChecks.ts'
+import { MendingAside } from './mendingAside.ts'
+import type { Segment } from './segment.ts'
+
+/** A damaged stretch of a log that is being written again, with batches that somebody else has kept. */
+export interface Mending {
+  /** First offset that is still missing. */
+  readonly fromOffset: number
+  /** First offset after the damage. */
+  readonly toOffset: number
+  /** Whether everything is there again, durably. */
+  readonly isOver: boolean
+  /**
+   * Takes whole batches from `fromOffset` on. Throws `invalidRecord` for what does not belong here, a `MisfitError` when it has
+   * another size than what was here, `kafkaStorageError` while the log is being changed, and what the disk says.
+   */
+  take(bytes: Uint8Array): Promise<void>
+}
+
+/** See `LogFacts.mending`. `fail` takes the log offline. */
+export async function beginMending(
+  state: LogState,
+  range: BadRange,
+  isWhole: boolean,
+  fail: (cause: unknown) => void,
+): Promise<Mending | null> {
+  const { badRanges, segments, flush } = state
+  const { file } = range
+  const segment = segments.all.find((each) => each.file.path === file)
+  if (segment === undefined) {
+    badRanges.forget(file)
+    return null
+  }
+  checkStill(state, segment)
+  const end = flush.readableBytes(segment)
+  // Of what was deleted or cut nobody reads anything.
+  const isGone = range.nextOffset <= state.logStartOffset && range.nextOffset > range.baseOffset
+  if (range.position >= end || isGone) {
+    badRanges.mended(file, range.position, range.end, range.nextOffset)
+    return null
+  }
+  const nextOffset = Math.min(state.endOffsetOf(segments.all.indexOf(segment)), flush.flushedOffset)
+  if (isWhole) {
+    if (segment === segments.active) throw new MisfitError(file)
+    return new MendingAside(state, segment, nextOffset, fail)
+  }
+  const { cuts } = state
+  const found = await firstDamage(state, segment.file, { ...range, end, nextOffset })
+  if (state.cuts !== cuts) return null
+  checkStill(state, segment)
+  const goodUntil = found?.position ?? end
+  if (goodUntil > range.position) badRanges.mended(file, range.position, goodUntil, nextOffset)
+  if (found === null) return null
+  badRanges.add(found)
+  return new MendingInPlace(state, segment, found.end === end ? { ...found, nextOffset } : found)
+}
+
+/**
+ * Writes batches where they were. What comes is trusted no more than what the disk holds: checksums, offsets and epochs have to
+ * be those that belong here, and what is written has to read back as it was. Every batch gets the place that it had: nothing
+ * else of the log changes, and a crash in between leaves damage that is found again.
+ */
+class MendingInPlace implements Mending {
+  readonly #state: LogState
+  readonly #segment: Segment
+  readonly #cuts: number
+  readonly #end: number
+  #position: number
+  fromOffset: number
+  readonly toOffset: number
+
+  constructor(state: LogState, segment: Segment, { position, end, baseOffset, nextOffset }: Stretch) {
+    this.#state = state
+    this.#segment = segment
+    this.#cuts = state.cuts
+    this.#position = position
+    this.#end = end
+    this.fromOffset = baseOffset
+    this.toOffset = nextOffset
+  }
+
+  get isOver(): boolean {
+    return this.fromOffset >= this.toOffset
+  }
+
+  async take(bytes: Uint8Array): Promise<void> {
+    const state = this.#state
+    const segment = this.#segment
+    const { file } = segment
+    if (state.cuts !== this.#cuts) throw new EngineError('kafkaStorageError', 'the log was cut meanwhile')
+    checkStill(state, segment)
+    const nextOffset = checkReplacement(state, segment, this.fromOffset, this.toOffset, bytes)
+    const position = this.#position
+    const end = position + bytes.length
+    const isLast = nextOffset >= this.toOffset
+    // Something good follows, or will.
+    const isFixed = segment === state.segments.active || this.#end < segment.sizeBytes
+    if (isFixed && (end > this.#end || isLast !== (end === this.#end))) throw new MisfitError(file.path)
+    await this.#write(bytes, isLast && !isFixed)
+    await file.dropCached?.()
+    const bad = await firstDamage(state, file, { position, end, baseOffset: this.fromOffset, nextOffset })
+    if (bad !== null) {
+      const { expected, found } = bad
+      throw new CorruptionError({ file: file.path, position: bad.position, expected, found })
+    }
+    state.badRanges.mended(file.path, position, isLast ? Math.max(end, this.#end) : end, nextOffset)
+    this.#position = end
+    this.fromOffset = nextOffset
+  }
+
+  /** `isEnd`: the file is to end with it. */
+  async #write(bytes: Uint8Array, isEnd: boolean): Promise<void> {
+    const { disk } = this.#state.runtime
+    const segment = this.#segment
+    const { file } = segment
+    const position = this.#position
+    const end = position + bytes.length
+    const work = async (): Promise<void> => {
+      await disk.submit([{ file, position, parts: [bytes], sync: 'data' }])
+      segment.sizeBytes = Math.max(segment.sizeBytes, end)
+      if (!isEnd || end === segment.sizeBytes) return
+      segment.sizeBytes = end
+      await file.truncate(end)
+      await file.sync()
+    }
+    segment.isBeingReplaced = true
+    const working = work().finally(() => {
+      segment.isBeingReplaced = false
+    })
+    this.#state.busyWith(working)
+    await working
+  }
+}
+
+/** What came has another size than what was there: the damage reaches further than it seemed. */
+export class MisfitError extends EngineError {
+  constructor(file: string) {
+    super('invalidRecord', `the batches do not fit into ${file} where they belong`)
+  }
+}

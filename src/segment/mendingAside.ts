@@ -1,0 +1,85 @@
+import { CorruptionError, EngineError } from '../model/errors.ts'
+import type { DiskFile } from '../runtime/disk.ts'
+import { swapSegments } from './compaction/swap.ts'
+import { segmentFileName } from './fileNames.ts'
+import type { LogState } from './logState.ts'
+import { checkReplacement, checkStill, firstDamage } from './mendChecks.ts'
+import type { Mending } from './mending.ts'
+import type { Segment } from './segment.ts'
+
+/**
+ * Writes a whole sealed segment again, into a file beside it that takes its place once it is complete: for batches that have
+ * another size than before, as those that another replica has compacted.
+ */
+export class MendingAside implements Mending {
+  readonly #state: LogState
+  readonly #segment: Segment
+  readonly #cuts: number
+  readonly #copy: DiskFile
+  readonly #fail: (cause: unknown) => void
+  #position = 0
+  #isOver = false
+  fromOffset: number
+  readonly toOffset: number
+
+  /** `toOffset`: where the segment ends, exclusive. */
+  constructor(state: LogState, segment: Segment, toOffset: number, fail: (cause: unknown) => void) {
+    this.#fail = fail
+    this.#state = state
+    this.#segment = segment
+    this.#cuts = state.cuts
+    const { baseOffset } = segment
+    this.#copy = state.runtime.disk.file(`${state.directory}/${segmentFileName(baseOffset, 'log')}.cleaned`)
+    this.fromOffset = baseOffset
+    this.toOffset = toOffset
+  }
+
+  get isOver(): boolean {
+    return this.#isOver
+  }
+
+  async take(bytes: Uint8Array): Promise<void> {
+    const { runtime } = this.#state
+    const nextOffset = checkReplacement(this.#state, this.#segment, this.fromOffset, this.toOffset, bytes)
+    this.#checkUnchanged()
+    if (this.#position === 0) await runtime.disk.remove(this.#copy.path)
+    await runtime.disk.submit([{ file: this.#copy, position: this.#position, parts: [bytes], sync: 'none' }])
+    this.#position += bytes.length
+    this.fromOffset = nextOffset
+    if (nextOffset < this.toOffset) return
+    await this.#swap()
+    this.#isOver = true
+  }
+
+  async #swap(): Promise<void> {
+    const state = this.#state
+    const segment = this.#segment
+    const copy = this.#copy
+    await copy.sync()
+    await copy.dropCached?.()
+    const { baseOffset } = segment
+    const sizeBytes = this.#position
+    const whole = { position: 0, end: sizeBytes, baseOffset, nextOffset: this.toOffset }
+    const bad = await firstDamage(state, copy, whole)
+    if (bad !== null) {
+      const { position, expected, found } = bad
+      throw new CorruptionError({ file: copy.path, position, expected, found })
+    }
+    await copy.close()
+    this.#checkUnchanged()
+    segment.isBeingReplaced = true
+    const swapping = swapSegments(state, [segment], { sizeBytes }, this.#fail).finally(() => {
+      segment.isBeingReplaced = false
+    })
+    state.busyWith(swapping)
+    await swapping
+    state.badRanges.forget(`${state.directory}/${segmentFileName(baseOffset, 'log')}`)
+  }
+
+  #checkUnchanged(): void {
+    if (this.#state.cuts !== this.#cuts) {
+      throw new EngineError('kafkaStorageError', 'the log was cut meanwhile')
+    }
+    checkStill(this.#state, this.#segment)
+  }
+}
