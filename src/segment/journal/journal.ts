@@ -9,6 +9,7 @@ import { JournalFiles } from './journalFiles.ts'
 import type { JournalHost } from './journalHost.ts'
 import { type JournalOptions, journalDefaults } from './journalOptions.ts'
 import type { JournalContent, JournalReplay } from './journalReplay.ts'
+import type { JournalStats } from './journalStats.ts'
 import { JournalWriter } from './journalWriter.ts'
 import { liveFrames } from './liveFrames.ts'
 import type { CheckpointFiles, JournalPlace, StoredCheckpoint } from './nodeCheckpoint.ts'
@@ -24,6 +25,8 @@ const retryMs = 1_000
  * To open: `Journal.open`, replay what it returns, set `host`, then commit. The replay can be read until `host` is set.
  */
 export class Journal {
+  /** Counters that only grow. */
+  readonly stats: JournalStats
   readonly #runtime: Runtime
   readonly #logger: Logger
   readonly #files: JournalFiles
@@ -76,6 +79,7 @@ export class Journal {
       changed: () => this.#changed(),
       refused: (error) => this.#resumeLater(error),
     })
+    this.stats = this.#writer.stats
   }
 
   /**
