@@ -1,42 +1,31 @@
-import { Controller } from '../controller/controller.ts'
-import type { Endpoint } from '../controller/image.ts'
 import { metadataLogConfig } from '../controller/metadataLog.ts'
 import { ProducerIds } from '../controller/producerIds.ts'
 import { toLogConfig } from '../controller/topicConfigs.ts'
 import { metadataTopicName } from '../controller/topicNames.ts'
-import {
-  defaultGroupCoordinatorConfig,
-  type GroupCoordinatorConfig,
-} from '../coordinator/coordinatorConfig.ts'
-import { GroupCoordinator } from '../coordinator/groupCoordinator.ts'
-import { LocalOffsets } from '../coordinator/logReign.ts'
+import type { EngineError } from '../model/errors.ts'
 import type { Logger } from '../model/logger.ts'
-import { metadataTopicId } from '../model/uuid.ts'
 import type { Address } from '../runtime/network.ts'
 import { RateLimitedLog } from '../runtime/rateLimitedLog.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import { LogCleaner } from '../segment/compaction/logCleaner.ts'
-import { LogDirectory } from '../segment/logDirectory.ts'
 import { Scrubber } from '../segment/scrubber.ts'
 import { Background } from './background.ts'
 import type { BrokerConfig } from './brokerConfig.ts'
+import type { BrokerCore } from './brokerCore.ts'
 import { BrokerStats } from './brokerStats.ts'
+import { openClusterCore } from './clusterCore.ts'
 import { DiskGate } from './diskGate.ts'
 import { Dispatcher } from './dispatch.ts'
 import { Limiter } from './limiter.ts'
-import { LocalPartitions } from './localPartitions.ts'
-import { SingleNode } from './nodes.ts'
-import type { Partitions } from './partitions.ts'
 import { Purgatory } from './purgatory.ts'
 import { routes } from './routes.ts'
 import { Server } from './server.ts'
 import type { AdvertisedNode, Services } from './services.ts'
-import { offsetsTopicName, TopicCreator } from './topicCreator.ts'
+import { openStandalone } from './standaloneCore.ts'
+import { TopicCreator } from './topicCreator.ts'
 
 /** How long closing waits for requests in flight. */
 const closeGraceMs = 5_000
-const metadataLogName = `${metadataTopicName}-0`
-const plaintext = 0
 /** A log whose topic nobody has told loses nothing. */
 const keep = { delete: false, compact: false } as const
 /** Lookups by time that run at once, over all connections. */
@@ -49,9 +38,11 @@ export interface BrokerOptions {
    * time, which without it are exact to the batch only.
    */
   readonly decompress?: (codec: number, body: Uint8Array) => Uint8Array
+  /** The broker has no place in its cluster any more; it is to be closed. */
+  readonly lost?: (error: EngineError) => void
 }
 
-/** A running broker: one node that keeps its own metadata and leads every partition. */
+/** A running broker: one that stands alone, with its own metadata and every partition, or one of a cluster. */
 export class Broker {
   /** Where it listens, with the real port. */
   readonly address: Address
@@ -59,7 +50,7 @@ export class Broker {
   /** What it has done and is doing. */
   readonly stats: BrokerStats
   readonly #services: Services
-  readonly #controller: Controller
+  readonly #core: BrokerCore
   readonly #server: Server
   readonly #background: Background
   readonly #cleaner: LogCleaner
@@ -68,7 +59,7 @@ export class Broker {
   private constructor(
     address: Address,
     services: Services,
-    controller: Controller,
+    core: BrokerCore,
     server: Server,
     background: Background,
     cleaner: LogCleaner,
@@ -79,7 +70,7 @@ export class Broker {
     this.stats = stats
     this.clusterId = services.controller.image.clusterId
     this.#services = services
-    this.#controller = controller
+    this.#core = core
     this.#server = server
     this.#background = background
     this.#cleaner = cleaner
@@ -87,8 +78,8 @@ export class Broker {
   }
 
   /**
-   * Opens the data directory, recovering what a crash left behind, and listens. The runtime stays the caller's.
-   * Rejects with an `EngineError` whose message is one line that says what to do: `directoryLocked`,
+   * Opens the data directory, recovering what a crash left behind, and listens. In a cluster this resolves once the controllers
+   * have taken the broker up, however long that takes. The runtime stays the caller's. Rejects with an `EngineError` whose message is one line that says what to do: `directoryLocked`,
    * `directoryForeign`, `addressInUse`, `permissionDenied`, `diskFull`, `corruptLog`, …
    */
   static async start(
@@ -98,29 +89,17 @@ export class Broker {
     options: BrokerOptions = {},
   ): Promise<Broker> {
     for (const warning of config.warnings) logger.warn(warning)
-    const directory = await LogDirectory.open(runtime, {
-      directory: config.directory,
-      logger,
+    const node: AdvertisedNode & { port: number } = {
       nodeId: config.nodeId,
-      ...(options.decompress === undefined ? {} : { decompress: options.decompress }),
-      ...(config.journalDirectory === null ? {} : { journalDirectory: config.journalDirectory }),
-      journalBytes: config.number('cordwood.journal.bytes'),
-      ...(config.clusterId === null ? {} : { clusterId: config.clusterId }),
-      // What a log may lose its topic decides, once it is known whose it is; a log without a topic loses nothing.
-      configFor: (topic) =>
-        topic === metadataTopicName
-          ? metadataLogConfig
-          : {
-              ...toLogConfig(new Map(), config.statics),
-              retentionMs: -1,
-              retentionBytes: -1,
-              cleanupPolicy: keep,
-            },
-    })
+      host: config.advertised.host,
+      port: config.advertised.port,
+    }
+    const core = await openCore(runtime, config, logger, node, options)
     try {
-      return await Broker.#startOn(runtime, config, logger, directory)
+      return await Broker.#startOn(runtime, config, logger, node, core)
     } catch (error) {
-      await directory.close().catch(() => {})
+      await core.coordinator.close().catch(() => {})
+      await core.close().catch(() => {})
       throw error
     }
   }
@@ -129,49 +108,11 @@ export class Broker {
     runtime: Runtime,
     config: BrokerConfig,
     logger: Logger,
-    directory: LogDirectory,
+    node: AdvertisedNode & { port: number },
+    core: BrokerCore,
   ): Promise<Broker> {
-    const { clusterId, directoryId } = directory
-    const metadataLog =
-      directory.logs.get(metadataLogName) ??
-      (await directory.createLog(metadataTopicName, 0, metadataTopicId, metadataLogConfig))
-    const { nodeId, statics: defaults } = config
-    const controller = await Controller.open(runtime, metadataLog, {
-      nodeId,
-      clusterId,
-      logger,
-      defaults,
-      directoryId,
-    })
-    const partitions: Partitions = new LocalPartitions({
-      directory,
-      image: controller.image,
-      defaults,
-      logger,
-      topicsDeleted: (names) => coordinator.onTopicsDeleted(names),
-    })
-    const coordinator = new GroupCoordinator(runtime, {
-      logger,
-      config: groupConfig(config),
-      offsets: new LocalOffsets(runtime, {
-        partitionCount: () =>
-          controller.image.topics.get(offsetsTopicName)?.partitions.length ??
-          config.number('offsets.topic.num.partitions'),
-        log: (index) => partitions.find(offsetsTopicName, index)?.log ?? null,
-      }),
-    })
-    await partitions.load(controller.takeDeletedTopics())
-    controller.onChange((delta) => partitions.apply(delta))
-    await coordinator.start()
-    coordinator.forgetMissingTopics((topic) => controller.image.topics.has(topic))
-
+    const { directory, metadata: controller, partitions, coordinator, nodes } = core
     const log = new RateLimitedLog(runtime.clock, logger)
-    const node: AdvertisedNode & { port: number } = {
-      nodeId,
-      host: config.advertised.host,
-      port: config.advertised.port,
-    }
-    const nodes = new SingleNode(node)
     const services: Services = {
       runtime,
       config,
@@ -207,17 +148,20 @@ export class Broker {
     try {
       address = await server.listen(config.listen, isReady)
       if (node.port === 0) node.port = address.port
-      await controller.registerBroker([endpoint(node)])
+      await core.announce()
     } catch (error) {
       await server.close(0)
       ready()
-      await coordinator.close()
       throw error
     }
     const background = new Background(clock, logger)
-    background.every('retention', config.number('log.retention.check.interval.ms'), () =>
-      directory.retention(),
-    )
+    // What the replicas of a group lose, the group decides.
+    const isAlone = core.cluster === null
+    if (isAlone) {
+      background.every('retention', config.number('log.retention.check.interval.ms'), () =>
+        directory.retention(),
+      )
+    }
     const cleaner = new LogCleaner({
       clock,
       logger,
@@ -225,7 +169,7 @@ export class Broker {
       storeCleanedOffsets: () => directory.storeCleanedOffsets(),
       maxMapBytes: config.number('log.cleaner.dedupe.buffer.size'),
     })
-    background.every('compaction', config.number('log.cleaner.backoff.ms'), () => cleaner.run())
+    if (isAlone) background.every('compaction', config.number('log.cleaner.backoff.ms'), () => cleaner.run())
     const scrubber = new Scrubber(runtime, {
       directory: directory.directory,
       logs: () => directory.logs,
@@ -241,7 +185,7 @@ export class Broker {
     })
     ready()
     const stats = new BrokerStats({ services, dispatcher, server, scrubber })
-    return new Broker(address, services, controller, server, background, cleaner, scrubber, stats)
+    return new Broker(address, services, core, server, background, cleaner, scrubber, stats)
   }
 
   /** What it is doing, for tests and figures. */
@@ -257,13 +201,13 @@ export class Broker {
 
   /** Accepts no more, answers what is in flight (for up to 5 s), then closes every log cleanly. */
   async close(): Promise<void> {
+    await this.#core.handOver()
     await this.#cleaner.close()
     await this.#scrubber.close()
     await this.#background.close()
     // Members that wait in a rebalance are sent away by the coordinator, and so answered.
     await Promise.all([this.#server.close(closeGraceMs), this.#services.coordinator.close()])
-    await this.#controller.close()
-    await this.#services.directory.close()
+    await this.#core.close()
   }
 }
 
@@ -279,19 +223,30 @@ export interface BrokerLoad {
   readonly waitingForDisk: number
 }
 
-function endpoint({ host, port }: AdvertisedNode): Endpoint {
-  return { name: 'PLAINTEXT', host, port, securityProtocol: plaintext }
-}
-
-function groupConfig(config: BrokerConfig): GroupCoordinatorConfig {
-  return {
-    ...defaultGroupCoordinatorConfig,
-    groupMinSessionTimeoutMs: config.number('group.min.session.timeout.ms'),
-    groupMaxSessionTimeoutMs: config.number('group.max.session.timeout.ms'),
-    groupInitialRebalanceDelayMs: config.number('group.initial.rebalance.delay.ms'),
-    groupMaxSize: config.number('group.max.size'),
-    offsetMetadataMaxBytes: config.number('offset.metadata.max.bytes'),
-    offsetsRetentionMs: config.number('offsets.retention.minutes') * 60_000,
-    offsetsRetentionCheckIntervalMs: config.number('offsets.retention.check.interval.ms'),
+function openCore(
+  runtime: Runtime,
+  config: BrokerConfig,
+  logger: Logger,
+  node: AdvertisedNode,
+  { decompress, lost }: BrokerOptions,
+): Promise<BrokerCore> {
+  const logs = {
+    directory: config.directory,
+    ...(decompress === undefined ? {} : { decompress }),
+    ...(config.journalDirectory === null ? {} : { journalDirectory: config.journalDirectory }),
+    journalBytes: config.number('cordwood.journal.bytes'),
+    // What a log may lose its topic decides, once it is known whose it is; a log without a topic loses nothing.
+    configFor: (topic: string) =>
+      topic === metadataTopicName
+        ? metadataLogConfig
+        : {
+            ...toLogConfig(new Map(), config.statics),
+            retentionMs: -1,
+            retentionBytes: -1,
+            cleanupPolicy: keep,
+          },
   }
+  const options = { runtime, config, logger, logs, node }
+  if (config.cluster === null) return openStandalone(options)
+  return openClusterCore(options, config.cluster, (error) => lost?.(error))
 }

@@ -3,6 +3,7 @@ import { type Configs, checkBrokerDefaults } from '../controller/topicConfigs.ts
 import { topicConfigTable } from '../controller/topicConfigTable.ts'
 import { EngineError } from '../model/errors.ts'
 import type { Address } from '../runtime/network.ts'
+import { clusterSettings, isWildcard, refuse } from './clusterSettings.ts'
 import {
   type BrokerConfigName,
   brokerConfigSynonyms,
@@ -62,12 +63,21 @@ export function brokerConfig(
   }
   checkBrokerDefaults(statics)
   const warnings: string[] = []
-  const listen = address('listeners', texts.get('listeners')!)
+  const settings = clusterSettings(texts, new Set(statics.keys()))
+  if (settings === null && Number(texts.get('default.replication.factor')) > 1) {
+    refuse(
+      'default.replication.factor',
+      texts.get('default.replication.factor')!,
+      '1 on a node that stands alone',
+    )
+  }
+  const listen = settings?.client.listen ?? address('listeners', texts.get('listeners')!)
   const advertised = advertisedAddress(
     texts.get('advertised.listeners') ?? null,
     listen,
     environment.hostName,
     warnings,
+    settings?.client.advertised,
   )
   return {
     nodeId: Number(texts.get('node.id')),
@@ -76,7 +86,7 @@ export function brokerConfig(
     advertised,
     directory: directory(texts.get('log.dirs')!),
     journalDirectory: texts.get('cordwood.journal.directory') || null,
-    cluster: null,
+    cluster: settings?.cluster ?? null,
     texts,
     statics,
     number: (name) => Number(texts.get(name)),
@@ -114,10 +124,6 @@ function checkNumber(name: BrokerConfigName, definition: ConfigDefinition, value
   if (max !== undefined && number > max) refuse(name, value, `at most ${max}`)
 }
 
-function refuse(name: string, value: string, expected: string): never {
-  throw new EngineError('invalidConfig', `${name}=${value} is not valid: it must be ${expected}`)
-}
-
 /** The broker's names for the defaults of topics. */
 export const topicDefaultNames: ReadonlySet<string> = new Set(
   [...topicConfigTable.values()].flatMap(({ synonyms }) => synonyms.map(({ name }) => name)),
@@ -147,10 +153,10 @@ function advertisedAddress(
   listen: Address,
   hostName: string,
   warnings: string[],
+  ofCluster?: Address,
 ): Address {
-  const isWildcard = (host: string): boolean => host === '0.0.0.0' || host === '::' || host === ''
   if (text !== null) {
-    const advertised = address('advertised.listeners', text)
+    const advertised = ofCluster ?? address('advertised.listeners', text)
     if (isWildcard(advertised.host))
       refuse('advertised.listeners', text, 'an address that clients can connect to')
     return advertised

@@ -33,12 +33,66 @@ export const brokerConfigTable = {
   listeners: {
     type: 'list',
     default: 'PLAINTEXT://127.0.0.1:9092',
-    documentation: 'Where to listen, PLAINTEXT://HOST:PORT. Port 0 takes a free one.',
+    documentation:
+      'Where to listen, PLAINTEXT://HOST:PORT, in a cluster with a second one for the nodes, CONTROLLER://HOST:PORT. ' +
+      'Port 0 takes a free one.',
   },
   'advertised.listeners': {
     type: 'list',
     default: null,
     documentation: 'The address that clients are told to connect to; by default the one of listeners.',
+  },
+  'process.roles': {
+    type: 'list',
+    default: null,
+    documentation:
+      'What this node is in its cluster: broker, controller, or both. Without it, it stands alone.',
+  },
+  'controller.quorum.voters': {
+    type: 'list',
+    default: null,
+    documentation:
+      'The controllers of a new cluster, ID@HOST:PORT,ID@HOST:PORT, the same list on every node.',
+  },
+  'controller.quorum.bootstrap.servers': {
+    type: 'list',
+    default: null,
+    documentation: 'Where to ask for the controllers of a cluster that is there, HOST:PORT,HOST:PORT.',
+  },
+  'controller.quorum.auto.join.enable': {
+    type: 'boolean',
+    default: 'false',
+    documentation: 'Whether a controller that is not among the voters asks to become one.',
+  },
+  'controller.listener.names': {
+    type: 'list',
+    default: 'CONTROLLER',
+    documentation: 'The listener on which the nodes of a cluster reach each other, brokers included.',
+  },
+  'inter.broker.listener.name': {
+    type: 'string',
+    default: null,
+    documentation: 'Known for the sake of Kafka: nodes always use the listener of controller.listener.names.',
+  },
+  'broker.rack': {
+    type: 'string',
+    default: null,
+    documentation:
+      'Where this broker is: replicas are spread over racks, and consumers of a rack read from it.',
+  },
+  'broker.heartbeat.interval.ms': {
+    type: 'int',
+    default: '500',
+    min: 10,
+    max: maxInt,
+    documentation: 'Milliseconds between two signs of life to the active controller.',
+  },
+  'broker.session.timeout.ms': {
+    type: 'int',
+    default: '3000',
+    min: 50,
+    max: maxInt,
+    documentation: 'A broker that the active controller does not hear of for so long is fenced.',
   },
   'log.dirs': { type: 'list', default: './cordwood-data', documentation: 'The data directory.' },
   'cordwood.journal.directory': {
@@ -80,8 +134,9 @@ export const brokerConfigTable = {
     type: 'int',
     default: '1',
     min: 1,
-    max: 1,
-    documentation: 'Replicas of a topic that is created without saying how many.',
+    max: 32767,
+    documentation:
+      'Replicas of a topic that is created without saying how many; 1 on a node that stands alone.',
   },
   'auto.create.topics.enable': {
     type: 'boolean',

@@ -21,6 +21,8 @@ export interface ClusterConfig {
   readonly isController: boolean
   /** `controller.listener.names`: on which nodes reach each other, controllers or not. */
   readonly nodeListener: NamedListener
+  /** The name of the listener for clients; empty where there is none. */
+  readonly clientListenerName: string
   /** `controller.quorum.voters`; empty where bootstrap servers are given. */
   readonly voters: readonly QuorumVoter[]
   /** `controller.quorum.bootstrap.servers`; empty where voters are given. */

@@ -29,6 +29,8 @@ export const CallKind = {
   transferLeadership: 8,
   /** Has the active controller of brokers decide on a command. */
   command: 9,
+  /** Tells the active controller that a broker lives. */
+  heartbeat: 10,
 } as const
 
 /** A number of `CallKind`. */

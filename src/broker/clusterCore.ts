@@ -1,0 +1,95 @@
+import type { ClusterConfig } from '../controller/clusterConfig.ts'
+import { ClusterNode } from '../controller/clusterNode.ts'
+import { GroupCoordinator } from '../coordinator/groupCoordinator.ts'
+import { GroupOffsets } from '../coordinator/groupReign.ts'
+import { EngineError } from '../model/errors.ts'
+import type { BrokerCore, CoreOptions } from './brokerCore.ts'
+import { clientEndpoint, groupConfig } from './coreSettings.ts'
+import { GroupPartitions } from './groupPartitions.ts'
+import { ClusterNodes } from './nodes.ts'
+import { offsetsTopicName } from './topicCreator.ts'
+
+/** How long a broker that shuts down waits for the controller to know it. */
+const shutdownHeardMs = 2000
+/** What was deleted while this node was away is removed as what no topic knows. */
+const forNobody: ReadonlySet<string> = new Set()
+
+/** A broker of a cluster: its metadata is what the controllers agree on, its partitions are replicas of groups. */
+export async function openClusterCore(
+  options: CoreOptions,
+  cluster: ClusterConfig,
+  lost: (error: EngineError) => void,
+): Promise<BrokerCore> {
+  const { runtime, config, logger, logs, node } = options
+  const { nodeId, clusterId, statics: defaults } = config
+  const own = await ClusterNode.open({
+    runtime,
+    logger,
+    nodeId,
+    clusterId,
+    config: cluster,
+    defaults,
+    logs,
+    lost,
+  })
+  const { metadata, base } = own
+  const { image } = metadata
+  const nodes = new ClusterNodes(image, cluster.clientListenerName)
+  const partitions: GroupPartitions = new GroupPartitions({
+    nodeId,
+    host: base.host,
+    directory: base.logs,
+    image,
+    defaults,
+    clock: runtime.clock,
+    logger,
+    nodeListener: cluster.nodeListener.name,
+    rebalances: true,
+    report: (states) => metadata.reportPartitions(states),
+    topicsDeleted: (names) => coordinator.onTopicsDeleted(names),
+    leadershipChanged: ({ topic, index }) => {
+      if (topic === offsetsTopicName) coordinator.leadershipChanged(index)
+    },
+  })
+  const coordinator = new GroupCoordinator(runtime, {
+    logger,
+    config: groupConfig(config),
+    offsets: new GroupOffsets(runtime.clock, {
+      partitionCount: () =>
+        image.topics.get(offsetsTopicName)?.partitions.length ??
+        config.number('offsets.topic.num.partitions'),
+      group: (index) => partitions.find(offsetsTopicName, index)?.group ?? null,
+      deleteRecordsBefore: async (index, offset) => {
+        const partition = partitions.find(offsetsTopicName, index)
+        if (partition === null)
+          throw new EngineError('notLeaderOrFollower', 'the partition has gone elsewhere')
+        await partition.deleteRecordsBefore(offset)
+      },
+    }),
+  })
+  try {
+    await partitions.load(forNobody)
+    metadata.onChange((delta) => partitions.apply(delta))
+    await coordinator.start()
+  } catch (error) {
+    await own.close().catch(() => {})
+    throw error
+  }
+  return {
+    directory: base.logs,
+    metadata,
+    partitions,
+    coordinator,
+    nodes,
+    cluster: own,
+    announce: () => own.join([clientEndpoint(node, cluster.clientListenerName)]),
+    handOver: async () => {
+      await own.beginShutdown(shutdownHeardMs)
+      await partitions.handOver()
+    },
+    close: async () => {
+      await partitions.close()
+      await own.close()
+    },
+  }
+}

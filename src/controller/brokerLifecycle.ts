@@ -1,0 +1,161 @@
+import { EngineError } from '../model/errors.ts'
+import type { Logger } from '../model/logger.ts'
+import type { MachineRunner } from '../replica/machineRunner.ts'
+import type { NodeRouter } from '../replica/nodes/nodeRouter.ts'
+import type { Clock, Timer } from '../runtime/clock.ts'
+import type { BeatAnswer } from './brokerKeeper.ts'
+import type { Registration } from './commands.ts'
+import type { QuorumMetadata } from './quorumMetadata.ts'
+
+/** What belonging to a cluster as a broker needs. */
+export interface LifecycleOptions {
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly metadata: QuorumMetadata
+  readonly runner: MachineRunner
+  readonly router: NodeRouter
+  readonly registration: Registration
+  readonly heartbeatIntervalMs: number
+  readonly sessionTimeoutMs: number
+  /** The broker has no place in the cluster any more. */
+  lost(error: EngineError): void
+}
+
+/** How long until the next attempt to register. */
+const retryMs = 100
+/** After how many milliseconds of waiting it is said what is waited for, again and again. */
+const sayMs = 5000
+/** Errors after which asking again is of no use. */
+const fatal = new Set([
+  'inconsistentClusterId',
+  'rebootstrapRequired',
+  'invalidRegistration',
+  'unsupportedVersion',
+])
+
+/** One broker's place in the cluster, as it sees to it itself: registered, alive, on its way out. Source: KIP-631. */
+export class BrokerLifecycle {
+  readonly #options: LifecycleOptions
+  #epoch = -1
+  #answer: BeatAnswer = { fenced: true, inControlledShutdown: false }
+  #wantsShutdown = false
+  #isClosed = false
+  #timer: Timer | null = null
+  #beating: Promise<void> = Promise.resolve()
+
+  constructor(options: LifecycleOptions) {
+    this.#options = options
+  }
+
+  /** The epoch of the registration, -1 before there is one. */
+  get epoch(): number {
+    return this.#epoch
+  }
+
+  /**
+   * Registers, for as long as it takes; resolves once clients may be sent here. Rejects with `duplicateBrokerRegistration` while
+   * another process is that broker, with `inconsistentClusterId`, `closed`.
+   */
+  async join(): Promise<void> {
+    const { router, logger } = this.#options
+    let waitedMs = 0
+    while (this.#answer.fenced && !this.#isClosed) {
+      try {
+        if (this.#epoch < 0) await this.#register()
+        await this.#beat()
+        if (!this.#answer.fenced) break
+      } catch (error) {
+        this.#throwIfFatal(error, waitedMs)
+        logger.debug('this broker is not registered yet', { error: String(error) })
+      }
+      await router.pause(retryMs)
+      waitedMs += retryMs
+      if (waitedMs % sayMs === 0) {
+        logger.info('waiting for the cluster to take this broker up', {
+          controller: this.#options.metadata.controllerId,
+        })
+      }
+    }
+    if (this.#isClosed) throw new EngineError('closed', 'the broker has been closed')
+    this.#beatLater()
+  }
+
+  /** Says that the broker is about to go, so that nothing new is placed on it; resolves once that is known, or nobody answers. */
+  async beginShutdown(timeoutMs: number): Promise<void> {
+    const { clock, router } = this.#options
+    this.#wantsShutdown = true
+    if (this.#epoch < 0) return
+    const endMs = clock.monotonicMs() + timeoutMs
+    while (!this.#answer.inControlledShutdown && clock.monotonicMs() < endMs) {
+      await this.#beat().catch(() => {})
+      if (!this.#answer.inControlledShutdown) await router.pause(retryMs)
+    }
+  }
+
+  /** Says good-bye, if anybody hears it. */
+  async close(timeoutMs: number): Promise<void> {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    this.#timer?.cancel()
+    await this.#beating
+    if (this.#epoch >= 0) await this.#send(true, timeoutMs).catch(() => {})
+  }
+
+  async #register(): Promise<void> {
+    const { metadata, registration } = this.#options
+    this.#epoch = await metadata.run({ type: 'enrolBroker', registration }, {}, true)
+  }
+
+  async #beat(): Promise<void> {
+    this.#answer = await this.#send(false, this.#options.sessionTimeoutMs)
+  }
+
+  #send(leaves: boolean, timeoutMs: number): Promise<BeatAnswer> {
+    const { metadata, runner, registration } = this.#options
+    return metadata.heartbeat(
+      {
+        brokerId: registration.brokerId,
+        brokerEpoch: this.#epoch,
+        offset: runner.applied,
+        wantsShutdown: this.#wantsShutdown,
+        leaves,
+      },
+      timeoutMs,
+    )
+  }
+
+  #beatLater(): void {
+    if (this.#isClosed) return
+    this.#timer = this.#options.clock.setTimer(this.#options.heartbeatIntervalMs, () => {
+      this.#beating = this.#beatOnce().finally(() => this.#beatLater())
+    })
+  }
+
+  async #beatOnce(): Promise<void> {
+    const { logger, lost, registration } = this.#options
+    try {
+      await this.#beat()
+    } catch (error) {
+      const code = error instanceof EngineError ? error.code : ''
+      if (code === 'brokerIdNotRegistered') {
+        logger.warn('this broker was unregistered, and registers anew')
+        this.#epoch = -1
+        await this.#register().catch(() => {})
+      } else if (code === 'staleBrokerEpoch') {
+        this.#isClosed = true
+        const text = `another process has registered as broker ${registration.brokerId}: one of them has to go`
+        lost(new EngineError('duplicateBrokerRegistration', text))
+      } else logger.debug('a heartbeat was not answered', { error: String(error) })
+    }
+  }
+
+  #throwIfFatal(error: unknown, waitedMs: number): void {
+    const { router, sessionTimeoutMs } = this.#options
+    const code = error instanceof EngineError ? error.code : ''
+    if (fatal.has(code)) throw error
+    // The former process of this broker may have been lost without a word: then its session ends by itself.
+    if (code === 'duplicateBrokerRegistration' && waitedMs > 2 * sessionTimeoutMs) throw error
+    if (code === 'brokerIdNotRegistered' || code === 'staleBrokerEpoch') this.#epoch = -1
+    if (router.complaint !== null) throw router.complaint
+  }
+}

@@ -1,0 +1,319 @@
+import { EngineError } from '../model/errors.ts'
+import type { Logger } from '../model/logger.ts'
+import { randomUuid } from '../model/uuid.ts'
+import type { Group } from '../replica/group.ts'
+import type { MachineRunner } from '../replica/machineRunner.ts'
+import { CallKind, type CallRequest, type CallResponse } from '../replica/nodes/nodeCalls.ts'
+import type { NodeRouter } from '../replica/nodes/nodeRouter.ts'
+import { NotLeaderError } from '../replica/notLeader.ts'
+import type { Runtime } from '../runtime/runtime.ts'
+import { type CommandOutcome, unknownOutcome } from './activeController.ts'
+import type { BeatAnswer, BrokerKeeper, Heartbeat } from './brokerKeeper.ts'
+import { decodeValue, encodeValue } from './commandCodec.ts'
+import type {
+  Command,
+  CommandResults,
+  ConfigChange,
+  ConfigReplacement,
+  NewTopic,
+  Outcome,
+  ProducerIdBlock,
+  TopicGrowth,
+  TopicReference,
+} from './commands.ts'
+import { type ConfigEntry, type ConfigQuery, describeConfigs } from './describeConfigs.ts'
+import type { MetadataDelta, MetadataImage } from './image.ts'
+import type {
+  ChangeOptions,
+  ClusterMetadata,
+  FeatureUpdate,
+  MetadataListener,
+  OngoingReassignment,
+  PartitionState,
+  Reassignment,
+  TopicPartition,
+} from './metadata.ts'
+import type { Configs } from './topicConfigs.ts'
+
+/** What following the metadata needs of the node. */
+export interface QuorumMetadataOptions {
+  readonly runtime: Runtime
+  readonly logger: Logger
+  readonly nodeId: number
+  readonly group: Group
+  readonly runner: MachineRunner
+  readonly image: MetadataImage
+  readonly router: NodeRouter
+  /** The broker's static configs. */
+  readonly defaults: Configs
+}
+
+/** What travels with a command to the active controller. */
+interface Sent {
+  readonly command: Command
+  readonly validateOnly: boolean
+}
+
+const forMessages = 'the metadata log'
+/** After how long a leader is looked for again that was asked to hand over. */
+const electionPollMs = 20
+
+/**
+ * The metadata of a cluster on one of its nodes: follows what is committed, and takes changes to the active controller, wherever
+ * that is. A change of this node is answered once this node's image has it and its listeners were told. A change that may or may
+ * not have been made rejects with `requestTimedOut`; where nobody decides in time, with `leaderNotAvailable`.
+ */
+export class QuorumMetadata implements ClusterMetadata {
+  readonly #options: QuorumMetadataOptions
+  readonly #listeners: MetadataListener[] = []
+  /** Ends when the listeners were told of all changes so far. */
+  #told: Promise<void> = Promise.resolve()
+  #keeper: BrokerKeeper | null = null
+
+  constructor(options: QuorumMetadataOptions) {
+    this.#options = options
+  }
+
+  get image(): MetadataImage {
+    return this.#options.image
+  }
+
+  get defaults(): Configs {
+    return this.#options.defaults
+  }
+
+  get controllerId(): number {
+    return this.#options.group.leaderId
+  }
+
+  /** Decides on this node, when it leads. */
+  decideWith(keeper: BrokerKeeper): void {
+    this.#keeper = keeper
+  }
+
+  onChange(listener: MetadataListener): void {
+    this.#listeners.push(listener)
+  }
+
+  /** The image has changed. */
+  changed(delta: MetadataDelta): void {
+    if (this.#listeners.length > 0) this.#told = this.#told.then(() => this.#tell(delta))
+  }
+
+  /** Carries out what another node has sent, if this one decides. */
+  async answer({ payload }: CallRequest): Promise<Partial<CallResponse>> {
+    const { command, validateOnly } = decodeValue<Sent>(payload)
+    const { result, offset } = await this.#decide(command, validateOnly)
+    return { payload: encodeValue(result), baseOffset: offset }
+  }
+
+  createTopics(
+    topics: readonly NewTopic[],
+    options: ChangeOptions = {},
+  ): Promise<CommandResults['createTopics']> {
+    const topicIds = topics.map(() => randomUuid(this.#options.runtime.random))
+    const requester = options.requester ?? 'client'
+    return this.run({ type: 'createTopics', topics, topicIds, requester }, options)
+  }
+
+  deleteTopics(
+    topics: readonly TopicReference[],
+    options: ChangeOptions = {},
+  ): Promise<CommandResults['deleteTopics']> {
+    return this.run({ type: 'deleteTopics', topics, requester: options.requester ?? 'client' }, options)
+  }
+
+  createPartitions(
+    topics: readonly TopicGrowth[],
+    options: ChangeOptions = {},
+  ): Promise<CommandResults['createPartitions']> {
+    return this.run({ type: 'createPartitions', topics, requester: options.requester ?? 'client' }, options)
+  }
+
+  alterConfigs(
+    resources: readonly ConfigReplacement[],
+    options: ChangeOptions = {},
+  ): Promise<CommandResults['alterConfigs']> {
+    return this.run({ type: 'alterConfigs', resources }, options)
+  }
+
+  incrementalAlterConfigs(
+    resources: readonly ConfigChange[],
+    options: ChangeOptions = {},
+  ): Promise<CommandResults['incrementalAlterConfigs']> {
+    return this.run({ type: 'incrementalAlterConfigs', resources }, options)
+  }
+
+  describeConfigs(query: ConfigQuery): readonly ConfigEntry[] {
+    return describeConfigs(this.image, query, { broker: this.defaults, nodeId: this.#options.nodeId })
+  }
+
+  allocateProducerIds(): Promise<ProducerIdBlock> {
+    // A block that nobody gets to know of is lost, and does no harm.
+    return this.run({ type: 'allocateProducerIds', brokerId: this.#options.nodeId }, {}, true)
+  }
+
+  async reportPartitions(states: readonly PartitionState[]): Promise<void> {
+    if (states.length > 0) await this.run({ type: 'reportPartitions', states }, {}, true)
+  }
+
+  alterPartitionReassignments(changes: readonly Reassignment[]): Promise<readonly Outcome<null>[]> {
+    return this.run({ type: 'alterPartitionReassignments', changes })
+  }
+
+  listPartitionReassignments(partitions: readonly TopicPartition[] | null): readonly OngoingReassignment[] {
+    const found: OngoingReassignment[] = []
+    for (const { topic, partition: index } of partitions ?? this.#allPartitions()) {
+      const known = this.image.topics.get(topic)?.partitions[index]
+      if (known === undefined) continue
+      const { partition, replicas, addingReplicas: adding, removingReplicas: removing } = known
+      if (adding.length + removing.length > 0) found.push({ topic, partition, replicas, adding, removing })
+    }
+    return found
+  }
+
+  electLeaders(
+    partitions: readonly TopicPartition[] | null,
+    timeoutMs: number,
+  ): Promise<readonly (TopicPartition & { readonly outcome: Outcome<null> })[]> {
+    const { clock } = this.#options.runtime
+    const endMs = clock.monotonicMs() + timeoutMs
+    const wanted = partitions ?? this.#allPartitions().filter((each) => !isWithPreferred(this.image, each))
+    return Promise.all(
+      wanted.map(async (each) => {
+        try {
+          await this.#elect(each, endMs)
+          return { ...each, outcome: null }
+        } catch (error) {
+          if (!(error instanceof EngineError)) throw error
+          return { ...each, outcome: error }
+        }
+      }),
+    )
+  }
+
+  updateFeatures(
+    updates: readonly FeatureUpdate[],
+    options: ChangeOptions = {},
+  ): Promise<readonly Outcome<null>[]> {
+    return this.run({ type: 'updateFeatures', updates }, options)
+  }
+
+  async unregisterBroker(brokerId: number): Promise<void> {
+    await this.run({ type: 'unregisterBroker', brokerId })
+  }
+
+  /** Has the active controller carry out `command`; `repeatable` says that it does no harm to be done twice. */
+  async run<C extends Command>(
+    command: C,
+    { validateOnly = false }: ChangeOptions = {},
+    repeatable = false,
+  ): Promise<CommandResults[C['type']]> {
+    const { router, group, runner } = this.#options
+    let outcome: CommandOutcome<C>
+    try {
+      outcome = await router.run({
+        group,
+        name: forMessages,
+        repeatable,
+        local: () => this.#decide(command, validateOnly),
+        request: { kind: CallKind.command, payload: encodeValue({ command, validateOnly } satisfies Sent) },
+        result: ({ payload, baseOffset: offset }) => ({ result: decodeValue(payload), offset }),
+      })
+    } catch (error) {
+      throw unknownOutcome(error)
+    }
+    await runner.whenApplied(outcome.offset)
+    await this.#told
+    return outcome.result
+  }
+
+  /** Tells the active controller that this broker lives. Rejects with what it says, and with a retriable error. */
+  heartbeat(beat: Heartbeat, timeoutMs: number): Promise<BeatAnswer> {
+    const { router, group, nodeId } = this.#options
+    const { leaderId } = group
+    if (leaderId === nodeId) return this.#beat(beat)
+    if (leaderId < 0) return Promise.reject(new NotLeaderError(-1))
+    const request = { kind: CallKind.heartbeat, payload: encodeValue(beat) }
+    return router.ask(leaderId, request, timeoutMs).then(({ payload }) => decodeValue<BeatAnswer>(payload))
+  }
+
+  /** Answers a heartbeat of another node. */
+  async answerBeat({ payload }: CallRequest): Promise<Partial<CallResponse>> {
+    return { payload: encodeValue(await this.#beat(decodeValue<Heartbeat>(payload))) }
+  }
+
+  /** Resolves once the listeners were told of all that the image has by now. */
+  async settled(): Promise<void> {
+    await this.#told
+  }
+
+  #allPartitions(): readonly TopicPartition[] {
+    return [...this.image.topics.values()].flatMap(({ name: topic, partitions }) =>
+      partitions.map(({ partition }) => ({ topic, partition })),
+    )
+  }
+
+  /** Has the leader hand over to the first replica, and waits until the image shows it. */
+  async #elect({ topic: name, partition }: TopicPartition, endMs: number): Promise<void> {
+    const { router, runtime } = this.#options
+    const topic = this.image.topics.get(name)
+    const known = topic?.partitions[partition]
+    if (topic === undefined || known === undefined) {
+      throw new EngineError('unknownTopicOrPartition', `There is no partition ${name}-${partition}.`)
+    }
+    const preferred = known.replicas[0]!
+    if (known.leader === preferred) {
+      throw new EngineError('electionNotNeeded', 'Leader election not needed for topic partition.')
+    }
+    const broker = this.image.brokers.get(preferred)
+    if (broker === undefined || broker.fenced || !known.isr.includes(preferred) || known.leader < 0) {
+      throw new EngineError('preferredLeaderNotAvailable', 'The preferred leader was not available.')
+    }
+    const leftMs = (): number => Math.max(1, endMs - runtime.clock.monotonicMs())
+    await router.ask(
+      known.leader,
+      {
+        kind: CallKind.transferLeadership,
+        topicId: topic.id,
+        topic: name,
+        partition,
+        json: String(preferred),
+      },
+      leftMs(),
+    )
+    while (topic.partitions[partition]?.leader !== preferred) {
+      if (runtime.clock.monotonicMs() >= endMs) {
+        throw new EngineError('requestTimedOut', `${name}-${partition} has no new leader yet`)
+      }
+      await router.pause(electionPollMs)
+    }
+  }
+
+  async #beat(beat: Heartbeat): Promise<BeatAnswer> {
+    if (this.#keeper === null) throw new NotLeaderError(this.controllerId)
+    return this.#keeper.heartbeat(beat)
+  }
+
+  #decide<C extends Command>(command: C, validateOnly: boolean): Promise<CommandOutcome<C>> {
+    if (this.#keeper === null) return Promise.reject(new NotLeaderError(this.controllerId))
+    return this.#keeper.run(command, validateOnly)
+  }
+
+  async #tell(delta: MetadataDelta): Promise<void> {
+    for (const listener of this.#listeners) {
+      try {
+        await listener(delta)
+      } catch (cause) {
+        this.#options.logger.error('a change of the metadata stands, but could not be acted on', {
+          error: cause instanceof Error ? cause.message : String(cause),
+        })
+      }
+    }
+  }
+}
+
+function isWithPreferred(image: MetadataImage, { topic, partition }: TopicPartition): boolean {
+  const known = image.topics.get(topic)?.partitions[partition]
+  return known === undefined || known.leader === known.replicas[0]
+}
