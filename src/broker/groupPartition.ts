@@ -35,13 +35,14 @@ export class GroupPartition extends Partition {
   readonly #inSync: InSync
   readonly #committed = new OffsetWaiters()
   readonly #flushed = new OffsetWaiters()
+  readonly #leaderWaiters: (() => void)[] = []
   /** The epoch that this node leads in, -1 while it does not lead. */
   #reign = -1
   #losses = 0
   #lastLoss: EngineError | null = null
   /** Where the group's high watermark was at the last look. */
   #lookedAt = -1
-  /** `highWatermark` at the last advance. */
+  /** `readableEnd` at the last advance. */
   #readable: number
   #successor: Timer | null = null
   #look: Timer | null = null
@@ -56,7 +57,7 @@ export class GroupPartition extends Partition {
     this.group = group
     this.#host = host
     this.#inSync = new InSync(host.nodeId)
-    this.#readable = this.highWatermark
+    this.#readable = this.readableEnd
     if (group.state === 'leader') this.#reign = group.leaderEpoch
     this.#unwatch = group.watch({
       highWatermark: (offset) => this.#onCommitted(offset),
@@ -71,8 +72,11 @@ export class GroupPartition extends Partition {
     return this.group.leaderEpoch
   }
 
-  /** Not beyond what this replica has flushed, since only that can be read. */
   get highWatermark(): number {
+    return this.group.highWatermark
+  }
+
+  get readableEnd(): number {
     return Math.min(this.group.highWatermark, this.log.flushedOffset)
   }
 
@@ -147,6 +151,15 @@ export class GroupPartition extends Partition {
     const waiters = acks === acksAll ? this.#committed : this.#flushed
     waiters.add(endOffset, settle)
     if (acks === acksAll && this.group.highWatermark >= endOffset) this.#lookAgain()
+    return true
+  }
+
+  awaitLeader(settle: () => void): boolean {
+    const { leaderId, isTransferring, failure } = this.group
+    const isKnown = leaderId >= 0 && !isTransferring
+    if (isKnown || failure !== null || this.isGone) return false
+    this.#leaderWaiters.push(settle)
+    this.#awaitSuccessor()
     return true
   }
 
@@ -229,13 +242,14 @@ export class GroupPartition extends Partition {
     this.#look ??= this.#host.clock.setTimer(lookMs, () => {
       this.#look = null
       if (this.#committed.isEmpty) return
+      this.lookInSync()
       if (this.inSyncCount < this.minInsyncReplicas) this.#committed.passed(this.group.highWatermark)
       else this.#settleCommitted(this.group.highWatermark)
     })
   }
 
   #advance(): void {
-    const readable = this.highWatermark
+    const readable = this.readableEnd
     if (readable <= this.#readable) return
     this.#readable = readable
     // Waking is deferred, so the list does not change meanwhile.
@@ -249,7 +263,7 @@ export class GroupPartition extends Partition {
     if (leaderId >= 0) {
       this.#wakeAll()
     } else if (!this.#committed.isEmpty || !this.#flushed.isEmpty || this.watchers.length > 0) {
-      this.#successor ??= this.#host.clock.setTimer(successorMs, () => this.#wakeAll())
+      this.#awaitSuccessor()
     }
     this.#host.changed(this)
   }
@@ -266,11 +280,16 @@ export class GroupPartition extends Partition {
     this.#lastLoss = error
   }
 
+  #awaitSuccessor(): void {
+    this.#successor ??= this.#host.clock.setTimer(successorMs, () => this.#wakeAll())
+  }
+
   #wakeAll(): void {
     this.#successor?.cancel()
     this.#successor = null
     this.#committed.settleAll()
     this.#flushed.settleAll()
+    for (const settle of this.#leaderWaiters.splice(0)) settle()
     this.wakeFetches()
   }
 }

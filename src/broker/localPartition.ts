@@ -35,6 +35,10 @@ export class LocalPartition extends Partition {
     return this.log.flushedOffset
   }
 
+  get readableEnd(): number {
+    return this.log.flushedOffset
+  }
+
   get losses(): number {
     return this.#losses
   }
@@ -69,6 +73,10 @@ export class LocalPartition extends Partition {
     if (this.isAcked(endOffset) || this.isGone || this.log.offline) return false
     this.#flushWaiters.push({ endOffset, settle })
     return true
+  }
+
+  awaitLeader(): boolean {
+    return false
   }
 
   endOfEpoch(epoch: number): { readonly epoch: number; readonly endOffset: number } {

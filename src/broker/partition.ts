@@ -51,8 +51,11 @@ export abstract class Partition {
   /** The epoch of the leader that this node knows. */
   abstract get leaderEpoch(): number
 
-  /** Exclusive end of what may be read here. */
+  /** Exclusive end of what is committed, as far as this node knows. */
   abstract get highWatermark(): number
+
+  /** Exclusive end of what may be read here: committed, and flushed on this node. Watchers are told when it moves on. */
+  abstract get readableEnd(): number
 
   /** Who leads. */
   abstract get leadership(): Leadership
@@ -96,6 +99,12 @@ export abstract class Partition {
    * decided already.
    */
   abstract awaitAck(endOffset: number, acks: number, settle: () => void): boolean
+
+  /**
+   * Calls `settle` once it is known who leads, at the latest after about a second: whoever is told then can go there at once. Not
+   * called when it returns false: it is known, or will not be here.
+   */
+  abstract awaitLeader(settle: () => void): boolean
 
   /** The largest epoch up to `epoch` and the exclusive end of its records; (-1, -1) when nothing is known of it. */
   abstract endOfEpoch(epoch: number): { readonly epoch: number; readonly endOffset: number }

@@ -127,6 +127,12 @@ export class RaftNode {
     return state.name === 'leader' ? [...state.progress.values()] : []
   }
 
+  /** Whether this replica is about to give the lead to another: it takes no records any more. */
+  get isTransferring(): boolean {
+    const { state } = this.#r
+    return state.name === 'leader' && state.transfer !== null
+  }
+
   /** Whether everything below `highWatermark` is all that was ever committed: a leader of which something is committed. */
   get knowsAllCommitted(): boolean {
     const { state } = this.#r

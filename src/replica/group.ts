@@ -141,6 +141,11 @@ export class Group {
     return this.#driver.followers
   }
 
+  /** Whether this replica is about to give the lead to another: it takes no records any more. */
+  get isTransferring(): boolean {
+    return this.#driver.node.isTransferring
+  }
+
   /** Whether this replica leads and knows of everything that was ever committed. */
   get knowsAllCommitted(): boolean {
     return this.#driver.node.knowsAllCommitted

@@ -56,6 +56,7 @@ export class FetchItem {
   readonly #rack: string
   readonly #isReplica: boolean
   #partition: Partition | null = null
+  #readableEnd = -1
   /** What the log had at the last look; null for nothing. */
   #found: ReadResult | null = null
 
@@ -102,7 +103,7 @@ export class FetchItem {
       this.#describe(partition)
       this.#check(partition)
       this.#partition = partition
-      return !this.asksForAnswer && fetchOffset < this.highWatermark
+      return !this.asksForAnswer && fetchOffset < this.#readableEnd
     } catch (error) {
       this.#fail(error)
       return false
@@ -128,7 +129,7 @@ export class FetchItem {
     const limitBytes = Math.max(0, Math.min(maxBytes, partitionMaxBytes))
     if (limitBytes === 0 && !minOneBatch) return 0
     try {
-      const found = this.#partition!.log.read(fetchOffset, limitBytes, this.highWatermark, minOneBatch)
+      const found = this.#partition!.log.read(fetchOffset, limitBytes, this.#readableEnd, minOneBatch)
       if (!(found instanceof Promise)) return this.#take(found)
       return found.then(
         (late) => this.#take(late),
@@ -188,9 +189,10 @@ export class FetchItem {
   availableBytes(): number {
     const { fetchOffset, partitionMaxBytes } = this.#position
     const partition = this.#partition!
-    if (fetchOffset >= partition.highWatermark) return 0
+    const { readableEnd } = partition
+    if (fetchOffset >= readableEnd) return 0
     try {
-      const found = partition.log.read(fetchOffset, partitionMaxBytes, partition.highWatermark, true)
+      const found = partition.log.read(fetchOffset, partitionMaxBytes, readableEnd, true)
       // An index that has to be loaded first: let the fetch look for itself.
       if (found instanceof Promise) {
         found.catch(() => {})
@@ -204,11 +206,12 @@ export class FetchItem {
 
   /** Whether the partition has advanced since `prepare`. */
   get isStale(): boolean {
-    return this.#partition !== null && this.#partition.highWatermark !== this.highWatermark
+    return this.#partition !== null && this.#partition.readableEnd !== this.#readableEnd
   }
 
   #describe(partition: Partition): void {
     this.highWatermark = partition.highWatermark
+    this.#readableEnd = partition.readableEnd
     this.lastStableOffset = partition.lastStableOffset
     this.logStartOffset = partition.log.logStartOffset
   }
@@ -265,7 +268,7 @@ export class FetchItem {
     if (bad !== null) {
       log.error(`damage:${bad.file}`, 'stored records are damaged; they are not sent', { ...bad })
       const { fetchOffset } = this.#position
-      this.#take(await this.#partition!.log.read(fetchOffset, found.lengthBytes, this.highWatermark, true))
+      this.#take(await this.#partition!.log.read(fetchOffset, found.lengthBytes, this.#readableEnd, true))
       return
     }
     // All batches are good: a damaged index has said that the range ends inside one.

@@ -90,19 +90,26 @@ function describe(services: Services, topic: TopicImage): TopicAnswer {
     name: topic.name,
     topicId: topic.id,
     isInternal: isInternalTopic(topic.name),
-    partitions: topic.partitions.map(({ partition, replicas }) => {
-      const { leader, leaderEpoch, isr, offlineReplicas } = services.partitions.view(topic, partition)
-      // Nobody can be sent to a leader that cannot be found.
-      const hasLeader = leader >= 0 && services.nodes.find(leader) !== null
-      return {
-        errorCode: hasLeader ? 0 : KafkaError.leaderNotAvailable.kafka,
-        partitionIndex: partition,
-        leaderId: hasLeader ? leader : -1,
-        leaderEpoch,
-        replicaNodes: replicas,
-        isrNodes: isr,
-        offlineReplicas,
-      }
-    }),
+    partitions: topic.partitions.map(({ partition }) => describePartition(services, topic, partition)),
+  }
+}
+
+/** What clients are told of a partition of the image. */
+export function describePartition(
+  services: Services,
+  topic: TopicImage,
+  partition: number,
+): NonNullable<TopicAnswer['partitions']>[number] {
+  const { leader, leaderEpoch, isr, offlineReplicas } = services.partitions.view(topic, partition)
+  // Nobody can be sent to a leader that cannot be found.
+  const hasLeader = leader >= 0 && services.nodes.find(leader) !== null
+  return {
+    errorCode: hasLeader ? 0 : KafkaError.leaderNotAvailable.kafka,
+    partitionIndex: partition,
+    leaderId: hasLeader ? leader : -1,
+    leaderEpoch,
+    replicaNodes: topic.partitions[partition]!.replicas,
+    isrNodes: isr,
+    offlineReplicas,
   }
 }

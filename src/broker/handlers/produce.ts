@@ -113,8 +113,28 @@ interface TopicResult {
   readonly partitionResponses: readonly PartitionResult[]
 }
 
-/** The answer; where another node leads it says which, and where that is. Source: KIP-951. */
+/** The answer, once it is known who leads what this node does not. */
 function finish(
+  services: Services,
+  context: RequestContext,
+  responses: readonly TopicResult[],
+): ProduceAnswer | Promise<ProduceAnswer> {
+  let waiting: Promise<void>[] | null = null
+  for (const { name, partitionResponses } of responses) {
+    for (const { errorCode, index } of partitionResponses) {
+      if (errorCode !== notLeader) continue
+      const partition = services.partitions.find(name, index)
+      if (partition === null) continue
+      waiting ??= []
+      waiting.push(new Promise((resolve) => partition.awaitLeader(resolve) || resolve()))
+    }
+  }
+  if (waiting === null) return withLeaders(services, context, responses)
+  return Promise.all(waiting).then(() => withLeaders(services, context, responses))
+}
+
+/** The answer; where another node leads it says which, and where that is. Source: KIP-951. */
+function withLeaders(
   services: Services,
   { apiVersion }: RequestContext,
   responses: readonly TopicResult[],
@@ -200,14 +220,14 @@ class ProduceRound {
   readonly #context: RequestContext
   readonly #request: ProduceRequest
   readonly #appends: readonly Append[]
-  readonly #answer: () => ProduceAnswer
+  readonly #answer: () => ProduceAnswer | Promise<ProduceAnswer>
 
   constructor(
     services: Services,
     context: RequestContext,
     request: ProduceRequest,
     appends: readonly Append[],
-    answer: () => ProduceAnswer,
+    answer: () => ProduceAnswer | Promise<ProduceAnswer>,
   ) {
     this.#services = services
     this.#context = context
@@ -263,7 +283,7 @@ class ProduceRound {
   }
 
   /** Answers when everything is durable or has failed, at the latest when the time is up. */
-  #settle(submitted: Promise<void>, resolve: (answer: ProduceAnswer) => void): void {
+  #settle(submitted: Promise<void>, resolve: (answer: ProduceAnswer | Promise<ProduceAnswer>) => void): void {
     let isSettled = false
     const settle = (): void => {
       if (isSettled) return
