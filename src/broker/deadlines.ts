@@ -12,6 +12,8 @@ type Apis = typeof apiKeys
 
 /** For requests that do not say how long they may take. */
 const defaultMs = 30_000
+/** How much later an election is given up than its controller says. */
+const electionGraceMs = 1_000
 const errorCode = KafkaError.requestTimedOut.kafka
 const errorMessage = 'It took too long; it may still be done.'
 
@@ -90,4 +92,22 @@ export const initProducerIdDeadline: Deadline<Apis['initProducerId']> = {
     producerId: -1,
     producerEpoch: -1,
   }),
+}
+
+/** ElectLeaders. The controller waits for the elections for as long itself, and knows more. */
+export const electLeadersDeadline: Deadline<Apis['electLeaders']> = {
+  afterMs: (request) => timeoutOf(request) + electionGraceMs,
+  answer: ({ topicPartitions }) => ({
+    errorCode,
+    replicaElectionResults: (topicPartitions ?? []).map(({ topic, partitions }) => ({
+      topic,
+      partitionResult: partitions.map((partitionId) => ({ partitionId, errorCode, errorMessage })),
+    })),
+  }),
+}
+
+/** AlterPartitionReassignments. */
+export const alterReassignmentsDeadline: Deadline<Apis['alterPartitionReassignments']> = {
+  afterMs: timeoutOf,
+  answer: () => ({ errorCode, errorMessage }),
 }

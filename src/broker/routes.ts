@@ -1,10 +1,12 @@
 import { apiKeys } from '../protocol/apiKeys.ts'
 import {
   alterConfigsDeadline,
+  alterReassignmentsDeadline,
   createPartitionsDeadline,
   createTopicsDeadline,
   deleteRecordsDeadline,
   deleteTopicsDeadline,
+  electLeadersDeadline,
   findCoordinatorDeadline,
   initProducerIdDeadline,
 } from './deadlines.ts'
@@ -16,6 +18,7 @@ import {
   handleDescribeConfigs,
   handleIncrementalAlterConfigs,
 } from './handlers/configs.ts'
+import { handleElectLeaders } from './handlers/electLeaders.ts'
 import { handleFetch } from './handlers/fetch.ts'
 import { handleFindCoordinator } from './handlers/findCoordinator.ts'
 import {
@@ -34,7 +37,12 @@ import { handleInitProducerId } from './handlers/initProducerId.ts'
 import { handleListOffsets } from './handlers/listOffsets.ts'
 import { handleMetadata } from './handlers/metadata.ts'
 import { handleProduce } from './handlers/produce.ts'
+import {
+  handleAlterPartitionReassignments,
+  handleListPartitionReassignments,
+} from './handlers/reassignments.ts'
 import { handleDeleteRecords, handleOffsetForLeaderEpoch } from './handlers/records.ts'
+import { handleDescribeTopicPartitions } from './handlers/topicPartitions.ts'
 import { handleCreatePartitions, handleCreateTopics, handleDeleteTopics } from './handlers/topics.ts'
 
 /** Every API of `apiKeys` and who carries it out. Complete, since what is advertised must be answered. */
@@ -67,4 +75,10 @@ export const routes: readonly Route[] = [
   route(apiKeys.incrementalAlterConfigs, handleIncrementalAlterConfigs, { deadline: alterConfigsDeadline }),
   route(apiKeys.offsetDelete, handleOffsetDelete),
   route(apiKeys.describeCluster, handleDescribeCluster),
+  route(apiKeys.electLeaders, handleElectLeaders, { deadline: electLeadersDeadline }),
+  route(apiKeys.alterPartitionReassignments, handleAlterPartitionReassignments, {
+    deadline: alterReassignmentsDeadline,
+  }),
+  route(apiKeys.listPartitionReassignments, handleListPartitionReassignments),
+  route(apiKeys.describeTopicPartitions, handleDescribeTopicPartitions),
 ]

@@ -1,4 +1,8 @@
 import { alterConfigsRequest, alterConfigsResponse } from './apis/alterConfigs.ts'
+import {
+  alterPartitionReassignmentsRequest,
+  alterPartitionReassignmentsResponse,
+} from './apis/alterPartitionReassignments.ts'
 import { apiVersionsRequest, apiVersionsResponse } from './apis/apiVersions.ts'
 import { createPartitionsRequest, createPartitionsResponse } from './apis/createPartitions.ts'
 import { createTopicsRequest, createTopicsResponse } from './apis/createTopics.ts'
@@ -9,6 +13,11 @@ import { describeClusterRequest, describeClusterResponse } from './apis/describe
 import { describeConfigsRequest, describeConfigsResponse } from './apis/describeConfigs.ts'
 import { describeGroupsRequest, describeGroupsResponse } from './apis/describeGroups.ts'
 import { describeLogDirsRequest, describeLogDirsResponse } from './apis/describeLogDirs.ts'
+import {
+  describeTopicPartitionsRequest,
+  describeTopicPartitionsResponse,
+} from './apis/describeTopicPartitions.ts'
+import { electLeadersRequest, electLeadersResponse } from './apis/electLeaders.ts'
 import { fetchRequest, fetchResponse } from './apis/fetch.ts'
 import { findCoordinatorRequest, findCoordinatorResponse } from './apis/findCoordinator.ts'
 import { heartbeatRequest, heartbeatResponse } from './apis/heartbeat.ts'
@@ -21,6 +30,10 @@ import { joinGroupRequest, joinGroupResponse } from './apis/joinGroup.ts'
 import { leaveGroupRequest, leaveGroupResponse } from './apis/leaveGroup.ts'
 import { listGroupsRequest, listGroupsResponse } from './apis/listGroups.ts'
 import { listOffsetsRequest, listOffsetsResponse } from './apis/listOffsets.ts'
+import {
+  listPartitionReassignmentsRequest,
+  listPartitionReassignmentsResponse,
+} from './apis/listPartitionReassignments.ts'
 import { metadataRequest, metadataResponse } from './apis/metadata.ts'
 import { offsetCommitRequest, offsetCommitResponse } from './apis/offsetCommit.ts'
 import { offsetDeleteRequest, offsetDeleteResponse } from './apis/offsetDelete.ts'
@@ -102,6 +115,22 @@ export const apiKeys = {
   ),
   offsetDelete: api({ min: 0, max: 0 }, offsetDeleteRequest, offsetDeleteResponse),
   describeCluster: api({ min: 0, max: 1 }, describeClusterRequest, describeClusterResponse),
+  electLeaders: api({ min: 0, max: 2 }, electLeadersRequest, electLeadersResponse),
+  alterPartitionReassignments: api(
+    { min: 0, max: 1 },
+    alterPartitionReassignmentsRequest,
+    alterPartitionReassignmentsResponse,
+  ),
+  listPartitionReassignments: api(
+    { min: 0, max: 0 },
+    listPartitionReassignmentsRequest,
+    listPartitionReassignmentsResponse,
+  ),
+  describeTopicPartitions: api(
+    { min: 0, max: 0 },
+    describeTopicPartitionsRequest,
+    describeTopicPartitionsResponse,
+  ),
 } as const
 
 /** The name of an implemented API. */

@@ -5,7 +5,6 @@ import { createAclsRequest, createAclsResponse } from './apis/createAcls.ts'
 import { deleteAclsRequest, deleteAclsResponse } from './apis/deleteAcls.ts'
 import { describeAclsRequest, describeAclsResponse } from './apis/describeAcls.ts'
 import { describeQuorumRequest, describeQuorumResponse } from './apis/describeQuorum.ts'
-import { electLeadersRequest, electLeadersResponse } from './apis/electLeaders.ts'
 import { endTxnRequest, endTxnResponse } from './apis/endTxn.ts'
 import { saslAuthenticateRequest, saslAuthenticateResponse } from './apis/saslAuthenticate.ts'
 import { saslHandshakeRequest, saslHandshakeResponse } from './apis/saslHandshake.ts'
@@ -27,7 +26,6 @@ export const plannedApis = {
   createAcls: { request: createAclsRequest, response: createAclsResponse },
   deleteAcls: { request: deleteAclsRequest, response: deleteAclsResponse },
   saslAuthenticate: { request: saslAuthenticateRequest, response: saslAuthenticateResponse },
-  electLeaders: { request: electLeadersRequest, response: electLeadersResponse },
   describeQuorum: { request: describeQuorumRequest, response: describeQuorumResponse },
 } as const
 
