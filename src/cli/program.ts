@@ -12,6 +12,10 @@ const commands: Readonly<Record<string, { summary: string; load: () => Promise<D
     summary: 'run a broker that Kafka clients can use',
     load: async () => (await import('./serve.ts')).defineServe,
   },
+  cluster: {
+    summary: 'run several brokers on this machine, for development',
+    load: async () => (await import('./cluster/cluster.ts')).defineCluster,
+  },
   topics: {
     summary: 'list, create, describe, alter and delete topics',
     load: async () => (await import('./topics.ts')).defineTopics,
@@ -23,6 +27,18 @@ const commands: Readonly<Record<string, { summary: string; load: () => Promise<D
   consume: {
     summary: 'print the records of topics',
     load: async () => (await import('./consume.ts')).defineConsume,
+  },
+  brokers: {
+    summary: 'show who is in the cluster, and what each broker has',
+    load: async () => (await import('./brokers.ts')).defineBrokers,
+  },
+  partitions: {
+    summary: 'show who leads and has each partition, and which are behind',
+    load: async () => (await import('./partitions.ts')).definePartitions,
+  },
+  reassign: {
+    summary: 'move partitions to other brokers',
+    load: async () => (await import('./reassign/reassign.ts')).defineReassign,
   },
   dump: {
     summary: 'show what is in files of a data directory, and whether it is intact',

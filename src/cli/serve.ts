@@ -16,6 +16,7 @@ import type { Terminal } from './terminal.ts'
 interface ServeOptions extends SettingOptions {
   readonly checkConfig?: true
   readonly printConfig?: true
+  readonly untilStdinEnds?: true
   readonly logLevel?: LogLevel
   readonly logFormat?: LogFormat
 }
@@ -78,6 +79,10 @@ export function defineServe(command: Command, terminal: Terminal): void {
     )
     .option('--check-config', 'say whether the settings are right, and start nothing')
     .option('--print-config', 'print every setting and where it comes from, and start nothing')
+    .option(
+      '--until-stdin-ends',
+      'stop in order when standard input ends too, for programs that start a broker',
+    )
     .addOption(
       new Option('--log-level <level>', 'what to log on standard error (default: info)').choices(logLevels),
     )
@@ -137,13 +142,17 @@ async function serve(options: ServeOptions, terminal: Terminal): Promise<void> {
     )
   }
   const stop = terminal.interruptible() // Until here a signal ends the process: recovery survives that.
-  await aborted(stop)
-  logger.info('stopping', { signal: String(stop.reason) })
+  await (options.untilStdinEnds ? Promise.race([aborted(stop), ended(terminal.input)]) : aborted(stop))
+  logger.info('stopping', { signal: String(stop.reason ?? 'standard input ended') })
   monitor.isStopping = true
   await broker.close()
   await monitor.close()
   await closeRuntime()
   logger.info('stopped')
+}
+
+async function ended(input: Terminal['input']): Promise<void> {
+  for await (const _ of input);
 }
 
 function choice<T extends string>(

@@ -2,6 +2,8 @@
 export interface Terminal {
   /** Environment variables. */
   readonly environment: Readonly<Record<string, string | undefined>>
+  /** The command that runs this program once more: interpreter, its options, script. */
+  readonly program: readonly string[]
   /** Standard input, in chunks. */
   readonly input: AsyncIterable<Uint8Array>
   readonly inputIsTerminal: boolean
@@ -35,6 +37,7 @@ export function processTerminal(): Terminal {
   }
   return {
     environment: process.env,
+    program: [process.execPath, ...process.execArgv, process.argv[1]!],
     get input() {
       return process.stdin
     },

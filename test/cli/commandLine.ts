@@ -1,5 +1,15 @@
+import { fileURLToPath } from 'node:url'
 import { runProgram } from '../../src/cli/program.ts'
 import type { Terminal } from '../../src/cli/terminal.ts'
+
+const path = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url))
+/** Runs the command line from its sources, in a process of its own. */
+const program = [
+  process.execPath,
+  '--import',
+  path('../support/typescript.mjs'),
+  path('../../src/cli/main.ts'),
+]
 
 /** What a command did. */
 export interface Outcome {
@@ -32,6 +42,7 @@ export function start(
   let waiting: (() => void)[] = []
   const terminal: Terminal = {
     environment,
+    program,
     input: (async function* () {
       if (input.length > 0) yield Buffer.from(input)
     })(),

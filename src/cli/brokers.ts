@@ -1,0 +1,109 @@
+import type { Command } from 'commander'
+import type { Client, ResponseOf, TopicMetadata } from './client.ts'
+import { addConnectOptions, type ConnectOptions, withClient } from './connect.ts'
+import { formatAddress } from './options.ts'
+import { table } from './table.ts'
+import type { Terminal } from './terminal.ts'
+import { bytesText } from './units.ts'
+
+interface BrokersOptions extends ConnectOptions {
+  readonly json?: true
+}
+
+/** What one broker says of its disk; null where it did not answer. */
+interface DiskUse {
+  readonly logBytes: number
+  readonly freeBytes: number
+  readonly totalBytes: number
+}
+
+const examples = `
+Examples:
+  $ cordwood brokers
+  $ cordwood brokers --json
+
+STATE is "up", "controller" for the one that leads the metadata, "fenced" for one that the controller does not hear from, or
+"silent" for one that does not answer here. LOGS is what the logs of partitions take, FREE the room on their disk.`
+
+/** `brokers`: who is in the cluster, and what each of them has. */
+export function defineBrokers(command: Command, terminal: Terminal): void {
+  addConnectOptions(command)
+    .option('--json', 'one JSON object a line')
+    .addHelpText('after', examples)
+    .action((options: BrokersOptions) => withClient(options, (client) => show(client, terminal, options)))
+}
+
+async function show(client: Client, terminal: Terminal, options: BrokersOptions): Promise<void> {
+  const includeFencedBrokers = (await client.version('describeCluster')) >= 2
+  const cluster = await client.send('describeCluster', includeFencedBrokers ? { includeFencedBrokers } : {})
+  const { topics } = await client.metadata(null)
+  const brokers = await Promise.all(
+    [...cluster.brokers]
+      .sort((a, b) => a.brokerId - b.brokerId)
+      .map(async ({ brokerId, host, port, rack, isFenced }) => {
+        const disk = isFenced ? null : await diskUse(client, brokerId)
+        const isController = brokerId === cluster.controllerId
+        const state = isFenced ? 'fenced' : disk === null ? 'silent' : isController ? 'controller' : 'up'
+        return {
+          id: brokerId,
+          address: formatAddress({ host, port }),
+          rack,
+          state,
+          ...counts(topics, brokerId),
+          disk,
+        }
+      }),
+  )
+  if (options.json) {
+    for (const broker of brokers) await terminal.write(`${JSON.stringify(broker)}\n`)
+    return
+  }
+  terminal.note(`cluster ${cluster.clusterId}`)
+  await terminal.write(
+    table(
+      ['BROKER', 'ADDRESS', 'RACK', 'STATE', 'LEADERS', 'REPLICAS', 'BEHIND', 'LOGS', 'FREE'],
+      brokers.map(({ id, address, rack, state, leaders, replicas, behind, disk }) => [
+        id,
+        address,
+        rack ?? '-',
+        state,
+        leaders,
+        replicas,
+        behind,
+        disk === null ? '-' : bytesText(disk.logBytes),
+        disk === null || disk.freeBytes < 0 ? '-' : bytesText(disk.freeBytes),
+      ]),
+    ),
+  )
+}
+
+/** Partitions that the broker leads, has, and has not caught up in. */
+function counts(
+  topics: readonly TopicMetadata[],
+  id: number,
+): { readonly leaders: number; readonly replicas: number; readonly behind: number } {
+  const partitions = topics.flatMap((topic) => topic.partitions)
+  const here = partitions.filter(({ replicas }) => replicas.includes(id))
+  return {
+    leaders: partitions.filter(({ leader }) => leader === id).length,
+    replicas: here.length,
+    behind: here.filter(({ isr }) => !isr.includes(id)).length,
+  }
+}
+
+async function diskUse(client: Client, nodeId: number): Promise<DiskUse | null> {
+  let response: ResponseOf<'describeLogDirs'>
+  try {
+    response = await client.send('describeLogDirs', { topics: null }, { nodeId })
+  } catch {
+    return null
+  }
+  const use = { logBytes: 0, freeBytes: -1, totalBytes: -1 }
+  for (const { topics, usableBytes, totalBytes } of response.results) {
+    for (const { partitions } of topics)
+      for (const { partitionSize } of partitions) use.logBytes += partitionSize
+    use.freeBytes = Math.max(use.freeBytes, 0) + usableBytes
+    use.totalBytes = Math.max(use.totalBytes, 0) + totalBytes
+  }
+  return use
+}
