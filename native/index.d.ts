@@ -21,12 +21,13 @@ export declare class Engine {
   /** The file of a number bears another name from now on; sends and reads go on with it. No I/O. */
   renameFile(file: number, path: string): void
   /**
-   * Queues a group. `writes` holds four numbers a write: file, position, number of parts, flags. The bytes
-   * of `parts` are copied. Only the first `count` writes count. `order`: 1 for an urgent group, which begins at once and is
-   * carried out in an order of urgent groups alone; 2 for one that nobody waits for before an urgent one that is queued
-   * right after it. Throws when the files have been closed.
+   * Queues a group. `writes` holds four numbers a write: file, position, number of parts, flags. Its parts follow each other
+   * in `pieces`, two numbers each: where they begin in `memory` and how long they are; a beginning of -1 stands for the
+   * next element of `parts`. Bytes are copied. Only the first `count` writes count. `order`: 1 for an urgent group, which
+   * begins at once and is carried out in an order of urgent groups alone; 2 for one that nobody waits for before an
+   * urgent one that is queued right after it. Throws when the files have been closed.
    */
-  submit(ticket: number, writes: Float64Array, count: number, parts: unknown[], order: number): void
+  submit(ticket: number, writes: Float64Array, count: number, memory: Uint8Array, pieces: Float64Array, parts: unknown[], order: number): void
   /** Queues a change of a file's length. Throws when the files have been closed. */
   truncate(ticket: number, file: number, size: number): void
   /** Writes to `file` that are queued from now on are carried out again after one has failed. */

@@ -61,7 +61,7 @@ const URGENT: u32 = 1;
 const BESIDE: u32 = 2;
 
 /// What `border` returns: one more whenever a function here, or the meaning of a number, changes.
-const BORDER: u32 = 6;
+const BORDER: u32 = 7;
 
 /// Which version of this border the addon was built with, so that JavaScript of another one does not use it.
 #[napi]
@@ -130,34 +130,44 @@ impl Engine {
         self.files.rename(file, path);
     }
 
-    /// Queues a group. `writes` holds four numbers a write: file, position, number of parts, flags. The bytes
-    /// of `parts` are copied. Only the first `count` writes count. `order`: 1 for an urgent group, which begins at once and is
-    /// carried out in an order of urgent groups alone; 2 for one that nobody waits for before an urgent one that is queued
-    /// right after it. Throws when the files have been closed.
+    /// Queues a group. `writes` holds four numbers a write: file, position, number of parts, flags. Its parts follow each other
+    /// in `pieces`, two numbers each: where they begin in `memory` and how long they are; a beginning of -1 stands for the
+    /// next element of `parts`. Bytes are copied. Only the first `count` writes count. `order`: 1 for an urgent group, which
+    /// begins at once and is carried out in an order of urgent groups alone; 2 for one that nobody waits for before an
+    /// urgent one that is queued right after it. Throws when the files have been closed.
     #[napi]
+    #[allow(clippy::too_many_arguments)]
     pub fn submit(
         &self,
         ticket: f64,
         writes: &[f64],
         count: u32,
+        memory: &[u8],
+        pieces: &[f64],
         parts: Array<'_>,
         order: u32,
     ) -> Result<()> {
-        let mut slices: Vec<&[u8]> = Vec::with_capacity(parts.len() as usize);
-        let mut total = 0;
-        for index in 0..parts.len() {
-            let slice: &[u8] = parts.get(index)?.ok_or_else(bad_argument)?;
-            total += slice.len();
-            slices.push(slice);
-        }
+        let writes = || writes.chunks_exact(4).take(count as usize);
+        let piece_count: usize = writes().map(|write| write[2] as usize).sum();
+        let pieces = || pieces.chunks_exact(2).take(piece_count);
         let writer = if order == URGENT { &self.urgent } else { &self.writer };
-        let mut bytes = writer.buffer(total);
+        let mut bytes = writer.buffer(pieces().map(|piece| piece[1] as usize).sum());
         let mut group = Vec::with_capacity(count as usize);
-        let mut next = slices.iter();
-        for write in writes.chunks_exact(4).take(count as usize) {
+        let mut next = pieces();
+        let mut next_part = 0;
+        for write in writes() {
             let start = bytes.len();
             for _ in 0..write[2] as usize {
-                bytes.extend_from_slice(next.next().ok_or_else(bad_argument)?);
+                let piece = next.next().ok_or_else(bad_argument)?;
+                if piece[0] < 0.0 {
+                    let part: &[u8] = parts.get(next_part)?.ok_or_else(bad_argument)?;
+                    next_part += 1;
+                    bytes.extend_from_slice(part);
+                } else {
+                    let from = piece[0] as usize;
+                    let part = memory.get(from..from + piece[1] as usize).ok_or_else(bad_argument)?;
+                    bytes.extend_from_slice(part);
+                }
             }
             let flags = write[3] as u32;
             group.push(Write {

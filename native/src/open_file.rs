@@ -3,8 +3,8 @@
 use std::ffi::CString;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use crate::files::{Errno, last_errno};
 use crate::verified::Verified;
@@ -20,7 +20,12 @@ pub struct OpenFile {
     synced: AtomicU64,
     /// What is known to be good; shared with whoever opens the file again.
     pub verified: Arc<Verified>,
+    /// The same file, written past the page cache; none where the system does not do that.
+    direct: OnceLock<Option<OwnedFd>>,
 }
+
+/// Positions, lengths and addresses of what is written past the page cache are multiples of it.
+pub const DIRECT_BYTES: usize = 4096;
 
 impl OpenFile {
     /// Opens the file, for reading alone where writing is not allowed.
@@ -38,11 +43,21 @@ impl OpenFile {
         unsafe { libc::posix_fadvise(fd.as_raw_fd(), 0, 0, libc::POSIX_FADV_RANDOM) };
         let device = status(&fd)?.st_dev;
         let (written, synced) = (AtomicU64::new(0), AtomicU64::new(0));
-        Ok(OpenFile { fd, writable, device, written, synced, verified })
+        Ok(OpenFile { fd, writable, device, written, synced, verified, direct: OnceLock::new() })
     }
 
     pub fn fd(&self) -> RawFd {
         self.fd.as_raw_fd()
+    }
+
+    /// A descriptor that writes past the page cache, opened when it is first asked for.
+    pub fn direct_fd(&self) -> Option<RawFd> {
+        let open = || {
+            // By the descriptor: the file may have got another name.
+            let path = format!("/proc/self/fd/{}", self.fd.as_raw_fd());
+            open_fd(Path::new(&path), libc::O_RDWR | libc::O_DIRECT).ok()
+        };
+        self.direct.get_or_init(open).as_ref().map(|fd| fd.as_raw_fd())
     }
 
     /// The length in bytes.

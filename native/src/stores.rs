@@ -1,7 +1,9 @@
 //! Changes of one open file, noted as not durable yet.
 
+use std::os::fd::RawFd;
+
 use crate::files::{Errno, last_errno};
-use crate::open_file::OpenFile;
+use crate::open_file::{DIRECT_BYTES, OpenFile};
 
 /// Writes all of `slices` one after the other from `position` on.
 pub fn write_all(file: &OpenFile, slices: &mut [libc::iovec], position: u64) -> Result<(), Errno> {
@@ -12,7 +14,7 @@ pub fn write_all(file: &OpenFile, slices: &mut [libc::iovec], position: u64) -> 
         return Err(libc::EACCES);
     }
     let end = position + slices.iter().map(|slice| slice.iov_len as u64).sum::<u64>();
-    let result = write_slices(file, slices, position);
+    let result = write_slices(file.fd(), slices, position);
     file.mark_dirty();
     match result {
         // What was written here needs no check as long as it stays in memory.
@@ -22,14 +24,34 @@ pub fn write_all(file: &OpenFile, slices: &mut [libc::iovec], position: u64) -> 
     result
 }
 
-fn write_slices(file: &OpenFile, slices: &mut [libc::iovec], mut position: u64) -> Result<(), Errno> {
+/// As `write_all`, but past the page cache where that can be: what nobody reads soon costs less to write and to sync.
+pub fn write_past_cache(file: &OpenFile, slices: &mut [libc::iovec], position: u64) -> Result<(), Errno> {
+    let is_aligned = |slice: &libc::iovec| {
+        (slice.iov_base as usize).is_multiple_of(DIRECT_BYTES) && slice.iov_len.is_multiple_of(DIRECT_BYTES)
+    };
+    let fits = position.is_multiple_of(DIRECT_BYTES as u64) && slices.iter().all(is_aligned);
+    let direct = if fits && file.writable { file.direct_fd() } else { None };
+    let Some(fd) = direct else { return write_all(file, slices, position) };
+    let end = position + slices.iter().map(|slice| slice.iov_len as u64).sum::<u64>();
+    // Changed as far as they were written, if that ends in the middle of one.
+    let mut rest = slices.to_vec();
+    let result = write_slices(fd, &mut rest, position);
+    file.mark_dirty();
+    file.verified.remove(position, end);
+    match result {
+        // There are file systems that refuse it only here.
+        Err(libc::EINVAL) => write_all(file, slices, position),
+        result => result,
+    }
+}
+
+fn write_slices(fd: RawFd, slices: &mut [libc::iovec], mut position: u64) -> Result<(), Errno> {
     let mut first = 0;
     while first < slices.len() {
         let rest = &slices[first..];
         // SAFETY: every slice lies in the memory of a group that outlives the call, and nobody writes to it.
-        let written = unsafe {
-            libc::pwritev(file.fd(), rest.as_ptr(), rest.len() as libc::c_int, position as libc::off_t)
-        };
+        let written =
+            unsafe { libc::pwritev(fd, rest.as_ptr(), rest.len() as libc::c_int, position as libc::off_t) };
         if written < 0 {
             let errno = last_errno();
             if errno == libc::EINTR {
@@ -73,5 +95,33 @@ pub fn truncate(file: &OpenFile, size: u64) -> Result<(), Errno> {
         if errno != libc::EINTR {
             return Err(errno);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    fn slice(bytes: &[u8]) -> libc::iovec {
+        libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() }
+    }
+
+    #[test]
+    fn writes_the_same_past_the_cache_and_through_it() {
+        let path = std::env::temp_dir().join(format!("cordwood-stores-{}", std::process::id()));
+        let file = OpenFile::open(&path, true, Arc::default()).unwrap();
+        let memory: Vec<u8> = (0..5 * DIRECT_BYTES).map(|at| (at / 7) as u8).collect();
+        let from = memory.as_ptr().align_offset(DIRECT_BYTES);
+        let aligned = &memory[from..from + 2 * DIRECT_BYTES];
+        let odd = &memory[1..4000];
+        write_past_cache(&file, &mut [slice(aligned)], 0).unwrap();
+        write_past_cache(&file, &mut [slice(odd)], 2 * DIRECT_BYTES as u64).unwrap();
+        write_past_cache(&file, &mut [slice(&aligned[DIRECT_BYTES..])], 0).unwrap();
+        assert!(file.is_dirty());
+        file.sync_data().unwrap();
+        let expected = [&aligned[DIRECT_BYTES..], &aligned[DIRECT_BYTES..], odd].concat();
+        assert_eq!(std::fs::read(&path).unwrap(), expected);
+        std::fs::remove_file(path).unwrap();
     }
 }

@@ -7,9 +7,9 @@ use std::thread::JoinHandle;
 use crate::buffers::BufferPool;
 use crate::completions::{Completion, Completions, Stage};
 use crate::files::{Errno, FileId, FileTable};
-use crate::open_file::OpenFile;
+use crate::open_file::{DIRECT_BYTES, OpenFile};
 use crate::plan::{Operation, Step, plan, wanted_syncs};
-use crate::stores::{truncate, write_all};
+use crate::stores::{truncate, write_all, write_past_cache};
 use crate::syncer::{SyncWaiter, Syncer, sync_file};
 
 /// About how many bytes are written before their groups are completed.
@@ -73,9 +73,15 @@ impl Writer {
         Writer { shared: Arc::new(shared), thread: Mutex::new(None) }
     }
 
-    /// Memory for the bytes of a group.
+    /// Memory for the bytes of a group. For urgent ones it begins with bytes of no meaning, so that what follows them lies
+    /// where it can be written past the page cache.
     pub fn buffer(&self, capacity: usize) -> Vec<u8> {
-        self.shared.pool.take(capacity)
+        if let Role::Common(_) = self.shared.role {
+            return self.shared.pool.take(capacity);
+        }
+        let mut bytes = self.shared.pool.take(capacity + DIRECT_BYTES);
+        bytes.resize(bytes.as_ptr().align_offset(DIRECT_BYTES), 0);
+        bytes
     }
 
     /// Queues an operation, which `wake` starts. False when the writer has been stopped or its thread cannot be
@@ -217,8 +223,9 @@ impl Shared {
                 }
                 Step::Write(mut run) => {
                     let slices = &mut run.slices;
+                    let write = if let Role::Urgent(_) = self.role { write_past_cache } else { write_all };
                     let result = self.use_file(run.file, run.create, failed, &mut open, |opened| {
-                        write_all(opened, slices, run.position)
+                        write(opened, slices, run.position)
                     });
                     if let Err(failure) = result {
                         for operation in run.operations {

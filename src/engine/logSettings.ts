@@ -141,7 +141,21 @@ export function resolveSettings(settings: LogSettings, base: ResolvedSettings): 
   if (maxMessageBytes > segmentBytes) {
     refuse(`maxAppendBytes (${maxMessageBytes}) may not be more than segmentBytes (${segmentBytes})`)
   }
-  return { config, compression: settings.compression ?? base.compression }
+  return shared({ config, compression: settings.compression ?? base.compression })
+}
+
+/** Settings that were resolved lately, by what they say. */
+const resolved = new Map<string, ResolvedSettings>()
+const mostResolved = 64
+
+/** One object for all logs with the same settings: what thousands of them read at every append stays at hand. */
+function shared(settings: ResolvedSettings): ResolvedSettings {
+  const key = JSON.stringify(settings)
+  const found = resolved.get(key)
+  if (found !== undefined) return found
+  if (resolved.size >= mostResolved) resolved.clear()
+  resolved.set(key, settings)
+  return settings
 }
 
 const flushNames: readonly string[] = flushPolicyNames.filter(

@@ -11,7 +11,7 @@ export class OpenLog {
   settings: ResolvedSettings
   /** Why the log takes nothing any more; null while it does. */
   ended: EngineError | null = null
-  #followers = new Set<() => void>()
+  readonly #followers = new Set<() => void>()
 
   constructor(
     name: string,
@@ -24,7 +24,6 @@ export class OpenLog {
     this.directory = directory
     this.log = log
     this.settings = settings
-    log.onAdvance = () => this.wake()
     log.onFailure = (error) => {
       if (log.offline !== null && channels.logOffline.hasSubscribers) {
         channels.logOffline.publish({ directory, log: name, error })
@@ -36,7 +35,10 @@ export class OpenLog {
   /** Calls `wake` once, when more is readable, the log has failed or has ended; at once if it has. */
   follow(wake: () => void): void {
     if (this.ended !== null) wake()
-    else this.#followers.add(wake)
+    else {
+      this.#followers.add(wake)
+      this.log.onAdvance = this.#wake
+    }
   }
 
   /** Takes `follow` back. */
@@ -46,11 +48,15 @@ export class OpenLog {
 
   /** Wakes whoever follows the log. */
   wake(): void {
+    // Most logs are followed by nobody: their appends need not look here.
+    this.log.onAdvance = null
     if (this.#followers.size === 0) return
-    const followers = this.#followers
-    this.#followers = new Set()
+    const followers = [...this.#followers]
+    this.#followers.clear()
     for (const follower of followers) follower()
   }
+
+  readonly #wake = (): void => this.wake()
 
   /** The log takes nothing any more and its readers end. */
   end(reason: string): void {

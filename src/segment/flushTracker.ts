@@ -33,26 +33,20 @@ export class FlushTracker {
   durableOffset: number
   /** Exclusive end of what the log's files hold durably; behind `durableOffset` where the journal holds the rest. */
   syncedOffset: number
-  readonly #events: FlushEvents
+  /** Told how it goes; whoever has the log sets it. */
+  events: FlushEvents = { advanced() {}, failed() {} }
   readonly #pending: PendingWrite[] = []
   #waiters: FlushWaiter[] = []
   /** While set, nothing that asked for a sync counts: something earlier is still being synced. */
   #barrier: Promise<void> | null = null
   #stopped = false
 
-  constructor(
-    endOffset: number,
-    durableOffset: number,
-    syncedOffset: number,
-    active: Segment,
-    events: FlushEvents,
-  ) {
+  constructor(endOffset: number, durableOffset: number, syncedOffset: number, active: Segment) {
     this.flushedOffset = endOffset
     this.flushedSegment = active
     this.flushedPosition = active.sizeBytes
     this.durableOffset = durableOffset
     this.syncedOffset = syncedOffset
-    this.#events = events
   }
 
   /** Groups that have not been counted yet, in the order of appends. */
@@ -195,10 +189,10 @@ export class FlushTracker {
     if (count > 0) this.#pending.splice(0, count)
     if (this.flushedOffset > before) {
       this.#wake()
-      this.#events.advanced()
+      this.events.advanced()
     }
     const failed = this.#pending.findIndex(({ state }) => state === 'failed')
-    if (failed >= 0) this.#events.failed(failed)
+    if (failed >= 0) this.events.failed(failed)
   }
 
   #wake(): void {

@@ -7,6 +7,9 @@ export interface EpochStart {
 /** Which leader epoch wrote which offsets. Epochs and start offsets grow. Source: KIP-101, KIP-320. */
 export class LeaderEpochs {
   #entries: EpochStart[]
+  /** The last entry; -1 for none. */
+  #latestEpoch = -1
+  #latestStart = -1
 
   constructor(entries: readonly EpochStart[] = []) {
     this.#entries = []
@@ -19,21 +22,21 @@ export class LeaderEpochs {
 
   /** The latest epoch, -1 for none. */
   get latestEpoch(): number {
-    const { length } = this.#entries
-    return length === 0 ? -1 : this.#entries[length - 1]!.epoch
+    return this.#latestEpoch
   }
 
   /** Records that `epoch` writes from `startOffset` on; entries that this contradicts go. True if anything changed. */
   assign(epoch: number, startOffset: number): boolean {
     if (epoch < 0) return false
-    const last = this.#entries.at(-1)
-    if (last !== undefined && last.epoch === epoch && last.startOffset <= startOffset) return false
+    if (this.#latestEpoch === epoch && this.#latestStart <= startOffset) return false
     while (this.#entries.length > 0) {
       const { epoch: lastEpoch, startOffset: lastStart } = this.#entries.at(-1)!
       if (lastEpoch < epoch && lastStart < startOffset) break
       this.#entries.pop()
     }
     this.#entries.push({ epoch, startOffset })
+    this.#latestEpoch = epoch
+    this.#latestStart = startOffset
     return true
   }
 
@@ -57,7 +60,7 @@ export class LeaderEpochs {
   /** Forgets epochs that began at or above `endOffset`. True if anything changed. */
   truncateFromEnd(endOffset: number): boolean {
     const before = this.#entries.length
-    this.#entries = this.#entries.filter(({ startOffset }) => startOffset < endOffset)
+    this.#setEntries(this.#entries.filter(({ startOffset }) => startOffset < endOffset))
     return this.#entries.length !== before
   }
 
@@ -65,8 +68,16 @@ export class LeaderEpochs {
   truncateFromStart(startOffset: number): boolean {
     const holder = this.#entries.findLastIndex((entry) => entry.startOffset <= startOffset)
     if (holder < 0 || (holder === 0 && this.#entries[0]!.startOffset === startOffset)) return false
-    this.#entries = [{ epoch: this.#entries[holder]!.epoch, startOffset }, ...this.#entries.slice(holder + 1)]
+    const held = { epoch: this.#entries[holder]!.epoch, startOffset }
+    this.#setEntries([held, ...this.#entries.slice(holder + 1)])
     return true
+  }
+
+  #setEntries(entries: EpochStart[]): void {
+    this.#entries = entries
+    const last = entries.at(-1)
+    this.#latestEpoch = last?.epoch ?? -1
+    this.#latestStart = last?.startOffset ?? -1
   }
 
   clone(): LeaderEpochs {

@@ -36,7 +36,7 @@ export type { AppendResult, LogOptions, ReadResult } from './logTypes.ts'
  * synchronous; they count once `flushedOffset` has passed them. Every method but `append`, `read` and the
  * getters may be called at any time and runs beside appends.
  */
-export class Log extends LogFacts {
+export class Log extends LogFacts implements FlushEvents {
   readonly directory: string
   readonly topicId: Uuid
   /** Called whenever `flushedOffset` has moved on. */
@@ -51,10 +51,8 @@ export class Log extends LogFacts {
   #closed = false
 
   private constructor(runtime: Runtime, options: LogOptions, found: RecoveredLog) {
-    const events: FlushEvents = { advanced() {}, failed() {} }
-    super(new LogState(runtime, options, found, events))
-    events.advanced = () => this.#advanced()
-    events.failed = (index) => this.#onFailed(index)
+    super(new LogState(runtime, options, found))
+    this.state.flush.events = this
     this.directory = options.directory
     this.topicId = options.topicId
     this.#still = new Stillness(this.state)
@@ -320,14 +318,15 @@ export class Log extends LogFacts {
     )
   }
 
-  #advanced(): void {
+  /** Called when `flushedOffset` has moved. */
+  advanced(): void {
     const { nextEndOffset } = this.state.sealer
     if (nextEndOffset !== null && nextEndOffset <= this.flushedOffset) this.#sealReady()
     this.onAdvance?.(this.flushedOffset)
   }
 
   /** The group at `index` has failed. Nothing after it counts: a hole lies before it. */
-  #onFailed(index: number): void {
+  failed(index: number): void {
     const lost = this.state.flush.pending.slice(index)
     const fatal = lost.find(({ error }) => error !== null && !isRoomError(error))
     if (fatal !== undefined) {

@@ -2,7 +2,7 @@ import { EngineError } from '../model/errors.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import { BadRanges } from './badRanges.ts'
 import { leaderEpochFile } from './fileNames.ts'
-import { type FlushEvents, FlushTracker } from './flushTracker.ts'
+import { FlushTracker } from './flushTracker.ts'
 import type { LeaderEpochs } from './leaderEpochs.ts'
 import type { LogConfig } from './logConfig.ts'
 import type { RecoveredLog } from './logFiles.ts'
@@ -53,7 +53,7 @@ export class LogState {
   /** The index files of the active segment are complete. */
   indexFilesCurrent: boolean
 
-  constructor(runtime: Runtime, options: LogOptions, found: RecoveredLog, events: FlushEvents) {
+  constructor(runtime: Runtime, options: LogOptions, found: RecoveredLog) {
     const { directory, logger } = options
     const cache = options.indexCache ?? new IndexCache()
     const indexIntervalBytes = (): number => this.config.indexIntervalBytes
@@ -78,7 +78,7 @@ export class LogState {
       this.sealer.add(segment, endOffset, producers)
     }
     const { logEndOffset, durableOffset, syncedOffset } = found
-    this.flush = new FlushTracker(logEndOffset, durableOffset, syncedOffset, list.active, events)
+    this.flush = new FlushTracker(logEndOffset, durableOffset, syncedOffset, list.active)
   }
 
   /** Throws `offsetOutOfRange`. */

@@ -3,6 +3,7 @@ import { acksBesideJournal, type FlushPolicy, isDurable, type Survives } from '.
 import { planted } from '../model/planted.ts'
 import { BackgroundSync, type SyncTarget, type UnsyncedFiles } from './backgroundSync.ts'
 import type { ClosedLog } from './closedLog.ts'
+import type { LogJournal } from './logJournal.ts'
 import type { LogState } from './logState.ts'
 import { provenEndState } from './ownStates.ts'
 import type { PendingWrite } from './pendingWrite.ts'
@@ -26,6 +27,7 @@ interface UnderWay {
 /** How one log's appends become durable, as its flush policy says: with their group, or behind it. */
 export class LogSync implements SyncTarget {
   readonly #state: LogState
+  readonly #journal: LogJournal | null
   readonly #failed: (error: Error) => void
   readonly #rewrite: (error: Error) => Promise<void>
   readonly #background: BackgroundSync
@@ -49,6 +51,7 @@ export class LogSync implements SyncTarget {
    */
   constructor(state: LogState, failed: (error: Error) => void, rewrite: (error: Error) => Promise<void>) {
     this.#state = state
+    this.#journal = state.options.journal ?? null
     this.#failed = failed
     this.#rewrite = rewrite
     this.#background = state.options.backgroundSync ?? new BackgroundSync(state.runtime, state.directory)
@@ -67,7 +70,7 @@ export class LogSync implements SyncTarget {
     const { flush } = this.#state.config
     const { group } = pending
     const records = lastOffset + 1 - baseOffset
-    const journal = this.#state.options.journal ?? null
+    const journal = this.#journal
     if (
       flush === 'journal' &&
       journal !== null &&

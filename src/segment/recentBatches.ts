@@ -5,14 +5,15 @@ const largest = 1024
  * grows from nothing to 1,024 batches. The batches in it follow each other without a gap.
  */
 export class RecentBatches {
-  #offsets = new Float64Array(0)
-  #positions = new Float64Array(0)
+  /** Base offset and position of each batch, one after the other: what is added to many logs in turn touches one place. */
+  #ring = new Float64Array(0)
+  #capacity = 0
   /** Ring index of the oldest batch. */
   #first = 0
   #count = 0
 
   add(baseOffset: number, position: number): void {
-    if (this.#count === this.#offsets.length) {
+    if (this.#count === this.#capacity) {
       if (this.#count === largest) {
         this.#first = (this.#first + 1) % largest
         this.#count--
@@ -20,9 +21,9 @@ export class RecentBatches {
         this.#grow()
       }
     }
-    const at = (this.#first + this.#count) % this.#offsets.length
-    this.#offsets[at] = baseOffset
-    this.#positions[at] = position
+    const at = ((this.#first + this.#count) % this.#capacity) * 2
+    this.#ring[at] = baseOffset
+    this.#ring[at + 1] = position
     this.#count++
   }
 
@@ -49,7 +50,7 @@ export class RecentBatches {
   }
 
   baseOffset(index: number): number {
-    return this.#offsets[(this.#first + index) % this.#offsets.length]!
+    return this.#ring[((this.#first + index) % this.#capacity) * 2]!
   }
 
   /** Where batch `index` begins; `end` for the index after the last. */
@@ -70,19 +71,18 @@ export class RecentBatches {
   }
 
   #position(index: number): number {
-    return this.#positions[(this.#first + index) % this.#positions.length]!
+    return this.#ring[((this.#first + index) % this.#capacity) * 2 + 1]!
   }
 
   #grow(): void {
     const capacity = Math.min(largest, Math.max(8, this.#count * 2))
-    const offsets = new Float64Array(capacity)
-    const positions = new Float64Array(capacity)
+    const ring = new Float64Array(capacity * 2)
     for (let index = 0; index < this.#count; index++) {
-      offsets[index] = this.baseOffset(index)
-      positions[index] = this.#position(index)
+      ring[index * 2] = this.baseOffset(index)
+      ring[index * 2 + 1] = this.#position(index)
     }
-    this.#offsets = offsets
-    this.#positions = positions
+    this.#ring = ring
+    this.#capacity = capacity
     this.#first = 0
   }
 }

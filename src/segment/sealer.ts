@@ -25,6 +25,8 @@ export class Sealer {
   readonly #cache: IndexCache
   readonly #indexes: (segment: Segment) => Promise<SegmentIndexes>
   #queue: Sealing[] = []
+  /** Where the oldest segment that is not finished ends, exclusive; null for none. */
+  nextEndOffset: number | null = null
   #running: Promise<void> = Promise.resolve()
 
   /** `indexes` gives the complete indexes of a segment that is not finished. */
@@ -45,11 +47,6 @@ export class Sealer {
     return this.#queue[0]?.segment.baseOffset ?? null
   }
 
-  /** Where the oldest segment that is not finished ends, exclusive; null for none. */
-  get nextEndOffset(): number | null {
-    return this.#queue[0]?.endOffset ?? null
-  }
-
   /** Rolled segments that are not finished. */
   segments(): Segment[] {
     return this.#queue.map(({ segment }) => segment)
@@ -57,17 +54,17 @@ export class Sealer {
 
   /** Takes a segment that will get no more batches. */
   add(segment: Segment, endOffset: number, producers: readonly ProducerEntry[]): void {
-    this.#queue.push({ segment, endOffset, producers })
+    this.#setQueue([...this.#queue, { segment, endOffset, producers }])
   }
 
   /** `active` takes batches again: it and what follows it are no longer to be finished. */
   drop(active: Segment): void {
-    this.#queue = this.#queue.filter(({ segment }) => segment.baseOffset < active.baseOffset)
+    this.#setQueue(this.#queue.filter(({ segment }) => segment.baseOffset < active.baseOffset))
   }
 
   /** The segment was removed from the log. */
   forget(removed: Segment): void {
-    this.#queue = this.#queue.filter(({ segment }) => segment !== removed)
+    this.#setQueue(this.#queue.filter(({ segment }) => segment !== removed))
   }
 
   /** Finishes the segments that end at or below `flushedOffset`, one after the other; resolves with the last end, -1 for none. */
@@ -100,6 +97,11 @@ export class Sealer {
     await writeWholeFile(this.#runtime.disk, path, bytes, sync)
   }
 
+  #setQueue(queue: Sealing[]): void {
+    this.#queue = queue
+    this.nextEndOffset = queue[0]?.endOffset ?? null
+  }
+
   async #finish(sealing: Sealing): Promise<void> {
     const { segment, endOffset, producers } = sealing
     const { disk } = this.#runtime
@@ -116,7 +118,7 @@ export class Sealer {
     await this.writeSnapshot(endOffset, producers, 'data')
     await disk.syncDirectory(this.#directory)
     if (this.#queue[0] !== sealing) return
-    this.#queue.shift()
+    this.#setQueue(this.#queue.slice(1))
     this.#cache.put(segment, indexes)
     segment.offsetIndex = null
     segment.timeIndex = null

@@ -30,6 +30,7 @@ export class SegmentList {
   readonly #runtime: Runtime
   readonly #options: SegmentListOptions
   readonly #segments: Segment[]
+  #active: Segment
   /** Removed segments whose files still stand, for running sends. */
   readonly #removed = new Set<Segment>()
 
@@ -37,6 +38,7 @@ export class SegmentList {
     this.#runtime = runtime
     this.#options = options
     this.#segments = segments
+    this.#active = segments[segments.length - 1]!
   }
 
   get all(): readonly Segment[] {
@@ -44,7 +46,7 @@ export class SegmentList {
   }
 
   get active(): Segment {
-    return this.#segments[this.#segments.length - 1]!
+    return this.#active
   }
 
   /** Bytes of all batches, those on their way to the disk included. */
@@ -69,7 +71,8 @@ export class SegmentList {
   /** Begins a new active segment. Its file comes with the first write. */
   roll(baseOffset: number): void {
     const file = this.#runtime.disk.file(`${this.#options.directory}/${segmentFileName(baseOffset, 'log')}`)
-    this.#segments.push(new Segment(baseOffset, file, this.#runtime.clock.wallMs(), 0, true))
+    this.#active = new Segment(baseOffset, file, this.#runtime.clock.wallMs(), 0, true)
+    this.#segments.push(this.#active)
   }
 
   /** Makes `segment`, in the place of the one with its base offset, the active one; returns those after it. */
@@ -78,6 +81,7 @@ export class SegmentList {
     const dropped = this.#segments.splice(index + 1)
     for (const each of [...dropped, this.#segments[index]!]) this.#options.cache.remove(each)
     this.#segments[index] = segment
+    this.#active = segment
     return dropped
   }
 
@@ -102,6 +106,7 @@ export class SegmentList {
     const index = this.#segments.indexOf(replaced[0]!)
     assert(index >= 0 && this.#segments[index + replaced.length - 1] === replaced.at(-1), 'neighbours')
     this.#segments.splice(index, replaced.length, segment)
+    this.#active = this.#segments[this.#segments.length - 1]!
     for (const old of replaced) {
       this.#options.cache.remove(old)
       old.isReplaced = true

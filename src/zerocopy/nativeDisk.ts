@@ -9,6 +9,7 @@ import type { NodeDiskOptions } from '../runtime/node/nodeDisk.ts'
 import { diskError, syncError } from '../runtime/node/systemErrors.ts'
 import { GroupOrder, Stage, WriteFlag } from './addon.ts'
 import { type EngineLink, systemError } from './engineLink.ts'
+import { GroupBytes, noBytes } from './groupBytes.ts'
 import { faultKinds } from './nativeChecksum.ts'
 import { NativeMap } from './nativeMap.ts'
 
@@ -21,27 +22,20 @@ const syncFlags: Readonly<Record<DiskSync, number>> = {
   dataAndName: WriteFlag.sync | WriteFlag.syncName,
 }
 
-/** What is known of a file that the addon knows by number. */
-interface KnownFile {
-  path: string
-  readonly id: number
-  /** Operations of the addon that have not ended. */
-  pending: number
-  idleWaiters: (() => void)[] | null
-  /** The number is not valid any more. */
-  forgotten: boolean
-}
-
 /**
  * `Disk` over the addon: writes, truncations and syncs go to its threads, in order. Reads and operations on
  * names go through Node, which does them on threads of its own.
  */
 export class NativeDisk extends DiskBase implements Disk {
   readonly #link: EngineLink
-  readonly #byPath = new Map<string, KnownFile>()
-  readonly #byId = new Map<number, KnownFile>()
-  /** Used again for every group: four numbers a write. */
+  /** The files that the addon has a number of. */
+  readonly #byPath = new Map<string, NativeFile>()
+  readonly #byId = new Map<number, NativeFile>()
+  /** Used again for every group: four numbers a write, two numbers a part. */
   #writes = new Float64Array(4 * 64)
+  #pieces = new Float64Array(2 * 64)
+  /** Woken when an operation on some file has ended; they look by themselves which. */
+  #idleWaiters: (() => void)[] = []
   /** Used again for every `prepare`: three numbers a range. */
   #ranges = new Float64Array(3 * 64)
 
@@ -59,30 +53,29 @@ export class NativeDisk extends DiskBase implements Disk {
   submit(group: readonly DiskWrite[], urgency?: DiskUrgency): Promise<void> {
     return new Promise((resolve, reject) => {
       this.checkOpen()
-      const parts: Uint8Array[] = []
-      const files: KnownFile[] = []
+      const files: NativeFile[] = []
       if (group.length * 4 > this.#writes.length) this.#writes = new Float64Array(group.length * 8)
       const writes = this.#writes
-      let groupBytes = 0
+      const bytes = new GroupBytes(this.#pieces)
       let at = 0
       for (const write of group) {
-        const file = this.#known(write.file)
+        const file = this.#own(write.file)
         files.push(file)
-        for (const part of write.parts) {
-          groupBytes += part.length
-          parts.push(part)
-        }
+        for (const part of write.parts) bytes.add(part)
         assert(write.position >= 0 && Number.isSafeInteger(write.position), 'a position is a whole number')
         writes[at++] = file.id
         writes[at++] = write.position
         writes[at++] = write.parts.length
         writes[at++] = syncFlags[write.sync]
       }
-      this.budget.take(groupBytes)
-      for (const known of files) known.pending++
+      this.#pieces = bytes.pieces
+      const { total, memory, apart } = bytes
+      this.budget.take(total)
+      for (const file of files) file.pending++
       const finish = (): void => {
-        this.budget.give(groupBytes)
-        for (const known of files) this.#release(known)
+        this.budget.give(total)
+        for (const file of files) file.pending--
+        this.#wakeIdle()
       }
       const ticket = this.#link.ticket((errno, file, stage) => {
         finish()
@@ -90,7 +83,8 @@ export class NativeDisk extends DiskBase implements Disk {
         else reject(this.#failure(errno, file, stage, files))
       }, urgency)
       try {
-        this.#link.engine.submit(ticket, writes, group.length, parts, GroupOrder[urgency ?? 'common'])
+        const order = GroupOrder[urgency ?? 'common']
+        this.#link.engine.submit(ticket, writes, group.length, memory, bytes.pieces, apart, order)
       } catch (error) {
         this.#link.cancel(ticket)
         finish()
@@ -115,7 +109,7 @@ export class NativeDisk extends DiskBase implements Disk {
     if (ranges.length * 3 > this.#ranges.length) this.#ranges = new Float64Array(ranges.length * 6)
     let at = 0
     for (const { file, position, lengthBytes } of ranges) {
-      this.#ranges[at++] = this.#known(file).id
+      this.#ranges[at++] = this.#own(file).id
       this.#ranges[at++] = position
       this.#ranges[at++] = lengthBytes
     }
@@ -146,24 +140,19 @@ export class NativeDisk extends DiskBase implements Disk {
     this.closed = true
     await this.#link.idle()
     this.#link.engine.closeFiles()
-    for (const known of this.#byPath.values()) {
-      known.forgotten = true
-      this.#link.engine.forgetFile(known.id)
-    }
-    this.#byPath.clear()
-    this.#byId.clear()
+    for (const file of [...this.#byPath.values()]) this.#forget(file)
     await this.descriptors.closeAll()
   }
 
   /** The addon's number of a file of this disk. No I/O. */
   fileId(file: NativeFile): number {
-    return this.#known(file).id
+    return this.#own(file).id
   }
 
   /** `DiskFile.read`. */
   async readAt(file: NativeFile, target: Uint8Array, position: number): Promise<number> {
     this.checkOpen()
-    const { id } = this.#known(file)
+    const { id } = this.#own(file)
     const { engine } = this.#link
     if (target.length > inlineReadBytes) engine.forgetLost(id, position, target.length)
     else if (target.length > 0 && engine.readResident(id, target, position)) return target.length
@@ -174,19 +163,21 @@ export class NativeDisk extends DiskBase implements Disk {
   change(file: NativeFile, sizeBytes: number | null): Promise<void> {
     return new Promise((resolve, reject) => {
       this.checkOpen()
-      const known = this.#known(file)
+      const known = this.#own(file)
+      const { id } = known
       const { engine } = this.#link
-      const ticket = this.#link.ticket((errno, id, stage) => {
-        this.#release(known)
+      const ticket = this.#link.ticket((errno, failed, stage) => {
+        known.pending--
+        this.#wakeIdle()
         if (errno === 0) resolve()
-        else reject(this.#failure(errno, id, stage, [known]))
+        else reject(this.#failure(errno, failed, stage, [known]))
       })
       known.pending++
       if (sizeBytes !== null) {
-        engine.truncate(ticket, known.id, sizeBytes)
+        engine.truncate(ticket, id, sizeBytes)
       } else {
-        this.#writes.set([known.id, 0, 0, WriteFlag.sync | WriteFlag.mustExist])
-        engine.submit(ticket, this.#writes, 1, [], GroupOrder.common)
+        this.#writes.set([id, 0, 0, WriteFlag.sync | WriteFlag.mustExist])
+        engine.submit(ticket, this.#writes, 1, noBytes, this.#pieces, [], GroupOrder.common)
       }
     })
   }
@@ -198,51 +189,45 @@ export class NativeDisk extends DiskBase implements Disk {
   }
 
   async closeFile(path: string): Promise<void> {
-    const known = this.#byPath.get(path)
-    if (known !== undefined) {
-      while (known.pending > 0) {
-        await new Promise<void>((wake) => {
-          known.idleWaiters ??= []
-          known.idleWaiters.push(wake)
-        })
-      }
-      if (!known.forgotten) {
-        known.forgotten = true
-        this.#byPath.delete(path)
-        this.#byId.delete(known.id)
-        this.#link.engine.forgetFile(known.id)
-      }
+    const file = this.#byPath.get(path)
+    if (file !== undefined) {
+      while (file.pending > 0) await new Promise<void>((wake) => this.#idleWaiters.push(wake))
+      if (this.#byId.get(file.id) === file) this.#forget(file)
     }
     await this.descriptors.close(path)
   }
 
-  #known(file: FileHandle): KnownFile {
+  /** The file that the addon knows by a number: `file`, or whoever was used for its path before. */
+  #own(file: FileHandle): NativeFile {
     if (!(file instanceof NativeFile) || file.disk !== this) {
       throw new EngineError('notFound', `${file.path} belongs to another disk`)
     }
-    let known = file.known
-    if (known !== null && !known.forgotten) return known
-    known = this.#byPath.get(file.path) ?? null
-    if (known === null) {
-      const id = this.#link.engine.registerFile(file.path)
-      known = { path: file.path, id, pending: 0, idleWaiters: null, forgotten: false }
-      this.#byPath.set(file.path, known)
-      this.#byId.set(id, known)
-    }
-    file.known = known
-    return known
+    return file.id === 0 ? this.#registered(file) : file
   }
 
-  #release(known: KnownFile): void {
-    known.pending--
-    if (known.pending > 0 || known.idleWaiters === null) return
-    const waiters = known.idleWaiters
-    known.idleWaiters = null
-    for (const wake of waiters) wake()
+  #registered(file: NativeFile): NativeFile {
+    const other = this.#byPath.get(file.path)
+    if (other !== undefined) return other
+    file.id = this.#link.engine.registerFile(file.path)
+    this.#byPath.set(file.path, file)
+    this.#byId.set(file.id, file)
+    return file
+  }
+
+  #forget(file: NativeFile): void {
+    this.#byPath.delete(file.path)
+    this.#byId.delete(file.id)
+    this.#link.engine.forgetFile(file.id)
+    file.id = 0
+  }
+
+  #wakeIdle(): void {
+    if (this.#idleWaiters.length === 0) return
+    for (const wake of this.#idleWaiters.splice(0)) wake()
   }
 
   /** The addon names one file that failed; another file of the group may have failed as well. */
-  #failure(errno: number, file: number, stage: number, files: readonly KnownFile[]): EngineError {
+  #failure(errno: number, file: number, stage: number, files: readonly NativeFile[]): EngineError {
     if (stage === Stage.synced) return syncError(systemError(errno), `cannot sync ${this.#pathOf(file)}`)
     for (const { id } of files) this.#link.engine.forgive(id)
     return this.rangeFailure(errno, file, 'write')
@@ -265,7 +250,7 @@ export class NativeDisk extends DiskBase implements Disk {
   }
 
   protected moved(file: NativeFile, to: string): void {
-    const known = this.#known(file)
+    const known = this.#own(file)
     this.#byPath.delete(known.path)
     known.path = to
     this.#byPath.set(to, known)
@@ -282,8 +267,10 @@ export class NativeDisk extends DiskBase implements Disk {
 export class NativeFile implements DiskFile {
   path: string
   readonly disk: NativeDisk
-  /** What the disk knows of this file; looked up when it is first used. */
-  known: KnownFile | null = null
+  /** The addon's number of it; 0 when it has none, or another handle of this path has it. */
+  id = 0
+  /** Operations of the addon that have not ended. */
+  pending = 0
 
   constructor(disk: NativeDisk, path: string) {
     this.disk = disk

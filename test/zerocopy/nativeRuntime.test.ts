@@ -43,7 +43,8 @@ describe.each(implementations.filter(({ name }) => name === 'native'))('the addo
       const engine = new Engine(() => engine.takeCompletions(completions), 4)
       const file = engine.registerFile(workerData)
       for (let ticket = 0; ticket < 200; ticket++) {
-        engine.submit(ticket, Float64Array.of(file, ticket * 65536, 1, 1), 1, [new Uint8Array(65536)], 0)
+        const bytes = new Uint8Array(65536)
+        engine.submit(ticket, Float64Array.of(file, ticket * 65536, 1, 1), 1, bytes, Float64Array.of(0, 65536), [], 0)
       }
       parentPort.postMessage('busy')
       setInterval(() => {}, 1000)
