@@ -39,6 +39,10 @@ export const coverageMarks = [
   /** A leader sends what it has not flushed itself; what a majority has without it is committed. */
   'servedUnflushed',
   'committedBeforeLeaderFlush',
+  /** More was broken than the fault model allows, and a group stands still. */
+  'stoppedOverBudget',
+  /** A disk lied about its syncs, and the checks saw what that did. */
+  'lieNoticed',
 ] as const
 
 /** One of `coverageMarks`. */

@@ -76,7 +76,8 @@ export function applyFault<P extends Running>(world: World<P>, fault: Fault): vo
       break
     }
     case 'partition':
-      partition(world, fault.links, fault.forMs, fault.repeats, fault.resets)
+      if (fault.shape === 'clientWithLeader') clientWithLeader(world, fault.forMs, fault.resets)
+      else partition(world, fault.links, fault.forMs, fault.repeats, fault.resets)
       break
     case 'clog':
       partition(world, [fault], fault.forMs, 0, false)
@@ -114,9 +115,12 @@ export function applyFault<P extends Running>(world: World<P>, fault: Fault): vo
       })
       break
     }
-    case 'syncError':
-      world.target(fault.node).trouble.syncErrorIn = fault.calls
+    case 'syncError': {
+      const node = world.target(fault.node)
+      node.trouble.syncErrorIn = fault.calls
+      world.tell((watcher) => watcher.mayForget?.(node))
       break
+    }
     case 'readError': {
       const { trouble } = world.target(fault.node)
       trouble.readErrorShare = fault.share
@@ -276,6 +280,22 @@ function partition<P extends Running>(
       }
     }
     if (repeats > 0) later(world, forMs, () => partition(world, cuts, forMs, repeats - 1, resets))
+  })
+}
+
+/** The leader is cut off from all others, and clients stay on its side. */
+function clientWithLeader<P extends Running>(world: World<P>, forMs: number, resets: boolean): void {
+  const { id } = world.target('leader')
+  const cuts = [...world.nodes.keys()]
+    .filter((other) => other !== id)
+    .flatMap((other) => [
+      { from: id, to: other },
+      { from: other, to: id },
+    ])
+  partition(world, cuts, forMs, 0, resets)
+  world.clientSide = id
+  later(world, forMs, () => {
+    world.clientSide = null
   })
 }
 

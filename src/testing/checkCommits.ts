@@ -35,6 +35,8 @@ export class CommitChecks {
 
   /** A replica is about to cut its log. */
   dropping(replica: CheckedReplica, endOffset: number, epoch: number): void {
+    // What is left of a log on a damaged disk is not known.
+    if (replica.isDamaged) return
     for (let at = replica.epochStarts.length - 1; at >= 0; at--) {
       const start = replica.epochStarts[at]!
       if (start.epoch <= epoch) break

@@ -64,8 +64,10 @@ export interface CheckOptions {
   readonly readLog?: (node: number, group: string) => readonly LogFact[] | null
   /** Exclusive ends of the whole snapshots that a replica has which starts; null when they cannot be read. */
   readonly readSnapshots?: (node: number, group: string) => readonly number[] | null
-  /** Whether the faults of this run explain an alarm. */
-  readonly isAlarmExpected?: (code: AlarmCode) => boolean
+  /** Whether disks may be damaged again and again, so that both copies of a vote are lost. */
+  readonly isOverBudget?: boolean
+  /** Whether the faults of this run explain an alarm about a node. */
+  readonly isAlarmExpected?: (code: AlarmCode, node: number) => boolean
 }
 
 /** Whether a start may not vote, lead or count. */

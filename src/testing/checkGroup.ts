@@ -60,7 +60,9 @@ export class GroupChecks {
     replica.isRunning = true
     markStart(replica, start)
     checkStart(replica, start, facts, this.#entries, this.commits, isNew)
-    if (!isNew) this.elections.started(replica)
+    const isLost = replica.hasRotted && this.#options.isOverBudget === true
+    if (isLost) replica.sentEpoch = 0
+    else if (!isNew) this.elections.started(replica)
   }
 
   /** What is not in the log any more is in a snapshot, all of it. */
@@ -226,12 +228,12 @@ export class GroupChecks {
     )
   }
 
-  #alarm(replica: CheckedReplica, { code, detail }: Extract<Effect, { type: 'alarm' }>): void {
+  #alarm(replica: CheckedReplica, { code, id, detail }: Extract<Effect, { type: 'alarm' }>): void {
     if (code === 'possibleLoss' && (replica.isRelaxed || this.elections.isLossAccepted)) {
       const from = this.commits.losing(replica)
       if (from !== null) this.onLoss?.(from)
     }
-    if (this.#options.isAlarmExpected?.(code) === true) return
+    if (this.#options.isAlarmExpected?.(code, id) === true) return
     check(code !== 'rolledBack', 'L2', () => `${replica.name} says that a disk went back: ${detail}`)
     check(code !== 'twoLeaders', 'I1', () => `${replica.name} sees two leaders: ${detail}`)
     check(code !== 'malformed', 'L2', () => `${replica.name} takes a message for malformed: ${detail}`)
@@ -257,17 +259,33 @@ export class GroupChecks {
 
   /**
    * Whether nobody has to lead: the voters that run and have forgotten nothing are no majority, and not all voters can answer.
-   * Source: fault model, section 2.
+   * Who doubts itself without reason under a durable policy is no excuse. Source: fault model, section 2.
    */
   get mayWait(): boolean {
-    const running = [...this.#nodes.values()].filter(({ isRunning }) => isRunning)
+    const running = [...this.#nodes.values()].filter(
+      ({ isRunning, state }) => isRunning && state !== 'stopped',
+    )
     return running.every(({ voters }) => {
       const answering = running.filter(({ key, quorum, isRolledBack }) => {
         return voters.has(key) && quorum.quarantine !== 'rolledBack' && !isRolledBack
       })
-      const sound = answering.filter(({ quorum }) => quorum.quarantine === 'none')
+      const sound = answering.filter(
+        ({ quorum, isRelaxed, mayDoubt }) => quorum.quarantine === 'none' || (!isRelaxed && !mayDoubt),
+      )
       return sound.length * 2 <= voters.size && answering.length < voters.size
     })
+  }
+
+  /** Whether the replica of a node says that it may not take part: it is quarantined, or new in the place of another. */
+  isOut(node: number): boolean {
+    const replica = this.#nodes.get(node)
+    return replica !== undefined && (isQuarantined(replica.quorum) || !replica.voters.has(replica.key))
+  }
+
+  /** What a node had not synced may be gone. */
+  mayForget(node: number): void {
+    const replica = this.#nodes.get(node)
+    if (replica !== undefined) replica.mayDoubt = true
   }
 
   /** The disk of a node that does not run is gone: what was on it counted until now. */
@@ -280,6 +298,7 @@ export class GroupChecks {
     const replica = this.#nodes.get(node)
     if (replica === undefined) return
     replica.loseDisk()
+    replica.mayDoubt = true
     replica.isRolledBack = true
     replica.sentEpoch = 0
   }
@@ -308,6 +327,7 @@ export class GroupChecks {
     const replica = this.#nodes.get(node)
     if (replica === undefined) return
     replica.loseDisk()
+    replica.mayDoubt = true
     replica.isDamaged = true
     replica.hasRotted = true
   }

@@ -62,6 +62,8 @@ export class CheckedReplica {
   /** Transfers of leadership that were asked for, by token. */
   readonly transfers = new Set<unknown>()
   isRolledBack = false
+  /** Whether its power was cut, or its disk harmed, so that it may be in doubt about itself. */
+  mayDoubt = false
   /** Faults within the budget may have taken what was durable. */
   isDamaged = false
   /** What was damaged once stays in its files, unserved, until somebody repairs it. */

@@ -11,6 +11,8 @@ export interface WatchOptions {
   /** The data directory of every node. */
   readonly dataDirectory: string
   readonly trace?: Trace | null
+  /** See `CheckOptions`. */
+  readonly isOverBudget?: boolean
 }
 
 /** The checks of a world, and what is to be handed to the hosts of its nodes. */
@@ -22,12 +24,14 @@ export interface WorldChecks {
 
 /** Has all invariants looked at in a world: the run ends with a `Violation` after the event that breaks the first one. */
 export function watchWorld<P extends Running>(world: World<P>, options: WatchOptions): WorldChecks {
-  const { dataDirectory, trace = null } = options
-  let isRollbackExpected = false
+  const { dataDirectory, trace = null, isOverBudget = false } = options
+  /** Nodes whose disks are not what they were: others are to notice. */
+  const harmed = new Set<number>()
   const checks = new Checks({
     readLog: (node, group) => logFacts(world.node(node).fs, `${dataDirectory}/${group}`),
     readSnapshots: (node, group) => wholeSnapshots(world.node(node).fs, `${dataDirectory}/${group}`),
-    isAlarmExpected: (code) => code === 'rolledBack' && isRollbackExpected,
+    isOverBudget,
+    isAlarmExpected: (code, node) => code === 'rolledBack' && harmed.has(node),
   })
   const watcher: WorldWatcher<P> = {
     starting: ({ id }) => trace?.note(id, 'start', 'starts'),
@@ -41,11 +45,15 @@ export function watchWorld<P extends Running>(world: World<P>, options: WatchOpt
     diskReplaced({ id }, by) {
       if (by === 'nothing') checks.lostDisk(id)
       else {
-        isRollbackExpected = true
+        harmed.add(id)
         checks.wentBack(id)
       }
     },
-    damaged: ({ id }) => checks.damaged(id),
+    mayForget: ({ id }) => checks.mayForget(id),
+    damaged({ id }) {
+      harmed.add(id)
+      checks.damaged(id)
+    },
     afterEvent() {
       if (checks.violation !== null) throw checks.violation
     },

@@ -95,6 +95,11 @@ export class Checks {
     for (const group of this.#groups.values()) this.#guard(() => group.stopped(node, how))
   }
 
+  /** What a node had not synced may be gone. */
+  mayForget(node: number): void {
+    for (const group of this.#groups.values()) group.mayForget(node)
+  }
+
   /** The disk of a node is gone for good; it comes back as another replica. */
   lostDisk(node: number): void {
     for (const group of this.#groups.values()) group.lostDisk(node)

@@ -1,4 +1,6 @@
+import { InvariantError } from '../model/assert.ts'
 import { isDurable } from '../model/flushPolicy.ts'
+import { reached } from '../model/reached.ts'
 import { Violation } from './checkFacts.ts'
 import { logFacts } from './checkFiles.ts'
 import { type WorldChecks, watchWorld } from './checkWatcher.ts'
@@ -10,6 +12,7 @@ import {
   drawDirectoryIds,
   format,
 } from './clusterProgram.ts'
+import { drawExpectation, drawShape, type Expectation } from './drawRun.ts'
 import { EventKind } from './eventKinds.ts'
 import type { Fault, FaultClass } from './fault.ts'
 import { type Operation, planOperations } from './operations.ts'
@@ -35,6 +38,8 @@ export interface RunOptions {
   readonly durationMs?: number
   readonly perSecond?: number
   readonly classes?: readonly FaultClass[]
+  /** What has to hold; drawn from the seed unless `classes` says what may happen. */
+  readonly expectation?: Expectation
   /** How many faults there are, at least and at most. */
   readonly faultCount?: readonly [min: number, max: number]
   readonly skipFaults?: ReadonlySet<number>
@@ -71,24 +76,6 @@ export interface RunResult {
   readonly trace: Trace | null
 }
 
-/** The nodes and groups of a seed. */
-export function drawShape(seed: number, nodes?: number): ClusterShape {
-  const random = new SimRandom(seed ^ 0x7f4a_7c15)
-  const count = nodes ?? random.pick([3, 3, 5])
-  const observers = count > 3 && random.chance(0.2) ? 1 : 0
-  return {
-    nodes: count,
-    voters: count - observers,
-    groups: random.pick([1, 1, 2, 3]),
-    kind: random.chance(0.3) ? 'metadata' : 'partition',
-    autoJoin: random.chance(0.3),
-    fetchBytes: random.pick([1 << 10, 16 << 10, 1 << 20]),
-    confirmation: random.chance(0.2) ? 'none' : 'peers',
-    flush: 'journal',
-    segmentBytes: random.pick([8 << 10, 32 << 10, 128 << 10]),
-  }
-}
-
 /** One run: faults and clients, then healing, then whether all promises were kept. A pure function of its options. */
 export async function runCluster(options: RunOptions): Promise<RunResult> {
   const { seed, skipFaults, skipOperations } = options
@@ -96,8 +83,10 @@ export async function runCluster(options: RunOptions): Promise<RunResult> {
   const shape: ClusterShape = { ...drawShape(seed, options.nodes), ...options.shape }
   const durationMs = options.durationMs ?? random.pick([5000, 7000, 9000])
   const perSecond = options.perSecond ?? random.pick([1.5, 3, 6])
+  const expectation = options.expectation ?? drawExpectation(seed, options.classes)
   const faults = planFaults({
     seed,
+    expectation,
     nodes: shape.nodes,
     voters: shape.voters,
     durationMs,
@@ -105,7 +94,7 @@ export async function runCluster(options: RunOptions): Promise<RunResult> {
     ...(options.faultCount === undefined ? {} : { count: options.faultCount }),
   })
   const operations = planOperations({ seed, nodes: shape.nodes, groups: shape.groups, durationMs, perSecond })
-  const run = new ClusterRun(shape, faults, options, random)
+  const run = new ClusterRun(shape, expectation, faults, options, random)
   const failure = await run.play(operations, durationMs, skipOperations ?? new Set())
   const { world, watched, clients, trace } = run
   world[Symbol.dispose]()
@@ -132,12 +121,20 @@ class ClusterRun {
   readonly clients: SimClients
   readonly trace: Trace | null
   readonly #shape: ClusterShape
+  readonly #expectation: Expectation
   readonly #random: SimRandom
   /** Nodes that have lost what was durable: they may wait for somebody who repairs them. */
   readonly #damaged = new Set<number>()
 
-  constructor(shape: ClusterShape, faults: readonly Fault[], options: RunOptions, random: SimRandom) {
+  constructor(
+    shape: ClusterShape,
+    expectation: Expectation,
+    faults: readonly Fault[],
+    options: RunOptions,
+    random: SimRandom,
+  ) {
     this.#shape = shape
+    this.#expectation = expectation
     this.#random = random.fork()
     const directoryIds = drawDirectoryIds(shape.nodes, random.fork())
     this.world = new World<ClusterNode>({
@@ -148,7 +145,11 @@ class ClusterRun {
       program: (place) => program(place),
     })
     this.trace = options.trace?.(() => this.world.nowMs) ?? null
-    this.watched = watchWorld(this.world, { dataDirectory, trace: this.trace })
+    this.watched = watchWorld(this.world, {
+      dataDirectory,
+      trace: this.trace,
+      isOverBudget: expectation === 'overBudget',
+    })
     this.world.watch({
       damaged: ({ id }) => this.#damaged.add(id),
       diskReplaced: ({ id }) => this.#damaged.add(id),
@@ -177,7 +178,8 @@ class ClusterRun {
       await world.advance(durationMs)
       await this.#goOn()
       this.#heal()
-      if (await this.#recover()) {
+      if (this.#expectation !== 'kept') await this.#goOnAnyhow()
+      else if (await this.#recover()) {
         this.#compareLogs()
         this.#checkIdle()
       }
@@ -185,6 +187,10 @@ class ClusterRun {
       if (watched.checks.violation !== null) throw watched.checks.violation
       return null
     } catch (error) {
+      if (this.#expectation === 'lies' && isLoss(error)) {
+        reached('lieNoticed')
+        return null
+      }
       const { message, stack } = error instanceof Error ? error : new Error(String(error))
       return {
         id: error instanceof Violation ? error.id : 'error',
@@ -226,6 +232,24 @@ class ClusterRun {
     world.heal(down)
   }
 
+  /** Where too much is broken: a group that nobody leads has somebody who says why. */
+  async #goOnAnyhow(): Promise<void> {
+    const { world, watched } = this
+    await world.advance(healingElections * electionTimeoutMs)
+    if (this.#expectation === 'lies') return
+    for (let group = 0; group < this.#shape.groups; group++) {
+      if (leaderOf(world, group) !== null) continue
+      reached('stoppedOverBudget')
+      const isTold = [...world.nodes.values()].some(
+        ({ id, running, failure }) =>
+          failure !== null ||
+          (running?.groups[group]?.failure ?? null) !== null ||
+          watched.checks.group(nameOf(group)).isOut(id),
+      )
+      if (!isTold) watched.checks.fail('L2', `nobody leads and nobody says why: ${this.#describe()}`)
+    }
+  }
+
   /**
    * L1: every group has a leader in time, takes an append, and all that run catch up. False when a group rightly waits for
    * voters that are gone.
@@ -258,6 +282,7 @@ class ClusterRun {
           records: 1,
           valueBytes: 10,
           place: 0,
+          isIdempotent: false,
         })
       }
     }
@@ -271,7 +296,13 @@ class ClusterRun {
       return true
     }
     const isEven = (): boolean => groups.every((group) => this.#isCaughtUp(group))
-    const becomesEven = (): Promise<boolean> => world.runUntil(isEven, electionMs)
+    const becomesEven = async (): Promise<boolean> => {
+      if (await world.runUntil(isEven, electionMs)) return true
+      // Damage may have hit the snapshot that others wait for; programs take another one in time.
+      if (this.#damaged.size === 0) return false
+      for (const node of world.nodes.keys()) operate(world, groups.length, { kind: 'snapshot', node })
+      return world.runUntil(isEven, electionMs)
+    }
     // What is committed everywhere may be on its way to a file.
     const isStill = async (): Promise<boolean> => {
       await world.advance(100)
@@ -345,4 +376,10 @@ class ClusterRun {
       })
       .join('; ')
   }
+}
+
+/** Whether an error says that a disk which lied took something: anything but wrong bytes shown to a client. */
+function isLoss(error: unknown): boolean {
+  if (error instanceof Violation) return error.id !== 'I10' && error.id !== 'I19'
+  return error instanceof InvariantError
 }

@@ -1,6 +1,7 @@
 import type { DiskCallKind, DiskPace } from './diskPace.ts'
 import { EventKind } from './eventKinds.ts'
 import type { EventQueue } from './eventQueue.ts'
+import type { SimFileSystem } from './simFileSystem.ts'
 import type { SimRandom } from './simRandom.ts'
 import type { DiskCall, DiskFault } from './systemCalls.ts'
 
@@ -11,11 +12,6 @@ const isSync: Readonly<Partial<Record<DiskCallKind, true>>> = {
   sync: true,
   syncDirectory: true,
   syncFileSystem: true,
-}
-const isWrite: Readonly<Partial<Record<DiskCallKind, true>>> = {
-  open: true,
-  write: true,
-  makeDirectory: true,
 }
 
 /** How long the calls of one machine's disk take, and which of them fail. */
@@ -68,7 +64,8 @@ export class DiskTrouble implements DiskPace {
   }
 
   /** What goes wrong with a call; null lets it pass. */
-  faultOf({ kind }: DiskCall): DiskFault | null {
+  faultOf(call: DiskCall, fs: SimFileSystem): DiskFault | null {
+    const { kind } = call
     this.onCall?.()
     const random = this.#random
     if (kind === 'sync' && this.syncErrorIn > 0 && --this.syncErrorIn === 0) {
@@ -76,7 +73,7 @@ export class DiskTrouble implements DiskPace {
       return { code: 'EIO' }
     }
     if (kind === 'open' && this.hasNoDescriptors) return { code: 'EMFILE' }
-    if (isWrite[kind] === true && this.isFull) return { code: 'ENOSPC', writtenBytes: random.below(3) * 512 }
+    if (this.isFull && needsRoom(call, fs)) return { code: 'ENOSPC', writtenBytes: random.below(3) * 512 }
     if (kind === 'read' && this.readErrorShare > 0 && random.chance(this.readErrorShare))
       return { code: 'EIO' }
     if (kind === 'write' && this.shortWriteShare > 0 && random.chance(this.shortWriteShare)) {
@@ -84,4 +81,11 @@ export class DiskTrouble implements DiskPace {
     }
     return null
   }
+}
+
+/** Whether a call takes room that is not allocated yet: writing over what is there does not. */
+function needsRoom({ kind, path, position, length }: DiskCall, fs: SimFileSystem): boolean {
+  if (kind === 'makeDirectory') return true
+  if (kind !== 'open' && kind !== 'write') return false
+  return fs.stat(path) === null || (kind === 'write' && fs.hasHoles(path, position, length))
 }

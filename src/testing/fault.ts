@@ -13,7 +13,10 @@ export interface Cut {
   readonly to: number
 }
 
-/** The shape of a partition, for whoever reads of it; `links` is what counts. */
+/**
+ * The shape of a partition, for whoever reads of it; `links` is what counts. But for `clientWithLeader`: who leads when it
+ * happens is cut off from all others, and clients reach nobody else.
+ */
 export type PartitionShape = 'symmetric' | 'oneWay' | 'ring' | 'bridge' | 'isolated' | 'clientWithLeader'
 
 /**

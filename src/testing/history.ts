@@ -1,9 +1,18 @@
 import type { CommitChecks } from './checkCommits.ts'
 import { check, type LogFact, Violation } from './checkFacts.ts'
 
+/** Which of an idempotent producer's appends it is. */
+export interface ProducerPlace {
+  readonly producer: number
+  readonly epoch: number
+  readonly sequence: number
+}
+
 /** An append that a client asked for. */
 export interface AppendCall {
   readonly invokedAt: number
+  /** Null when no idempotent producer sent it. */
+  readonly place: ProducerPlace | null
   /** Of what was sent, as the client knows it. */
   readonly facts: readonly Pick<LogFact, 'hash'>[]
   /** Order of the answer; infinite while there is none. */
@@ -59,9 +68,10 @@ export class LogHistory {
   }
 
   /** A client hands records over; `hashes` are of its batches, as `LogFact` has them. */
-  append(hashes: readonly number[]): AppendCall {
+  append(hashes: readonly number[], place: ProducerPlace | null = null): AppendCall {
     const call: AppendCall = {
       invokedAt: this.#events++,
+      place,
       facts: hashes.map((hash) => ({ hash })),
       doneAt: Number.POSITIVE_INFINITY,
       baseOffset: -1,
@@ -211,7 +221,8 @@ export class LogHistory {
       offsets.set(hash, baseOffset)
     }
     const places: Placed[] = []
-    for (const { invokedAt, doneAt, facts, baseOffset, lastOffset, isRefused } of this.#appends) {
+    const ends = new Map<number, { readonly place: ProducerPlace; readonly offset: number }>()
+    for (const { invokedAt, doneAt, place, facts, baseOffset, lastOffset, isRefused } of this.#appends) {
       const found = facts.length === 0 ? undefined : offsets.get(facts[0]!.hash)
       if (baseOffset >= 0 && lastOffset < this.#lostFrom) {
         check(
@@ -222,6 +233,17 @@ export class LogHistory {
       }
       if (found === undefined) continue
       check(!isRefused, 'I6', () => `${this.#name}: what was refused is in the log at ${found}`)
+      if (place !== null) {
+        // A producer asks for one append after the other.
+        const before = ends.get(place.producer)
+        check(
+          before === undefined || before.offset < found,
+          'I13',
+          () =>
+            `${this.#name}: producer ${place.producer} sent ${JSON.stringify(before?.place)} before ${JSON.stringify(place)}, they are at ${before?.offset} and ${found}`,
+        )
+        ends.set(place.producer, { place, offset: found })
+      }
       const end = this.#commits().at(found)!.lastOffset + 1
       places.push({ place: 2 * end, invokedAt, doneAt, text: `the append of ${found}` })
     }

@@ -17,6 +17,8 @@ export interface Operation {
   readonly valueBytes: number
   /** Where a read begins: between the start of the log (0) and its end (1). */
   readonly place: number
+  /** Whether the client that appends is an idempotent producer, which sends one batch at a time. */
+  readonly isIdempotent: boolean
 }
 
 /** What operations are drawn for. */
@@ -44,16 +46,21 @@ export function planOperations({
   const mostRecords = random.pick([1, 2, 6])
   const mostBytes = random.pick([10, 100, 800])
   const operations: Operation[] = []
+  const own = new SimRandom(seed ^ 0x51ed_270b)
+  const idempotentShare = own.pick([0, 0.5, 1])
+  const idempotent = Array.from({ length: clients }, () => own.chance(idempotentShare))
   const meanMs = 1000 / perSecond
   for (let atMs = 0, number = 1; ; number++) {
     // Bursts: three in four come close together.
     atMs += random.chance(0.75) ? random.below(Math.ceil(meanMs)) / 2 : random.below(Math.ceil(meanMs * 5))
     if (atMs >= durationMs) return operations
     const isRead = random.chance(readShare)
+    const client = random.below(clients)
     operations.push({
       number,
       atMs,
-      client: random.below(clients),
+      client,
+      isIdempotent: idempotent[client]!,
       group: random.below(groups),
       kind: isRead ? random.pick(['read', 'readEnd'] as const) : 'append',
       node: 1 + random.below(nodes),

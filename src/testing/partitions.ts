@@ -12,8 +12,9 @@ export function drawPartition(shape: PartitionShape, nodes: number, random: SimR
   const left = ids.slice(0, split)
   const right = ids.slice(split)
   switch (shape) {
-    case 'symmetric':
     case 'clientWithLeader':
+      return []
+    case 'symmetric':
       return [...crossing(left, right), ...crossing(right, left)]
     case 'oneWay':
       return crossing(left, right)

@@ -1,6 +1,7 @@
 import { EngineError } from '../model/errors.ts'
 import type { Group } from '../replica/group.ts'
 import { readBytes } from '../replica/groupReader.ts'
+import type { GroupAck } from '../replica/groupTypes.ts'
 import { nodeChecksum } from '../runtime/node/nodeChecksum.ts'
 import { encodeBatch } from '../segment/records.ts'
 import { factsOfBytes } from './checkFacts.ts'
@@ -8,6 +9,7 @@ import type { Checks } from './checks.ts'
 import { type ClusterNode, topicName } from './clusterProgram.ts'
 import { EventKind } from './eventKinds.ts'
 import type { Operation } from './operations.ts'
+import { type ProducerWorld, SimProducer } from './simProducer.ts'
 import type { World } from './world.ts'
 
 /** How long a client looks for somebody who takes what it wants, in milliseconds. */
@@ -29,6 +31,8 @@ export class SimClients {
   readonly counts: ClientCounts = { acked: 0, refused: 0, unknown: 0, read: 0 }
   readonly #world: World<ClusterNode>
   readonly #checks: Checks
+  /** Idempotent producers, by client and group. */
+  readonly #producers = new Map<number, SimProducer>()
 
   constructor(world: World<ClusterNode>, checks: Checks) {
     this.#world = world
@@ -59,6 +63,19 @@ export class SimClients {
   }
 
   #append(operation: Operation): void {
+    if (operation.isIdempotent) {
+      this.#producer(operation).append({
+        node: operation.node,
+        records: operation.records,
+        encode: (producerEpoch, baseSequence) =>
+          batchesOf({ ...operation, batches: 1 }, this.#world.nowMs, {
+            producerId: operation.client,
+            producerEpoch,
+            baseSequence,
+          }),
+      })
+      return
+    }
     const { group, number } = operation
     const bytes = batchesOf(operation, this.#world.nowMs)
     const history = this.#checks.history(nameOf(group))
@@ -75,6 +92,44 @@ export class SimClients {
         history.refused(call)
       },
     })
+  }
+
+  /** The producer of a client for a group. */
+  #producer({ client, group }: Operation): SimProducer {
+    const key = client * 4096 + group
+    let producer = this.#producers.get(key)
+    if (producer === undefined) {
+      const world = this.#world
+      const run: ProducerWorld = {
+        nodes: world.nodes.size,
+        get nowMs() {
+          return world.nowMs
+        },
+        after: (delayMs, run) => world.after(delayMs, run),
+        history: () => this.#checks.history(nameOf(group)),
+        hashes: (bytes) => factsOfBytes(bytes, null, null).map(({ hash }) => hash),
+        send: (node, bytes, done) =>
+          this.#on(node, group, async (replica) => {
+            let ack: GroupAck
+            try {
+              ack = await replica.append(bytes, { acks: 'all' })
+            } catch (error) {
+              if (!(error instanceof EngineError)) throw error
+              done(null, error)
+              return
+            }
+            world.note(ack.baseOffset * 65_536 + client)
+            done(ack, null)
+          }),
+        ended: (ack) => {
+          if (ack === null) this.counts.unknown++
+          else this.counts.acked++
+        },
+      }
+      producer = new SimProducer(client, run, patienceMs)
+      this.#producers.set(key, producer)
+    }
+    return producer
   }
 
   #readEnd(operation: Operation): void {
@@ -136,7 +191,7 @@ export class SimClients {
   #on(node: number, group: number, run: (replica: Group) => Promise<void>): boolean {
     const target = this.#world.node(node)
     const replica = target.running?.groups[group]
-    if (replica === undefined) return false
+    if (replica === undefined || !this.#world.isSeenByClients(node)) return false
     const { session } = target
     this.#world.queue.add(0, EventKind.client, node, () => {
       if (target.session !== session || target.running === null) return
@@ -155,7 +210,15 @@ export function nameOf(group: number): string {
 }
 
 /** The batches of an append: no two of a run are alike. */
-function batchesOf({ number, batches, records, valueBytes }: Operation, nowMs: number): Uint8Array {
+function batchesOf(
+  { number, batches, records, valueBytes }: Operation,
+  nowMs: number,
+  producer: {
+    readonly producerId: number
+    readonly producerEpoch: number
+    readonly baseSequence: number
+  } | null = null,
+): Uint8Array {
   const parts = Array.from({ length: batches }, (_, batch) =>
     encodeBatch(
       {
@@ -164,6 +227,7 @@ function batchesOf({ number, batches, records, valueBytes }: Operation, nowMs: n
           value: Buffer.from(`${number}.${batch}.${index} `.padEnd(valueBytes, 'x')),
           timestampMs: 1_700_000_000_000 + Math.floor(nowMs),
         })),
+        ...producer,
       },
       nodeChecksum,
     ),

@@ -188,6 +188,16 @@ export class SimFileSystem {
     return wholeFile(this.data(this.fileAt(path)))
   }
 
+  /** Whether a stretch of the file at `path` has blocks that were never written. */
+  hasHoles(path: string, position: number, length: number): boolean {
+    const { blocks } = this.data(this.fileAt(path))
+    const end = Math.ceil((position + length) / blockBytes)
+    for (let index = Math.floor(position / blockBytes); index < end; index++) {
+      if ((blocks[index] ?? null) === null) return true
+    }
+    return false
+  }
+
   write(file: NodeId, position: number, bytes: Uint8Array): void {
     const before = this.data(file)
     const after = writeData(before, position, bytes)

@@ -127,6 +127,7 @@ export class SimNode<P extends Running = Running> {
   /** The power goes. Also of a machine without a process: what it had not synced may be lost. */
   crash(kept: KeptShare, names: KeptNames): void {
     const hadProcess = this.#process !== null
+    this.world.tell((watcher) => watcher.mayForget?.(this))
     this.#detach('crash')
     this.fs = this.#fileSystem(powerCut(this.fs.medium, kept, names, this.#random))
     if (hadProcess) this.world.tell((watcher) => watcher.stopped?.(this, 'crash', null))
@@ -219,7 +220,7 @@ export class SimNode<P extends Running = Running> {
     const disk = new SimDisk(fs, {
       random: random.fork(),
       pace: trouble,
-      faults: (call) => trouble.faultOf(call),
+      faults: (call) => trouble.faultOf(call, fs),
     })
     const readRange = (
       file: { readonly path: string },

@@ -1,3 +1,4 @@
+import type { Expectation } from './drawRun.ts'
 import {
   type DamageKind,
   type Fault,
@@ -21,6 +22,8 @@ export interface SwarmOptions {
   readonly durationMs: number
   /** Classes that may happen; all but `lyingFlush` by default. */
   readonly classes?: readonly FaultClass[]
+  /** How far faults may go; `kept` by default: what is durable is taken from a minority of the voters alone. */
+  readonly expectation?: Expectation
   /** At least, and at most. */
   readonly count?: readonly [min: number, max: number]
 }
@@ -40,10 +43,16 @@ const destructive: ReadonlySet<FaultClass> = new Set([
  */
 export function planFaults(options: SwarmOptions): readonly Fault[] {
   const random = new SimRandom(options.seed ^ 0x5bd1_e995)
+  const { expectation = 'kept' } = options
   const allowed = options.classes ?? faultClasses.filter((kind) => kind !== 'lyingFlush')
   const share = random.pick([0.15, 0.3, 0.5])
   let chosen = allowed.filter(() => random.chance(share))
   if (chosen.length < 2) chosen = [random.pick(allowed), random.pick(allowed)]
+  if (expectation === 'lies') chosen.push('lyingFlush')
+  if (expectation === 'overBudget') {
+    chosen = chosen.filter((kind) => kind !== 'removeVoter')
+    chosen.push(random.pick(['rot', 'diskLost', 'diskBack'] as const))
+  }
   // Who takes voters away and loses the disks of others has no majority left: no fault of the replicas.
   if (chosen.includes('removeVoter')) chosen = chosen.filter((kind) => !destructive.has(kind))
   const weights = chosen.map(() => 1 + random.below(8))
@@ -71,8 +80,9 @@ function weighted<T>(values: readonly T[], weights: readonly number[], random: S
 }
 
 /** Nodes that may lose what they have: a minority of the voters, and any that does not vote. */
-function drawVictims({ nodes, voters }: SwarmOptions, random: SimRandom): readonly number[] {
+function drawVictims({ nodes, voters, expectation }: SwarmOptions, random: SimRandom): readonly number[] {
   const ids = Array.from({ length: nodes }, (_, index) => index + 1)
+  if (expectation === 'overBudget') return ids
   const victims: number[] = []
   for (let left = (voters - 1) >> 1; left > 0; left--) victims.push(1 + random.below(voters))
   return [...new Set([...victims, ...ids.filter((id) => id > voters)])]
@@ -120,6 +130,7 @@ export function drawFault(
         'symmetric',
         'oneWay',
         'isolated',
+        'clientWithLeader',
         ...(nodes > 3 ? (['ring', 'bridge'] as const) : []),
       ])
       const isFlapping = random.chance(0.15)

@@ -9,6 +9,9 @@ import type { SimRandom } from './simRandom.ts'
 export interface DiskCall {
   readonly kind: DiskCallKind
   readonly path: string
+  /** Where a write begins, and how many bytes it has; 0 for all other calls. */
+  readonly position: number
+  readonly length: number
 }
 
 /** What goes wrong with a call. */
@@ -69,7 +72,7 @@ export class SystemCalls {
 
   async write(path: string, position: number, bytes: Uint8Array): Promise<void> {
     await this.#opened(path)
-    const fault = await this.#begin('write', path)
+    const fault = await this.#begin('write', path, position, bytes.length)
     const file = this.fs.open(path)
     if (fault === null) {
       this.fs.write(file, position, bytes)
@@ -79,7 +82,7 @@ export class SystemCalls {
     this.fs.write(file, position, written)
     if (fault.code !== 'EINTR') throw new SystemError(fault.code)
     // Whoever is interrupted goes on where it was.
-    await this.#begin('write', path)
+    await this.#begin('write', path, position + written.length, bytes.length - written.length)
     this.fs.write(file, position + written.length, bytes.subarray(written.length))
   }
 
@@ -176,8 +179,8 @@ export class SystemCalls {
     this.#open.add(path)
   }
 
-  async #begin(kind: DiskCallKind, path: string): Promise<DiskFault | null> {
-    const fault = this.#faults === null ? null : this.#faults({ kind, path })
+  async #begin(kind: DiskCallKind, path: string, position = 0, length = 0): Promise<DiskFault | null> {
+    const fault = this.#faults === null ? null : this.#faults({ kind, path, position, length })
     this.made++
     const waited = this.#pace.wait(kind)
     if (waited !== null && !this.#isDead) {

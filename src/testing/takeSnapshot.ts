@@ -7,6 +7,9 @@ import { nodeChecksum } from '../runtime/node/nodeChecksum.ts'
 export async function takeSnapshot(group: Group): Promise<void> {
   const { highWatermark, log, spec } = group
   if (highWatermark <= log.logStartOffset) return
+  // What the log knows of producers is of its end.
+  const producers = log.producerState.entries()
+  if (producers.some(({ batches }) => batches.some(({ lastOffset }) => lastOffset >= highWatermark))) return
   const taker = new SnapshotTaker(group, {
     checksum: nodeChecksum,
     logger: silentLogger,
@@ -16,7 +19,7 @@ export async function takeSnapshot(group: Group): Promise<void> {
     keptRecords: 0,
     failed: () => {},
   })
-  const place = { endOffset: highWatermark, lastTimestampMs: 0, producers: [] }
+  const place = { endOffset: highWatermark, lastTimestampMs: 0, producers }
   // Large enough to be fetched in parts.
   const chunks = Array.from({ length: 16 }, (_, part) => Buffer.alloc(1024, `${part} of ${highWatermark}`))
   await taker.take(chunks, place)

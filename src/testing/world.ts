@@ -38,6 +38,8 @@ export class World<P extends Running = Running> {
   isOutOfUse: ((node: SimNode<P>) => boolean) | null = null
   /** Carries out what only the program can: transfers, voter changes, snapshots. */
   operator: ((action: FaultAction) => void) | null = null
+  /** The one node that clients reach while they are cut off together with it; null while they reach all. */
+  clientSide: number | null = null
   readonly #watchers: WorldWatcher<P>[]
   readonly #hash = new TraceHash()
   #events = 0
@@ -101,6 +103,11 @@ export class World<P extends Running = Running> {
     return node
   }
 
+  /** Whether clients reach a node. */
+  isSeenByClients(id: number): boolean {
+    return this.clientSide === null || this.clientSide === id
+  }
+
   /** The node that a fault aims at now. */
   target(target: Target): SimNode<P> {
     if (target !== 'leader') return this.node(target)
@@ -145,6 +152,7 @@ export class World<P extends Running = Running> {
    */
   heal(leaveDown: ReadonlySet<number> = new Set()): void {
     this.#isHealed = true
+    this.clientSide = null
     this.network.heal()
     for (const node of this.nodes.values()) {
       // Calls that hang never return, and a disk that could not sync is left alone until the next start.

@@ -43,6 +43,8 @@ export interface WorldWatcher<P extends Running = Running> {
   stopped?(node: SimNode<P>, how: StopKind, error: unknown): void
   /** A fault begins. */
   faulted?(fault: Fault): void
+  /** What a node had not synced may be gone: its power was cut, or a sync is about to fail. */
+  mayForget?(node: SimNode<P>): void
   /** The disk of a node was replaced: by nothing, or by a copy of its own. */
   diskReplaced?(node: SimNode<P>, by: 'nothing' | 'copy'): void
   /** What was stored on a node is no longer what was written, or was never stored. */
