@@ -30,6 +30,8 @@ export interface SendOptions {
   readonly nodeId?: number
   /** Default: that of the client. */
   readonly timeoutMs?: number
+  /** The highest version to use, for requests that are not what later ones want. */
+  readonly maxVersion?: number
 }
 
 /** One partition as the cluster describes it. */
@@ -107,7 +109,7 @@ export class Client {
   ): Promise<ResponseOf<N>> {
     const timeoutMs = options.timeoutMs ?? this.#timeoutMs
     const { connection, versions } = await this.#link(options.nodeId)
-    const version = commonVersion(api, versions)
+    const version = commonVersion(api, versions, options.maxVersion)
     return this.#exchange(connection, api, version, body, timeoutMs)
   }
 
@@ -168,9 +170,17 @@ export class Client {
       const { topics, failed } = await this.metadata([name], create)
       const topic = topics[0]
       const code = kafkaErrorName(failed[0]?.errorCode ?? 0)
-      if (topic?.partitions.every(({ leader }) => leader >= 0)) return topic
+      const leaderless = topic?.partitions.find(({ leader }) => leader < 0)
+      if (topic !== undefined && leaderless === undefined) return topic
       const settled =
         code === 'unknownTopicOrPartition' ? !create : !['none', 'leaderNotAvailable'].includes(code)
+      if ((settled || clock.monotonicMs() >= giveUpAtMs) && leaderless !== undefined) {
+        const where = `partition ${leaderless.partition} of topic ${name}`
+        throw new EngineError(
+          'leaderNotAvailable',
+          `${where} has no leader; see "cordwood partitions ${name}"`,
+        )
+      }
       if (settled || clock.monotonicMs() >= giveUpAtMs) throw topicError(name, code)
       await this.pause(retryDelayMs)
     }
@@ -316,10 +326,10 @@ function topicError(name: string, code: ReturnType<typeof kafkaErrorName>): Engi
   return new EngineError(code, `topic ${name} is not available`)
 }
 
-function commonVersion(api: ApiName, versions: ReadonlyMap<number, Versions>): number {
+function commonVersion(api: ApiName, versions: ReadonlyMap<number, Versions>, max = Infinity): number {
   const own: AnyApi = apiKeys[api]
   const theirs = versions.get(own.key)
-  const version = Math.min(own.max, theirs?.max ?? -1)
+  const version = Math.min(own.max, theirs?.max ?? -1, max)
   if (theirs !== undefined && version >= Math.max(own.min, theirs.min)) return version
   throw new EngineError(
     'unsupportedVersion',

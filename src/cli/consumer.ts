@@ -43,6 +43,8 @@ type Fetched = ResponseOf<'fetch'>
 type FetchedPartition = Fetched['responses'][number]['partitions'][number]
 
 const retryDelayMs = 100
+/** Later versions name topics by id, which older brokers do not have. Source: KIP-516. */
+const lastVersionWithNames = 12
 
 /**
  * Reads partitions from their positions on, without a group. Offsets of a partition come in order. While a
@@ -123,8 +125,9 @@ export class Consumer {
       isolationLevel: 0,
       topics: [...topics].map(([topic, partitions]) => ({ topic, partitions })),
     }
+    const options = { nodeId: leader, maxVersion: lastVersionWithNames }
     try {
-      return { leader, response: await this.#client.send('fetch', body, { nodeId: leader }) }
+      return { leader, response: await this.#client.send('fetch', body, options) }
     } catch (error) {
       if (error instanceof EngineError) return { leader, response: error }
       throw error
