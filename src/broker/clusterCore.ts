@@ -11,8 +11,6 @@ import { offsetsTopicName } from './topicCreator.ts'
 
 /** How long a broker that shuts down waits for the controller to know it. */
 const shutdownHeardMs = 2000
-/** What was deleted while this node was away is removed as what no topic knows. */
-const forNobody: ReadonlySet<string> = new Set()
 
 /** A broker of a cluster: its metadata is what the controllers agree on, its partitions are replicas of groups. */
 export async function openClusterCore(
@@ -68,8 +66,10 @@ export async function openClusterCore(
     }),
   })
   try {
-    await partitions.load(forNobody)
+    const loaded = partitions.load()
+    // What changes from here on waits until that is over.
     metadata.onChange((delta) => partitions.apply(delta))
+    await loaded
     await coordinator.start()
   } catch (error) {
     await own.close().catch(() => {})
@@ -82,7 +82,11 @@ export async function openClusterCore(
     coordinator,
     nodes,
     cluster: own,
-    announce: () => own.join([clientEndpoint(node, cluster.clientListenerName)]),
+    announce: async () => {
+      await own.join([clientEndpoint(node, cluster.clientListenerName)])
+      // A node is only let in once it knows what the others do.
+      await partitions.caughtUp()
+    },
     handOver: async () => {
       await own.beginShutdown(shutdownHeardMs)
       await partitions.handOver()

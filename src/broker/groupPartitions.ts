@@ -4,7 +4,6 @@ import { type Configs, minInsyncReplicas, toLogConfig } from '../controller/topi
 import { metadataTopicName } from '../controller/topicNames.ts'
 import { EngineError, toEngineError } from '../model/errors.ts'
 import type { Logger } from '../model/logger.ts'
-import type { Uuid } from '../model/uuid.ts'
 import { NotLeaderError } from '../replica/notLeader.ts'
 import type { ReplicaHost } from '../replica/replicaHost.ts'
 import type { Clock, Timer } from '../runtime/clock.ts'
@@ -81,9 +80,20 @@ export class GroupPartitions implements Partitions {
     }
   }
 
-  async load(deletedTopics: ReadonlySet<Uuid>): Promise<void> {
+  load(): Promise<void> {
+    return this.#inTurn(() => this.#load())
+  }
+
+  /**
+   * The image has everything that was decided before this start: logs of partitions that went elsewhere are removed, those that no
+   * topic knows are set aside.
+   */
+  caughtUp(): Promise<void> {
+    return this.#inTurn(() => this.#sortOut())
+  }
+
+  async #load(): Promise<void> {
     const { image } = this.#options
-    await this.#sortOut(deletedTopics)
     const work: (() => Promise<void>)[] = []
     for (const topic of image.topics.values()) {
       for (const { partition } of topic.partitions) work.push(() => this.#follow(topic, partition))
@@ -219,6 +229,7 @@ export class GroupPartitions implements Partitions {
         config,
         voters: voters.length < begin.length || begin.length === 0 ? null : voters,
         bootstrapIds: replicas.filter((id) => id !== nodeId),
+        storesVoters: true,
         standsFirst: replicas[0] === nodeId,
       })
       const identity = { topic: topic.name, topicId: topic.id, index }
@@ -281,26 +292,28 @@ export class GroupPartitions implements Partitions {
     }
   }
 
-  /** Removes what is left of topics that were deleted, and of partitions that went elsewhere; reports what nobody knows. */
-  async #sortOut(deletedTopics: ReadonlySet<Uuid>): Promise<void> {
+  async #sortOut(): Promise<void> {
     const { directory, image, logger, nodeId } = this.#options
-    const deletions: (() => Promise<void>)[] = []
+    const work: (() => Promise<unknown>)[] = []
     for (const [log, { topicId }] of directory.logs) {
       const at = log.lastIndexOf('-')
       const topic = log.slice(0, at)
-      if (topic === metadataTopicName) continue
       const index = Number(log.slice(at + 1))
-      const known = image.topics.get(topic)
-      const isElsewhere =
-        known?.id === topicId && known.partitions[index]?.replicas.includes(nodeId) === false
-      if (deletedTopics.has(topicId) || isElsewhere) {
-        logger.info('removing the log of a partition that is not here any more', { log, topicId })
-        deletions.push(() => directory.deleteLog(topic, index))
-      } else if (known === undefined) {
-        logger.warn('a log belongs to no topic; it is kept and not served', { log, topicId })
+      if (topic === metadataTopicName || this.find(topic, index)?.topicId === topicId) continue
+      const replicas = image.topicsById.get(topicId)?.partitions[index]?.replicas
+      if (replicas?.includes(nodeId) === false) {
+        logger.info('removing the log of a partition that has gone elsewhere', { log, topicId })
+        work.push(() => directory.deleteLog(topic, index))
+      } else if (replicas === undefined) {
+        work.push(async () => {
+          const keptAs = (await directory.setAside(topic, index)) ?? ''
+          logger.warn('a log belongs to no topic any more; it is set aside', { log, topicId, keptAs })
+        })
       }
     }
-    await inParallel(deletions, parallel, (each) => each())
+    await inParallel(work, parallel, async (each) => {
+      await each().catch((error) => logger.error('a log stays that is not needed', { error: String(error) }))
+    })
   }
 
   #changed(partition: GroupPartition): void {

@@ -41,6 +41,7 @@ export class LocalPartitions implements Partitions {
     this.#options = options
   }
 
+  /** Brings the directory in line with the image, at the start. `deletedTopics` has the ids of all that were deleted. */
   async load(deletedTopics: ReadonlySet<Uuid>): Promise<void> {
     const { image, directory, logger } = this.#options
     await this.#sortOut(deletedTopics)

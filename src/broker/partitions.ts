@@ -1,5 +1,4 @@
 import type { MetadataDelta, TopicImage } from '../controller/image.ts'
-import type { Uuid } from '../model/uuid.ts'
 import type { Leadership, Partition } from './partition.ts'
 
 /** What clients are told of one partition. */
@@ -12,8 +11,6 @@ export interface PartitionView extends Leadership {
 
 /** The partitions that this broker serves, which follow the metadata image. */
 export interface Partitions {
-  /** Brings the directory in line with the image, at the start. `deletedTopics` has the ids of all that were deleted. */
-  load(deletedTopics: ReadonlySet<Uuid>): Promise<void>
   /** Follows one change of the image. */
   apply(delta: MetadataDelta): Promise<void>
   /** Tries again to create what could not be created. */

@@ -18,6 +18,11 @@ export interface GroupSpec {
   readonly config: LogConfig
   /** The voters to begin with; null for a replica that is to find them out from `bootstrapIds`. */
   readonly voters: readonly Voter[] | null
+  /**
+   * Whether the voters to begin with are part of the log, as its first set: then they are stored, and a replica that comes with
+   * none learns them. Without it every start has to be given the same ones. False by default; only partitions may.
+   */
+  readonly storesVoters?: boolean
   /** 1 (the default): the voter set is in the log and may change. 0: it is static. Source: KIP-853. */
   readonly kraftVersion?: 0 | 1
   /** Nodes to ask for the leader while no voters are known. */
@@ -112,6 +117,8 @@ export interface GroupListener {
   snapshotInstalled?(id: SnapshotId): void
   /** The replica is out of use until the next start: its log has failed. */
   failed?(error: Error): void
+  /** The replica had failed and takes part again. */
+  revived?(): void
 }
 
 /** A part of a segment file that was written again. */

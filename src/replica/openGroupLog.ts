@@ -63,7 +63,7 @@ export async function openGroupLog(
     return bytes === null ? absent : decode(bytes)
   }
   const stored = read(stateKind.quorum, decodeQuorum, noQuorum)
-  const first: VotersEntry = { offset: -1, version: 0, voters: new VoterSet(spec.voters ?? []) }
+  const first = firstVoters(spec)
   const isPartition = kind === 'partition'
   const snapshots = await SnapshotFiles.open(runtime, log.directory, logger)
   if (log.offline === null) {
@@ -74,6 +74,9 @@ export async function openGroupLog(
     await finishInstall(log, snapshots, unfinished, isPartition, before, put, logger)
   }
   const snapshotId = read(stateKind.snapshot, decodeSnapshot, null)?.id ?? null
+  if (first.version > 0 && logs.stateOf(log, stateKind.voters) === null && log.offline === null) {
+    await logs.putState(log, stateKind.voters, encodeVoterSets([first]))
+  }
   const storedVoters = read(stateKind.voters, decodeVoterSets, [first])
   const storedEpochs = read<EpochStart[]>(stateKind.epochs, decodeEpochStarts, [])
   let epochs = storedEpochs
@@ -105,6 +108,12 @@ export async function openGroupLog(
           : { endOffset: logStartOffset, epoch: epochBefore(epochs, logStartOffset) },
   }
   return { log, snapshots, isNew: found === undefined, isPartition, epochs, voters, stored, logStart }
+}
+
+/** The set to begin with: of the log, or beside it. */
+function firstVoters({ voters, kind, storesVoters = false }: GroupSpec): VotersEntry {
+  const isOfLog = storesVoters && kind === 'partition' && voters !== null
+  return { offset: isOfLog ? 0 : -1, version: isOfLog ? 1 : 0, voters: new VoterSet(voters ?? []) }
 }
 
 /** Installs a snapshot that came whole, or was being installed, when the replica stopped. */

@@ -144,3 +144,60 @@ test.for([1, 2, 5])('%i replicas work as well', async (replicationFactor) => {
   }
   expect(await nodes.fetch(leader, 0)).toMatchObject({ errorCode: 0, highWatermark: 3 })
 })
+
+test('replicas that start again are voters again, also all at once', async () => {
+  const nodes = await GroupNodes.start(3)
+  await nodes.createTopic('orders')
+  const first = await nodes.leader()
+  await nodes.produce(first, 'a')
+  await nodes.restart([1, 2, 3])
+  const second = await nodes.leader()
+  expect(await nodes.produce(second, 'b')).toMatchObject({ errorCode: 0, baseOffset: 1 })
+  for (const id of [1, 2, 3]) {
+    const ids = nodes.partition(id).group.voters.voters.voters.map((voter) => voter.id)
+    expect(ids.sort()).toEqual([1, 2, 3])
+  }
+})
+
+test('a replica that comes when somebody leads already learns who votes, and can take the lead', async () => {
+  const nodes = await GroupNodes.start(3)
+  const away = await nodes.leave(3)
+  await nodes.createTopic('orders', {
+    replicationFactor: -1,
+    numPartitions: -1,
+    assignments: [{ partitionIndex: 0, brokerIds: [3, 1, 2] }],
+  })
+  const first = await nodes.leader()
+  await nodes.produce(first, 'a')
+  await expect.poll(() => nodes.image.topics.get('orders')!.partitions[0]!.leaderEpoch).toBeGreaterThan(0)
+  await nodes.come(3, away)
+  expect(nodes.partition(3).group.state).toBe('observer')
+  await expect.poll(() => nodes.partition(3).group.state).toBe('follower')
+  await expect.poll(() => nodes.partition(first).lookInSync()).toContain(3)
+  await nodes.partition(first).group.transferLeadership(3)
+  expect(await nodes.leader()).toBe(3)
+  expect(await nodes.produce(3, 'b')).toMatchObject({ errorCode: 0, baseOffset: 1 })
+})
+
+test('leaderships go back to the preferred replicas, and all of them away from a node that shuts down', async () => {
+  const nodes = await GroupNodes.start(3, { rebalances: true })
+  await nodes.createTopic('orders', { numPartitions: 6 })
+  const led = (): number[] => {
+    const leaders = Array.from({ length: 6 }, (_, index) => nodes.describe(1).partitions[index]!.leaderId!)
+    return leaders.sort()
+  }
+  await expect.poll(led, { timeout: 10_000 }).toEqual([1, 1, 2, 2, 3, 3])
+  const { epoch } = nodes.image.brokers.get(3)!
+  await nodes.decide({
+    type: 'changeBrokers',
+    changes: [{ brokerId: 3, brokerEpoch: epoch, inControlledShutdown: true }],
+  })
+  await nodes.nodes.get(3)!.partitions.handOver()
+  expect([...nodes.nodes.get(3)!.partitions.all()].filter(({ isLeader }) => isLeader)).toEqual([])
+  await expect.poll(led).toEqual([1, 1, 1, 2, 2, 2])
+  await nodes.decide({
+    type: 'changeBrokers',
+    changes: [{ brokerId: 3, brokerEpoch: epoch, inControlledShutdown: false }],
+  })
+  await expect.poll(led, { timeout: 10_000 }).toEqual([1, 1, 2, 2, 3, 3])
+})

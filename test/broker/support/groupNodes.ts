@@ -154,7 +154,7 @@ export class GroupNodes {
       nodes: new ClusterNodes(image, 'PLAINTEXT'),
     } as unknown as Services
     this.nodes.set(id, { id, directory, image, logs, host, partitions, services })
-    await partitions.load(new Set())
+    await partitions.load()
   }
 
   /** Carries a command out on the images of all nodes that run, one after the other. */
@@ -242,6 +242,35 @@ export class GroupNodes {
     for (const group of node.host.groups.values()) await group.close()
     await node.host.close()
     await node.logs.close()
+  }
+
+  /** Ends nodes and starts them again with what their disks and images have. */
+  async restart(ids: readonly number[]): Promise<void> {
+    const gone = ids.map((id) => this.nodes.get(id)!)
+    for (const id of ids) await this.kill(id)
+    for (const { id, directory, image } of gone) await this.run(id, directory, image)
+  }
+
+  /** Ends a node that misses what is decided until `come`. */
+  async leave(id: number): Promise<{ readonly directory: string }> {
+    const { directory } = this.nodes.get(id)!
+    await this.kill(id)
+    return { directory }
+  }
+
+  /** Starts a node that knows what the others do. */
+  async come(id: number, { directory }: { readonly directory: string }): Promise<void> {
+    const { image } = this
+    // Images are only read here, and changed once for all.
+    const own = new MutableImage(image.clusterId)
+    for (const [brokerId, broker] of image.brokers) own.brokers.set(brokerId, broker)
+    for (const topic of image.topics.values()) {
+      const copy = own.addTopic(topic.name, topic.id)
+      copy.partitions.push(...topic.partitions)
+      for (const [name, value] of topic.configs) copy.configs.set(name, value)
+    }
+    own.nextOffset = image.nextOffset
+    await this.run(id, directory, own)
   }
 
   async stop(): Promise<void> {
