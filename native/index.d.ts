@@ -42,6 +42,11 @@ export declare class Engine {
    * position and length. When false the ranges are read and checked aside, and a completion follows.
    */
   prepare(ticket: number, plan: Float64Array, count: number): boolean
+  /**
+   * After a completion that tells of a failed group: three numbers for every file that failed (errno, file, stage), none if
+   * it was only the one that the completion names. The other files of the group are written and synced as asked.
+   */
+  takeFailures(ticket: number): Float64Array
   /** After a completion that tells of damage: where it begins, which fault it is, what was expected and found. */
   takeDamage(ticket: number): Float64Array
   /** Fills `target` from an open file if all of that is in memory. Otherwise false, and as `forgetLost`. */

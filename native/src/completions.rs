@@ -1,6 +1,9 @@
 //! What other threads have to tell JavaScript, collected until it comes to fetch it.
 
+use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard};
+
+use crate::files::{Errno, FileId};
 
 /// Wakes JavaScript, from any thread.
 pub type Wake = Box<dyn Fn() + Send + Sync>;
@@ -33,6 +36,9 @@ pub enum Stage {
     RangeDamaged = 15,
 }
 
+/// Why an operation failed, and on which file.
+pub type Failure = (Errno, FileId, Stage);
+
 /// One event: the number of a group or connection, an errno, the file it is about, what happened.
 #[derive(Clone, Copy)]
 pub struct Completion {
@@ -54,12 +60,14 @@ struct Pending {
 /// Completions on their way: one wake-up for all that happen until JavaScript takes them.
 pub struct Completions {
     pending: Mutex<Pending>,
+    /// Of groups of which more than one file failed, by ticket: all of them.
+    failures: Mutex<HashMap<u64, Vec<Failure>>>,
     wake: Wake,
 }
 
 impl Completions {
     pub fn new(wake: Wake) -> Self {
-        Completions { pending: Mutex::default(), wake }
+        Completions { pending: Mutex::default(), failures: Mutex::default(), wake }
     }
 
     /// Adds events and wakes JavaScript unless it is on its way.
@@ -80,6 +88,23 @@ impl Completions {
     /// Adds events that have been announced.
     pub fn push_announced(&self, events: &[Completion]) {
         self.add(events, events.len(), false);
+    }
+
+    /// The event that tells of `failures` of a group, none for success. If there are several, the others are kept until
+    /// JavaScript asks for them.
+    pub fn ended(&self, ticket: f64, failures: Vec<Failure>) -> Completion {
+        let (errno, file, stage) = failures.first().copied().unwrap_or((0, 0, Stage::Written));
+        if failures.len() > 1 {
+            let mut kept = self.failures.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            kept.insert(ticket as u64, failures);
+        }
+        Completion { ticket, errno, file, stage }
+    }
+
+    /// What failed in the group of a ticket, if that was more than what its event told.
+    pub fn take_failures(&self, ticket: f64) -> Vec<Failure> {
+        let mut kept = self.failures.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        kept.remove(&(ticket as u64)).unwrap_or_default()
     }
 
     fn lock(&self) -> MutexGuard<'_, Pending> {

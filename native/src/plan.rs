@@ -69,9 +69,9 @@ pub enum Step {
     Forgive { file: FileId },
 }
 
-/// The distinct files that the group wants synced, and whether by name too.
-pub fn wanted_syncs(writes: &[Write], syncs: &mut Vec<(FileId, bool)>) {
-    for write in writes.iter().filter(|write| write.sync) {
+/// The distinct files that the group wants synced, but for those that are not wanted any more, and whether by name too.
+pub fn wanted_syncs(writes: &[Write], is_wanted: impl Fn(FileId) -> bool, syncs: &mut Vec<(FileId, bool)>) {
+    for write in writes.iter().filter(|write| write.sync && is_wanted(write.file)) {
         syncs.push((write.file, write.sync_name));
     }
     if syncs.len() > 1 {

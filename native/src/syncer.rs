@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 
-use crate::completions::{Completion, Completions, Stage};
+use crate::completions::{Completions, Failure, Stage};
 use crate::files::{Errno, FileId, FileTable};
 use crate::open_file::OpenFile;
 
@@ -13,30 +13,22 @@ use crate::open_file::OpenFile;
 pub struct SyncWaiter {
     ticket: f64,
     missing: AtomicUsize,
-    failure: Mutex<Option<Failure>>,
+    failures: Mutex<Vec<Failure>>,
 }
 
-/// Why a sync failed, and of which file. `Stage::Opened` when it was not tried.
-type Failure = (Errno, FileId, Stage);
-
 impl SyncWaiter {
-    /// Completes after `files` syncs.
-    pub fn new(ticket: f64, files: usize) -> Arc<Self> {
-        Arc::new(SyncWaiter { ticket, missing: AtomicUsize::new(files), failure: Mutex::default() })
+    /// Completes after `files` syncs. `failures` are those of other files of the group.
+    pub fn new(ticket: f64, files: usize, failures: Vec<Failure>) -> Arc<Self> {
+        Arc::new(SyncWaiter { ticket, missing: AtomicUsize::new(files), failures: Mutex::new(failures) })
     }
 
-    /// Keeps the first failure, but rather one of a sync than one that lost nothing.
+    /// `Stage::Opened` when a sync was not tried.
     fn fail(&self, errno: Errno, file: FileId, stage: Stage) {
-        let mut failure = self.failure.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if !matches!(*failure, Some((_, _, Stage::Synced))) {
-            *failure = Some((errno, file, stage));
-        }
+        self.lock().push((errno, file, stage));
     }
 
-    /// The failure, or success of `file`.
-    fn outcome(&self, file: FileId) -> Failure {
-        let failure = self.failure.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        failure.unwrap_or((0, file, Stage::Synced))
+    fn lock(&self) -> MutexGuard<'_, Vec<Failure>> {
+        self.failures.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 
@@ -164,8 +156,8 @@ impl Shared {
                 waiter.fail(errno, id, stage);
             }
             if waiter.missing.fetch_sub(1, Ordering::AcqRel) == 1 {
-                let (errno, file, stage) = waiter.outcome(id);
-                done.push(Completion { ticket: waiter.ticket, errno, file, stage });
+                let failures = std::mem::take(&mut *waiter.lock());
+                done.push(self.completions.ended(waiter.ticket, failures));
             }
         }
         self.completions.push(&done);
@@ -210,7 +202,7 @@ mod tests {
         // More than there are addresses.
         syncer.stack_bytes = 1 << 50;
         for ticket in [7.0, 8.0] {
-            syncer.request(id, &file, true, &SyncWaiter::new(ticket, 1));
+            syncer.request(id, &file, true, &SyncWaiter::new(ticket, 1, Vec::new()));
             let mut done = [0.0; 8];
             assert_eq!(completions.take(&mut done), 4);
             assert_eq!(done[..2], [ticket, 0.0]);

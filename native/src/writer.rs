@@ -5,7 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 
 use crate::buffers::BufferPool;
-use crate::completions::{Completion, Completions, Stage};
+use crate::completions::{Completions, Failure, Stage};
 use crate::files::{Errno, FileId, FileTable};
 use crate::open_file::{DIRECT_BYTES, OpenFile};
 use crate::plan::{Operation, Step, plan, wanted_syncs};
@@ -154,9 +154,6 @@ impl Writer {
     }
 }
 
-/// Why an operation failed, and on which file.
-type Failure = (Errno, FileId, Stage);
-
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
@@ -207,7 +204,8 @@ impl Shared {
 
     fn carry_out(&self, operations: Vec<Operation>, failed: &mut HashMap<FileId, Failure>) {
         let steps = plan(&operations);
-        let mut outcome: Vec<Option<Failure>> = vec![None; operations.len()];
+        // Nothing is allocated for operations that succeed.
+        let mut outcome: Vec<Vec<Failure>> = vec![Vec::new(); operations.len()];
         let mut open: HashMap<FileId, Arc<OpenFile>> = HashMap::new();
         for step in steps {
             match step {
@@ -218,7 +216,7 @@ impl Shared {
                     let result =
                         self.use_file(file, false, failed, &mut open, |opened| truncate(opened, size));
                     if let Err(failure) = result {
-                        outcome[operation] = Some(failure);
+                        outcome[operation].push(failure);
                     }
                 }
                 Step::Write(mut run) => {
@@ -229,13 +227,13 @@ impl Shared {
                     });
                     if let Err(failure) = result {
                         for operation in run.operations {
-                            outcome[operation].get_or_insert(failure);
+                            outcome[operation].push(failure);
                         }
                     }
                 }
             }
         }
-        self.complete(operations, &outcome, &open);
+        self.complete(operations, outcome, &open);
     }
 
     /// Runs `body` on an open file, unless an earlier write to it failed; a failure stops later ones.
@@ -268,7 +266,7 @@ impl Shared {
     fn complete(
         &self,
         operations: Vec<Operation>,
-        outcome: &[Option<Failure>],
+        outcome: Vec<Vec<Failure>>,
         open: &HashMap<FileId, Arc<OpenFile>>,
     ) {
         let mut done = Vec::with_capacity(operations.len());
@@ -276,7 +274,7 @@ impl Shared {
         let mut all_patient = true;
         // What this thread syncs itself, each file once for all groups, and how that ended.
         let mut synced: HashMap<FileId, (bool, Result<(), Failure>)> = HashMap::new();
-        for (operation, outcome) in operations.into_iter().zip(outcome) {
+        for (operation, mut failures) in operations.into_iter().zip(outcome) {
             let ticket = match &operation {
                 Operation::Group(group) => group.ticket,
                 Operation::Truncate { ticket, .. } => {
@@ -285,20 +283,18 @@ impl Shared {
                 }
                 Operation::Forgive { .. } => continue,
             };
-            let mut sync_failure = None;
             if let Operation::Group(group) = operation {
                 all_patient &= group.patient;
                 syncs.clear();
-                if outcome.is_none() {
-                    wanted_syncs(&group.writes, &mut syncs);
-                }
+                let is_whole = |id: FileId| failures.iter().all(|(_, failed, _)| *failed != id);
+                wanted_syncs(&group.writes, is_whole, &mut syncs);
                 self.pool.give(group.bytes);
                 if let Role::Common(syncer) = &self.role
                     && !syncs.is_empty()
                 {
-                    let waiter = SyncWaiter::new(ticket, syncs.len());
+                    let waiter = SyncWaiter::new(ticket, syncs.len(), failures);
                     for (id, name) in &syncs {
-                        // Present: every write of a group that succeeded has opened its file.
+                        // Present: every write that succeeded has opened its file.
                         if let Some(file) = open.get(id) {
                             syncer.request(*id, file, *name, &waiter);
                         }
@@ -309,12 +305,11 @@ impl Shared {
                     if let Some(file) = open.get(id)
                         && let Err(failure) = self.sync_once(*id, file, *name, &mut synced)
                     {
-                        sync_failure.get_or_insert(failure);
+                        failures.push(failure);
                     }
                 }
             }
-            let (errno, file, stage) = outcome.or(sync_failure).unwrap_or((0, 0, Stage::Written));
-            done.push(Completion { ticket, errno, file, stage });
+            done.push(self.completions.ended(ticket, failures));
         }
         match self.role {
             Role::Urgent(_) => self.completions.push_announced(&done),

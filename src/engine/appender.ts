@@ -1,4 +1,4 @@
-import { EngineError, toEngineError } from '../model/errors.ts'
+import { EngineError, failureIn, toEngineError } from '../model/errors.ts'
 import { isDurable } from '../model/flushPolicy.ts'
 import type { Codecs } from '../runtime/compute.ts'
 import type { Runtime } from '../runtime/runtime.ts'
@@ -251,7 +251,9 @@ export class Appender {
       this.#syncing -= 1
       this.#usualBytes = Math.max(this.#usualBytes * 0.98, this.#pendingBytes)
     }
-    for (const appended of turn.appends) this.#settle(appended, error)
+    for (const appended of turn.appends) {
+      this.#settle(appended, error === null ? null : failureIn(error, appended.target.log.directory))
+    }
     this.#pendingBytes -= groupBytes
     this.#inFlight -= 1
     if (channels.flush.hasSubscribers) {

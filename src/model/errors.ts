@@ -79,6 +79,45 @@ export class CorruptionError extends EngineError {
   }
 }
 
+/** Why one file of a group of writes failed. */
+export interface WriteFailure {
+  readonly path: string
+  readonly error: EngineError
+}
+
+/** A group of writes of which parts failed; `code` is that of the worst of them. */
+export class WriteError extends EngineError {
+  override readonly name: string = 'WriteError'
+  readonly failures: readonly WriteFailure[]
+  /** What became of files that are not in `failures`; null when they were written, and synced as far as was asked for. */
+  readonly rest: EngineError | null
+
+  constructor(failures: readonly WriteFailure[], rest: EngineError | null = null) {
+    const worst = worstOf(failures, rest)
+    super(worst.code, worst.message, { cause: worst.cause })
+    this.failures = failures
+    this.rest = rest
+  }
+
+  /** What became of the files in `directory`; null when they were written, and synced as far as was asked for. */
+  in(directory: string): EngineError | null {
+    const failures = this.failures.filter(({ path }) => path.startsWith(`${directory}/`))
+    return failures.length === 0 ? this.rest : worstOf(failures, this.rest)
+  }
+}
+
+/** Rather one of something that is lost than one of something that only found no room. */
+function worstOf(failures: readonly WriteFailure[], rest: EngineError | null): EngineError {
+  const errors = failures.map(({ error }) => error)
+  if (rest !== null) errors.push(rest)
+  return errors.find(({ code }) => code !== 'diskFull' && code !== 'queueFull') ?? errors[0]!
+}
+
+/** What `error`, the end of a group of writes, means for the files in `directory`; null when they are as they should be. */
+export function failureIn(error: EngineError, directory: string): EngineError | null {
+  return error instanceof WriteError ? error.in(directory) : error
+}
+
 /** `cause` as an `EngineError`, itself if it is one. */
 export function toEngineError(cause: unknown, code: EngineErrorName, message: string): EngineError {
   if (cause instanceof EngineError) return cause

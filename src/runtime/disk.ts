@@ -13,7 +13,8 @@ export interface Disk {
    * group is in the page cache and every `sync` it asks for has returned. Bytes are copied before the call
    * returns, so the caller may reuse them at once. Syncs are shared: one fdatasync of a file serves all groups
    * that wrote to it before the sync began. A missing file is created. Not atomic: after a rejection any part
-   * of the group may have been written; a rejected sync is never retried.
+   * of the group may have been written; a rejected sync is never retried. A `WriteError` names every file that failed: the
+   * others are written, and synced as far as was asked for.
    * Writes to a file that were queued behind a failed one fail with it, so that nothing is acknowledged beyond a
    * hole; what is submitted after the rejection was delivered is carried out again. Once a sync of a file has
    * failed all later ones fail, until the file is closed.

@@ -1,4 +1,4 @@
-import type { EngineError } from '../model/errors.ts'
+import { type EngineError, failureIn } from '../model/errors.ts'
 import type { ProducerEntry } from './producerState.ts'
 import type { Segment, SegmentMark } from './segment.ts'
 import type { WriteGroup, WriteListener } from './writeGroup.ts'
@@ -41,8 +41,9 @@ export class PendingWrite implements WriteListener {
   }
 
   failed(error: EngineError): void {
-    this.state = 'failed'
-    this.error = error
+    const { path } = this.endSegment.file
+    this.error = failureIn(error, path.slice(0, path.lastIndexOf('/')))
+    this.state = this.error === null ? 'written' : 'failed'
     this.#settled()
   }
 

@@ -1,4 +1,4 @@
-import { type EngineError, toEngineError } from '../model/errors.ts'
+import { type EngineError, toEngineError, WriteError, type WriteFailure } from '../model/errors.ts'
 import type { Disk, DiskFile, DiskSync, DiskWrite } from '../runtime/disk.ts'
 import type { JournalEntry } from './journal/entries.ts'
 import type { JournalWriter } from './logJournal.ts'
@@ -8,7 +8,7 @@ import type { SoloWrites } from './soloWrites.ts'
 export interface WriteListener {
   /** Everything of the group is written, and synced as far as it asked for. */
   written(): void
-  /** Any part of the group may be missing. */
+  /** Some of the group may be missing; `failureIn` tells what. */
   failed(error: EngineError): void
 }
 
@@ -118,8 +118,8 @@ export class WriteGroup {
   }
 
   /**
-   * Hands everything to the disk in one call, tells the listeners, then resolves; rejects with the disk's
-   * `EngineError`. The bytes are copied before this returns. Called at most once, in the same turn as `add`.
+   * Hands everything to the disk in one call, tells the listeners, then resolves; rejects with an `EngineError`, of which
+   * `failureIn` says whom it concerns. The bytes are copied before this returns. Called at most once, in the same turn as `add`.
    */
   async submit(): Promise<void> {
     this.#submitted = true
@@ -140,7 +140,11 @@ export class WriteGroup {
     } else {
       const written = this.#solo.map(({ queue, write }) => queue.write(write))
       if (this.#writes.length > 0) written.push(this.#disk.submit(this.#writes))
-      this.#written = settleAll(written)
+      const solo = this.#solo
+      this.#written = settleAll(written, (index) => {
+        const alone = solo[index]
+        return alone === undefined ? this.#writes.map(({ file }) => file.path) : [alone.write.file.path]
+      })
     }
     if (this.#journal === null) return this.#written
     const written = this.#written.then(() => {
@@ -148,24 +152,44 @@ export class WriteGroup {
     })
     const committed = this.#journal.commit(this.#entries)
     if (this.#submitNow !== null) this.#journal.start()
-    return settleAll([written, committed])
+    // Without the journal nothing of the group counts.
+    return settleAll([written, committed], (index) =>
+      index === 0 ? this.#writes.map(({ file }) => file.path) : null,
+    )
   }
 }
 
-/** Resolves when all of `promises` have; rejects with an error of one of them once all have ended. */
-function settleAll(promises: readonly Promise<unknown>[]): Promise<void> {
+/**
+ * Resolves when all of `promises` have; rejects with what all of them say once all have ended. `concerned` gives the paths
+ * that a rejection of the promise with this index means unless it names some itself; null for every file.
+ */
+function settleAll(
+  promises: readonly Promise<unknown>[],
+  concerned: (index: number) => readonly string[] | null,
+): Promise<void> {
   return new Promise((resolve, reject) => {
     let missing = promises.length
-    let failure: { readonly error: unknown } | null = null
+    let failures: WriteFailure[] | null = null
+    let rest: EngineError | null = null
     const end = (): void => {
       if (--missing > 0) return
-      if (failure === null) resolve()
-      else reject(failure.error)
+      if (failures === null) resolve()
+      else reject(new WriteError(failures, rest))
     }
-    const fail = (error: unknown): void => {
-      failure ??= { error }
+    const fail = (cause: unknown, index: number): void => {
+      const error = toEngineError(cause, 'diskFailed', 'a write failed')
+      const paths = concerned(index)
+      failures ??= []
+      if (paths === null || paths.length === 0) rest ??= error
+      else if (!(error instanceof WriteError)) failures.push(...paths.map((path) => ({ path, error })))
+      else {
+        failures.push(...error.failures)
+        rest ??= error.rest
+      }
       end()
     }
-    for (const promise of promises) promise.then(end, fail)
+    for (const [index, promise] of promises.entries()) {
+      promise.then(end, (cause: unknown) => fail(cause, index))
+    }
   })
 }

@@ -1,5 +1,5 @@
 import { assert } from '../model/assert.ts'
-import { EngineError } from '../model/errors.ts'
+import { EngineError, WriteError, type WriteFailure } from '../model/errors.ts'
 import type { FileRange } from '../model/fileRange.ts'
 import { checkRange } from '../runtime/checkRange.ts'
 import type { DirectoryEntry, Disk, DiskFile, DiskLock, DiskWrite, FileStat } from '../runtime/disk.ts'
@@ -63,21 +63,24 @@ export class SimDisk implements Disk {
       }
       this.#budget.take(groupBytes)
       let missing = group.length
-      let failure: Error | null = null
+      let failures: WriteFailure[] | null = null
       const settle = (): void => {
         this.#budget.give(groupBytes)
-        if (failure === null) resolve()
-        else reject(failure)
+        if (failures === null) resolve()
+        else reject(new WriteError(failures))
       }
       if (missing === 0) {
         settle()
         return
       }
-      const done = (error: Error | null): void => {
-        failure ??= error
-        if (--missing === 0) settle()
-      }
       for (const { file, position, parts, sync } of group) {
+        const done = (error: EngineError | null): void => {
+          if (error !== null) {
+            failures ??= []
+            failures.push({ path: file.path, error })
+          }
+          if (--missing === 0) settle()
+        }
         this.#queue(file.path).push({ kind: 'write', position, bytes: copyOf(parts), sync, done })
       }
     })

@@ -1,3 +1,4 @@
+import type { EngineError } from '../model/errors.ts'
 import type { DiskSync } from '../runtime/disk.ts'
 import type { SystemCalls } from './systemCalls.ts'
 
@@ -9,7 +10,7 @@ export interface FileOperation {
   /** Null for a plain sync. */
   readonly bytes: Uint8Array | null
   readonly sync: DiskSync
-  readonly done: (error: Error | null) => void
+  readonly done: (error: EngineError | null) => void
 }
 
 /**
@@ -24,7 +25,7 @@ export class SimFileQueue {
   #awaitingSync: FileOperation[] = []
   #syncing = false
   #nameSynced = false
-  #syncFailure: Error | null = null
+  #syncFailure: EngineError | null = null
   #idleWaiters: (() => void)[] = []
 
   constructor(path: string, calls: SystemCalls) {

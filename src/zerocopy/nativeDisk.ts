@@ -1,6 +1,6 @@
 import { assert } from '../model/assert.ts'
 import { describeFault } from '../model/batchFault.ts'
-import { CorruptionError, EngineError } from '../model/errors.ts'
+import { CorruptionError, EngineError, WriteError } from '../model/errors.ts'
 import type { FileHandle, FileRange } from '../model/fileRange.ts'
 import type { Disk, DiskFile, DiskSync, DiskUrgency, DiskWrite, MappedFile } from '../runtime/disk.ts'
 import { DescriptorTable, descriptorsForFiles } from '../runtime/node/descriptors.ts'
@@ -80,7 +80,7 @@ export class NativeDisk extends DiskBase implements Disk {
       const ticket = this.#link.ticket((errno, file, stage) => {
         finish()
         if (errno === 0) resolve()
-        else reject(this.#failure(errno, file, stage, files))
+        else reject(this.#groupFailure(ticket, errno, file, stage))
       }, urgency)
       try {
         const order = GroupOrder[urgency ?? 'common']
@@ -170,7 +170,7 @@ export class NativeDisk extends DiskBase implements Disk {
         known.pending--
         this.#wakeIdle()
         if (errno === 0) resolve()
-        else reject(this.#failure(errno, failed, stage, [known]))
+        else reject(this.#failure(errno, failed, stage))
       })
       known.pending++
       if (sizeBytes !== null) {
@@ -226,10 +226,21 @@ export class NativeDisk extends DiskBase implements Disk {
     for (const wake of this.#idleWaiters.splice(0)) wake()
   }
 
-  /** The addon names one file that failed; another file of the group may have failed as well. */
-  #failure(errno: number, file: number, stage: number, files: readonly NativeFile[]): EngineError {
+  /** The addon names one file that failed, and gives the others if there are any. */
+  #groupFailure(ticket: number, errno: number, file: number, stage: number): EngineError {
+    const more = this.#link.engine.takeFailures(ticket)
+    const failures = [{ path: this.#pathOf(file), error: this.#failure(errno, file, stage) }]
+    // The first of them is the one that is known.
+    for (let at = 3; at < more.length; at += 3) {
+      const error = this.#failure(more[at]!, more[at + 1]!, more[at + 2]!)
+      failures.push({ path: this.#pathOf(more[at + 1]!), error })
+    }
+    return new WriteError(failures)
+  }
+
+  #failure(errno: number, file: number, stage: number): EngineError {
     if (stage === Stage.synced) return syncError(systemError(errno), `cannot sync ${this.#pathOf(file)}`)
-    for (const { id } of files) this.#link.engine.forgive(id)
+    this.#link.engine.forgive(file)
     return this.rangeFailure(errno, file, 'write')
   }
 

@@ -1,7 +1,8 @@
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { InvariantError } from '../../src/model/assert.ts'
+import { assert, InvariantError } from '../../src/model/assert.ts'
+import { WriteError } from '../../src/model/errors.ts'
 import type { Disk, DiskFile, DiskSync } from '../../src/runtime/disk.ts'
 import { recordBatch } from '../support/recordBatch.ts'
 import { temporaryDirectory } from '../support/temporaryDirectory.ts'
@@ -157,6 +158,38 @@ export function diskContract(create: CreateDisk): void {
     const written = disk.submit([{ file, position: 0, parts: [text('x')], sync: 'none' }])
     await expect(written).rejects.toMatchObject({ code: 'notFound', cause: { code: 'ENOENT' } })
     await expect(written).rejects.toThrow(at('no/such'))
+  })
+
+  test('a group of which files fail names each of them; the others are written, and synced as was asked', async () => {
+    const { disk, at } = world()
+    const good = [disk.file(at('first')), disk.file(at('second')), disk.file(at('third'))] as const
+    // A directory that is not there, and a file that takes bytes and cannot be synced.
+    const bad = [disk.file(at('none/log')), disk.file('/dev/null'), disk.file(at('gone/log'))] as const
+    const failed = await disk
+      .submit([
+        { file: good[0], position: 0, parts: [text('one')], sync: 'data' },
+        { file: bad[0], position: 0, parts: [text('x')], sync: 'data' },
+        { file: good[1], position: 0, parts: [text('two')], sync: 'none' },
+        { file: bad[1], position: 0, parts: [text('x')], sync: 'data' },
+        { file: bad[2], position: 0, parts: [text('x')], sync: 'none' },
+        { file: good[2], position: 0, parts: [text('three')], sync: 'dataAndName' },
+      ])
+      .catch((error: unknown) => error)
+    assert(failed instanceof WriteError)
+    expect(failed.failures.map(({ path, error }) => `${path} ${error.code}`).sort()).toEqual(
+      [`${bad[0].path} notFound`, '/dev/null diskFailed', `${bad[2].path} notFound`].sort(),
+    )
+    expect([failed.in(at('none'))?.code, failed.in('/dev')?.code, failed.in(at('here'))]).toEqual([
+      'notFound',
+      'diskFailed',
+      null,
+    ])
+    expect(await Promise.all(good.map(content))).toEqual(['one', 'two', 'three'])
+    // The failure of one is nothing to the others, in this group and in later ones.
+    await disk.submit(good.map((file) => ({ file, position: 0, parts: [text('X')], sync: 'data' as const })))
+    expect(await Promise.all(good.map(content))).toEqual(['Xne', 'Xwo', 'Xhree'])
+    const alone = disk.submit([{ file: bad[1], position: 0, parts: [text('x')], sync: 'data' }])
+    await expect(alone).rejects.toMatchObject({ name: 'WriteError', code: 'diskFailed' })
   })
 
   test('truncate waits for the groups before it, and groups after it wait for truncate', async () => {

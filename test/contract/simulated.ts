@@ -6,6 +6,7 @@ import { SimFileSystem } from '../../src/testing/simFileSystem.ts'
 import { SimNetwork } from '../../src/testing/simNetwork.ts'
 import { SimRandom } from '../../src/testing/simRandom.ts'
 import { createSimRuntime } from '../../src/testing/simRuntime.ts'
+import type { DiskFaults } from '../../src/testing/systemCalls.ts'
 import type { CreateDisk, CreateNetwork } from './implementations.ts'
 
 /** What the runtimes of one test share; a new one with each directory that is asked for. */
@@ -17,10 +18,13 @@ export const simulated: { readonly name: string; readonly create: CreateDisk } =
   create(options = {}, directory) {
     if (directory !== undefined) {
       fs = new SimFileSystem()
-      for (const path of [...parentsOf(directory), '/proc']) fs.makeDirectory(path)
+      for (const path of [...parentsOf(directory), '/proc', '/dev']) fs.makeDirectory(path)
       fs.sealDirectory('/proc')
     }
-    const runtime = createSimRuntime(fs, options)
+    // As for the system there is one file that takes bytes and cannot be synced.
+    const faults: DiskFaults = ({ kind, path }) =>
+      kind === 'sync' && path === '/dev/null' ? { code: 'EIO' } : null
+    const runtime = createSimRuntime(fs, { ...options, faults })
     onTestFinished(() => runtime.disk.close())
     return runtime
   },

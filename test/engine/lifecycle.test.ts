@@ -3,8 +3,9 @@ import { mkdirSync } from 'node:fs'
 import fc from 'fast-check'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { type EngineOptions, encodeRecords, openEngine, startBroker } from '../../src/index.ts'
+import { EngineError, WriteError } from '../../src/model/errors.ts'
 import type { FlushPolicy } from '../../src/model/flushPolicy.ts'
-import type { DiskFile, DiskWrite } from '../../src/runtime/disk.ts'
+import type { Disk, DiskFile, DiskWrite } from '../../src/runtime/disk.ts'
 import { HoldingDisk } from '../segment/faultyDisk.ts'
 import { ManualClock } from '../segment/support.ts'
 import { temporaryDirectory } from '../support/temporaryDirectory.ts'
@@ -252,6 +253,36 @@ describe('the disk', () => {
     await expectCode(log.flush(), 'diskFailed')
     expect(events).toMatchObject([{ log: 'orders', error: { code: 'diskFailed' } }])
   })
+})
+
+test('a file that fails is nothing to appends of the same group to other logs', async () => {
+  const real = machine()
+  const submit: Disk['submit'] = async (group, urgency) => {
+    await real.disk.submit(group, urgency)
+    const failures = group.flatMap(({ file: { path } }) => {
+      return /bad-0\/.*log$/.test(path)
+        ? [{ path, error: new EngineError('diskFailed', `cannot write ${path}`) }]
+        : []
+    })
+    if (failures.length > 0) throw new WriteError(failures)
+  }
+  const disk = new Proxy(real.disk, {
+    get: (target, name) => {
+      const value: unknown = name === 'submit' ? submit : Reflect.get(target, name, target)
+      return typeof value === 'function' ? value.bind(target) : value
+    },
+  })
+  for (const flush of ['journal', 'batch', 'none'] as const) {
+    const engine = await open({ runtime: { ...real, disk }, flush })
+    const [good, bad] = [await engine.log('good'), await engine.log('bad')]
+    const appends = await Promise.allSettled([bad.append({ value: 'x' }), good.append({ value: 'y' })])
+    expect(appends).toMatchObject([
+      { status: 'rejected', reason: { code: 'diskFailed' } },
+      { status: 'fulfilled', value: { baseOffset: 0 } },
+    ])
+    expect([good.offline, bad.offline?.code]).toEqual([null, 'diskFailed'])
+    expect(await texts(good)).toEqual(['y'])
+  }
 })
 
 test('a sync behind covers what was appended before it, also what its turn has not handed over', async () => {

@@ -1,5 +1,5 @@
 import { isInternalTopic } from '../../controller/topicNames.ts'
-import { EngineError } from '../../model/errors.ts'
+import { EngineError, failureIn } from '../../model/errors.ts'
 import { KafkaError } from '../../model/kafkaErrors.ts'
 import type { apiKeys } from '../../protocol/apiKeys.ts'
 import type { Infer } from '../../protocol/schema.ts'
@@ -311,8 +311,9 @@ class ProduceRound {
       oneLess()
     }
     submitted.then(whenWritten, (error) => {
-      for (const { result, isDuplicate } of this.#appends) {
-        if (result.errorCode === 0 && !isDuplicate) result.fail(this.#services, error)
+      for (const { partition, result, isDuplicate } of this.#appends) {
+        const failure = failureIn(error, partition.log.directory)
+        if (failure !== null && result.errorCode === 0 && !isDuplicate) result.fail(this.#services, failure)
       }
       whenWritten()
     })

@@ -1,4 +1,5 @@
 import { close, constants, fdatasync, open, readFileSync } from 'node:fs'
+import type { EngineError } from '../../model/errors.ts'
 import { syncError, systemCode } from './systemErrors.ts'
 
 /** A file as it is known to the table: open, or closed for the moment. */
@@ -11,7 +12,7 @@ export interface Descriptor {
   /** Written since the last sync that covered it. */
   dirty: boolean
   /** The first sync that failed. Every later one fails with it, until the file is closed: a retry proves nothing. */
-  syncFailure: Error | null
+  syncFailure: EngineError | null
   opening: Promise<void> | null
   idleWaiters: (() => void)[] | null
 }

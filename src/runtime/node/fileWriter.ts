@@ -16,7 +16,7 @@ interface FileOperation {
   /** Empty for a plain sync. */
   readonly bytes: Uint8Array | null
   readonly sync: DiskSync
-  readonly done: (error: Error | null) => void
+  readonly done: (error: EngineError | null) => void
 }
 
 /**
@@ -133,7 +133,7 @@ export class FileWriter {
     while (this.#awaitingSync.length > 0) {
       const served = this.#awaitingSync
       this.#awaitingSync = []
-      let error: Error | null = file.syncFailure
+      let error: EngineError | null = file.syncFailure
       try {
         if (error === null) {
           file.dirty = false

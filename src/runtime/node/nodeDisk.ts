@@ -1,4 +1,5 @@
 import { assert } from '../../model/assert.ts'
+import { type EngineError, WriteError, type WriteFailure } from '../../model/errors.ts'
 import type { FileRange } from '../../model/fileRange.ts'
 import { checkRange } from '../checkRange.ts'
 import type { Disk, DiskFile, DiskSync, DiskWrite } from '../disk.ts'
@@ -39,27 +40,27 @@ export class NodeDisk extends DiskBase implements Disk {
       }
       this.budget.take(groupBytes)
       let missing = group.length
-      let failure: Error | null = null
+      let failures: WriteFailure[] | null = null
       const settle = (): void => {
         this.budget.give(groupBytes)
-        if (failure === null) resolve()
-        else reject(failure)
+        if (failures === null) resolve()
+        else reject(new WriteError(failures))
       }
       if (missing === 0) {
         settle()
         return
       }
-      const done = (error: Error | null): void => {
-        failure ??= error
-        if (--missing === 0) settle()
-      }
       for (const { file, position, parts, sync } of group) {
         const bytes = copyOf(parts)
-        const written = (error: Error | null): void => {
+        const written = (error: EngineError | null): void => {
           // What was written here needs no check for as long as it is likely to stay in memory.
           if (error === null) this.#checked.add(file.path, position, position + bytes.length)
-          else this.#checked.forget(file.path)
-          done(error)
+          else {
+            this.#checked.forget(file.path)
+            failures ??= []
+            failures.push({ path: file.path, error })
+          }
+          if (--missing === 0) settle()
         }
         this.#writer(file.path).push({ kind: 'write', position, bytes, sync, done: written })
       }
