@@ -1,9 +1,11 @@
+import type { ClusterNode } from '../controller/clusterNode.ts'
 import { metadataLogConfig } from '../controller/metadataLog.ts'
 import { ProducerIds } from '../controller/producerIds.ts'
 import { toLogConfig } from '../controller/topicConfigs.ts'
 import { metadataTopicName } from '../controller/topicNames.ts'
 import type { EngineError } from '../model/errors.ts'
 import type { Logger } from '../model/logger.ts'
+import { clusterApiKeys } from '../protocol/apiKeys.ts'
 import type { Address } from '../runtime/network.ts'
 import { RateLimitedLog } from '../runtime/rateLimitedLog.ts'
 import type { Runtime } from '../runtime/runtime.ts'
@@ -14,6 +16,7 @@ import type { BrokerConfig } from './brokerConfig.ts'
 import type { BrokerCore } from './brokerCore.ts'
 import { BrokerStats } from './brokerStats.ts'
 import { openClusterCore } from './clusterCore.ts'
+import { administerWith, controllerRoutes } from './controllerListener.ts'
 import { DiskGate } from './diskGate.ts'
 import { Dispatcher } from './dispatch.ts'
 import { Limiter } from './limiter.ts'
@@ -129,8 +132,16 @@ export class Broker {
       topicCreator: new TopicCreator({ controller, config, logger, nodes, clock: runtime.clock }),
       node,
       nodes,
+      cluster: core.cluster,
     }
-    const dispatcher = new Dispatcher(services, routes)
+    const isAlone = core.cluster === null
+    const dispatcher = new Dispatcher(
+      services,
+      isAlone ? routes.filter(({ api }) => !clusterApiKeys.has(api.key)) : routes,
+    )
+    core.cluster?.base.requests.answerAdministrators(
+      administerWith(new Dispatcher(services, controllerRoutes)),
+    )
     const { network, clock } = runtime
     const server = new Server({
       network,
@@ -156,7 +167,6 @@ export class Broker {
     }
     const background = new Background(clock, logger)
     // What the replicas of a group lose, the group decides.
-    const isAlone = core.cluster === null
     if (isAlone) {
       background.every('retention', config.number('log.retention.check.interval.ms'), () =>
         directory.retention(),
@@ -186,6 +196,11 @@ export class Broker {
     ready()
     const stats = new BrokerStats({ services, dispatcher, server, scrubber })
     return new Broker(address, services, core, server, background, cleaner, scrubber, stats)
+  }
+
+  /** The node of the cluster that this broker is; null for one that stands alone. */
+  get cluster(): ClusterNode | null {
+    return this.#core.cluster
   }
 
   /** What it is doing, for tests and figures. */

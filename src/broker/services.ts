@@ -1,3 +1,4 @@
+import type { ClusterNode } from '../controller/clusterNode.ts'
 import type { Metadata } from '../controller/metadata.ts'
 import type { ProducerIds } from '../controller/producerIds.ts'
 import type { GroupCoordinator } from '../coordinator/groupCoordinator.ts'
@@ -40,6 +41,8 @@ export interface Services {
   readonly topicCreator: TopicCreator
   readonly node: AdvertisedNode
   readonly nodes: Nodes
+  /** Null for a broker that stands alone. */
+  readonly cluster: ClusterNode | null
 }
 
 /** One request on its way through a handler. */

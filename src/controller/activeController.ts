@@ -99,7 +99,12 @@ export class ActiveController {
     if (epoch < 0 || this.#isClosed) return
     this.#epoch = epoch
     this.#ready = this.#begin(epoch)
-    this.#ready.catch(() => {})
+    this.#ready.catch((error) => {
+      if (error instanceof NotLeaderError || this.#epoch !== epoch || this.#isClosed) return
+      // Somebody else may be able to.
+      this.#options.logger.error('this node cannot begin to decide, and hands over', { error: String(error) })
+      group.transferLeadership().catch(() => {})
+    })
   }
 
   #end(): void {

@@ -1,11 +1,12 @@
 import { EngineError, toEngineError } from '../model/errors.ts'
 import type { Logger } from '../model/logger.ts'
 import { randomUuid } from '../model/uuid.ts'
+import type { Voter } from '../raft.ts'
 import type { HostTimeouts } from '../replica/groupTypes.ts'
 import { MachineRunner } from '../replica/machineRunner.ts'
 import { greet } from '../replica/nodes/greeting.ts'
 import { GroupCalls } from '../replica/nodes/groupCalls.ts'
-import { lookAfterMembership } from '../replica/nodes/membership.ts'
+import { callVoters, lookAfterMembership } from '../replica/nodes/membership.ts'
 import { clusterIdOf, type Membership } from '../replica/nodes/nodeAddress.ts'
 import { inOrder, knownClusterId, type NodeBase, openNodeBase } from '../replica/nodes/nodeBase.ts'
 import { CallKind, type CallRequest, type CallResponse } from '../replica/nodes/nodeCalls.ts'
@@ -17,10 +18,12 @@ import { BrokerKeeper } from './brokerKeeper.ts'
 import { BrokerLifecycle } from './brokerLifecycle.ts'
 import type { BatchLimits } from './changes.ts'
 import type { ClusterConfig } from './clusterConfig.ts'
+import { decodeValue, encodeValue } from './commandCodec.ts'
 import type { Endpoint } from './image.ts'
 import { ImageMachine } from './imageMachine.ts'
 import { metadataLogConfig } from './metadataLog.ts'
 import { QuorumMetadata } from './quorumMetadata.ts'
+import { describeQuorum, type QuorumState } from './quorumState.ts'
 import { type Configs, checkBrokerDefaults } from './topicConfigs.ts'
 
 /** What a node of a cluster is started with. */
@@ -102,6 +105,9 @@ export class ClusterNode {
     }
     this.answerCalls(CallKind.command, (request) => this.metadata.answer(request))
     this.answerCalls(CallKind.heartbeat, (request) => this.metadata.answerBeat(request))
+    this.answerCalls(CallKind.describeQuorum, async () => ({
+      payload: encodeValue(describeQuorum(base.metadata, nodeId, runtime.clock)),
+    }))
     const { router } = base
     const { directoryId } = base.logs
     const calls = new GroupCalls({
@@ -146,7 +152,7 @@ export class ClusterNode {
         },
         opened,
       )
-      const changes: Changes = { changed: () => {} }
+      const changes: Changes = { changed: () => {}, failed: () => {} }
       const machine = new ImageMachine(clusterId, (delta) => changes.changed(delta))
       const runner = new MachineRunner(base.metadata, machine, {
         checksum: runtime.checksum,
@@ -155,7 +161,7 @@ export class ClusterNode {
         kind: 'metadata',
         snapshotBytes: options.snapshotBytes ?? defaultSnapshotBytes,
         keptRecords: options.keptRecords ?? defaultKeptRecords,
-        failed: (error) => logger.error('the metadata log cannot be followed', { error: error.message }),
+        failed: (error) => changes.failed(error),
       })
       opened.unshift(() => runner.close())
       await runner.start()
@@ -171,6 +177,7 @@ export class ClusterNode {
       })
       changes.changed = (delta) => metadata.changed(delta)
       const node = new ClusterNode(options, base, machine, { metadata, runner })
+      changes.failed = (error) => node.#fail(error)
       node.#begin()
       return node
     } catch (error) {
@@ -228,6 +235,29 @@ export class ClusterNode {
       lost,
     })
     await this.#lifecycle.join()
+  }
+
+  /** How the quorum is doing, as its leader knows. Rejects with `leaderNotAvailable` where nobody leads in time. */
+  describeQuorum(): Promise<QuorumState> {
+    const { metadata: group, router, nodeId } = this.base
+    return router.run({
+      group,
+      name: 'the metadata log',
+      repeatable: true,
+      local: async () => describeQuorum(group, nodeId, this.#options.runtime.clock),
+      request: { kind: CallKind.describeQuorum },
+      result: ({ payload }) => decodeValue<QuorumState>(payload),
+    })
+  }
+
+  /**
+   * Makes a controller that fetches already a voter, or takes the vote from one; resolves when that is committed. Rejects with
+   * `duplicateVoter`, `voterNotFound`, `invalidRequest`, `requestTimedOut`.
+   */
+  async changeVoter(change: 'add' | 'remove', voter: Voter): Promise<void> {
+    const { metadata, router, transport } = this.base
+    if (voter.endpoints.length > 0) transport.know(voter.id, voter.endpoints)
+    await callVoters({ metadata, router }, change, voter)
   }
 
   /** Tells the cluster that this broker is about to go; within `timeoutMs`, heard or not. */
@@ -325,6 +355,7 @@ interface Parts {
 
 interface Changes {
   changed: (delta: Parameters<QuorumMetadata['changed']>[0]) => void
+  failed: (error: EngineError) => void
 }
 
 /** How long a good-bye may take. */

@@ -13,6 +13,7 @@ import { describeClusterRequest, describeClusterResponse } from './apis/describe
 import { describeConfigsRequest, describeConfigsResponse } from './apis/describeConfigs.ts'
 import { describeGroupsRequest, describeGroupsResponse } from './apis/describeGroups.ts'
 import { describeLogDirsRequest, describeLogDirsResponse } from './apis/describeLogDirs.ts'
+import { describeQuorumRequest, describeQuorumResponse } from './apis/describeQuorum.ts'
 import {
   describeTopicPartitionsRequest,
   describeTopicPartitionsResponse,
@@ -40,7 +41,15 @@ import { offsetDeleteRequest, offsetDeleteResponse } from './apis/offsetDelete.t
 import { offsetFetchRequest, offsetFetchResponse } from './apis/offsetFetch.ts'
 import { offsetForLeaderEpochRequest, offsetForLeaderEpochResponse } from './apis/offsetForLeaderEpoch.ts'
 import { produceRequest, produceResponse } from './apis/produce.ts'
+import {
+  addRaftVoterRequest,
+  addRaftVoterResponse,
+  removeRaftVoterRequest,
+  removeRaftVoterResponse,
+} from './apis/raftVoters.ts'
 import { syncGroupRequest, syncGroupResponse } from './apis/syncGroup.ts'
+import { unregisterBrokerRequest, unregisterBrokerResponse } from './apis/unregisterBroker.ts'
+import { updateFeaturesRequest, updateFeaturesResponse } from './apis/updateFeatures.ts'
 import type { Message } from './schema.ts'
 
 /** One API as this broker speaks it. The schemas may know more versions than `min` to `max`. */
@@ -114,6 +123,11 @@ export const apiKeys = {
     incrementalAlterConfigsResponse,
   ),
   offsetDelete: api({ min: 0, max: 0 }, offsetDeleteRequest, offsetDeleteResponse),
+  describeQuorum: api({ min: 0, max: 2 }, describeQuorumRequest, describeQuorumResponse),
+  updateFeatures: api({ min: 0, max: 2 }, updateFeaturesRequest, updateFeaturesResponse),
+  unregisterBroker: api({ min: 0, max: 0 }, unregisterBrokerRequest, unregisterBrokerResponse),
+  addRaftVoter: api({ min: 0, max: 1 }, addRaftVoterRequest, addRaftVoterResponse),
+  removeRaftVoter: api({ min: 0, max: 0 }, removeRaftVoterRequest, removeRaftVoterResponse),
   describeCluster: api({ min: 0, max: 1 }, describeClusterRequest, describeClusterResponse),
   electLeaders: api({ min: 0, max: 2 }, electLeadersRequest, electLeadersResponse),
   alterPartitionReassignments: api(
@@ -132,6 +146,17 @@ export const apiKeys = {
     describeTopicPartitionsResponse,
   ),
 } as const
+
+/** The APIs that only a broker of a cluster answers and names. */
+export const clusterApiKeys: ReadonlySet<number> = new Set(
+  [
+    apiKeys.describeQuorum,
+    apiKeys.updateFeatures,
+    apiKeys.unregisterBroker,
+    apiKeys.addRaftVoter,
+    apiKeys.removeRaftVoter,
+  ].map(({ key }) => key),
+)
 
 /** The name of an implemented API. */
 export type ApiName = keyof typeof apiKeys

@@ -4,7 +4,6 @@ import { addPartitionsToTxnRequest, addPartitionsToTxnResponse } from './apis/ad
 import { createAclsRequest, createAclsResponse } from './apis/createAcls.ts'
 import { deleteAclsRequest, deleteAclsResponse } from './apis/deleteAcls.ts'
 import { describeAclsRequest, describeAclsResponse } from './apis/describeAcls.ts'
-import { describeQuorumRequest, describeQuorumResponse } from './apis/describeQuorum.ts'
 import { endTxnRequest, endTxnResponse } from './apis/endTxn.ts'
 import { saslAuthenticateRequest, saslAuthenticateResponse } from './apis/saslAuthenticate.ts'
 import { saslHandshakeRequest, saslHandshakeResponse } from './apis/saslHandshake.ts'
@@ -26,7 +25,6 @@ export const plannedApis = {
   createAcls: { request: createAclsRequest, response: createAclsResponse },
   deleteAcls: { request: deleteAclsRequest, response: deleteAclsResponse },
   saslAuthenticate: { request: saslAuthenticateRequest, response: saslAuthenticateResponse },
-  describeQuorum: { request: describeQuorumRequest, response: describeQuorumResponse },
 } as const
 
 const requests = new Map<number, { readonly name: string; readonly request: Message }>()

@@ -77,6 +77,15 @@ export interface TransportHandler {
   failed(group: GroupRef, requestId: number): void
   /** A call of another node; `payload` is its own. Without this, calls are refused. */
   call?(from: number, payload: Uint8Array): Promise<Uint8Array>
+  /**
+   * A request of somebody who is no node, as it came: the frame that answers it, or null to close the connection. Null in place of a
+   * promise: it is not one for this, and goes the way of requests between nodes. Without this, they all do.
+   */
+  administer?(
+    remoteHost: string,
+    apiKey: number,
+    request: Uint8Array,
+  ): Promise<readonly SendPart[] | null> | null
   /** The connection to a node that had been reached broke, or one to fetch from it cannot be made. Follows the `failed` of what was under way there. */
   connectionLost(node: number): void
 }

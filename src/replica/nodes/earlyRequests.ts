@@ -3,11 +3,15 @@ import { isRepairCall } from '../repair/repairCalls.ts'
 import type { TransportHandler } from '../transport.ts'
 import { encodeFailure } from './nodeCalls.ts'
 
+/** Answers those who are no nodes. */
+export type Administer = NonNullable<TransportHandler['administer']>
+
 /** Takes what comes in from the moment a node listens, and hands it on once there is somebody to take it. */
 export class EarlyRequests implements TransportHandler {
   #handler: TransportHandler | null = null
   #waiting: ((handler: TransportHandler) => void)[] = []
   #answer: ((payload: Uint8Array) => Promise<Uint8Array>) | null = null
+  #administer: Administer | null = null
 
   /** From now on `handler` gets everything. */
   forwardTo(handler: TransportHandler): void {
@@ -20,6 +24,16 @@ export class EarlyRequests implements TransportHandler {
   /** From now on calls are answered by `answer`. */
   answerCalls(answer: (payload: Uint8Array) => Promise<Uint8Array>): void {
     this.#answer = answer
+  }
+
+  /** From now on whoever is no node is answered by `administer`. */
+  answerAdministrators(administer: Administer): void {
+    this.#administer = administer
+  }
+
+  /** Somebody who is no node asks. */
+  administer(...args: Parameters<Administer>): ReturnType<Administer> {
+    return this.#administer?.(...args) ?? null
   }
 
   request(...args: Parameters<TransportHandler['request']>): void {

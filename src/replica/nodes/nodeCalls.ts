@@ -31,6 +31,8 @@ export const CallKind = {
   command: 9,
   /** Tells the active controller that a broker lives. */
   heartbeat: 10,
+  /** How the replicas of the metadata log are doing, as its leader knows. */
+  describeQuorum: 11,
 } as const
 
 /** A number of `CallKind`. */

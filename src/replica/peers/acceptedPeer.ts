@@ -51,6 +51,7 @@ export class AcceptedPeer {
   #stash: Uint8Array[] = []
   /** Requests that have arrived and are not looked at yet. */
   #held: Uint8Array[] = []
+  #isAdministrator = false
   #isPaused = false
   #isResuming = false
   #isClosed = false
@@ -85,6 +86,7 @@ export class AcceptedPeer {
 
   /** Whether it has begun to say something that it has not finished, or never said who it is. */
   get isLate(): boolean {
+    if (this.#isAdministrator) return this.#reader.isInside
     return this.node < 0 && (this.#reader.isInside || this.#exchanges.length === 0)
   }
 
@@ -121,6 +123,7 @@ export class AcceptedPeer {
       api = apisByKey.get(header.apiKey)
       const isKnown = api !== undefined && header.apiVersion >= api.min && header.apiVersion <= api.max
       if (api === undefined || !isKnown) {
+        if (this.node < 0 && this.#administer(header.apiKey, frame, null)) return
         this.#refuseVersion(header)
         return
       }
@@ -130,8 +133,29 @@ export class AcceptedPeer {
       this.#refuse('malformed', `its request is malformed: ${error.message}`)
       return
     }
+    if (this.node < 0 && this.#administer(api.key, frame, body)) return
     if (api.key === quorumApis.apiVersions.key) this.#introduce(header, body as Introduction)
     else this.#handle(api, header, body)
+  }
+
+  /** Hands on what is asked by somebody who does not say that it is a node; whether anybody takes it. */
+  #administer(apiKey: number, frame: Uint8Array, body: Infer<Message> | null): boolean {
+    const { handler } = this.#context
+    if (apiKey === quorumApis.apiVersions.key && body !== null && (body as Introduction).peer !== null) {
+      return false
+    }
+    const answer = handler.administer?.(this.#socket.remote.host, apiKey, frame) ?? null
+    if (answer === null) return false
+    this.#isAdministrator = true
+    const exchange = this.#expect()
+    answer.then(
+      (parts) => {
+        if (parts === null) this.destroy()
+        else this.#settle(exchange, parts)
+      },
+      () => this.destroy(),
+    )
+    return true
   }
 
   #handle(api: AnyApi, header: RequestHeader, body: Infer<Message>): void {
@@ -216,7 +240,12 @@ export class AcceptedPeer {
     body: InferInput<Message>,
   ): void {
     if (this.#isClosed || exchange.parts !== null) return
-    exchange.parts = encodeResponse(api, apiVersion, correlationId, body)
+    this.#settle(exchange, encodeResponse(api, apiVersion, correlationId, body))
+  }
+
+  #settle(exchange: Exchange, parts: readonly SendPart[]): void {
+    if (this.#isClosed || exchange.parts !== null) return
+    exchange.parts = parts
     if (this.channel === 'calls' && this.#exchanges[0] !== exchange) {
       this.#exchanges.splice(this.#exchanges.indexOf(exchange), 1)
       this.#outgoing.send(exchange.parts)
