@@ -36,6 +36,10 @@ const commands: Readonly<Record<string, { summary: string; load: () => Promise<D
     summary: 'show who leads and has each partition, and which are behind',
     load: async () => (await import('./partitions.ts')).definePartitions,
   },
+  quorum: {
+    summary: 'show the controllers, and change which of them vote',
+    load: async () => (await import('./quorum.ts')).defineQuorum,
+  },
   reassign: {
     summary: 'move partitions to other brokers',
     load: async () => (await import('./reassign/reassign.ts')).defineReassign,

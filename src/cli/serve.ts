@@ -4,9 +4,10 @@ import type { BrokerConfig } from '../broker/brokerConfig.ts'
 import { toLogConfig } from '../controller/topicConfigs.ts'
 import { EngineError } from '../model/errors.ts'
 import { describeFlush, flushPolicyNames } from '../model/flushPolicy.ts'
+import type { Logger } from '../model/logger.ts'
 import { decompressWithin } from '../zerocopy/codecs.ts'
 import { createRuntime } from '../zerocopy/nativeRuntime.ts'
-import { UsageError } from './failure.ts'
+import { ExitCode, ExitWith, UsageError } from './failure.ts'
 import { Monitor } from './metrics/monitor.ts'
 import { collectPair, formatAddress, parseAddress, parseBytes, parseMetricsAddress } from './options.ts'
 import { printedSettings, type SettingOptions, serveSettings } from './serveSettings.ts'
@@ -23,6 +24,9 @@ interface ServeOptions extends SettingOptions {
 
 /** The largest body that a lookup by time decompresses, in the thread that serves everybody. */
 const maxLookupBytes = 32 * 1024 * 1024
+
+/** How long a node of a cluster waits before it says, and says again, what for. */
+const patienceMs = 5_000
 
 const examples = `
 Examples:
@@ -113,6 +117,8 @@ async function serve(options: ServeOptions, terminal: Terminal): Promise<void> {
     await runtime.disk.close()
   }
   const monitor = new Monitor(config)
+  const inputEnded = options.untilStdinEnds ? ended(terminal.input) : null
+  const lost = new AbortController()
   let broker: Broker
   try {
     await monitor.listen()
@@ -121,7 +127,11 @@ async function serve(options: ServeOptions, terminal: Terminal): Promise<void> {
     throw error
   }
   try {
-    broker = await Broker.start(runtime, config, logger, { decompress: decompressWithin(maxLookupBytes) })
+    const starting = Broker.start(runtime, config, logger, {
+      decompress: decompressWithin(maxLookupBytes),
+      lost: (error) => lost.abort(error),
+    })
+    broker = await withPatience(starting, inputEnded, config, logger)
   } catch (error) {
     await monitor.close()
     await closeRuntime()
@@ -133,8 +143,9 @@ async function serve(options: ServeOptions, terminal: Terminal): Promise<void> {
   const flush = toLogConfig(new Map(), config.statics).flush
   const metrics =
     monitor.address === null ? '' : `, metrics on http://${formatAddress(monitor.address)}/metrics`
+  const node = config.cluster === null ? '' : `node ${config.nodeId}, `
   await terminal.write(
-    `cordwood is ready on ${address} after ${readyMs} ms: directory ${config.directory}, flush ${describeFlush(flush)}, ${runtime.kind}${metrics}\n`,
+    `cordwood is ready on ${address} after ${readyMs} ms: ${node}directory ${config.directory}, flush ${describeFlush(flush)}, ${runtime.kind}${metrics}\n`,
   )
   if (terminal.outputIsTerminal) {
     await terminal.write(
@@ -142,13 +153,36 @@ async function serve(options: ServeOptions, terminal: Terminal): Promise<void> {
     )
   }
   const stop = terminal.interruptible() // Until here a signal ends the process: recovery survives that.
-  await (options.untilStdinEnds ? Promise.race([aborted(stop), ended(terminal.input)]) : aborted(stop))
-  logger.info('stopping', { signal: String(stop.reason ?? 'standard input ended') })
+  await Promise.race([aborted(stop), aborted(lost.signal), ...(inputEnded === null ? [] : [inputEnded])])
+  const why = lost.signal.aborted ? 'no place in the cluster' : (stop.reason ?? 'standard input ended')
+  logger.info('stopping', { signal: String(why) })
   monitor.isStopping = true
   await broker.close()
   await monitor.close()
   await closeRuntime()
   logger.info('stopped')
+  if (lost.signal.aborted) throw lost.signal.reason
+}
+
+/** What `starting` gives, with a word on what it waits for; ends the process when whoever started it is gone meanwhile. */
+async function withPatience(
+  starting: Promise<Broker>,
+  inputEnded: Promise<void> | null,
+  { cluster }: BrokerConfig,
+  logger: Logger,
+): Promise<Broker> {
+  const voters = cluster?.voters.map(({ id }) => id).join(', ') ?? ''
+  const timer = setInterval(() => {
+    if (cluster === null) return
+    logger.warn('waiting to be taken up by the cluster: that needs most of the controllers', { voters })
+  }, patienceMs)
+  starting.catch(() => {})
+  const givenUp = inputEnded?.then(() => Promise.reject(new ExitWith(ExitCode.failure)))
+  try {
+    return await Promise.race([starting, ...(givenUp === undefined ? [] : [givenUp])])
+  } finally {
+    clearInterval(timer)
+  }
 }
 
 async function ended(input: Terminal['input']): Promise<void> {

@@ -40,13 +40,12 @@ export function serveSettings(
 ): ServeSettings {
   const path = options.config ?? environment.CORDWOOD_CONFIG
   const file = path === undefined ? null : { path, properties: readProperties(path) }
-  const gathered = gatherSettings({
-    file,
-    environment,
-    set: options.set ?? [],
-    flags: flagSettings(options),
+  const sources = { file, environment, set: options.set ?? [] }
+  const weaker = gatherSettings({ ...sources, flags: [] }).settings
+  const { settings, warnings, problems } = gatherSettings({
+    ...sources,
+    flags: flagSettings(options, weaker),
   })
-  const { settings, warnings, problems } = gathered
   const [first, ...others] = problems
   if (first !== undefined) {
     const more = others.length === 0 ? '' : ` (and ${others.length} more: ${others.join('; ')})`
@@ -101,15 +100,16 @@ function readProperties(path: string): readonly Property[] {
   return parseProperties(text, path)
 }
 
-function flagSettings(options: SettingOptions): readonly Setting[] {
+/** `weaker` is what the other sources say: in a cluster `--listen` means one of several listeners. */
+function flagSettings(options: SettingOptions, weaker: Gathered['settings']): readonly Setting[] {
   const settings: Setting[] = []
   const flag = (origin: string, name: BrokerConfigName | 'cordwood.flush.policy', value?: string): void => {
     if (value !== undefined) settings.push({ name, value, origin })
   }
-  const listener = (address?: Address): string | undefined =>
-    address === undefined ? undefined : `PLAINTEXT://${formatAddress(address)}`
-  flag('--listen', 'listeners', listener(options.listen))
-  flag('--advertise', 'advertised.listeners', listener(options.advertise))
+  const listener = (name: BrokerConfigName, address?: Address): string | undefined =>
+    address === undefined ? undefined : withClientListener(name, formatAddress(address), weaker)
+  flag('--listen', 'listeners', listener('listeners', options.listen))
+  flag('--advertise', 'advertised.listeners', listener('advertised.listeners', options.advertise))
   flag('--directory', 'log.dirs', options.directory)
   flag('--flush', 'cordwood.flush.policy', options.flush)
   flag('--journal-directory', 'cordwood.journal.directory', options.journalDirectory)
@@ -118,4 +118,18 @@ function flagSettings(options: SettingOptions): readonly Setting[] {
     flag('--metrics', 'cordwood.metrics.listener', formatAddress(options.metrics))
   }
   return settings
+}
+
+/** The listeners of `weaker` with the one for clients at `address`; those of nodes stay. */
+function withClientListener(name: BrokerConfigName, address: string, weaker: Gathered['settings']): string {
+  const listOf = (setting: BrokerConfigName): string[] =>
+    (weaker.get(setting)?.value ?? brokerConfigTable[setting].default ?? '')
+      .split(',')
+      .map((one) => one.trim())
+      .filter((one) => one !== '')
+  if (listOf('process.roles').length === 0) return `PLAINTEXT://${address}`
+  const nodeNames = listOf('controller.listener.names')
+  const isOfNodes = (one: string): boolean => nodeNames.some((each) => one.startsWith(`${each}://`))
+  const client = listOf('listeners').find((one) => !isOfNodes(one)) ?? 'PLAINTEXT://'
+  return [`${client.replace(/:\/\/.*$/, '')}://${address}`, ...listOf(name).filter(isOfNodes)].join(',')
 }
