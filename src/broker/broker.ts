@@ -166,20 +166,18 @@ export class Broker {
       throw error
     }
     const background = new Background(clock, logger)
-    // What the replicas of a group lose, the group decides.
-    if (isAlone) {
-      background.every('retention', config.number('log.retention.check.interval.ms'), () =>
-        directory.retention(),
-      )
-    }
+    background.every('retention', config.number('log.retention.check.interval.ms'), () =>
+      partitions.applyRetention(),
+    )
     const cleaner = new LogCleaner({
       clock,
       logger,
       logs: () => directory.logs,
+      endOf: (name, of) => partitions.compactableEnd(name, of),
       storeCleanedOffsets: () => directory.storeCleanedOffsets(),
       maxMapBytes: config.number('log.cleaner.dedupe.buffer.size'),
     })
-    if (isAlone) background.every('compaction', config.number('log.cleaner.backoff.ms'), () => cleaner.run())
+    background.every('compaction', config.number('log.cleaner.backoff.ms'), () => cleaner.run())
     const scrubber = new Scrubber(runtime, {
       directory: directory.directory,
       logs: () => directory.logs,

@@ -3,6 +3,7 @@ import type { RaftState } from '../raft.ts'
 import type { Group } from '../replica/group.ts'
 import { NotLeaderError } from '../replica/notLeader.ts'
 import type { Clock, Timer } from '../runtime/clock.ts'
+import type { Log } from '../segment/log.ts'
 import type { BatchHeader } from '../segment/recordBatch.ts'
 import { InSync } from './inSync.ts'
 import { OffsetWaiters } from './offsetWaiters.ts'
@@ -53,7 +54,7 @@ export class GroupPartition extends Partition {
     minInsyncReplicas: number,
     host: GroupPartitionHost,
   ) {
-    super(identity, group.log, minInsyncReplicas)
+    super(identity, minInsyncReplicas)
     this.group = group
     this.#host = host
     this.#inSync = new InSync(host.nodeId)
@@ -66,6 +67,10 @@ export class GroupPartition extends Partition {
       voters: () => host.changed(this),
       failed: () => this.#onFailed(),
     })
+  }
+
+  get log(): Log {
+    return this.group.log
   }
 
   get leaderEpoch(): number {
@@ -178,7 +183,7 @@ export class GroupPartition extends Partition {
   }
 
   deleteRecordsBefore(offset: number): Promise<void> {
-    return this.log.deleteRecordsBefore(offset)
+    return this.group.beginAt(offset)
   }
 
   /** The replica is not here any more. The group is its owner's to close. */

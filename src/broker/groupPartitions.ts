@@ -114,6 +114,22 @@ export class GroupPartitions implements Partitions {
     }
   }
 
+  async applyRetention(): Promise<void> {
+    await inParallel([...this.all()], parallel, async ({ group, topic, index }) => {
+      if (group.failure !== null) return
+      await group.applyRetention().catch((error) => {
+        const { logger } = this.#options
+        logger.error('retention failed', { log: `${topic}-${index}`, error: String(error) })
+      })
+    })
+  }
+
+  compactableEnd(name: string): number {
+    const at = name.lastIndexOf('-')
+    // What is not committed may be cut off again, and with it what has taken the place of something.
+    return this.find(name.slice(0, at), Number(name.slice(at + 1)))?.readableEnd ?? 0
+  }
+
   has(topic: string, index: number): boolean {
     return this.#options.image.topics.get(topic)?.partitions[index] !== undefined
   }

@@ -13,6 +13,7 @@ interface FlushWaiter {
 
 /** A partition with a single replica, which is here: the high watermark is what the log has flushed under its policy. */
 export class LocalPartition extends Partition {
+  readonly log: Log
   readonly leadership: Leadership
   readonly #leaderEpoch: number
   #losses = 0
@@ -20,7 +21,8 @@ export class LocalPartition extends Partition {
   #flushWaiters: FlushWaiter[] = []
 
   constructor(identity: PartitionIdentity, log: Log, leadership: Leadership, minInsyncReplicas: number) {
-    super(identity, log, minInsyncReplicas)
+    super(identity, minInsyncReplicas)
+    this.log = log
     this.leadership = leadership
     this.#leaderEpoch = leadership.leaderEpoch
     log.onAdvance = () => this.#advanced()

@@ -89,6 +89,14 @@ export class LocalPartitions implements Partitions {
     }
   }
 
+  applyRetention(): Promise<unknown> {
+    return this.#options.directory.retention()
+  }
+
+  compactableEnd(_name: string, log: Log): number {
+    return log.flushedOffset
+  }
+
   has(topic: string, index: number): boolean {
     return this.#options.image.topics.get(topic)?.partitions[index] !== undefined
   }

@@ -33,18 +33,18 @@ export abstract class Partition {
   readonly topic: string
   readonly topicId: Uuid
   readonly index: number
-  readonly log: Log
+  /** What it holds; another one after a replica has been mended. */
+  abstract readonly log: Log
   /** Replicas that must have a record before `acks=all` is answered. */
   minInsyncReplicas: number
   #isGone = false
   #lastFetch = 0
   protected readonly watchers: WatchedPartition[] = []
 
-  protected constructor(identity: PartitionIdentity, log: Log, minInsyncReplicas: number) {
+  protected constructor(identity: PartitionIdentity, minInsyncReplicas: number) {
     this.topic = identity.topic
     this.topicId = identity.topicId
     this.index = identity.index
-    this.log = log
     this.minInsyncReplicas = minInsyncReplicas
   }
 

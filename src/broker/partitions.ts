@@ -1,4 +1,5 @@
 import type { MetadataDelta, TopicImage } from '../controller/image.ts'
+import type { Log } from '../segment/log.ts'
 import type { Leadership, Partition } from './partition.ts'
 
 /** What clients are told of one partition. */
@@ -15,6 +16,10 @@ export interface Partitions {
   apply(delta: MetadataDelta): Promise<void>
   /** Tries again to create what could not be created. */
   retryMissing(): Promise<void>
+  /** Removes what is older or more than topics keep. */
+  applyRetention(): Promise<unknown>
+  /** Exclusive end of what may be compacted of the log of that name (`TOPIC-PARTITION`). */
+  compactableEnd(name: string, log: Log): number
   /** Whether the topic has this partition, here or not. */
   has(topic: string, index: number): boolean
   /** The partition if it is here, or null. */

@@ -17,6 +17,7 @@ import type { Runtime } from '../runtime/runtime.ts'
 import type { BadRange } from '../segment/badRanges.ts'
 import type { Log } from '../segment/log.ts'
 import { BatchHeader } from '../segment/recordBatch.ts'
+import { beginAt } from './beginAt.ts'
 import { GroupDriver } from './groupDriver.ts'
 import type {
   FollowerProgress,
@@ -254,6 +255,16 @@ export class Group {
   repaired(range: RepairedRange): void {
     this.#driver.tell((each) => each.repaired?.(range))
     this.#repairs.wake(true)
+  }
+
+  /** Removes committed records below `offset`, so that the log begins there; durable when it resolves. Throws `offsetOutOfRange`. */
+  beginAt(offset: number): Promise<void> {
+    return beginAt(this, offset)
+  }
+
+  /** Removes what the configuration says is too old or too much, as far as it is committed; the number of segments. */
+  applyRetention(): Promise<number> {
+    return this.log.applyRetention((offset) => beginAt(this, Math.min(offset, this.highWatermark)))
   }
 
   /** Has `listener` told of what happens from now on, until the returned function is called. */

@@ -178,9 +178,9 @@ export class Log extends LogFacts implements FlushEvents {
   /**
    * Removes whole segments that are older than `retentionMs`, or beyond `retentionBytes`, and forgets idle
    * producers; returns the number of segments removed. The active segment goes only when it has expired as a
-   * whole: the log rolls first.
+   * whole: the log rolls first. Whoever gives `begin` has the log begin at that offset.
    */
-  async applyRetention(): Promise<number> {
+  async applyRetention(begin: ((offset: number) => Promise<void>) | null = null): Promise<number> {
     if (this.state.offline !== null || this.#closed) return 0
     const wallMs = this.state.runtime.clock.wallMs()
     this.state.producers.expire(wallMs, this.state.options.producerIdExpirationMs)
@@ -189,10 +189,12 @@ export class Log extends LogFacts implements FlushEvents {
     const start = this.state.segments.all[expired]?.baseOffset ?? this.state.logEndOffset
     if (this.#sync.lacks(start)) {
       await this.#sync.sync(start)
-      return this.applyRetention()
+      return this.applyRetention(begin)
     }
     if (expired === this.state.segments.all.length) this.#rollAt(this.state.logEndOffset)
-    this.state.setStartOffset(this.state.segments.all[expired]!.baseOffset)
+    const { baseOffset } = this.state.segments.all[expired]!
+    if (begin !== null) return begin(baseOffset).then(() => expired)
+    this.state.setStartOffset(baseOffset)
     await this.state.storeStart()
     return this.#removeBelowStart()
   }

@@ -12,6 +12,8 @@ export interface LogCleanerOptions {
   readonly logger: Logger
   /** The open logs by `topic-partition`, as they are now. */
   logs(): ReadonlyMap<string, Log>
+  /** Exclusive end of what may be compacted of a log; all that is flushed by default. */
+  endOf?(name: string, log: Log): number
   /** Makes what `Log.cleanedOffset` says durable. */
   storeCleanedOffsets(): Promise<void>
   /** Memory for the keys of the log that is compacted. */
@@ -62,7 +64,7 @@ export class LogCleaner {
       const { config } = log
       if (!config.cleanupPolicy.compact || log.offline !== null || this.#damaged.has(log)) continue
       try {
-        const dirtiness = await log.dirtiness(log.flushedOffset)
+        const dirtiness = await log.dirtiness(this.#endOf(name, log))
         const { dirtyBytes, cleanBytes, dirtySinceMs } = dirtiness
         if (dirtyBytes === 0) continue
         const ratio = dirtyBytes / (dirtyBytes + cleanBytes)
@@ -81,7 +83,7 @@ export class LogCleaner {
     const startedMs = clock.monotonicMs()
     try {
       const { signal } = this.#stop
-      const done = await log.compact({ endOffset: log.flushedOffset, maxMapBytes, maxBodyBytes, signal })
+      const done = await log.compact({ endOffset: this.#endOf(name, log), maxMapBytes, maxBodyBytes, signal })
       if (done === null) return false
       await this.#options.storeCleanedOffsets()
       const elapsedMs = Math.round(clock.monotonicMs() - startedMs)
@@ -97,6 +99,10 @@ export class LogCleaner {
       this.#report(name, log, error)
       return false
     }
+  }
+
+  #endOf(name: string, log: Log): number {
+    return this.#options.endOf?.(name, log) ?? log.flushedOffset
   }
 
   #report(name: string, log: Log, cause: unknown): void {
