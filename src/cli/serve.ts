@@ -131,7 +131,7 @@ async function serve(options: ServeOptions, terminal: Terminal): Promise<void> {
       decompress: decompressWithin(maxLookupBytes),
       lost: (error) => lost.abort(error),
     })
-    broker = await withPatience(starting, inputEnded, config, logger)
+    broker = await withPatience(starting, { inputEnded, lost: lost.signal }, config, logger)
   } catch (error) {
     await monitor.close()
     await closeRuntime()
@@ -164,10 +164,10 @@ async function serve(options: ServeOptions, terminal: Terminal): Promise<void> {
   if (lost.signal.aborted) throw lost.signal.reason
 }
 
-/** What `starting` gives, with a word on what it waits for; ends the process when whoever started it is gone meanwhile. */
+/** What `starting` gives, with a word on what it waits for. Throws when the cluster refuses it, or who started it is gone. */
 async function withPatience(
   starting: Promise<Broker>,
-  inputEnded: Promise<void> | null,
+  ends: { readonly inputEnded: Promise<void> | null; readonly lost: AbortSignal },
   { cluster }: BrokerConfig,
   logger: Logger,
 ): Promise<Broker> {
@@ -177,9 +177,11 @@ async function withPatience(
     logger.warn('waiting to be taken up by the cluster: that needs most of the controllers', { voters })
   }, patienceMs)
   starting.catch(() => {})
-  const givenUp = inputEnded?.then(() => Promise.reject(new ExitWith(ExitCode.failure)))
+  const refused = aborted(ends.lost).then(() => Promise.reject(ends.lost.reason))
+  const left = ends.inputEnded?.then(() => Promise.reject(new ExitWith(ExitCode.failure)))
+  left?.catch(() => {})
   try {
-    return await Promise.race([starting, ...(givenUp === undefined ? [] : [givenUp])])
+    return await Promise.race([starting, refused, ...(left === undefined ? [] : [left])])
   } finally {
     clearInterval(timer)
   }
