@@ -13,12 +13,12 @@ import type {
   Voter,
   VotersEntry,
 } from '../raft.ts'
-import type { Runtime } from '../runtime/runtime.ts'
 import type { BadRange } from '../segment/badRanges.ts'
 import type { Log } from '../segment/log.ts'
 import { BatchHeader } from '../segment/recordBatch.ts'
 import { beginAt } from './beginAt.ts'
 import { GroupDriver } from './groupDriver.ts'
+import { GroupListeners } from './groupListeners.ts'
 import type {
   FollowerProgress,
   GroupAck,
@@ -42,11 +42,12 @@ export class Group {
   readonly ref: GroupRef
   readonly key: GroupKey
   readonly spec: GroupSpec
-  readonly snapshots: SnapshotFiles
   readonly #clusterId: string | null
-  readonly #driver: GroupDriver
+  readonly #world: GroupWorld
+  readonly #listeners = new GroupListeners()
+  #driver: GroupDriver
+  #snapshots: SnapshotFiles
   readonly #closed: (group: Group) => void
-  readonly #runtime: Runtime
   readonly #repairs = new RepairWaiters()
   #closing: Promise<void> | null = null
 
@@ -63,16 +64,30 @@ export class Group {
     this.ref = { topicId, topic, partition }
     this.key = groupKey(this.ref)
     this.spec = spec
-    this.snapshots = start.snapshots
-    this.#runtime = world.runtime
+    this.#snapshots = start.snapshots
+    this.#world = world
     this.#clusterId = config.clusterId
-    this.#driver = new GroupDriver(world, this.ref, config, start, mayHaveForgotten)
+    this.#driver = new GroupDriver(world, this.ref, config, start, mayHaveForgotten, this.#listeners)
     this.#closed = closed
   }
 
   /** Begins to take part. To be called once. */
   start(): void {
     this.#driver.start()
+  }
+
+  /** The log was out of use and is not any more: takes part again from what `start` says. */
+  revive(config: RaftConfig, start: GroupStart, mayHaveForgotten: boolean): void {
+    if (this.#closing !== null) return
+    this.#snapshots = start.snapshots
+    this.#driver = new GroupDriver(this.#world, this.ref, config, start, mayHaveForgotten, this.#listeners)
+    this.#driver.start()
+    this.#listeners.tell((each) => each.revived?.())
+    this.#repairs.wake(true)
+  }
+
+  get snapshots(): SnapshotFiles {
+    return this.#snapshots
   }
 
   /** The records, committed or not. Whoever reads it must stay below `highWatermark`. */
@@ -227,7 +242,7 @@ export class Group {
    * there is none.
    */
   check(bytes: Uint8Array, { file, position }: FileRange, fromOffset: number): number {
-    const { validBytes, fault } = this.#runtime.checksum.checkBatches(bytes)
+    const { validBytes, fault } = this.#world.runtime.checksum.checkBatches(bytes)
     if (validBytes > 0) {
       const { baseOffset } = new BatchHeader(bytes, 0)
       if (baseOffset <= fromOffset || this.log.cleanedOffset > fromOffset) return validBytes
@@ -243,17 +258,22 @@ export class Group {
   async awaitRepair(offset: number, timeoutMs = 30_000): Promise<boolean> {
     if (!(await this.look(offset)) || !this.log.isDamagedAt(offset)) return true
     if (this.voters.voters.size < 2 || this.#closing !== null) return false
-    return this.#repairs.wait(this.#runtime.clock, timeoutMs)
+    return this.nextRepair(timeoutMs)
+  }
+
+  /** Resolves with true once something has been mended, with false when that takes longer than `timeoutMs`, or the end comes. */
+  nextRepair(timeoutMs: number): Promise<boolean> {
+    return this.#repairs.wait(this.#world.runtime.clock, timeoutMs)
   }
 
   /** Damage was found in the log. */
   damaged(range: BadRange): void {
-    this.#driver.tell((each) => each.damaged?.(range))
+    this.#listeners.tell((each) => each.damaged?.(range))
   }
 
   /** Some of it was mended. */
   repaired(range: RepairedRange): void {
-    this.#driver.tell((each) => each.repaired?.(range))
+    this.#listeners.tell((each) => each.repaired?.(range))
     this.#repairs.wake(true)
   }
 
@@ -269,7 +289,7 @@ export class Group {
 
   /** Has `listener` told of what happens from now on, until the returned function is called. */
   watch(listener: GroupListener): () => void {
-    return this.#driver.watch(listener)
+    return this.#listeners.watch(listener)
   }
 
   /** Another node asks. */

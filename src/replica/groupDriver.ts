@@ -5,10 +5,11 @@ import type { Batch, Effect, RaftConfig, RaftEvent, VotersEntry } from '../raft.
 import { RaftNode } from '../raft.ts'
 import { Answers } from './answers.ts'
 import { GroupAppends } from './groupAppends.ts'
+import type { GroupListeners } from './groupListeners.ts'
 import { GroupLog } from './groupLog.ts'
 import { GroupSnapshots } from './groupSnapshots.ts'
 import { entryOf } from './groupStates.ts'
-import type { FollowerProgress, GroupListener } from './groupTypes.ts'
+import type { FollowerProgress } from './groupTypes.ts'
 import type { GroupWorld } from './groupWorld.ts'
 import { LifeSigns } from './lifeSigns.ts'
 import type { GroupStart } from './openGroupLog.ts'
@@ -40,7 +41,7 @@ export class GroupDriver implements Sleeper {
   readonly #received: GroupSnapshots
   readonly #answers: Answers
   readonly #life: LifeSigns
-  #listeners: readonly GroupListener[] = []
+  readonly #listeners: GroupListeners
   #events: RaftEvent[] = []
   #isStepping = false
   #isDraining = false
@@ -56,13 +57,15 @@ export class GroupDriver implements Sleeper {
     config: RaftConfig,
     start: GroupStart,
     mayHaveForgotten: boolean,
+    listeners: GroupListeners,
   ) {
+    this.#listeners = listeners
     this.#world = world
     this.#ref = ref
     this.log = new GroupLog(world.runtime, world.turn, start, {
       flushed: (sequence) => this.#flushed(sequence),
       persisted: (ticket) => this.#outbox.persisted(ticket),
-      installed: (id) => this.tell((each) => each.snapshotInstalled?.(id)),
+      installed: (id) => this.#listeners.tell((each) => each.snapshotInstalled?.(id)),
       failed: (error) => this.#logFailed(error),
     })
     const raftStart = {
@@ -153,14 +156,6 @@ export class GroupDriver implements Sleeper {
     if (this.#failed !== null) return
     this.dueMs = this.node.deadlineMs
     this.#world.wheel.arm(this)
-  }
-
-  /** Has `listener` told of what happens from now on, until the returned function is called. */
-  watch(listener: GroupListener): () => void {
-    this.#listeners = [...this.#listeners, listener]
-    return () => {
-      this.#listeners = this.#listeners.filter((each) => each !== listener)
-    }
   }
 
   /** Leaves the group in order and resolves once everything is durable that was written. */
@@ -259,14 +254,14 @@ export class GroupDriver implements Sleeper {
         break
       case 'highWatermark':
         this.appends.committed(effect.offset)
-        this.tell((each) => each.highWatermark?.(effect.offset))
+        this.#listeners.tell((each) => each.highWatermark?.(effect.offset))
         break
       case 'stateChanged':
         this.#outbox.dropFetches()
         this.#world.transport.forget(this.#ref)
         this.#held = null
         if (effect.state !== 'leader') this.appends.leadershipLost()
-        this.tell((each) => each.leadership?.(effect.state, effect.leaderEpoch, effect.leaderId))
+        this.#listeners.tell((each) => each.leadership?.(effect.state, effect.leaderEpoch, effect.leaderId))
         break
       case 'votersChanged':
         this.#learnVoters(effect.entry)
@@ -290,7 +285,7 @@ export class GroupDriver implements Sleeper {
         const { code, id, offset, detail } = effect
         const { topic, partition } = this.#ref
         this.#world.logger.error('a replica raises an alarm', { topic, partition, code, id, offset, detail })
-        this.tell((each) => each.alarm?.({ code, id, offset, detail }))
+        this.#listeners.tell((each) => each.alarm?.({ code, id, offset, detail }))
         break
       }
     }
@@ -309,7 +304,7 @@ export class GroupDriver implements Sleeper {
       if (id !== nodeId && endpoints.length > 0) transport.know(id, endpoints)
     }
     this.log.noteVoters(entry)
-    this.tell((each) => each.voters?.(entry))
+    this.#listeners.tell((each) => each.voters?.(entry))
   }
 
   #send({ to, requestId, request }: Extract<Effect, { type: 'send' }>): void {
@@ -324,7 +319,7 @@ export class GroupDriver implements Sleeper {
   #flushed(sequence: number): void {
     const { flushedOffset } = this.log.log
     this.appends.flushed(flushedOffset)
-    this.tell((each) => each.flushed?.(flushedOffset))
+    this.#listeners.tell((each) => each.flushed?.(flushedOffset))
     this.step({ type: 'flushed', sequence })
     if (this.#held === null || this.log.unflushedBytes > maxUnflushedBytes) return
     const held = this.#held
@@ -351,11 +346,6 @@ export class GroupDriver implements Sleeper {
     if (this.#isClosed) return
     const { topic, partition } = this.#ref
     this.#world.logger.error('a replica is out of use', { topic, partition, error: error.message })
-    this.tell((each) => each.failed?.(error))
-  }
-
-  /** Tells all listeners. */
-  tell(tell: (listener: GroupListener) => void): void {
-    for (const listener of this.#listeners) tell(listener)
+    this.#listeners.tell((each) => each.failed?.(error))
   }
 }

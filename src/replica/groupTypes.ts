@@ -37,6 +37,11 @@ export interface GroupSpec {
 
 /** How long things take; `defaultTimeouts` where absent. Milliseconds. */
 export interface HostTimeouts {
+  /**
+   * How long opening a replica that is damaged waits for what it lacks to be taken from others; after that it goes on in the
+   * background. 10 s by default.
+   */
+  readonly mendingMs?: number
   readonly electionTimeoutMs?: number
   readonly fetchTimeoutMs?: number
   readonly requestTimeoutMs?: number

@@ -18,7 +18,7 @@ import { type GroupKey, type GroupRef, groupKey, type TransportHandler } from '.
 import { WriteTurn } from './writeTurn.ts'
 
 /** The defaults of `HostOptions`. */
-const defaults = { maxPendingBytes: 64 << 20, maxFetchBytes: 1 << 20 }
+const defaults = { maxPendingBytes: 64 << 20, maxFetchBytes: 1 << 20, mendingMs: 10_000 }
 /** For so many groups that a node has more the next one takes a millisecond longer to stand for election. */
 const groupsPerMs = 8
 /** A Fetch waits at its leader until there is something to bring: sessions show that both live, and find out when not. */
@@ -66,6 +66,7 @@ export class ReplicaHost implements TransportHandler {
       logger,
       groups: this.#groups,
       call: (to, payload, timeoutMs) => transport.call(to, payload, timeoutMs),
+      reopened: (group) => this.#reopened(group),
     })
   }
 
@@ -110,6 +111,7 @@ export class ReplicaHost implements TransportHandler {
       group.start()
       group.watch({ leadership: () => this.#repairs.look(group) })
       this.#repairs.look(group)
+      await this.#untilMended(group)
       return group
     } finally {
       this.#opening.delete(key)
@@ -158,6 +160,23 @@ export class ReplicaHost implements TransportHandler {
     await Promise.all([this.#repairs.close(), ...groups.map((group) => group.close())])
     wheel.close()
     await transport.close()
+  }
+
+  /** Whoever opens a replica would rather wait a little than have one that is damaged. */
+  async #untilMended(group: Group): Promise<void> {
+    const { clock } = this.#runtime
+    const endMs = clock.monotonicMs() + (this.#options.timeouts?.mendingMs ?? defaults.mendingMs)
+    while (this.#repairs.mayMend(group) && group.failure !== null && this.#closing === null) {
+      const leftMs = endMs - clock.monotonicMs()
+      if (leftMs <= 0) return
+      await group.nextRepair(leftMs)
+    }
+  }
+
+  /** A log that was damaged when it was found is whole again. */
+  async #reopened(group: Group): Promise<void> {
+    const start = await this.#find(group.spec)
+    group.revive(this.#configOf(group.spec), start, this.#mayHaveForgotten(group.spec, false))
   }
 
   async #find(spec: GroupSpec): Promise<GroupStart> {

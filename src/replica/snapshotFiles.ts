@@ -35,6 +35,8 @@ export class SnapshotFiles {
   /** Looks for the snapshots in the directory of a log and removes what a crash has left of unfinished ones. */
   static async open(world: SnapshotWorld, directory: string, logger: Logger): Promise<SnapshotFiles> {
     const ids: SnapshotId[] = []
+    // The directory of a damaged log may be gone.
+    if ((await world.disk.stat(directory)) === null) return new SnapshotFiles(world, directory, logger, ids)
     for (const { name, kind } of await world.disk.list(directory)) {
       const found = kind === 'file' ? parseSnapshotFileName(name) : null
       if (found === null) continue

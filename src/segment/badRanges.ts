@@ -67,6 +67,8 @@ export class BadRanges {
   /** What the file holds from `position` to `end` (exclusive) is what was written again; `nextOffset` is the first offset after it. */
   mended(file: string, position: number, end: number, nextOffset: number): void {
     const kept = (this.#byFile.get(file) ?? []).flatMap((range): BadRange[] => {
+      const isInside = range.position >= position && range.end <= end
+      if (isInside) return []
       if (range.end <= position || range.position >= end) return [range]
       const left = { ...range, end: position, nextOffset: range.baseOffset }
       const right = { ...range, position: end, baseOffset: nextOffset }

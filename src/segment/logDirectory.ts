@@ -23,6 +23,7 @@ import { NodeJournal } from './nodeJournal.ts'
 import { makeWithMetadata } from './partitionMetadata.ts'
 import { Progress } from './progress.ts'
 import { type ReplayedTail, tailsOf } from './replayedTail.ts'
+import { retainAll } from './retention.ts'
 import { IndexCache } from './segmentIndexes.ts'
 import { SegmentScanner } from './segmentScanner.ts'
 import { SharedSync } from './sharedSync.ts'
@@ -57,6 +58,8 @@ export class LogDirectory {
   /** Names whose earlier logs may still have them after a power cut. */
   readonly #retiredNames = new Set<string>()
   #cleanedOffsets: ReadonlyMap<string, number> = new Map()
+  /** How damaged logs are opened once they are mended. */
+  readonly #reopeners = new WeakMap<Log, () => Promise<Log>>()
   #wasClosedCleanly = false
   #closed = false
 
@@ -248,16 +251,13 @@ export class LogDirectory {
   }
 
   /** Applies retention to every log; returns the number of segments removed. */
-  async retention(): Promise<number> {
-    let removed = 0
-    await inParallel([...this.#logs], parallel, async ([name, log]) => {
-      try {
-        removed += await log.applyRetention()
-      } catch (error) {
-        this.#logger.error('retention failed', { log: name, error: String(error) })
-      }
-    })
-    return removed
+  retention(): Promise<number> {
+    return retainAll(this.#logs, this.#logger)
+  }
+
+  /** Opens a log again that was offline at the start, once its files are mended; null where that cannot help. */
+  reopening(log: Log): (() => Promise<Log>) | null {
+    return this.#reopeners.get(log) ?? null
   }
 
   /** Closes every log cleanly, notes that, and gives up the lock. */
@@ -336,22 +336,19 @@ export class LogDirectory {
     const damage = this.#journal.damageOf(id) ?? found.damage
     const journalIsDamaged = this.#journal.isRotten
     const cleanedOffset = this.#cleanedOffsets.get(found.name) ?? 0
-    await this.#openLog(name, config, {
-      ...found,
-      id,
-      damage,
-      journalIsDamaged,
-      cleanedOffset,
-      tail: tails.get(id) ?? null,
-    })
+    const tail = tails.get(id) ?? null
+    const open = async (from: OpenInput): Promise<Log> => {
+      const log = await this.#openLog(name, config, from)
+      // What the journal itself has lost is nowhere.
+      const isHopeless = log.offline === null || this.#journal.damageOf(id) !== null
+      if (!isHopeless)
+        this.#reopeners.set(log, () => this.#take(log).then(() => open({ ...from, damage: null })))
+      return log
+    }
+    await open({ ...found, id, damage, journalIsDamaged, cleanedOffset, tail })
   }
 
-  async #openLog(
-    name: string,
-    config: LogConfig,
-    from: Pick<LogOptions, 'topicId' | 'recoveryPoint' | 'logStartOffset' | 'cleanShutdown'> &
-      Partial<LogOptions> & { readonly id: Uuid },
-  ): Promise<Log> {
+  async #openLog(name: string, config: LogConfig, from: OpenInput): Promise<Log> {
     const { decompress } = this.#options
     const { id, ...rest } = from
     const log = await Log.open(this.#runtime, {
@@ -390,3 +387,7 @@ export class LogDirectory {
     if (this.#closed) throw new EngineError('closed', 'the data directory has been closed')
   }
 }
+
+/** What is known of a log before it is opened. */
+type OpenInput = Pick<LogOptions, 'topicId' | 'recoveryPoint' | 'logStartOffset' | 'cleanShutdown'> &
+  Partial<LogOptions> & { readonly id: Uuid }

@@ -3,12 +3,13 @@ import type { FileRange } from '../model/fileRange.ts'
 import { planted } from '../model/planted.ts'
 import type { BadRange } from './badRanges.ts'
 import { type Dirtiness, dirtinessOf } from './compaction/compactLog.ts'
-import type { LeaderEpochs } from './leaderEpochs.ts'
+import type { EpochStart, LeaderEpochs } from './leaderEpochs.ts'
 import type { LogConfig } from './logConfig.ts'
 import type { LogState } from './logState.ts'
 import type { SealedSegment } from './logTypes.ts'
 import { findDamage } from './mendChecks.ts'
 import { beginMending, type Mending } from './mending.ts'
+import { mendOffline, readOffline } from './mendOffline.ts'
 import { noteDamage } from './noteDamage.ts'
 import type { ProducerState } from './producerState.ts'
 
@@ -121,6 +122,16 @@ export abstract class LogFacts {
     return beginMending(this.state, range, isWhole, (cause) =>
       this.goOffline(toEngineError(cause, 'diskFailed', 'a mended segment could not be put in place')),
     )
+  }
+
+  /** What has to be mended before a damaged log that is offline can be opened again; `epochs`: which epoch wrote what, if known. */
+  mendOffline(epochs: readonly EpochStart[] | null): Promise<readonly Mending[]> {
+    return mendOffline(this.state, epochs)
+  }
+
+  /** As far as they are good, batches of a log that is offline, from the one that begins at `fromOffset` on; null for none. */
+  readOffline(fromOffset: number, toOffset: number, maxBytes: number): Promise<Uint8Array | null> {
+    return readOffline(this.state, fromOffset, toOffset, maxBytes)
   }
 
   /** The greatest epoch up to `epoch` that wrote here, and the exclusive end of what it wrote; -1 and -1 for none. */

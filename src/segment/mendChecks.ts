@@ -1,11 +1,12 @@
 import { EngineError } from '../model/errors.ts'
+import type { Checksum } from '../runtime/checksum.ts'
 import type { DiskFile } from '../runtime/disk.ts'
 import type { BadRange } from './badRanges.ts'
 import type { LogState } from './logState.ts'
 import { fromPosition } from './noteDamage.ts'
 import { BatchHeader, batchHeaderBytes, checksummedFrom } from './recordBatch.ts'
 import type { Segment } from './segment.ts'
-import { auditBatches } from './verifyBatches.ts'
+import { type AuditEnd, type AuditRange, auditBatches } from './verifyBatches.ts'
 
 /** Checked without a pause. */
 const stepBytes = 256 << 10
@@ -28,19 +29,23 @@ export function checkStill(state: LogState, segment: Segment): void {
   throw new EngineError('kafkaStorageError', 'the log is being changed')
 }
 
+/** What batches have to be that are to take the place of damaged ones. */
+export interface ReplacementRules {
+  readonly checksum: Checksum
+  readonly isGapless: boolean
+  /** The epoch that wrote an offset; null when nobody can tell. */
+  epochFor(offset: number): number | null
+  readonly fromOffset: number
+  /** Exclusive. */
+  readonly toOffset: number
+}
+
 /**
- * The offset after `bytes`, which somebody else has sent to take the place of damaged batches from `fromOffset` to `toOffset`. Throws
- * `invalidRecord` for whole batches that do not belong there, or are none.
+ * The offset after `bytes`, which somebody else has sent to take the place of damaged batches. Throws `invalidRecord` for whole
+ * batches that do not belong there, or are none.
  */
-export function checkReplacement(
-  state: LogState,
-  segment: Segment,
-  fromOffset: number,
-  toOffset: number,
-  bytes: Uint8Array,
-): number {
-  const { runtime, epochs } = state
-  const isGapless = !mayHaveGaps(state, segment.baseOffset)
+export function checkReplacement(rules: ReplacementRules, bytes: Uint8Array): number {
+  const { checksum, isGapless, fromOffset, toOffset } = rules
   let next = fromOffset
   for (let at = 0; at < bytes.length; ) {
     if (at + batchHeaderBytes > bytes.length) refuse('a batch that is not whole')
@@ -52,13 +57,30 @@ export function checkReplacement(
       refuse(`offsets ${baseOffset} to ${lastOffset}`)
     }
     // A record is the same wherever it has the same offset and epoch.
-    if (partitionLeaderEpoch !== epochs.epochFor(baseOffset)) refuse(`epoch ${partitionLeaderEpoch}`)
-    const crc = runtime.checksum.crc32c(bytes.subarray(at + checksummedFrom, at + sizeBytes))
+    const epoch = rules.epochFor(baseOffset)
+    if (epoch !== null && partitionLeaderEpoch !== epoch) refuse(`epoch ${partitionLeaderEpoch}`)
+    const crc = checksum.crc32c(bytes.subarray(at + checksummedFrom, at + sizeBytes))
     if (crc !== header.crc) refuse(`checksum ${crc} in place of ${header.crc}`)
     next = lastOffset + 1
     at += sizeBytes
   }
   return next
+}
+
+/** What `checkReplacement` needs for a stretch of an open log. */
+export function rulesOf(
+  state: LogState,
+  segment: Segment,
+  fromOffset: number,
+  toOffset: number,
+): ReplacementRules {
+  return {
+    checksum: state.runtime.checksum,
+    isGapless: !mayHaveGaps(state, segment.baseOffset),
+    epochFor: (offset) => state.epochs.epochFor(offset),
+    fromOffset,
+    toOffset,
+  }
 }
 
 /** Checks the segment that has `offset`, as far as it is flushed, and takes note of all that is damaged in it. */
@@ -78,9 +100,30 @@ export async function findDamage(state: LogState, offset: number): Promise<void>
     epochsEnd: Number.MAX_SAFE_INTEGER,
     stepBytes,
   }
-  await auditBatches(range, state.runtime.checksum, { bad: (bad) => found.push(bad) })
+  const end = await auditBatches(range, state.runtime.checksum, { bad: (bad) => found.push(bad) })
+  const hole = range.mayHaveGaps ? null : holeBehind(range, end, found)
+  if (hole !== null) found.push(hole)
   if (state.cuts !== cuts || !segments.all.includes(segment)) return
   for (const bad of found) badRanges.add(bad)
+}
+
+/** What is missing where a segment ends too early, at the end of a batch; null where it does not. */
+export function holeBehind(
+  { file, sizeBytes, endOffset }: AuditRange,
+  { nextOffset }: AuditEnd,
+  found: readonly BadRange[],
+): BadRange | null {
+  const isDamagedEnd = found.some(({ end }) => end >= sizeBytes)
+  if (endOffset === null || nextOffset >= endOffset || isDamagedEnd) return null
+  return {
+    file: file.path,
+    position: sizeBytes,
+    end: sizeBytes,
+    baseOffset: nextOffset,
+    nextOffset: endOffset,
+    expected: `offset ${nextOffset}`,
+    found: 'the end of the file',
+  }
 }
 
 /** The first damage in a stretch of a file; null when there is none. */

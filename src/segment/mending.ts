@@ -1,18 +1,23 @@
 import { CorruptionError, EngineError } from '../model/errors.ts'
 import type { BadRange } from './badRanges.ts'
 import type { LogState } from './logState.ts'
-import { checkReplacement, checkStill, firstDamage, type Stretch } from './mendChecks.ts'
+import { checkReplacement, checkStill, firstDamage, rulesOf, type Stretch } from './mendChecks.ts'
 import { MendingAside } from './mendingAside.ts'
 import type { Segment } from './segment.ts'
 
 /** A damaged stretch of a log that is being written again, with batches that somebody else has kept. */
 export interface Mending {
+  readonly file: string
+  /** Where the damage began, in bytes from the start of the file. */
+  readonly position: number
   /** First offset that is still missing. */
   readonly fromOffset: number
   /** First offset after the damage. */
   readonly toOffset: number
   /** Whether everything is there again, durably. */
   readonly isOver: boolean
+  /** Nobody here can tell which epoch wrote it: only what is committed may be taken. */
+  readonly isCommittedOnly?: boolean
   /**
    * Takes whole batches from `fromOffset` on. Throws `invalidRecord` for what does not belong here, a `MisfitError` when it has
    * another size than what was here, `kafkaStorageError` while the log is being changed, and what the disk says.
@@ -36,13 +41,23 @@ export async function beginMending(
   }
   checkStill(state, segment)
   const end = flush.readableBytes(segment)
+  const nextOffset = Math.min(state.endOffsetOf(segments.all.indexOf(segment)), flush.flushedOffset)
+  // The segment ends too early, at the end of a batch.
+  const isHole = range.position === end && range.end === end && range.baseOffset < nextOffset
+  if (isHole && segment !== segments.active) {
+    return new MendingInPlace(state, segment, {
+      position: end,
+      end,
+      baseOffset: range.baseOffset,
+      nextOffset,
+    })
+  }
   // Of what was deleted or cut nobody reads anything.
   const isGone = range.nextOffset <= state.logStartOffset && range.nextOffset > range.baseOffset
   if (range.position >= end || isGone) {
     badRanges.mended(file, range.position, range.end, range.nextOffset)
     return null
   }
-  const nextOffset = Math.min(state.endOffsetOf(segments.all.indexOf(segment)), flush.flushedOffset)
   if (isWhole) {
     if (segment === segments.active) throw new MisfitError(file)
     return new MendingAside(state, segment, nextOffset, fail)
@@ -68,7 +83,9 @@ class MendingInPlace implements Mending {
   readonly #segment: Segment
   readonly #cuts: number
   readonly #end: number
-  #position: number
+  readonly file: string
+  readonly position: number
+  #at: number
   fromOffset: number
   readonly toOffset: number
 
@@ -76,7 +93,9 @@ class MendingInPlace implements Mending {
     this.#state = state
     this.#segment = segment
     this.#cuts = state.cuts
-    this.#position = position
+    this.file = segment.file.path
+    this.position = position
+    this.#at = position
     this.#end = end
     this.fromOffset = baseOffset
     this.toOffset = nextOffset
@@ -92,8 +111,8 @@ class MendingInPlace implements Mending {
     const { file } = segment
     if (state.cuts !== this.#cuts) throw new EngineError('kafkaStorageError', 'the log was cut meanwhile')
     checkStill(state, segment)
-    const nextOffset = checkReplacement(state, segment, this.fromOffset, this.toOffset, bytes)
-    const position = this.#position
+    const nextOffset = checkReplacement(rulesOf(state, segment, this.fromOffset, this.toOffset), bytes)
+    const position = this.#at
     const end = position + bytes.length
     const isLast = nextOffset >= this.toOffset
     // Something good follows, or will.
@@ -107,7 +126,7 @@ class MendingInPlace implements Mending {
       throw new CorruptionError({ file: file.path, position: bad.position, expected, found })
     }
     state.badRanges.mended(file.path, position, isLast ? Math.max(end, this.#end) : end, nextOffset)
-    this.#position = end
+    this.#at = end
     this.fromOffset = nextOffset
   }
 
@@ -116,7 +135,7 @@ class MendingInPlace implements Mending {
     const { disk } = this.#state.runtime
     const segment = this.#segment
     const { file } = segment
-    const position = this.#position
+    const position = this.#at
     const end = position + bytes.length
     const work = async (): Promise<void> => {
       await disk.submit([{ file, position, parts: [bytes], sync: 'data' }])

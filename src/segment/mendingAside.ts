@@ -3,7 +3,7 @@ import type { DiskFile } from '../runtime/disk.ts'
 import { swapSegments } from './compaction/swap.ts'
 import { segmentFileName } from './fileNames.ts'
 import type { LogState } from './logState.ts'
-import { checkReplacement, checkStill, firstDamage } from './mendChecks.ts'
+import { checkReplacement, checkStill, firstDamage, rulesOf } from './mendChecks.ts'
 import type { Mending } from './mending.ts'
 import type { Segment } from './segment.ts'
 
@@ -17,7 +17,9 @@ export class MendingAside implements Mending {
   readonly #cuts: number
   readonly #copy: DiskFile
   readonly #fail: (cause: unknown) => void
-  #position = 0
+  readonly file: string
+  readonly position = 0
+  #at = 0
   #isOver = false
   fromOffset: number
   readonly toOffset: number
@@ -30,6 +32,7 @@ export class MendingAside implements Mending {
     this.#cuts = state.cuts
     const { baseOffset } = segment
     this.#copy = state.runtime.disk.file(`${state.directory}/${segmentFileName(baseOffset, 'log')}.cleaned`)
+    this.file = segment.file.path
     this.fromOffset = baseOffset
     this.toOffset = toOffset
   }
@@ -40,11 +43,14 @@ export class MendingAside implements Mending {
 
   async take(bytes: Uint8Array): Promise<void> {
     const { runtime } = this.#state
-    const nextOffset = checkReplacement(this.#state, this.#segment, this.fromOffset, this.toOffset, bytes)
+    const nextOffset = checkReplacement(
+      rulesOf(this.#state, this.#segment, this.fromOffset, this.toOffset),
+      bytes,
+    )
     this.#checkUnchanged()
-    if (this.#position === 0) await runtime.disk.remove(this.#copy.path)
-    await runtime.disk.submit([{ file: this.#copy, position: this.#position, parts: [bytes], sync: 'none' }])
-    this.#position += bytes.length
+    if (this.#at === 0) await runtime.disk.remove(this.#copy.path)
+    await runtime.disk.submit([{ file: this.#copy, position: this.#at, parts: [bytes], sync: 'none' }])
+    this.#at += bytes.length
     this.fromOffset = nextOffset
     if (nextOffset < this.toOffset) return
     await this.#swap()
@@ -58,7 +64,7 @@ export class MendingAside implements Mending {
     await copy.sync()
     await copy.dropCached?.()
     const { baseOffset } = segment
-    const sizeBytes = this.#position
+    const sizeBytes = this.#at
     const whole = { position: 0, end: sizeBytes, baseOffset, nextOffset: this.toOffset }
     const bad = await firstDamage(state, copy, whole)
     if (bad !== null) {

@@ -1,6 +1,12 @@
+import type { Logger } from '../model/logger.ts'
+import { inParallel } from './inParallel.ts'
+import type { Log } from './log.ts'
 import type { LogConfig } from './logConfig.ts'
 import type { LogState } from './logState.ts'
 import type { Segment } from './segment.ts'
+
+/** Logs that are looked at at the same time. */
+const parallel = 16
 
 /**
  * How many of the oldest segments may go: those whose newest record is older than `retentionMs`, and those
@@ -46,4 +52,17 @@ export async function expiredNow(state: LogState, wallMs: number): Promise<numbe
   // Timestamps may have been read meanwhile: what was appended or cut since then is looked at next time.
   const isSame = state.logEndOffset === logEndOffset || expired < segments.length
   return isSame && segments[expired - 1] === state.segments.all[expired - 1] ? expired : 0
+}
+
+/** Applies retention to logs, by name; the number of segments removed. What fails is told, and tried again in time. */
+export async function retainAll(logs: ReadonlyMap<string, Log>, logger: Logger): Promise<number> {
+  let removed = 0
+  await inParallel([...logs], parallel, async ([name, log]) => {
+    try {
+      removed += await log.applyRetention()
+    } catch (error) {
+      logger.error('retention failed', { log: name, error: String(error) })
+    }
+  })
+  return removed
 }

@@ -6,6 +6,7 @@ import type { BadRange, BadRanges } from './badRanges.ts'
 import { readTextIfThere } from './checkpointFile.ts'
 import type { Log } from './log.ts'
 import type { SealedSegment } from './logTypes.ts'
+import { holeBehind } from './mendChecks.ts'
 import { decodeScrubState, encodeScrubState, scrubStateFile } from './scrubState.ts'
 import { auditBatches } from './verifyBatches.ts'
 
@@ -161,20 +162,22 @@ export class Scrubber {
     const isCurrent = (): boolean =>
       log.sealedSegments.some((now) => now.file === file && now.sizeBytes === sizeBytes)
     try {
-      await auditBatches(
-        {
-          file,
-          baseOffset,
-          sizeBytes,
-          endOffset,
-          mayHaveGaps: log.config.cleanupPolicy.compact || baseOffset < log.cleanedOffset,
-          epochs: log.leaderEpochs.entries,
-          epochsEnd: Number.MAX_SAFE_INTEGER,
-          stepBytes,
-        },
-        this.#runtime.checksum,
-        { bad: (range) => found.push(range), read: (bytes) => this.#pace(bytes) },
-      )
+      const range = {
+        file,
+        baseOffset,
+        sizeBytes,
+        endOffset,
+        mayHaveGaps: log.config.cleanupPolicy.compact || baseOffset < log.cleanedOffset,
+        epochs: log.leaderEpochs.entries,
+        epochsEnd: Number.MAX_SAFE_INTEGER,
+        stepBytes,
+      }
+      const end = await auditBatches(range, this.#runtime.checksum, {
+        bad: (range) => found.push(range),
+        read: (bytes) => this.#pace(bytes),
+      })
+      const hole = range.mayHaveGaps ? null : holeBehind(range, end, found)
+      if (hole !== null) found.push(hole)
       if (isCurrent()) this.#settle(name, log, segment, found)
     } catch (error) {
       if (error instanceof Closing || !isCurrent()) return

@@ -16,6 +16,11 @@ export async function readVerified(
   toOffset: number,
   maxBytes: number,
 ): Promise<Uint8Array> {
+  if (log.offline !== null) {
+    const bytes = await log.readOffline(fromOffset, toOffset, maxBytes)
+    if (bytes !== null) return bytes
+    throw new EngineError('offsetOutOfRange', `nothing good is stored at ${fromOffset}`)
+  }
   const found = await log.read(fromOffset, maxBytes, toOffset, true)
   const range = found?.ranges[0]
   if (range === undefined) throw new EngineError('offsetOutOfRange', `nothing is stored at ${fromOffset}`)

@@ -27,6 +27,8 @@ const repairRequest = message(
     /** Exclusive. */
     toOffset: int64('0+'),
     maxBytes: int32('0+'),
+    /** 1: nothing that is not committed. */
+    committedOnly: int8('0+'),
   },
 )
 

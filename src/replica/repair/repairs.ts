@@ -1,11 +1,13 @@
 import { CorruptionError, EngineError, toEngineError } from '../../model/errors.ts'
 import type { Logger } from '../../model/logger.ts'
+import type { EpochStart } from '../../raft.ts'
 import type { Timer } from '../../runtime/clock.ts'
 import type { Runtime } from '../../runtime/runtime.ts'
 import type { BadRange } from '../../segment/badRanges.ts'
 import type { LogDirectory } from '../../segment/logDirectory.ts'
 import { type Mending, MisfitError } from '../../segment/mending.ts'
 import type { Group } from '../group.ts'
+import { decodeEpochStarts, stateKind } from '../groupStates.ts'
 import { type GroupKey, groupKey } from '../transport.ts'
 import { readVerified } from './readVerified.ts'
 import { decodeRepair, decodeRepairAnswer, encodeRepair, encodeRepairAnswer } from './repairCalls.ts'
@@ -38,6 +40,8 @@ export interface RepairWorld {
   /** The groups by key. */
   readonly groups: ReadonlyMap<GroupKey, Group>
   call(to: number, payload: Uint8Array, timeoutMs: number): Promise<Uint8Array>
+  /** The log of a replica that was out of use has been opened again. */
+  reopened(group: Group): Promise<void>
 }
 
 /**
@@ -69,10 +73,15 @@ export class Repairs {
 
   /** A replica may have something to mend: it has been opened, leads, or has somebody to ask. */
   look(group: Group): void {
-    if (this.#world.logs.badRanges.isEmpty || group.log.damage.length === 0) return
+    if (!this.#isDamaged(group)) return
     this.#handOver(group)
     this.#attempts.delete(group.key)
     this.#begin()
+  }
+
+  /** Whether a replica that is out of use may be in use again soon. */
+  mayMend(group: Group): boolean {
+    return group.voters.voters.size > 1 && this.#isDamaged(group)
   }
 
   /** The answer to what another node asks for. */
@@ -107,7 +116,11 @@ export class Repairs {
     const request = decodeRepair(payload)
     const group = groups.get(groupKey(request))
     if (group === undefined) throw new EngineError('unknownTopicOrPartition', 'there is no such replica')
-    const { fromOffset, toOffset } = request
+    const { fromOffset } = request
+    const toOffset = Math.min(
+      request.toOffset,
+      request.committedOnly === 1 ? group.highWatermark : Number.MAX_SAFE_INTEGER,
+    )
     try {
       const most = Math.min(request.maxBytes, maxBytes)
       return await readVerified(group.log, runtime.checksum, fromOffset, toOffset, most)
@@ -115,6 +128,18 @@ export class Repairs {
       if (error instanceof CorruptionError) await group.look(fromOffset).catch(() => false)
       throw error
     }
+  }
+
+  /** Whether something of a replica can be mended: while it is in use, or before it is. */
+  #isDamaged({ log }: Group): boolean {
+    if (log.offline === null) return log.damage.length > 0
+    return log.offline instanceof CorruptionError && this.#world.logs.reopening(log) !== null
+  }
+
+  /** Which epoch wrote what, where the journal knows; in the metadata log the records say so themselves. */
+  #epochsOf({ log, spec }: Group): readonly EpochStart[] | null {
+    const stored = spec.kind === 'partition' ? this.#world.logs.stateOf(log, stateKind.epochs) : null
+    return stored === null ? null : decodeEpochStarts(stored)
   }
 
   /** Others lead as well, and can read what this one cannot. */
@@ -125,11 +150,11 @@ export class Repairs {
   #begin(): void {
     this.#timer?.cancel()
     this.#timer = null
-    if (this.#isClosed || this.#world.logs.badRanges.isEmpty) return
+    if (this.#isClosed) return
     const nowMs = this.#world.runtime.clock.monotonicMs()
     let nextMs = Number.POSITIVE_INFINITY
     for (const group of this.#world.groups.values()) {
-      if (group.log.damage.length === 0 || this.#running.has(group.key)) continue
+      if (!this.#isDamaged(group) || this.#running.has(group.key)) continue
       const dueMs = this.#attempts.get(group.key)?.dueMs ?? 0
       if (dueMs > nowMs) nextMs = Math.min(nextMs, dueMs)
       else if (this.#running.size < parallel) this.#start(group)
@@ -168,6 +193,17 @@ export class Repairs {
   }
 
   async #mendAll(group: Group): Promise<void> {
+    if (group.log.offline !== null) {
+      const { logs, reopened } = this.#world
+      const reopen = logs.reopening(group.log)
+      if (reopen === null) return
+      for (const mending of await group.log.mendOffline(this.#epochsOf(group))) {
+        await this.#fill(group, mending)
+      }
+      await reopen()
+      await reopened(group)
+      return
+    }
     for (const range of group.log.damage) {
       if (this.#isClosed || group.failure !== null) return
       await this.#mend(group, range)
@@ -176,16 +212,16 @@ export class Repairs {
 
   async #mend(group: Group, range: BadRange): Promise<void> {
     try {
-      await this.#fill(group, range, await group.log.mending(range))
+      await this.#fill(group, await group.log.mending(range))
     } catch (error) {
       if (!(error instanceof MisfitError)) throw error
-      await this.#fill(group, range, await group.log.mending(range, true))
+      await this.#fill(group, await group.log.mending(range, true))
     }
   }
 
-  async #fill(group: Group, range: BadRange, mending: Mending | null): Promise<void> {
+  async #fill(group: Group, mending: Mending | null): Promise<void> {
     if (mending === null) return
-    const { fromOffset, toOffset } = mending
+    const { file, position, fromOffset, toOffset } = mending
     let bytes = 0
     while (!mending.isOver) {
       if (this.#isClosed) throw new EngineError('closed', 'the host is being closed')
@@ -194,7 +230,6 @@ export class Repairs {
     this.#counts.mended++
     this.#counts.mendedBytes += bytes
     const { topic, partition } = group.ref
-    const { file, position } = range
     this.#world.logger.info('damaged records were taken from another replica and are served again', {
       topic,
       partition,
@@ -212,7 +247,8 @@ export class Repairs {
     const { call } = this.#world
     const { topicId, partition } = group.ref
     const { fromOffset, toOffset } = mending
-    const payload = encodeRepair({ topicId, partition, fromOffset, toOffset, maxBytes })
+    const committedOnly = mending.isCommittedOnly ? 1 : 0
+    const payload = encodeRepair({ topicId, partition, fromOffset, toOffset, maxBytes, committedOnly })
     let failure: unknown = new EngineError('brokerNotAvailable', 'there is no other replica')
     for (const node of this.#helpers(group)) {
       try {

@@ -39,7 +39,7 @@ export async function committed(group: Group): Promise<string[]> {
 
 /** A node of a test: its directory stays when it stops. */
 interface TestNode {
-  readonly directory: string
+  directory: string
   readonly runtime: Runtime
   host: ReplicaHost | null
   logs: LogDirectory | null
@@ -147,6 +147,11 @@ export class Cluster {
     for (const group of this.groups(partition)) {
       while (group.highWatermark < offset) await new Promise((resolve) => setTimeout(resolve, 5))
     }
+  }
+
+  /** Where a node that does not run will find its files. */
+  moveDirectory(id: number, directory: string): void {
+    this.nodes.get(id)!.directory = directory
   }
 
   /** Ends a node without any order. */

@@ -1,0 +1,216 @@
+import { CorruptionError } from '../model/errors.ts'
+import type { DiskFile } from '../runtime/disk.ts'
+import { type BadRange, corruptionOf } from './badRanges.ts'
+import { parseSegmentFileName, segmentFileName } from './fileNames.ts'
+import { type EpochStart, LeaderEpochs } from './leaderEpochs.ts'
+import type { LogState } from './logState.ts'
+import { checkReplacement, mayHaveGaps, type Stretch } from './mendChecks.ts'
+import { type Mending, MisfitError } from './mending.ts'
+import { fromPosition } from './noteDamage.ts'
+import { makeWithMetadata } from './partitionMetadata.ts'
+import type { BatchHeader } from './recordBatch.ts'
+import { auditBatches } from './verifyBatches.ts'
+
+/** A segment file as it is on the disk. */
+interface SegmentFile {
+  readonly file: DiskFile
+  readonly baseOffset: number
+  readonly sizeBytes: number
+}
+
+/** What is missing in the files of a log. */
+interface Gap extends Stretch {
+  readonly file: DiskFile
+  /** Nothing good follows in the file. */
+  readonly isEnd: boolean
+}
+
+/**
+ * What has to be written again before a log can be opened that is offline because of damage: every stretch that is not what it must
+ * be, from the first damaged file on. `epochs` says which epoch wrote what; null when nobody can tell.
+ */
+export async function mendOffline(
+  state: LogState,
+  epochs: readonly EpochStart[] | null,
+): Promise<readonly Mending[]> {
+  const { offline, options, flush } = state
+  if (!(offline instanceof CorruptionError)) return []
+  const { recoveryPoint, provenEnd, logStartOffset } = options
+  const mustHave = Math.max(flush.durableOffset, recoveryPoint, provenEnd ?? 0)
+  const { disk } = state.runtime
+  if ((await disk.stat(state.directory)) === null) {
+    await makeWithMetadata(disk, state.directory, options.topicId)
+    await options.syncName?.()
+  }
+  const files = await segmentFiles(state)
+  const first = Math.max(
+    0,
+    files.findIndex(({ file }) => file.path === offline.corruption.file),
+  )
+  const gaps: Gap[] = []
+  let next = files[first]?.baseOffset ?? logStartOffset
+  for (const [index, { file, baseOffset, sizeBytes }] of files.entries()) {
+    if (index < first) continue
+    if (baseOffset > next) gaps.push(missing(state, next, baseOffset))
+    const endOffset = files[index + 1]?.baseOffset ?? null
+    const bad: BadRange[] = []
+    const end = await audit(state, epochs, { file, baseOffset, sizeBytes }, endOffset, {
+      bad: (range) => bad.push(range),
+    })
+    next = end.nextOffset
+    for (const range of bad) {
+      const isEnd = range.end >= sizeBytes
+      const nextOffset = isEnd ? (endOffset ?? mustHave) : range.nextOffset
+      // The end of what is there may be torn: what is not known to be durable is nobody's.
+      if (nextOffset <= range.baseOffset) continue
+      gaps.push({ ...range, file, isEnd, nextOffset })
+      if (isEnd) next = nextOffset
+    }
+  }
+  const last = files.at(-1)
+  if (next < mustHave && last === undefined) gaps.push(missing(state, next, mustHave))
+  else if (next < mustHave) {
+    const { file, sizeBytes } = last!
+    gaps.push({
+      file,
+      isEnd: true,
+      position: sizeBytes,
+      end: sizeBytes,
+      baseOffset: next,
+      nextOffset: mustHave,
+    })
+  }
+  return gaps.map((gap) => new OfflineMending(state, gap, epochs))
+}
+
+/**
+ * Batches of a log that is offline, checked, from the one that begins at `fromOffset` on, below `toOffset`; null when it is not
+ * there. About `maxBytes`, but at least one.
+ */
+export async function readOffline(
+  state: LogState,
+  fromOffset: number,
+  toOffset: number,
+  maxBytes: number,
+): Promise<Uint8Array | null> {
+  const files = await segmentFiles(state)
+  const index = files.findLastIndex(({ baseOffset }) => baseOffset <= fromOffset)
+  if (index < 0) return null
+  const { file } = files[index]!
+  let start = -1
+  let end = -1
+  const done = new Error('enough was found')
+  const batch = ({ baseOffset, lastOffset, sizeBytes }: BatchHeader, position: number): void => {
+    if (baseOffset === fromOffset) start = end = position
+    const isNext = start >= 0 && position === end && lastOffset < toOffset
+    if (isNext && (end === start || position + sizeBytes - start <= maxBytes)) end = position + sizeBytes
+    else if (start >= 0) throw done
+  }
+  const endOffset = files[index + 1]?.baseOffset ?? null
+  try {
+    await audit(state, null, files[index]!, endOffset, { batch, bad() {} })
+  } catch (error) {
+    if (error !== done) throw error
+  }
+  if (end <= start) return null
+  const bytes = new Uint8Array(end - start)
+  const count = await file.read(bytes, start)
+  return count === bytes.length ? bytes : null
+}
+
+/** Writes one gap of a log that is offline. */
+class OfflineMending implements Mending {
+  readonly #state: LogState
+  readonly #gap: Gap
+  readonly #epochs: LeaderEpochs | null
+  readonly file: string
+  readonly position: number
+  #at: number
+  fromOffset: number
+  readonly toOffset: number
+  readonly isCommittedOnly: boolean
+
+  constructor(state: LogState, gap: Gap, epochs: readonly EpochStart[] | null) {
+    this.#state = state
+    this.#gap = gap
+    this.#epochs = epochs === null ? null : new LeaderEpochs(epochs)
+    this.file = gap.file.path
+    this.position = gap.position
+    this.#at = gap.position
+    this.fromOffset = gap.baseOffset
+    this.toOffset = gap.nextOffset
+    this.isCommittedOnly = epochs === null
+  }
+
+  get isOver(): boolean {
+    return this.fromOffset >= this.toOffset
+  }
+
+  async take(bytes: Uint8Array): Promise<void> {
+    const { runtime, directory } = this.#state
+    const { file, isEnd, end: limit } = this.#gap
+    const { fromOffset, toOffset } = this
+    const isGapless = !mayHaveGaps(this.#state, fromOffset)
+    const epochFor = (offset: number): number | null => this.#epochs?.epochFor(offset) ?? null
+    const rules = { checksum: runtime.checksum, isGapless, epochFor, fromOffset, toOffset }
+    const nextOffset = checkReplacement(rules, bytes)
+    const position = this.#at
+    const end = position + bytes.length
+    const isLast = nextOffset >= toOffset
+    if (!isEnd && (end > limit || isLast !== (end === limit))) throw new MisfitError(file.path)
+    await runtime.disk.submit([{ file, position, parts: [bytes], sync: 'dataAndName' }])
+    if (isLast && isEnd && (await file.size()) > end) {
+      // What is behind it belongs to nothing.
+      await file.truncate(end)
+      await file.sync()
+    }
+    if (isLast) await runtime.disk.syncDirectory(directory)
+    await file.dropCached?.()
+    const written = { file: fromPosition(file, position), baseOffset: fromOffset, sizeBytes: bytes.length }
+    const bad = (range: BadRange): never => {
+      throw corruptionOf(range)
+    }
+    await audit(this.#state, this.#epochs?.entries ?? null, written, nextOffset, { bad })
+    this.#at = end
+    this.fromOffset = nextOffset
+  }
+}
+
+function missing(state: LogState, baseOffset: number, nextOffset: number): Gap {
+  const file = state.runtime.disk.file(`${state.directory}/${segmentFileName(baseOffset, 'log')}`)
+  return { file, isEnd: true, position: 0, end: 0, baseOffset, nextOffset }
+}
+
+function audit(
+  state: LogState,
+  epochs: readonly EpochStart[] | null,
+  { file, baseOffset, sizeBytes }: SegmentFile,
+  endOffset: number | null,
+  auditor: Parameters<typeof auditBatches>[2],
+): ReturnType<typeof auditBatches> {
+  const range = {
+    file,
+    baseOffset,
+    sizeBytes,
+    endOffset,
+    mayHaveGaps: mayHaveGaps(state, baseOffset),
+    epochs,
+    epochsEnd: Number.MAX_SAFE_INTEGER,
+  }
+  return auditBatches(range, state.runtime.checksum, auditor)
+}
+
+/** The segment files of a log's directory, ascending; none when that is gone. */
+async function segmentFiles({ runtime, directory }: LogState): Promise<SegmentFile[]> {
+  const { disk } = runtime
+  if ((await disk.stat(directory)) === null) return []
+  const found: SegmentFile[] = []
+  for (const { name } of await disk.list(directory)) {
+    const parsed = parseSegmentFileName(name)
+    if (parsed?.kind !== 'log' || parsed.leftover !== null) continue
+    const path = `${directory}/${name}`
+    const stat = await disk.stat(path)
+    if (stat !== null) found.push({ file: disk.file(path), ...parsed, sizeBytes: stat.sizeBytes })
+  }
+  return found.sort((left, right) => left.baseOffset - right.baseOffset)
+}

@@ -1,0 +1,130 @@
+import { cpSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { basename, join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import type { Group } from '../../../src/replica/group.ts'
+import { createNodeRuntime } from '../../../src/runtime/node/nodeRuntime.ts'
+import { temporaryDirectory } from '../../support/temporaryDirectory.ts'
+import { batchOf, Cluster, committed } from '../support/cluster.ts'
+
+const runtime = createNodeRuntime()
+const values = Array.from({ length: 50 }, (_, index) => `${index}`.padEnd(4000, '.'))
+
+interface Crashed {
+  readonly cluster: Cluster
+  /** The node that has died; all others run. */
+  readonly id: number
+  /** The directory of its log. */
+  readonly log: string
+  /** Its segment files, ascending. */
+  readonly segments: readonly string[]
+}
+
+/** Three replicas of a log of several segments, one of which has died with its recovery point at the end of the log. */
+async function crashed(mendingMs = 10_000): Promise<Crashed> {
+  const cluster = await Cluster.start(3, () => runtime, {}, { timeouts: { mendingMs } })
+  const leader = await cluster.leader()
+  for (const value of values) await leader.append(batchOf(runtime, value), { acks: 'all' })
+  await cluster.whenCommitted(values.length)
+  const id = [...cluster.nodes.keys()].find((node) => cluster.group(node) !== leader)!
+  return { cluster, id, ...(await crash(cluster, id)) }
+}
+
+/** Ends a node such that its directory is as at this moment. */
+async function crash(cluster: Cluster, id: number): Promise<{ log: string; segments: readonly string[] }> {
+  const node = cluster.nodes.get(id)!
+  await node.logs!.checkpoint()
+  const image = temporaryDirectory()
+  cpSync(node.directory, image, { recursive: true, filter: (path) => !basename(path).startsWith('.lock') })
+  await cluster.kill(id)
+  cluster.moveDirectory(id, image)
+  const log = join(image, 't-0')
+  const segments = readdirSync(log).filter((name) => name.endsWith('.log'))
+  return { log, segments: segments.sort().map((name) => join(log, name)) }
+}
+
+const ways: readonly (readonly [string, (crashed: Pick<Crashed, 'log' | 'segments'>) => void])[] = [
+  ['the end of its last segment', ({ segments }) => truncateSync(segments.at(-1)!, 5000)],
+  ['its last segment', ({ segments }) => rmSync(segments.at(-1)!)],
+  [
+    'the end of a segment and a batch before it',
+    ({ segments }) => {
+      const path = segments.at(-1)!
+      const bytes = readFileSync(path)
+      bytes[100]! ^= 1
+      writeFileSync(path, bytes.subarray(0, 9000))
+    },
+  ],
+  [
+    'a segment in the middle',
+    ({ segments }) => {
+      rmSync(segments.at(-2)!)
+      truncateSync(segments.at(-1)!, 5000)
+    },
+  ],
+  [
+    'all segments',
+    ({ segments }) => {
+      for (const path of segments) rmSync(path)
+    },
+  ],
+  [
+    'what is in its directory',
+    ({ log }) => {
+      for (const name of readdirSync(log)) rmSync(join(log, name))
+    },
+  ],
+  ['its directory', ({ log }) => rmSync(log, { recursive: true })],
+]
+
+describe('a replica that finds at its start that it has lost', () => {
+  test.each(ways)('%s takes it from others and goes on', async (_, damage) => {
+    const { cluster, id, ...files } = await crashed()
+    damage(files)
+    const group = await cluster.run(id)
+    expect(group.failure).toBe(null)
+    await cluster.whenCommitted(values.length)
+    expect(await committed(group)).toEqual(values)
+    const leader = await cluster.leader()
+    await leader.append(batchOf(runtime, 'and on'), { acks: 'all' })
+    await cluster.whenCommitted(values.length + 1)
+    expect(await committed(group)).toEqual([...values, 'and on'])
+    await cluster.stop()
+  })
+
+  test('different things on two nodes of three: both are whole again, and nothing is lost', async () => {
+    const { cluster, id, ...files } = await crashed()
+    const other = [...cluster.nodes.keys()].find((node) => node !== id)!
+    const more = await crash(cluster, other)
+    const [third] = [...cluster.nodes.keys()].filter((node) => node !== id && node !== other)
+    await cluster.kill(third!)
+    truncateSync(files.segments.at(-1)!, 5000)
+    rmSync(more.segments.at(-2)!)
+    truncateSync(more.segments.at(-1)!, 12_000)
+    const groups = await Promise.all([id, other].map((node) => cluster.run(node)))
+    // The third one has what neither of them has.
+    await cluster.run(third!)
+    for (const group of groups) await used(group)
+    await cluster.whenCommitted(values.length)
+    for (const group of cluster.groups()) expect(await committed(group)).toEqual(values)
+    await cluster.stop()
+  })
+
+  test('something that nobody has tells so, and comes back once somebody has', {
+    timeout: 60_000,
+  }, async () => {
+    const { cluster, id, ...files } = await crashed()
+    for (const node of cluster.nodes.keys()) if (node !== id) await cluster.kill(node)
+    truncateSync(files.segments.at(-1)!, 5000)
+    const group = await cluster.run(id)
+    expect(group.failure).toMatchObject({ code: 'corruptLog' })
+    for (const node of cluster.nodes.keys()) if (node !== id) await cluster.run(node)
+    await used(group)
+    await cluster.whenCommitted(values.length)
+    expect(await committed(group)).toEqual(values)
+    await cluster.stop()
+  })
+})
+
+async function used(group: Group): Promise<void> {
+  while (group.failure !== null) await new Promise((resolve) => setTimeout(resolve, 20))
+}
