@@ -29,6 +29,7 @@ export async function storeFromJournal(
   }
   const writer = new ReplayWriter(runtime, directory, plan, renew)
   await writer.run(content, new Set(), new Map(), () => {})
+  for (const error of writer.failed.values()) throw error
   for (const file of writer.written) await file.sync()
   for (const path of writer.directories) await disk.syncDirectory(path)
 }

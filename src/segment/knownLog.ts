@@ -2,6 +2,8 @@ import type { Uuid } from '../model/uuid.ts'
 import type { LogCheckpoint } from './journal/nodeCheckpoint.ts'
 import type { Log } from './log.ts'
 import {
+  cutKind,
+  cutState,
   deletedKind,
   epochsKind,
   ownKinds,
@@ -39,8 +41,9 @@ export function lastOf(log: ReplayedLog): LogCheckpoint {
   const { id, name, topicId, recoveryPoint, logStartOffset, provenEnd } = log
   const states = [...log.states]
     .map(([kind, bytes]) => ({ kind, bytes }))
-    .filter(({ kind }) => kind !== provenEndKind)
+    .filter(({ kind }) => kind !== provenEndKind && kind !== cutKind)
   if (provenEnd !== null && provenEnd > recoveryPoint) states.push(provenEndState(provenEnd))
+  if (log.unfinishedCut !== null) states.push(cutState(log.unfinishedCut))
   return { id, name, topicId, recoveryPoint, logStartOffset, states }
 }
 
@@ -56,6 +59,7 @@ export function checkpointOf(known: KnownLog): LogCheckpoint {
     const own = last.states.filter(({ kind }) => kind === resumePointKind || kind === epochsKind)
     const proven = Math.max(durableOffset, provenEndOf(last.states) ?? 0)
     if (proven > last.recoveryPoint) own.push(provenEndState(proven))
+    if (log.unfinishedCut !== null) own.push(cutState(log.unfinishedCut))
     // That records were deleted holds, whatever became of the others.
     const logStartOffset = Math.max(last.logStartOffset, log.logStartOffset)
     return { ...last, logStartOffset, states: [...own, ...foreign] }
@@ -64,6 +68,8 @@ export function checkpointOf(known: KnownLog): LogCheckpoint {
   const own = [resumePoint === null ? epochsState(log) : { kind: resumePointKind, bytes: resumePoint.bytes }]
   // Whatever becomes of the files: what was acknowledged is found, or reported.
   if (durableOffset > recoveryPoint) own.push(provenEndState(durableOffset))
+  // The journal may let go of it before it has been carried out.
+  if (log.unfinishedCut !== null) own.push(cutState(log.unfinishedCut))
   return { id, name, topicId, recoveryPoint, logStartOffset, states: [...own, ...foreign] }
 }
 

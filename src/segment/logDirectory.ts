@@ -333,6 +333,8 @@ export class LogDirectory {
   ): Promise<void> {
     const { name, topicId, recoveryPoint, logStartOffset } = found
     const id = found.id ?? (await this.#journal.create(name, topicId, recoveryPoint, logStartOffset))
+    const failure = this.#journal.failureOf(id)
+    if (failure !== null) throw failure
     const damage = this.#journal.damageOf(id) ?? found.damage
     const journalIsDamaged = this.#journal.isRotten
     const cleanedOffset = this.#cleanedOffsets.get(found.name) ?? 0

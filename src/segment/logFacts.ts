@@ -11,6 +11,7 @@ import { findDamage } from './mendChecks.ts'
 import { beginMending, type Mending } from './mending.ts'
 import { mendOffline, readOffline } from './mendOffline.ts'
 import { noteDamage } from './noteDamage.ts'
+import type { Cut } from './ownStates.ts'
 import type { ProducerState } from './producerState.ts'
 
 /** What can be asked of an open log at any time. */
@@ -47,6 +48,11 @@ export abstract class LogFacts {
   get recoveryPoint(): number {
     if (planted('recoveryPointBeforeSync')) return this.state.flush.flushedOffset
     return Math.min(this.state.flush.syncedOffset, this.state.sealer.oldestOffset ?? Number.MAX_SAFE_INTEGER)
+  }
+
+  /** A cut that may not have been carried out; null for none. */
+  get unfinishedCut(): Cut | null {
+    return this.state.unfinishedCut
   }
 
   /** What compaction has to do below `endOffset`. */

@@ -7,6 +7,7 @@ import type { LeaderEpochs } from './leaderEpochs.ts'
 import type { LogConfig } from './logConfig.ts'
 import type { RecoveredLog } from './logFiles.ts'
 import type { LogOptions, SealedSegment } from './logTypes.ts'
+import type { Cut } from './ownStates.ts'
 import type { ProducerState } from './producerState.ts'
 import { RecentBatches } from './recentBatches.ts'
 import { Sealer } from './sealer.ts'
@@ -36,6 +37,8 @@ export class LogState {
   offline: EngineError | null
   /** Why appends are refused for now: the tail is being undone or cut. */
   refusal: EngineError | null = null
+  /** A cut that may not have been carried out durably; it stays when that fails. */
+  unfinishedCut: Cut | null = null
   /** How often the log was cut. */
   cuts = 0
   /** Everything below it was compacted. */

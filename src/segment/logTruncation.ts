@@ -1,14 +1,13 @@
 import { planted } from '../model/planted.ts'
-import type { Uuid } from '../model/uuid.ts'
 import type { Disk } from '../runtime/disk.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import { walkHeaders } from './batchScan.ts'
 import { parseSegmentFileName, segmentFileName } from './fileNames.ts'
-import type { JournalEntry } from './journal/entries.ts'
 import type { LogState } from './logState.ts'
 import { decodeProducerSnapshot } from './producerSnapshot.ts'
 import { ProducerState } from './producerState.ts'
 import { Segment } from './segment.ts'
+import { syncOrRewrite } from './segmentRewrite.ts'
 
 /** Cuts a log in which nothing is in flight so that it ends before the batch that holds `offset`, durably. */
 export async function cutLog(state: LogState, offset: number): Promise<void> {
@@ -33,8 +32,10 @@ export async function cutLog(state: LogState, offset: number): Promise<void> {
   state.indexFilesCurrent = false
   if (state.epochs.truncateFromEnd(cut.endOffset)) state.epochsChanged = true
   const { journal } = state.options
-  if (journal && !planted('truncateNotJournaled')) {
-    await journal.writer.commit([truncateEntry(journal.logId, cut)])
+  if (!planted('truncateNotJournaled')) {
+    const { endOffset, segment } = cut
+    state.unfinishedCut = { endOffset, segmentBaseOffset: segment.baseOffset, position: segment.sizeBytes }
+    await journal?.writer.commit([{ type: 'truncate', logId: journal.logId, ...state.unfinishedCut }])
   }
   await removeSnapshotsAbove(state.runtime.disk, state.directory, cut.endOffset)
   // A checkpoint of the journal alone would hide that nothing else says where the log ends.
@@ -46,20 +47,12 @@ export async function cutLog(state: LogState, offset: number): Promise<void> {
   state.badRanges.forget(cut.segment.file.path, cut.segment.sizeBytes)
   if (!cut.segment.isNew) {
     await cut.segment.file.truncate(cut.segment.sizeBytes)
-    await cut.segment.file.sync()
+    await syncOrRewrite(state.runtime, cut.segment, cut.endOffset, state.options.logger)
   }
   await state.runtime.disk.syncDirectory(state.directory)
+  // First here: no checkpoint may have it that the journal lets go of what ends it.
+  state.unfinishedCut = null
   if (journal) await journal.writer.commit([{ type: 'truncated', logId: journal.logId }])
-}
-
-function truncateEntry(logId: Uuid, { endOffset, segment }: CutSegment): JournalEntry {
-  return {
-    type: 'truncate',
-    logId,
-    endOffset,
-    segmentBaseOffset: segment.baseOffset,
-    position: segment.sizeBytes,
-  }
 }
 
 /** The part of a segment below an offset, as a segment that takes appends again. */

@@ -156,15 +156,15 @@ export class NodeJournal implements JournalHost {
     if (this.plan.strangers > 0) {
       logger.error('the journal has entries of logs that nobody knows', { entries: this.plan.strangers })
     }
-    if (frameCount === 0) return
+    const cut = [...this.plan.logs.values()].filter(({ unfinishedCut }) => unfinishedCut !== null)
+    if (frameCount === 0 && cut.length === 0) return
     const { clock } = this.#runtime
     const startedMs = clock.monotonicMs()
     const progress = new Progress(clock, logger, 'replaying the journal', frameCount)
     await this.#writer.run(this.#replay, absent, tails, () => progress.step())
     this.#replayed.take(this.#writer.written, this.#writer.directories)
-    this.#ended = [...this.plan.logs.values()]
-      .filter(({ id, unfinishedCut }) => unfinishedCut !== null && !absent.has(id))
-      .map(({ id }) => id)
+    const isDone = (id: Uuid): boolean => !absent.has(id) && !this.#writer.failed.has(id)
+    this.#ended = cut.map(({ id }) => id).filter(isDone)
     const { batches, bytes, written } = this.#writer
     const elapsedMs = Math.round(clock.monotonicMs() - startedMs)
     logger.info('replayed the journal', {
@@ -174,6 +174,11 @@ export class NodeJournal implements JournalHost {
       files: written.size,
       elapsedMs,
     })
+  }
+
+  /** Why replay could not write all of a log; null when it could. */
+  failureOf(id: Uuid): EngineError | null {
+    return this.#writer.failed.get(id) ?? null
   }
 
   /** What replay found wrong with a log's files; null for nothing. */
@@ -313,7 +318,8 @@ export class NodeJournal implements JournalHost {
     return [...this.#known.values()].some((known) => this.#isUnstored(known))
   }
 
-  #isUnstored({ log, deletion }: KnownLog): boolean {
+  #isUnstored({ id, log, deletion }: KnownLog): boolean {
+    if (this.#writer.failed.has(id) && deletion === 'none') return true
     if (log === null || log.offline === null || deletion !== 'none' || this.#settled.has(log)) return false
     return log.durableOffset > log.recoveryPoint
   }
@@ -324,7 +330,10 @@ export class NodeJournal implements JournalHost {
     const { dataDirectory, logger } = this.#options
     const ids = new Set(lost.map(({ id }) => id))
     await storeFromJournal(this.#runtime, dataDirectory, this.#journal.content, ids)
-    for (const { log } of lost) if (log !== null) this.#settled.add(log)
+    for (const { id, log } of lost) {
+      this.#writer.failed.delete(id)
+      if (log !== null) this.#settled.add(log)
+    }
     logger.warn('stored what the journal had of logs that are offline; the next start finds it', {
       logs: lost.map(({ name }) => name).join(),
     })

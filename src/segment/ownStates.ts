@@ -10,13 +10,50 @@ export const deletedKind = 3
 /** The kind of state that holds a log's leader epochs below its recovery point, where no resume point has them. */
 export const epochsKind = 4
 
+/** The kind of state that says that a log is being cut, which is to be finished before anything else. */
+export const cutKind = 5
+
 /** The kinds of state that belong to the log itself; replication has the others. */
 export const ownKinds: ReadonlySet<number> = new Set([
   resumePointKind,
   provenEndKind,
   deletedKind,
   epochsKind,
+  cutKind,
 ])
+
+/** Where a log ends that is being cut: at `endOffset`, which lies at `position` of a segment. */
+export interface Cut {
+  readonly endOffset: number
+  readonly segmentBaseOffset: number
+  readonly position: number
+}
+
+/** The state that says that a log is being cut. */
+export function cutState({ endOffset, segmentBaseOffset, position }: Cut): {
+  kind: number
+  bytes: Uint8Array
+} {
+  const bytes = new Uint8Array(24)
+  writeInt64(bytes, 0, endOffset)
+  writeInt64(bytes, 8, segmentBaseOffset)
+  writeInt64(bytes, 16, position)
+  return { kind: cutKind, bytes }
+}
+
+/** The cut that was under way when these states were stored; null when none was. */
+export function cutOf(states: Iterable<{ readonly kind: number; readonly bytes: Uint8Array }>): Cut | null {
+  for (const { kind, bytes } of states) {
+    if (kind !== cutKind || bytes.length !== 24) continue
+    const [endOffset, segmentBaseOffset, position] = [
+      readInt64(bytes, 0),
+      readInt64(bytes, 8),
+      readInt64(bytes, 16),
+    ]
+    return { endOffset, segmentBaseOffset, position }
+  }
+  return null
+}
 
 /** The state that says how far a log was durable. */
 export function provenEndState(offset: number): { kind: number; bytes: Uint8Array } {

@@ -2,7 +2,7 @@ import type { Uuid } from '../model/uuid.ts'
 import type { JournalEntry, TruncateEntry } from './journal/entries.ts'
 import type { LogCheckpoint, NodeCheckpoint } from './journal/nodeCheckpoint.ts'
 import type { ReplayVisitor } from './journal/openJournal.ts'
-import { deletedKind, provenEndKind, provenEndOf } from './ownStates.ts'
+import { cutOf, deletedKind, provenEndKind, provenEndOf } from './ownStates.ts'
 
 /** What checkpoint and journal together say of one log. */
 export class ReplayedLog {
@@ -35,6 +35,8 @@ export class ReplayedLog {
     this.logStartOffset = from.logStartOffset
     this.endOffset = Math.max(from.recoveryPoint, provenEndOf(from.states) ?? 0)
     this.states = new Map(from.states.map(({ kind, bytes }) => [kind, Uint8Array.from(bytes)]))
+    const cut = cutOf(from.states)
+    if (cut !== null) this.add({ type: 'truncate', logId: from.id, ...cut }, -1)
   }
 
   /** Exclusive end of what must be in the log once the journal has been replayed; null when nobody can tell. */

@@ -1,4 +1,4 @@
-import { CorruptionError } from '../model/errors.ts'
+import { CorruptionError, type EngineError, toEngineError, WriteError } from '../model/errors.ts'
 import { planted } from '../model/planted.ts'
 import type { Uuid } from '../model/uuid.ts'
 import type { DiskFile, DiskWrite } from '../runtime/disk.ts'
@@ -7,8 +7,10 @@ import { parseSegmentFileName, segmentFileName } from './fileNames.ts'
 import { inParallel } from './inParallel.ts'
 import type { AppendEntry } from './journal/entries.ts'
 import type { JournalContent } from './journal/journalReplay.ts'
+import { isRoomError } from './logRepair.ts'
 import type { ReplayedTail } from './replayedTail.ts'
 import type { ReplayedLog, ReplayPlan } from './replayPlan.ts'
+import { replaceByCopy } from './segmentRewrite.ts'
 
 /** Groups of writes that are under way at once; each has the bytes of one frame. */
 const mostWrites = 8
@@ -18,6 +20,7 @@ const parallel = 16
 /** A segment file that is written again. */
 interface Target {
   readonly file: DiskFile
+  readonly logId: Uuid
   /** Bytes that are in place: what comes next may begin there, not later. */
   end: number
 }
@@ -32,6 +35,8 @@ type Renew = (file: DiskFile, sizeBytes: number) => Promise<void>
 export class ReplayWriter {
   /** Logs that the journal does not fit: their files have lost what had been synced. */
   readonly damaged = new Map<Uuid, CorruptionError>()
+  /** Logs whose files could not be cut or written: not everything of them is in place. */
+  readonly failed = new Map<Uuid, EngineError>()
   /** Files that were written, to be synced before the journal lets go of them. */
   readonly written = new Set<DiskFile>()
   /** The directories of those files, whose names may be new. */
@@ -67,7 +72,15 @@ export class ReplayWriter {
     this.#tails = tails
     this.#absent = absent
     const cut = [...this.#plan.logs.values()].filter(({ unfinishedCut }) => unfinishedCut !== null)
-    await inParallel(cut, parallel, (log) => this.#cut(log))
+    await inParallel(cut, parallel, async (log) => {
+      try {
+        await this.#cut(log)
+      } catch (cause) {
+        const error = toEngineError(cause, 'diskFailed', 'a log could not be cut')
+        if (isRoomError(error)) throw error
+        this.failed.set(log.id, error)
+      }
+    })
     if (![...this.#plan.logs.values()].some(({ hasAppends }) => hasAppends)) return
     let ordinal = 0
     for await (const { entries } of replay.frames()) {
@@ -92,11 +105,19 @@ export class ReplayWriter {
         this.#running.delete(written)
       },
       (error) => {
-        this.#failure ??= error
+        this.#onError(error)
         this.#running.delete(written)
       },
     )
     this.#running.add(written)
+  }
+
+  /** What concerns single files concerns their logs; a disk that takes nothing concerns everybody. */
+  #onError(error: unknown): void {
+    if (!(error instanceof WriteError) || error.rest !== null || isRoomError(error)) this.#failure ??= error
+    else {
+      for (const { path, error: why } of error.failures) this.failed.set(this.#targets.get(path)!.logId, why)
+    }
   }
 
   async #add(entry: AppendEntry, ordinal: number, writes: DiskWrite[]): Promise<void> {
@@ -106,6 +127,7 @@ export class ReplayWriter {
       log === undefined ||
       this.#absent.has(logId) ||
       this.damaged.has(logId) ||
+      this.failed.has(logId) ||
       !log.isLive(ordinal, baseOffset, lastOffset)
     )
       return
@@ -114,7 +136,7 @@ export class ReplayWriter {
     if (target === undefined) {
       const stat = await this.#runtime.disk.stat(path)
       if (stat === null && log.isDeleted(segmentBaseOffset)) return
-      target = { file: this.#runtime.disk.file(path), end: stat?.sizeBytes ?? 0 }
+      target = { file: this.#runtime.disk.file(path), logId, end: stat?.sizeBytes ?? 0 }
       if (stat !== null) await this.#renew?.(target.file, stat.sizeBytes)
       this.#targets.set(path, target)
       this.written.add(target.file)
@@ -154,11 +176,14 @@ export class ReplayWriter {
     }
     const path = `${directory}/${segmentFileName(segmentBaseOffset, 'log')}`
     const stat = await disk.stat(path)
-    if (stat !== null && stat.sizeBytes > position) {
+    if (stat !== null) {
       const file = disk.file(path)
-      await this.#renew?.(file, position)
-      await file.truncate(position)
-      await file.sync()
+      await this.#renew?.(file, Math.min(stat.sizeBytes, position))
+      if (stat.sizeBytes > position) await file.truncate(position)
+      // Also when it has that length already: what a dead process did may be in the page cache alone.
+      await file
+        .sync()
+        .catch(() => replaceByCopy(disk, file, Math.min(stat.sizeBytes, position), async () => {}))
     }
     await disk.syncDirectory(directory)
   }

@@ -44,10 +44,7 @@ export async function rewriteSegment(
   })
 }
 
-/**
- * Syncs what a scan has read, from segment `first` on. A file whose sync fails is written into a new one: all that it says
- * has just been checked. Rejects when that fails, too.
- */
+/** Syncs what a scan has read, from segment `first` on, each file as `syncOrRewrite` does. */
 export async function syncFound(
   runtime: Runtime,
   segments: readonly Segment[],
@@ -56,17 +53,25 @@ export async function syncFound(
   logger: Logger,
 ): Promise<void> {
   for (let index = first; index < segments.length; index++) {
-    const segment = segments[index]!
-    try {
-      await segment.file.sync()
-    } catch (error) {
-      const { path } = segment.file
-      logger.warn('a sync failed: the segment is written into a new file', {
-        file: path,
-        error: String(error),
-      })
-      await rewriteSegment(runtime, segment, segments[index + 1]?.baseOffset ?? endOffset)
-    }
+    await syncOrRewrite(runtime, segments[index]!, segments[index + 1]?.baseOffset ?? endOffset, logger)
+  }
+}
+
+/** Syncs a segment's file, or writes it into a new one when that fails. Rejects when that fails, too. */
+export async function syncOrRewrite(
+  runtime: Runtime,
+  segment: Segment,
+  endOffset: number,
+  logger: Logger,
+): Promise<void> {
+  try {
+    await segment.file.sync()
+  } catch (error) {
+    logger.warn('a sync failed: the segment is written into a new file', {
+      file: segment.file.path,
+      error: String(error),
+    })
+    await rewriteSegment(runtime, segment, endOffset)
   }
 }
 
@@ -100,6 +105,8 @@ export async function replaceByCopy(
 }
 
 async function copyBytes(disk: Disk, file: DiskFile, copy: DiskFile, sizeBytes: number): Promise<void> {
+  // There also when there is nothing to copy.
+  await disk.submit([{ file: copy, position: 0, parts: [], sync: 'none' }])
   for (let position = 0; position < sizeBytes; ) {
     const step = new Uint8Array(Math.min(stepBytes, sizeBytes - position))
     const count = await file.read(step, position)

@@ -333,3 +333,79 @@ test('what a truncation has cut stays cut, and what follows it stays, while a se
   expect(wrong).toEqual([])
   expect([...outcomes].sort()).toEqual(['done', 'offline'])
 })
+
+describe('a cut whose log went offline on the way', () => {
+  test.each(['batch', 'journal'] as const)('is finished by the next start, durably (%s)', async (flush) => {
+    let isArmed = false
+    let fails = false
+    const config = configOf(flush, smallSegments)
+    const world = worldOf({
+      faults: ({ kind, path }) => {
+        fails ||= isArmed && kind === 'truncate' && path.endsWith('.log')
+        return fails && kind === 'sync' && /orders-0.*log/.test(path) ? { code: 'EIO' } : null
+      },
+    })
+    const directory = await openDirectory(world, config)
+    const log = await create(directory, world, config)
+    for (const value of ['a', 'b', 'c', 'd', 'e']) await append(log, world, value)
+    await directory.checkpoint()
+    isArmed = true
+    await expect(log.truncate(2)).rejects.toMatchObject({ code: 'diskFailed' })
+    expect(log.offline?.code).toBe('diskFailed')
+    fails = isArmed = false
+    // The journal lets go of what it has of the cut.
+    await directory.checkpoint()
+    world.runtime.disk.kill()
+    const next = worldOf({ fs: world.fs })
+    const again = (await openDirectory(next, config)).logs.get('orders-0')!
+    expect(await valuesIn(again, next)).toEqual(['a', 'b'])
+    await append(again, next, 'x')
+    expect(await found(powerCut(next), config)).toEqual(['a', 'b', 'x'])
+  })
+
+  test('goes on when only one sync fails: the segment is written into a new file', async () => {
+    let isArmed = false
+    const world = worldOf({
+      faults: ({ kind, path }) => {
+        if (kind === 'truncate' && path.endsWith('.log')) isArmed = true
+        if (!isArmed || kind !== 'sync' || !path.endsWith('.log')) return null
+        isArmed = false
+        return { code: 'EIO' }
+      },
+    })
+    const directory = await openDirectory(world)
+    const log = await create(directory, world)
+    await append(log, world, 'a', 'b', 'c')
+    await append(log, world, 'd')
+    await log.truncate(3)
+    await append(log, world, 'x')
+    expect(log.offline).toBe(null)
+    expect(await found(powerCut(world))).toEqual(['a', 'b', 'c', 'x'])
+  })
+})
+
+test('a start goes on without the log that cannot be written, and keeps what the journal has of it', async () => {
+  const fs = new SimFileSystem()
+  const config = configOf('journal')
+  const first = worldOf({ fs })
+  const directory = await openDirectory(first, config)
+  const log = await create(directory, first, config)
+  const other = await directory.createLog('others', 0, randomUuid(first.runtime.random), config)
+  await append(log, first, 'a', 'b')
+  await append(other, first, 'x')
+  const cut = powerCut(first)
+  let isBroken = true
+  const second = worldOf({
+    fs: cut.fs,
+    faults: ({ kind, path }) =>
+      isBroken && kind === 'write' && /orders-0.*log/.test(path) ? { code: 'EIO' } : null,
+  })
+  const without = await openDirectory(second, config)
+  expect([...without.logs.keys()]).toEqual(['others-0'])
+  expect(await valuesIn(without.logs.get('others-0')!, second)).toEqual(['x'])
+  await expect(without.checkpoint()).rejects.toMatchObject({ code: 'diskFailed' })
+  isBroken = false
+  await without.checkpoint()
+  await without.close()
+  expect(await found(powerCut(second), config)).toEqual(['a', 'b'])
+})
