@@ -6,6 +6,7 @@ import { metadataTopicName } from '../controller/topicNames.ts'
 import type { EngineError } from '../model/errors.ts'
 import type { Logger } from '../model/logger.ts'
 import { clusterApiKeys } from '../protocol/apiKeys.ts'
+import type { GroupObserver } from '../replica/observer.ts'
 import type { Address } from '../runtime/network.ts'
 import { RateLimitedLog } from '../runtime/rateLimitedLog.ts'
 import type { Runtime } from '../runtime/runtime.ts'
@@ -43,6 +44,8 @@ export interface BrokerOptions {
   readonly decompress?: (codec: number, body: Uint8Array) => Uint8Array
   /** The broker has no place in its cluster any more; it is to be closed. */
   readonly lost?: (error: EngineError) => void
+  /** Sees what the replicas of a cluster's broker do, for simulators. */
+  readonly observer?: GroupObserver
 }
 
 /** A running broker: one that stands alone, with its own metadata and every partition, or one of a cluster. */
@@ -157,9 +160,12 @@ export class Broker {
     })
     let address: Address
     try {
-      address = await server.listen(config.listen, isReady)
-      if (node.port === 0) node.port = address.port
-      await core.announce()
+      if (config.cluster?.isBroker === false) address = core.cluster!.base.address
+      else {
+        address = await server.listen(config.listen, isReady)
+        if (node.port === 0) node.port = address.port
+        await core.announce()
+      }
     } catch (error) {
       await server.close(0)
       ready()
@@ -241,7 +247,7 @@ function openCore(
   config: BrokerConfig,
   logger: Logger,
   node: AdvertisedNode,
-  { decompress, lost }: BrokerOptions,
+  { decompress, lost, observer }: BrokerOptions,
 ): Promise<BrokerCore> {
   const logs = {
     directory: config.directory,
@@ -259,7 +265,7 @@ function openCore(
             cleanupPolicy: keep,
           },
   }
-  const options = { runtime, config, logger, logs, node }
+  const options = { runtime, config, logger, logs, node, ...(observer === undefined ? {} : { observer }) }
   if (config.cluster === null) return openStandalone(options)
   return openClusterCore(options, config.cluster, (error) => lost?.(error))
 }

@@ -7,8 +7,7 @@ import { MachineRunner } from '../replica/machineRunner.ts'
 import { greet } from '../replica/nodes/greeting.ts'
 import { GroupCalls } from '../replica/nodes/groupCalls.ts'
 import { callVoters, lookAfterMembership } from '../replica/nodes/membership.ts'
-import { clusterIdOf, type Membership } from '../replica/nodes/nodeAddress.ts'
-import { inOrder, knownClusterId, type NodeBase, openNodeBase } from '../replica/nodes/nodeBase.ts'
+import { inOrder, type NodeBase, openNodeBase } from '../replica/nodes/nodeBase.ts'
 import { CallKind, type CallRequest, type CallResponse } from '../replica/nodes/nodeCalls.ts'
 import type { GroupObserver } from '../replica/observer.ts'
 import type { Runtime } from '../runtime/runtime.ts'
@@ -19,6 +18,7 @@ import { BrokerLifecycle } from './brokerLifecycle.ts'
 import type { BatchLimits } from './changes.ts'
 import type { ClusterConfig } from './clusterConfig.ts'
 import { decodeValue, encodeValue } from './commandCodec.ts'
+import { type ClusterPlace, findCluster } from './findCluster.ts'
 import type { Endpoint } from './image.ts'
 import { ImageMachine } from './imageMachine.ts'
 import { metadataLogConfig } from './metadataLog.ts'
@@ -63,6 +63,7 @@ export class ClusterNode {
   readonly metadata: QuorumMetadata
   readonly runner: MachineRunner
   readonly incarnationId: string
+  readonly #place: ClusterPlace
   readonly #options: ClusterNodeOptions
   readonly #active: ActiveController | null
   readonly #keeper: BrokerKeeper | null
@@ -77,6 +78,7 @@ export class ClusterNode {
     this.base = base
     this.metadata = parts.metadata
     this.runner = parts.runner
+    this.#place = parts.place
     this.incarnationId = randomUuid(options.runtime.random)
     const { logger, runtime, config, defaults, nodeId } = options
     if (config.isController) {
@@ -132,7 +134,9 @@ export class ClusterNode {
     const { runtime, logger, nodeId, config } = options
     checkBrokerDefaults(options.defaults)
     const opened: (() => Promise<unknown>)[] = []
-    const clusterId = await findClusterId(options)
+    const directory = options.logs.directory
+    const place = await findCluster({ ...options, directory })
+    const { clusterId } = place
     try {
       const base = await openNodeBase(
         {
@@ -144,7 +148,7 @@ export class ClusterNode {
           listenerName: config.nodeListener.name,
           listen: config.nodeListener.listen,
           advertise: config.nodeListener.advertised,
-          membership: membershipOf(config),
+          membership: place.membership,
           metadataConfig: metadataLogConfig,
           callTimeoutMs,
           timeouts: options.timeouts,
@@ -176,7 +180,7 @@ export class ClusterNode {
         defaults: options.defaults,
       })
       changes.changed = (delta) => metadata.changed(delta)
-      const node = new ClusterNode(options, base, machine, { metadata, runner })
+      const node = new ClusterNode(options, base, machine, { metadata, runner, place })
       changes.failed = (error) => node.#fail(error)
       node.#begin()
       return node
@@ -288,14 +292,15 @@ export class ClusterNode {
     const { config, logger, nodeId } = this.#options
     const { metadata, router, self, transport, host } = this.base
     const listenerName = config.nodeListener.name
-    for (const { id, host: hostName, port } of config.voters) {
+    const { controllers } = this.#place
+    for (const { id, host: hostName, port } of controllers) {
       if (id !== nodeId) transport.know(id, [{ name: listenerName, host: hostName, port }])
     }
     this.metadata.onChange(({ brokersChanged }) => this.#learn(brokersChanged))
     this.#learn([...this.metadata.image.brokers.keys()])
     const isClosed = (): boolean => this.#isClosed
     // A voter that comes with an empty disk takes its old place; others wait to be asked.
-    const autoJoin = config.autoJoin || config.voters.some(({ id }) => id === nodeId)
+    const autoJoin = config.autoJoin || controllers.some(({ id }) => id === nodeId)
     if (config.isController) {
       this.#run(lookAfterMembership({ metadata, router, logger, self, autoJoin, isClosed }))
     }
@@ -311,7 +316,7 @@ export class ClusterNode {
         void host.close().catch(() => {})
       },
     }
-    for (const { id } of config.voters) if (id !== nodeId) this.#run(greet(id, greeting))
+    for (const { id } of controllers) if (id !== nodeId) this.#run(greet(id, greeting))
     metadata.watch({
       failed: (error) => this.#fail(toEngineError(error, 'diskFailed', 'the metadata log failed')),
     })
@@ -349,6 +354,7 @@ export class ClusterNode {
 }
 
 interface Parts {
+  readonly place: ClusterPlace
   readonly metadata: QuorumMetadata
   readonly runner: MachineRunner
 }
@@ -360,14 +366,3 @@ interface Changes {
 
 /** How long a good-bye may take. */
 const goodByeMs = 500
-
-function membershipOf({ voters }: ClusterConfig): Membership {
-  return { type: 'static', voters: [...voters].sort((a, b) => a.id - b.id) }
-}
-
-async function findClusterId({ runtime, clusterId, config, logs }: ClusterNodeOptions): Promise<string> {
-  if (clusterId !== null) return clusterId
-  const known = await knownClusterId(runtime, logs.directory)
-  if (known !== null) return known
-  return clusterIdOf([...config.voters].sort((a, b) => a.id - b.id))
-}

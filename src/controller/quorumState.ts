@@ -1,4 +1,4 @@
-import type { Uuid } from '../model/uuid.ts'
+import { type Uuid, zeroUuid } from '../model/uuid.ts'
 import type { Endpoint } from '../raft.ts'
 import type { Group } from '../replica/group.ts'
 import { NotLeaderError } from '../replica/notLeader.ts'
@@ -55,7 +55,10 @@ export function describeQuorum(group: Group, nodeId: number, clock: Clock): Quor
     highWatermark,
     voters: voters.map(({ id, directoryId }) => stateOf(id, directoryId)),
     observers: followers.filter(
-      ({ id, directoryId }) => !voters.some((voter) => voter.id === id && voter.directoryId === directoryId),
+      // What a static voter was before its directory was known is nobody.
+      ({ id, directoryId }) =>
+        directoryId !== zeroUuid &&
+        !voters.some((voter) => voter.id === id && voter.directoryId === directoryId),
     ),
     nodes: voters.map(({ id, endpoints }) => ({ id, endpoints })),
   }

@@ -11,6 +11,11 @@ const invalidRequest = 42
 /** Source: KIP-511. */
 const softwareName = /^[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?$/
 
+const supported = [
+  ...Array.from(bootstrapFeatures, ([name, level]) => ({ name, minVersion: level, maxVersion: level })),
+  { name: 'kraft.version', minVersion: 0, maxVersion: 1 },
+]
+
 const ofClusters: readonly AnyApi[] = Object.values(apiKeys)
 const ofOne = ofClusters.filter(({ key }) => !clusterApiKeys.has(key))
 
@@ -40,15 +45,14 @@ export function answerApiVersions(
     .sort((one, other) => one.apiKey - other.apiKey)
   if (cluster === null) return { apiKeys }
   const { image } = controller
+  const finalized: [string, number][] = [...image.features]
+  // The voters stand in the log: whether they do is a feature that only the quorum itself knows. Source: KIP-853.
+  if (cluster.base.metadata.voters.offset >= 0) finalized.push(['kraft.version', 1])
   return {
     apiKeys,
-    supportedFeatures: [...bootstrapFeatures].map(([name, level]) => ({
-      name,
-      minVersion: level,
-      maxVersion: level,
-    })),
+    supportedFeatures: supported,
     finalizedFeaturesEpoch: image.nextOffset,
-    finalizedFeatures: [...image.features].map(([name, level]) => ({
+    finalizedFeatures: finalized.map(([name, level]) => ({
       name,
       minVersionLevel: level,
       maxVersionLevel: level,

@@ -102,6 +102,10 @@ export function changeVoters(
   voter: Voter,
 ): Promise<void> {
   if (metadata.state !== 'leader') return Promise.reject(new NotLeaderError(metadata.leaderId))
+  if (metadata.voters.voters.voters.some(({ directoryId }) => directoryId === zeroUuid)) {
+    const text = 'the voters of a new cluster are written down once their directories are known'
+    return Promise.reject(new EngineError('requestTimedOut', text))
+  }
   const key: ReplicaKey = { id: voter.id, directoryId: voter.directoryId }
   if (change === 'add') return metadata.addVoter(voter)
   return change === 'remove' ? metadata.removeVoter(key) : metadata.updateVoter(voter)
