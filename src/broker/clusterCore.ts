@@ -3,12 +3,15 @@ import { ClusterNode } from '../controller/clusterNode.ts'
 import { GroupCoordinator } from '../coordinator/groupCoordinator.ts'
 import { GroupOffsets } from '../coordinator/groupReign.ts'
 import { EngineError } from '../model/errors.ts'
+import { CallKind } from '../replica/nodes/nodeCalls.ts'
 import type { BrokerCore, CoreOptions } from './brokerCore.ts'
 import { clientEndpoint, groupConfig } from './coreSettings.ts'
 import { GroupPartitions } from './groupPartitions.ts'
 import { ClusterNodes } from './nodes.ts'
 import { offsetsTopicName } from './topicCreator.ts'
 
+/** How long a replica has to answer that it was told something. */
+const tellTimeoutMs = 2000
 /** How long a broker that shuts down waits for the controller to know it. */
 const shutdownHeardMs = 2000
 
@@ -45,6 +48,10 @@ export async function openClusterCore(
     rebalances: true,
     report: (states) => metadata.reportPartitions(states),
     topicsDeleted: (names) => coordinator.onTopicsDeleted(names),
+    beginAt: async (to, { topicId, topic, index }, offset) => {
+      const json = String(offset)
+      await base.router.ask(to, { kind: CallKind.beginAt, topicId, topic, partition: index, json }, tellTimeoutMs)
+    },
     leadershipChanged: ({ topic, index }) => {
       if (topic === offsetsTopicName) coordinator.leadershipChanged(index)
     },
@@ -64,6 +71,10 @@ export async function openClusterCore(
         await partition.deleteRecordsBefore(offset)
       },
     }),
+  })
+  own.answerCalls(CallKind.beginAt, async ({ topicId, topic, partition: index, json }) => {
+    partitions.beginAt({ topicId, topic, index }, Number(json))
+    return {}
   })
   try {
     const loaded = partitions.load()

@@ -22,6 +22,8 @@ export interface GroupPartitionHost {
   rackOf(nodeId: number): string | null
   /** Somebody else leads, or nobody does, or the voters are others. */
   changed(partition: GroupPartition): void
+  /** The leader's log begins at `offset` now, as somebody wanted. */
+  begun(partition: GroupPartition, offset: number): void
 }
 
 /**
@@ -45,6 +47,8 @@ export class GroupPartition extends Partition {
   #lookedAt = -1
   /** `readableEnd` at the last advance. */
   #readable: number
+  /** Where the log is to begin once that is committed, -1 for nowhere. */
+  #beginOffset = -1
   #successor: Timer | null = null
   #look: Timer | null = null
 
@@ -182,8 +186,22 @@ export class GroupPartition extends Partition {
     return this.group.endOfEpoch(epoch)
   }
 
-  deleteRecordsBefore(offset: number): Promise<void> {
-    return this.group.beginAt(offset)
+  async deleteRecordsBefore(offset: number): Promise<void> {
+    await this.group.beginAt(offset)
+    this.#host.begun(this, offset)
+  }
+
+  /** Has this replica's log begin at `offset` as soon as it knows that everything before is committed. */
+  beginAtCommitted(offset: number): void {
+    this.#beginOffset = Math.max(this.#beginOffset, offset)
+    this.#beginIfCommitted()
+  }
+
+  #beginIfCommitted(): void {
+    if (this.#beginOffset <= this.log.logStartOffset || this.#beginOffset > this.readableEnd) return
+    const offset = this.#beginOffset
+    // What fails now is done by retention, or asked for again.
+    this.group.beginAt(offset).catch(() => {})
   }
 
   /** The replica is not here any more. The group is its owner's to close. */
@@ -257,6 +275,7 @@ export class GroupPartition extends Partition {
     const readable = this.readableEnd
     if (readable <= this.#readable) return
     this.#readable = readable
+    if (this.#beginOffset >= 0) this.#beginIfCommitted()
     // Waking is deferred, so the list does not change meanwhile.
     for (const watched of this.watchers) watched.wait.advanced(watched)
   }

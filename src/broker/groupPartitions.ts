@@ -13,7 +13,7 @@ import { GroupPartition, type GroupPartitionHost } from './groupPartition.ts'
 import { GroupVoters, votersOf } from './groupVoters.ts'
 import { givePreferred, handOverAll } from './leaderBalance.ts'
 import { LeaderReports } from './leaderReports.ts'
-import type { Leadership, Partition } from './partition.ts'
+import type { Leadership, Partition, PartitionIdentity } from './partition.ts'
 import type { Partitions, PartitionView } from './partitions.ts'
 import { Peers } from './peers.ts'
 
@@ -39,6 +39,8 @@ export interface GroupPartitionsOptions {
   report(states: readonly PartitionState[]): Promise<void>
   /** Called with the names of topics that are gone. */
   topicsDeleted(names: readonly string[]): void
+  /** Has another node make its replica's log begin at `offset`. */
+  beginAt?(nodeId: number, partition: PartitionIdentity, offset: number): Promise<void>
   /** Called when this node may have begun or ceased to lead a partition. */
   leadershipChanged?(partition: GroupPartition): void
 }
@@ -77,6 +79,7 @@ export class GroupPartitions implements Partitions {
       clock,
       rackOf: (id) => this.#peers.rackOf(id),
       changed: (partition) => this.#changed(partition),
+      begun: (partition, offset) => this.#tellBegun(partition, offset),
     }
   }
 
@@ -172,6 +175,12 @@ export class GroupPartitions implements Partitions {
     })
     const known = hosted?.isLeader ? hosted.inSync : isr
     return { ...this.leadershipOf(name, index), isr: known, offlineReplicas }
+  }
+
+  /** The leader's log begins at `offset`: so does the replica's here, once it knows that everything before is committed. */
+  beginAt({ topic, topicId, index }: PartitionIdentity, offset: number): void {
+    const partition = this.find(topic, index)
+    if (partition?.topicId === topicId) partition.beginAtCommitted(offset)
   }
 
   /** Gives all leaderships to others. Resolves once nothing is led that somebody else could lead. */
@@ -354,6 +363,17 @@ export class GroupPartitions implements Partitions {
     }
     this.#timer = clock.setTimer(lookMs, () => this.#look(false))
     this.#timer.detach?.()
+  }
+
+  /** A replica that does not hear of it keeps its records for retention to take. */
+  #tellBegun(partition: GroupPartition, offset: number): void {
+    const { nodeId, beginAt, logger } = this.#options
+    for (const { id } of partition.group.voters.voters.voters) {
+      if (id === nodeId) continue
+      beginAt?.(id, partition, offset).catch((error) =>
+        logger.debug('a replica was not told where its log begins', { id, error: String(error) }),
+      )
+    }
   }
 
   #imageOf({ topic, topicId, index }: GroupPartition): PartitionImage | null {

@@ -33,6 +33,8 @@ export const CallKind = {
   heartbeat: 10,
   /** How the replicas of the metadata log are doing, as its leader knows. */
   describeQuorum: 11,
+  /** Has the log of a replica begin at an offset: a leader was asked to delete what is before. */
+  beginAt: 12,
 } as const
 
 /** A number of `CallKind`. */

@@ -137,6 +137,7 @@ export class GroupNodes {
         await this.decide({ type: 'reportPartitions', states })
       },
       topicsDeleted() {},
+      beginAt: async (to, partition, offset) => this.nodes.get(to)?.partitions.beginAt(partition, offset),
     })
     const config = brokerConfig({ 'log.dirs': directory }, { hostName: 'localhost' })
     const services = {
@@ -168,6 +169,13 @@ export class GroupNodes {
     const topics = [{ name, numPartitions: 1, replicationFactor: 3, ...more }]
     const topicIds = [randomUuid(runtime.random)]
     const [outcome] = await this.decide({ type: 'createTopics', topics, topicIds, requester: 'client' })
+    if (outcome instanceof Error) throw outcome
+  }
+
+  /** Asks for other replicas of the first partition of a topic. */
+  async reassign(topic: string, replicas: readonly number[]): Promise<void> {
+    const changes = [{ topic, partition: 0, replicas }]
+    const [outcome] = await this.decide({ type: 'alterPartitionReassignments', changes })
     if (outcome instanceof Error) throw outcome
   }
 
