@@ -2,6 +2,7 @@ import type { ClusterNode } from '../controller/clusterNode.ts'
 import type { Metadata } from '../controller/metadata.ts'
 import type { GroupCoordinator } from '../coordinator/groupCoordinator.ts'
 import type { Logger } from '../model/logger.ts'
+import type { GroupObserver } from '../replica/observer.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import type { LogDirectory } from '../segment/logDirectory.ts'
 import type { LogDirectoryOptions } from '../segment/logDirectoryOptions.ts'
@@ -19,6 +20,8 @@ export interface CoreOptions {
   readonly logs: Omit<LogDirectoryOptions, 'nodeId' | 'clusterId' | 'logger'>
   /** Where clients find this broker; the port is set once it is known. */
   readonly node: AdvertisedNode
+  /** Sees what the replicas do, in a cluster. */
+  readonly observer?: GroupObserver
 }
 
 /** What is different between a broker that stands alone and one of a cluster: where its metadata and partitions come from. */

@@ -13,7 +13,7 @@ import { offsetsTopicName } from './topicCreator.ts'
 /** How long a replica has to answer that it was told something. */
 const tellTimeoutMs = 2000
 /** How long a broker that shuts down waits for the controller to know it. */
-const shutdownHeardMs = 2000
+const shutdownHeardMs = 1000
 
 /** A broker of a cluster: its metadata is what the controllers agree on, its partitions are replicas of groups. */
 export async function openClusterCore(
@@ -21,7 +21,7 @@ export async function openClusterCore(
   cluster: ClusterConfig,
   lost: (error: EngineError) => void,
 ): Promise<BrokerCore> {
-  const { runtime, config, logger, logs, node } = options
+  const { runtime, config, logger, logs, node, observer } = options
   const { nodeId, clusterId, statics: defaults } = config
   const own = await ClusterNode.open({
     runtime,
@@ -31,6 +31,7 @@ export async function openClusterCore(
     config: cluster,
     defaults,
     logs,
+    observer,
     lost,
   })
   const { metadata, base } = own
@@ -50,7 +51,11 @@ export async function openClusterCore(
     topicsDeleted: (names) => coordinator.onTopicsDeleted(names),
     beginAt: async (to, { topicId, topic, index }, offset) => {
       const json = String(offset)
-      await base.router.ask(to, { kind: CallKind.beginAt, topicId, topic, partition: index, json }, tellTimeoutMs)
+      await base.router.ask(
+        to,
+        { kind: CallKind.beginAt, topicId, topic, partition: index, json },
+        tellTimeoutMs,
+      )
     },
     leadershipChanged: ({ topic, index }) => {
       if (topic === offsetsTopicName) coordinator.leadershipChanged(index)
