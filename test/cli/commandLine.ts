@@ -28,6 +28,8 @@ export interface RunningCommand {
   interrupt(): void
   /** Resolves once standard output holds `text`. */
   printed(text: string): Promise<void>
+  /** Resolves once standard error holds `text`. */
+  noted(text: string): Promise<void>
 }
 
 /** Starts `cordwood ...args` with `input` on standard input. */
@@ -39,7 +41,7 @@ export function start(
   const out: Buffer[] = []
   let err = ''
   const interrupted = new AbortController()
-  let waiting: (() => void)[] = []
+  const waiting: (() => void)[] = []
   const terminal: Terminal = {
     environment,
     program,
@@ -55,6 +57,7 @@ export function start(
     },
     note: (line) => {
       err += `${line}\n`
+      for (const wake of waiting.splice(0)) wake()
     },
     progress: () => {},
     interruptible: () => interrupted.signal,
@@ -71,7 +74,9 @@ export function start(
     interrupt: () => interrupted.abort('SIGINT'),
     printed: async (text) => {
       while (!stdout().includes(text)) await new Promise<void>((wake) => waiting.push(wake))
-      waiting = []
+    },
+    noted: async (text) => {
+      while (!err.includes(text)) await new Promise<void>((wake) => waiting.push(wake))
     },
   }
 }
