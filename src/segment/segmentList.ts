@@ -8,8 +8,8 @@ import { Segment } from './segment.ts'
 import {
   buildIndexes,
   completeIndexes,
+  hasGreatestTime,
   type IndexCache,
-  isTrue,
   loadIndexes,
   reportRebuilt,
   type SegmentIndexes,
@@ -151,8 +151,7 @@ export class SegmentList {
     if (cached !== null) return cached
     const loaded = await loadIndexes(disk, segment)
     // The greatest time decides whether the segment is looked at.
-    const last = loaded?.timeIndex.last ?? null
-    const isGood = loaded !== null && (last === null || (await isTrue(segment, loaded, last)))
+    const isGood = loaded !== null && (await hasGreatestTime(segment, loaded))
     const kept = keptIndexes(segment)
     if (kept !== null) return kept
     if (!isGood) return this.rebuild(segment)

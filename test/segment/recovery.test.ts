@@ -457,6 +457,36 @@ test('a time index of no bytes is made again', async () => {
   await again.close({ clean: false })
 })
 
+test('a time index that was cut between two entries is made again', async () => {
+  const directory = temporaryDirectory()
+  const times = { ...config, segmentBytes: 4000, indexIntervalBytes: 200 }
+  const log = await openLog(directory, { config: times })
+  for (let offset = 0; offset < 60; offset++) {
+    await append(log, batchOf(['x'.repeat(100)], { timestampMs: 1000 + offset }))
+  }
+  await log.close({ clean: true })
+  const { closedState } = log
+  const files = filesIn(directory, '.timeindex')
+  expect(files.length).toBeGreaterThan(2)
+  for (const name of files) {
+    const path = `${directory}/${name}`
+    const whole = readFileSync(path)
+    for (let count = 0; count < whole.length / 12; count++) {
+      for (const state of [closedState, null]) {
+        writeFileSync(path, whole.subarray(0, count * 12))
+        const clean = { config: times, recoveryPoint: 60, cleanShutdown: true, closedState: state }
+        const again = await openLog(directory, clean)
+        for (let offset = 0; offset < 60; offset++) {
+          expect((await again.offsetForTimestamp(1000 + offset))?.offset).toBe(offset)
+        }
+        expect(await again.maxTimestamp()).toMatchObject({ offset: 59 })
+        await again.close({ clean: false })
+      }
+    }
+    writeFileSync(path, whole)
+  }
+}, 60_000)
+
 test('a time index in which a time is another one is made again, however it came to that', async () => {
   const directory = temporaryDirectory()
   const times = { ...config, segmentBytes: 4000, indexIntervalBytes: 200 }
