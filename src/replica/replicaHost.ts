@@ -8,6 +8,7 @@ import { AppendBudget } from './appendBudget.ts'
 import { Group } from './group.ts'
 import type { GroupSpec, HostOptions } from './groupTypes.ts'
 import type { GroupWorld } from './groupWorld.ts'
+import { HostStats } from './hostStats.ts'
 import { type GroupStart, openGroupLog } from './openGroupLog.ts'
 import { isRepairCall } from './repair/repairCalls.ts'
 import { type RepairCounts, Repairs } from './repair/repairs.ts'
@@ -28,6 +29,7 @@ const highWatermarkLagMs = 5
 
 /** The replicas of one node: of up to ten thousand groups, over one transport, one journal and one timer. */
 export class ReplicaHost implements TransportHandler {
+  readonly stats: HostStats = new HostStats()
   readonly #runtime: Runtime
   readonly #options: HostOptions
   readonly #world: GroupWorld
@@ -109,6 +111,7 @@ export class ReplicaHost implements TransportHandler {
       )
       this.#groups.set(key, group)
       group.start()
+      group.watch(this.stats.listener())
       group.watch({ leadership: () => this.#repairs.look(group) })
       this.#repairs.look(group)
       await this.#untilMended(group)
