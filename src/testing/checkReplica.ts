@@ -42,6 +42,8 @@ export class CheckedReplica {
   startOffset = 0
   endOffset = 0
   entries: Entry[] = []
+  /** What it had before damage took its end, until it is used again; none while it is not damaged. */
+  lostEntries: readonly Entry[] = []
   epochStarts: EpochStart[] = []
   voterSets: VotersEntry[] = []
   /** The set that applies. */
@@ -126,6 +128,7 @@ export class CheckedReplica {
     check(entry.baseOffset >= this.endOffset, 'I12', () => `${this.name} appends ${entry.baseOffset} again`)
     check(entry.lastOffset >= entry.baseOffset, 'I12', () => `${this.name} appends an empty batch`)
     this.entries.push(entry)
+    this.lostEntries = []
     this.endOffset = entry.lastOffset + 1
     if (entry.epoch > this.lastEpoch) {
       this.epochStarts.push({ epoch: entry.epoch, startOffset: entry.baseOffset, votersVersion: 0 })
@@ -150,6 +153,7 @@ export class CheckedReplica {
 
   truncate({ to, sequence }: Extract<Effect, { type: 'truncate' }>): void {
     this.entries.length = indexFrom(this.entries, to.endOffset)
+    this.lostEntries = []
     this.endOffset = to.endOffset
     this.epochStarts = this.epochStarts.filter(
       ({ epoch, startOffset }) => epoch <= to.epoch && startOffset <= to.endOffset,

@@ -19,8 +19,10 @@ export function checkStart(
 ): void {
   const { log } = start
   const { logStartOffset, logEndOffset } = log
-  const before = replica.entries
+  const before = lastOf(replica.entries) < lastOf(replica.lostEntries) ? replica.lostEntries : replica.entries
   const found = facts === null ? keptOf(before, logEndOffset) : recover(replica, facts, entries)
+  // What damage has taken may be mended, and be there again when the replica takes part once more.
+  replica.lostEntries = replica.hasRotted ? before : []
   const isTrusted = !isNew && !replica.isRolledBack && !replica.isDamaged
   check(
     facts === null || (found.at(-1)?.lastOffset ?? logStartOffset - 1) + 1 === logEndOffset,
@@ -61,6 +63,10 @@ export function checkStart(
 
 function keptOf(before: readonly Entry[], logEndOffset: number): Entry[] {
   return before.filter(({ lastOffset }) => lastOffset < logEndOffset)
+}
+
+function lastOf(entries: readonly Entry[]): number {
+  return entries.at(-1)?.lastOffset ?? -1
 }
 
 /** The entries of what is in the log; each was appended by somebody. */
