@@ -1,5 +1,7 @@
 import type { PartitionImage } from '../controller/image.ts'
 import { apiName } from '../protocol/plannedApis.ts'
+import type { HostStats } from '../replica/hostStats.ts'
+import type { RepairCounts } from '../replica/repair/repairs.ts'
 import type { Dispatcher } from './dispatch.ts'
 import { type GroupStats, groupStats } from './groupStats.ts'
 import type { Partition } from './partition.ts'
@@ -31,6 +33,30 @@ export interface PartitionStats {
   readonly isr: readonly number[]
   readonly minInsyncReplicas: number
 }
+
+/** What a node of a cluster has to say beside its partitions. */
+export interface ReplicationStats {
+  readonly host: HostStats
+  /** Damage that was found and mended from other nodes. */
+  readonly repairs: RepairCounts
+  /** The replica of the metadata: who leads it, in which epoch, and how much of it is committed as far as this node knows. */
+  readonly quorum: {
+    readonly leaderId: number
+    readonly leaderEpoch: number
+    readonly highWatermark: number
+  }
+  /** Exclusive end of the metadata that this node has taken in. */
+  readonly appliedOffset: number
+  /** Whether this node decides for the cluster. */
+  readonly isActiveController: boolean
+  /** Whether the controllers take this node for one that clients may be sent to. */
+  readonly isFenced: boolean
+  readonly activeBrokers: number
+  readonly fencedBrokers: number
+}
+
+/** Records of metadata that a node may lack and still be sent clients. */
+const maxRecordsBehind = 1000
 
 /** What the statistics are taken from. */
 export interface BrokerParts {
@@ -98,6 +124,48 @@ export class BrokerStats {
     const { topics } = this.#parts.services.controller.image
     for (const topic of topics.values()) partitions += topic.partitions.length
     return { topics: topics.size, partitions }
+  }
+
+  /** Null for a broker that stands alone. */
+  get replication(): ReplicationStats | null {
+    const { cluster, controller, node } = this.#parts.services
+    if (cluster === null) return null
+    const { host, metadata } = cluster.base
+    const { leaderId, leaderEpoch, highWatermark } = metadata
+    const { brokers, nextOffset } = controller.image
+    const fencedBrokers = [...brokers.values()].filter(({ fenced }) => fenced).length
+    return {
+      host: host.stats,
+      repairs: host.repairs,
+      quorum: { leaderId, leaderEpoch, highWatermark },
+      appliedOffset: nextOffset,
+      isActiveController: leaderId === node.nodeId,
+      isFenced: brokers.get(node.nodeId)?.fenced ?? true,
+      activeBrokers: brokers.size - fencedBrokers,
+      fencedBrokers,
+    }
+  }
+
+  /** Partitions of the cluster that nobody leads, as this node knows it. */
+  get leaderless(): number {
+    let count = 0
+    for (const { partitions } of this.#parts.services.controller.image.topics.values()) {
+      for (const { leader } of partitions) if (leader < 0) count += 1
+    }
+    return count
+  }
+
+  /** Why clients should not be sent here, one reason each; empty when they should. */
+  notReady(): readonly string[] {
+    const { replication, journal } = this
+    const reasons: string[] = []
+    if (replication?.isFenced === true)
+      reasons.push('the controllers do not hear from this broker: it is fenced')
+    if (replication !== null && replication.quorum.leaderId < 0) reasons.push('nobody leads the metadata')
+    const behind = replication === null ? 0 : replication.quorum.highWatermark - replication.appliedOffset
+    if (behind > maxRecordsBehind) reasons.push(`the metadata is ${behind} records behind`)
+    if (journal.failed !== null) reasons.push(`nothing can be stored: ${journal.failed.message}`)
+    return reasons
   }
 
   /** What is bounded: memory of requests, bytes on their way to the disk. */

@@ -127,7 +127,7 @@ export class NodeJournal implements JournalHost {
   }
 
   /** What waits to be durable in the journal, and its bound. */
-  get queue(): Pick<Journal, 'queuedBytes' | 'maxQueuedBytes' | 'room' | 'stats' | 'totalBytes'> {
+  get queue(): Pick<Journal, 'queuedBytes' | 'maxQueuedBytes' | 'room' | 'stats' | 'totalBytes' | 'failed'> {
     return this.#journal
   }
 

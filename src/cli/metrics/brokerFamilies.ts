@@ -1,4 +1,4 @@
-import type { BrokerStats, PartitionStats } from '../../broker/brokerStats.ts'
+import type { BrokerStats, PartitionStats, ReplicationStats } from '../../broker/brokerStats.ts'
 import type { GroupStats } from '../../broker/groupStats.ts'
 import { Families, type Family } from './families.ts'
 
@@ -26,6 +26,8 @@ export async function brokerFamilies(stats: BrokerStats, limits: FamilyLimits): 
   partitions(families, [...stats.partitions()], limits)
   groups(families, await stats.groups(maxLagLookups))
   storage(families, stats)
+  controllers(families, stats)
+  replication(families, stats.replication)
   return families.all()
 }
 
@@ -219,15 +221,79 @@ function storage(families: Families, stats: BrokerStats): void {
   )
   families.gauge('cordwood_damaged_bytes', 'Bytes of them.', bytes)
   families.counter('cordwood_scrubbed_bytes_total', 'Bytes of sealed segments checked.', stats.scrubbedBytes)
+}
+
+function controllers(families: Families, stats: BrokerStats): void {
   const { topics, partitions: count } = stats.cluster
-  families.gauge(
-    'kafka_controller_kafkacontroller_globaltopiccount',
-    'Topics of the cluster, internal ones included.',
-    topics,
+  const { replication: found } = stats
+  const controller = (name: string, help: string, value: number): void =>
+    families.gauge(`kafka_controller_kafkacontroller_${name}`, help, value)
+  controller('globaltopiccount', 'Topics of the cluster, internal ones included.', topics)
+  controller('globalpartitioncount', 'Partitions of the cluster, internal ones included.', count)
+  controller('offlinepartitionscount', 'Partitions of the cluster that nobody leads.', stats.leaderless)
+  controller(
+    'activecontrollercount',
+    '1 on the node that decides for the cluster.',
+    found === null || found.isActiveController ? 1 : 0,
+  )
+  controller('activebrokercount', 'Brokers that clients are sent to.', found?.activeBrokers ?? 1)
+  controller(
+    'fencedbrokercount',
+    'Brokers that the controller does not hear from.',
+    found?.fencedBrokers ?? 0,
+  )
+}
+
+/** Numbers of a cluster; on a broker that stands alone they are 0, so that dashboards need not know. */
+function replication(families: Families, found: ReplicationStats | null): void {
+  const { elections = 0, elected = 0, leaderChanges = 0, failed = 0, revived = 0 } = found?.host ?? {}
+  const { quorum, appliedOffset = 0, repairs } = found ?? {}
+  families.counter('cordwood_elections_total', 'Elections that a replica here stood for.', elections)
+  families.counter('cordwood_elections_won_total', 'Times that a replica here began to lead.', elected)
+  families.counter(
+    'cordwood_leader_changes_total',
+    'Times that a replica here learned of another leader.',
+    leaderChanges,
+  )
+  families.counter(
+    'cordwood_replicas_failed_total',
+    'Replicas here that were taken out of use because their log failed.',
+    failed,
+  )
+  families.counter('cordwood_replicas_revived_total', 'Replicas that took part again after that.', revived)
+  const alarmHelp = 'Alarms of replicas here, by what they are about.'
+  families.none('cordwood_replica_alarms_total', alarmHelp, 'counter')
+  for (const [code, count] of found?.host.alarms ?? []) {
+    families.counter('cordwood_replica_alarms_total', alarmHelp, count, { code })
+  }
+  families.counter(
+    'cordwood_damage_found_total',
+    'Damaged stretches that were found in replicas here.',
+    repairs?.found ?? 0,
+  )
+  families.counter(
+    'cordwood_repairs_total',
+    'Damaged stretches that were taken from another replica.',
+    repairs?.mended ?? 0,
+  )
+  families.counter('cordwood_repaired_bytes_total', 'Bytes of them.', repairs?.mendedBytes ?? 0)
+  families.counter(
+    'cordwood_repairs_failed_total',
+    'Attempts at a repair that came to nothing; they are tried again.',
+    repairs?.failed ?? 0,
+  )
+  const raft = (name: string, help: string, value: number): void =>
+    families.gauge(`kafka_server_raft_metrics_${name}`, help, value)
+  raft('current_leader', 'The node that leads the metadata; -1 while nobody does.', quorum?.leaderId ?? -1)
+  raft('current_epoch', 'Its epoch.', quorum?.leaderEpoch ?? 0)
+  raft(
+    'high_watermark',
+    'End of the metadata that is committed, as far as known here.',
+    quorum?.highWatermark ?? 0,
   )
   families.gauge(
-    'kafka_controller_kafkacontroller_globalpartitioncount',
-    'Partitions of the cluster, internal ones included.',
-    count,
+    'kafka_server_broker_metadata_metrics_last_applied_record_offset',
+    'The last offset of the metadata that this node has taken in.',
+    appliedOffset - 1,
   )
 }

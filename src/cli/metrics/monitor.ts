@@ -40,7 +40,7 @@ export class Monitor implements MetricsSource {
   notReady(): readonly string[] {
     if (this.isStopping) return ['the broker is stopping']
     if (this.broker === null) return ['the broker is starting']
-    return []
+    return this.broker.stats.notReady()
   }
 
   /** Ends every connection. */
