@@ -22,6 +22,8 @@ export interface Heartbeat {
 export interface BeatAnswer {
   readonly fenced: boolean
   readonly inControlledShutdown: boolean
+  /** Whoever has applied everything below it sees that. */
+  readonly offset: number
 }
 
 /** What looking after brokers needs. */
@@ -103,11 +105,12 @@ export class BrokerKeeper {
     }
     if (leaves) this.#sessions.end(brokerId)
     else this.#sessions.heard(brokerId, brokerEpoch, clock.monotonicMs())
+    let at = 0
     if (change.fenced !== undefined || change.inControlledShutdown) {
-      await active.run({ type: 'changeBrokers', changes: [change] })
+      at = (await active.run({ type: 'changeBrokers', changes: [change] })).offset
     }
     const { fenced, inControlledShutdown } = image.brokers.get(brokerId) ?? known
-    return { fenced, inControlledShutdown }
+    return { fenced, inControlledShutdown, offset: at }
   }
 
   /** Looks after nobody any more. */

@@ -3,6 +3,7 @@ import type { Logger } from '../model/logger.ts'
 import type { MachineRunner } from '../replica/machineRunner.ts'
 import type { NodeRouter } from '../replica/nodes/nodeRouter.ts'
 import type { Clock, Timer } from '../runtime/clock.ts'
+import { foreignCluster } from './askFirst.ts'
 import type { BeatAnswer } from './brokerKeeper.ts'
 import type { Registration } from './commands.ts'
 import type { QuorumMetadata } from './quorumMetadata.ts'
@@ -26,18 +27,13 @@ const retryMs = 100
 /** After how many milliseconds of waiting it is said what is waited for, again and again. */
 const sayMs = 5000
 /** Errors after which asking again is of no use. */
-const fatal = new Set([
-  'inconsistentClusterId',
-  'rebootstrapRequired',
-  'invalidRegistration',
-  'unsupportedVersion',
-])
+const fatal = new Set(['rebootstrapRequired', 'invalidRegistration', 'unsupportedVersion'])
 
 /** One broker's place in the cluster, as it sees to it itself: registered, alive, on its way out. Source: KIP-631. */
 export class BrokerLifecycle {
   readonly #options: LifecycleOptions
   #epoch = -1
-  #answer: BeatAnswer = { fenced: true, inControlledShutdown: false }
+  #answer: BeatAnswer = { fenced: true, inControlledShutdown: false, offset: 0 }
   #wantsShutdown = false
   #isClosed = false
   #timer: Timer | null = null
@@ -78,6 +74,7 @@ export class BrokerLifecycle {
     }
     if (this.#isClosed) throw new EngineError('closed', 'the broker has been closed')
     this.#beatLater()
+    await this.#options.runner.whenApplied(this.#answer.offset)
   }
 
   /** Says that the broker is about to go, so that nothing new is placed on it; resolves once that is known, or nobody answers. */
@@ -150,12 +147,14 @@ export class BrokerLifecycle {
   }
 
   #throwIfFatal(error: unknown, waitedMs: number): void {
-    const { router, sessionTimeoutMs } = this.#options
+    const { router, sessionTimeoutMs, metadata } = this.#options
+    const { clusterId } = metadata.image
     const code = error instanceof EngineError ? error.code : ''
+    if (code === 'inconsistentClusterId') throw foreignCluster(clusterId)
     if (fatal.has(code)) throw error
     // The former process of this broker may have been lost without a word: then its session ends by itself.
     if (code === 'duplicateBrokerRegistration' && waitedMs > 2 * sessionTimeoutMs) throw error
     if (code === 'brokerIdNotRegistered' || code === 'staleBrokerEpoch') this.#epoch = -1
-    if (router.complaint !== null) throw router.complaint
+    if (router.complaint !== null) throw foreignCluster(clusterId)
   }
 }

@@ -13,6 +13,7 @@ import type { GroupObserver } from '../replica/observer.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import type { LogDirectoryOptions } from '../segment/logDirectoryOptions.ts'
 import { ActiveController } from './activeController.ts'
+import { askFirst } from './askFirst.ts'
 import { BrokerKeeper } from './brokerKeeper.ts'
 import { BrokerLifecycle } from './brokerLifecycle.ts'
 import type { BatchLimits } from './changes.ts'
@@ -119,6 +120,7 @@ export class ClusterNode {
       directoryId,
       metadata: base.metadata,
       find: (key) => base.host.groups.get(key) ?? null,
+      directoryOf: (id) => machine.image.brokers.get(id)?.directories[0] ?? null,
       askWho: async (id) =>
         (await router.ask(id, { kind: CallKind.hello, directoryId }, askWhoTimeoutMs)).directoryId,
       other: (request) => this.#calls.get(request.kind)?.(request) ?? null,
@@ -153,6 +155,15 @@ export class ClusterNode {
           callTimeoutMs,
           timeouts: options.timeouts,
           observer: options.observer,
+          askFirst: (transport, { directoryId }) =>
+            askFirst({
+              runtime,
+              nodeId,
+              clusterId,
+              directoryId,
+              controllers: place.controllers,
+              call: (to, payload, timeoutMs) => transport.call(to, payload, timeoutMs),
+            }),
         },
         opened,
       )
@@ -290,19 +301,22 @@ export class ClusterNode {
 
   #begin(): void {
     const { config, logger, nodeId } = this.#options
-    const { metadata, router, self, transport, host } = this.base
-    const listenerName = config.nodeListener.name
+    const { metadata, router, self, host } = this.base
     const { controllers } = this.#place
-    for (const { id, host: hostName, port } of controllers) {
-      if (id !== nodeId) transport.know(id, [{ name: listenerName, host: hostName, port }])
-    }
     this.metadata.onChange(({ brokersChanged }) => this.#learn(brokersChanged))
     this.#learn([...this.metadata.image.brokers.keys()])
     const isClosed = (): boolean => this.#isClosed
-    // A voter that comes with an empty disk takes its old place; others wait to be asked.
-    const autoJoin = config.autoJoin || controllers.some(({ id }) => id === nodeId)
     if (config.isController) {
-      this.#run(lookAfterMembership({ metadata, router, logger, self, autoJoin, isClosed }))
+      const { autoJoin } = config
+      const leftOut = (voterIds: readonly number[]): void => {
+        const voters = voterIds.join(',')
+        const advice = 'kafka-metadata-quorum add-controller makes it one'
+        logger.warn(`this controller is not among the voters (${voters}) and only follows: ${advice}`)
+      }
+      // A voter that comes with an empty disk takes its old place; others wait to be asked.
+      this.#run(
+        lookAfterMembership({ metadata, router, logger, self, autoJoin, replaces: true, leftOut, isClosed }),
+      )
     }
     const greeting = {
       nodeId,

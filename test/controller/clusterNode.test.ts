@@ -1,29 +1,217 @@
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
+import type { ClusterNode } from '../../src/controller/clusterNode.ts'
+import type { BrokerImage } from '../../src/controller/image.ts'
+import { EngineError } from '../../src/model/errors.ts'
 import { ClusterWorld } from './clusterSupport.ts'
+import { plain } from './support.ts'
 
-test('three controllers agree on one image, whoever is asked for a change', async () => {
+const topic = (name: string, numPartitions = 1, replicationFactor = 1) => [
+  { name, numPartitions, replicationFactor },
+]
+
+/** The error that `promise` rejects with. */
+async function rejection(promise: Promise<unknown>): Promise<EngineError> {
+  const error = await promise.then(
+    () => null,
+    (cause: unknown) => cause,
+  )
+  expect(error).toBeInstanceOf(EngineError)
+  return error as EngineError
+}
+
+const broker = (node: ClusterNode, id: number): BrokerImage => node.metadata.image.brokers.get(id)!
+
+async function threeBrokers(): Promise<{ cluster: ClusterWorld; nodes: ClusterNode[] }> {
   const cluster = await ClusterWorld.start(3)
-  const nodes = await Promise.all([1, 2, 3].map((machine) => cluster.broker(machine)))
-  for (const node of nodes) {
-    const topic = `by-${node.nodeId}`
-    const [outcome] = await node.metadata.createTopics([
-      { name: topic, numPartitions: 4, replicationFactor: 3 },
-    ])
-    expect(outcome).toMatchObject({ name: topic, numPartitions: 4 })
-    expect(node.metadata.image.topics.get(topic)?.partitions).toHaveLength(4)
-  }
-  await cluster.until(
-    () => nodes.every(({ metadata }) => metadata.image.topics.size === 3),
-    'three topics everywhere',
-  )
-  expect(nodes.filter(({ isActive }) => isActive)).toHaveLength(1)
-  const brokers = nodes.map(({ metadata }) =>
-    [...metadata.image.brokers.values()].map(({ id, fenced }) => [id, fenced]),
-  )
-  for (const known of brokers)
-    expect(known.sort()).toEqual([
-      [1, false],
-      [2, false],
-      [3, false],
-    ])
+  return { cluster, nodes: await Promise.all([1, 2, 3].map((machine) => cluster.broker(machine))) }
+}
+
+describe('the active controller', () => {
+  test('agrees with all others on one image, whoever is asked for a change', async () => {
+    const { cluster, nodes } = await threeBrokers()
+    for (const node of nodes) {
+      const [outcome] = await node.metadata.createTopics(topic(`by-${node.nodeId}`, 4, 3))
+      expect(outcome).toMatchObject({ name: `by-${node.nodeId}`, numPartitions: 4 })
+      // Whoever has made a change sees it at once, on the node that was asked.
+      expect(node.metadata.image.topics.get(`by-${node.nodeId}`)?.partitions).toHaveLength(4)
+    }
+    const seen = () => nodes.map(({ metadata }) => JSON.stringify(plain(metadata.image)))
+    await cluster.until(() => new Set(seen()).size === 1, 'one image')
+    expect(nodes.filter(({ isActive }) => isActive)).toHaveLength(1)
+  })
+
+  test('answers no success once it cannot reach a majority; the next one decides on what is committed', async () => {
+    const { cluster, nodes } = await threeBrokers()
+    const old = await cluster.active(nodes)
+    const others = nodes.filter((node) => node !== old)
+    cluster.isolate(old.nodeId)
+    const lost = old.metadata.createTopics(topic('twice'))
+    const dry = old.metadata.createTopics(topic('other'), { validateOnly: true })
+    lost.catch(() => {})
+    dry.catch(() => {})
+    const next = await cluster.active(others)
+    expect(next).not.toBe(old)
+    const [outcome] = await next.metadata.createTopics(topic('twice', 7))
+    expect(outcome).toMatchObject({ numPartitions: 7 })
+    // What it had appended was never committed: neither that change nor a look without one was a success.
+    expect((await rejection(lost)).code).toBe('requestTimedOut')
+    cluster.reconnect(old.nodeId)
+    await dry
+    await cluster.until(
+      () => old.metadata.image.topics.get('twice')?.partitions.length === 7,
+      'the old one to follow',
+    )
+  })
+
+  test('that is lost leaves a change whole or absent, and others go on', async () => {
+    const { cluster, nodes } = await threeBrokers()
+    const old = await cluster.active(nodes)
+    const others = nodes.filter((node) => node !== old)
+    await others[0]!.metadata.createTopics(topic('before', 3, 3))
+    const unknown = others[0]!.metadata
+      .createTopics(topic('meanwhile', 5, 3))
+      .catch((error: EngineError) => error)
+    await cluster.kill(old.nodeId)
+    const outcome = await unknown
+    if (outcome instanceof EngineError) expect(outcome.retriable).toBe(true)
+    const next = await cluster.active(others)
+    await next.metadata.createTopics(topic('after', 2, 2))
+    for (const { metadata } of others) {
+      await cluster.until(() => metadata.image.topics.has('after'), 'the change')
+      expect(metadata.image.topics.get('before')?.partitions).toHaveLength(3)
+      const meanwhile = metadata.image.topics.get('meanwhile')
+      if (meanwhile !== undefined) expect(meanwhile.partitions).toHaveLength(5)
+      if (!(outcome instanceof EngineError)) expect(meanwhile).toBeDefined()
+    }
+    const again = await cluster.broker(old.nodeId)
+    await cluster.until(() => again.metadata.image.topics.has('after'), 'the one that was lost')
+    const topics = (node: ClusterNode) => (plain(node.metadata.image) as { topics: unknown }).topics
+    expect(topics(again)).toEqual(topics(next))
+  })
+
+  test('gives every producer id once, whoever asks and whoever decides', async () => {
+    const { cluster, nodes } = await threeBrokers()
+    const blocks = await Promise.all(
+      nodes.flatMap(({ metadata }) => [1, 2].map(() => metadata.allocateProducerIds())),
+    )
+    const old = await cluster.active(nodes)
+    await old.close()
+    const others = nodes.filter((node) => node !== old)
+    await cluster.active(others)
+    blocks.push(...(await Promise.all(others.map(({ metadata }) => metadata.allocateProducerIds()))))
+    const firsts = blocks.map(({ first }) => first).sort((a, b) => a - b)
+    expect(new Set(firsts).size).toBe(8)
+    for (let index = 1; index < firsts.length; index++) {
+      expect(firsts[index]! - firsts[index - 1]!).toBeGreaterThanOrEqual(1000)
+    }
+  })
+})
+
+describe('a broker', () => {
+  test('that is not heard of is fenced, within its session and not before; it comes back', async () => {
+    const { cluster, nodes } = await threeBrokers()
+    const active = await cluster.active(nodes)
+    const gone = nodes.find((node) => node !== active)!
+    const diedMs = cluster.world.nowMs
+    await cluster.kill(gone.nodeId)
+    await cluster.until(() => broker(active, gone.nodeId).fenced, 'the fence')
+    expect(cluster.world.nowMs - diedMs).toBeGreaterThan(2000)
+    expect(cluster.world.nowMs - diedMs).toBeLessThan(5000)
+    // Nothing is placed on it, and there are too few others.
+    const [refused] = await active.metadata.createTopics(topic('wide', 1, 3))
+    expect(refused).toMatchObject({ code: 'invalidReplicationFactor' })
+    const again = await cluster.broker(gone.nodeId)
+    expect(broker(again, gone.nodeId)).toMatchObject({ fenced: false, incarnationId: again.incarnationId })
+  })
+
+  test('keeps its place while its clock and those of others are hours apart', async () => {
+    const { cluster, nodes } = await threeBrokers()
+    const hourMs = 3_600_000
+    const jumps = [9 * hourMs, -7 * hourMs, 0]
+    for (const [index, byMs] of jumps.entries()) {
+      const fault = { kind: 'wallJump', node: index + 1, byMs } as const
+      cluster.world.inject({ ...fault, number: index, atMs: cluster.world.nowMs })
+    }
+    const sinceMs = cluster.world.nowMs
+    await cluster.until(() => cluster.world.nowMs > sinceMs + 10_000, 'ten seconds')
+    for (const node of nodes) {
+      const [outcome] = await node.metadata.createTopics(topic(`at-${node.nodeId}`, 3, 3))
+      expect(outcome).toMatchObject({ numPartitions: 3 })
+      expect([...node.metadata.image.brokers.values()].map(({ fenced }) => fenced)).toEqual([
+        false,
+        false,
+        false,
+      ])
+    }
+    expect(cluster.said.filter((line) => line.includes('fenced'))).toEqual([])
+  })
+
+  test('that shuts down says so, and is fenced at once', async () => {
+    const { cluster, nodes } = await threeBrokers()
+    const active = await cluster.active(nodes)
+    const leaving = nodes.find((node) => node !== active)!
+    await leaving.beginShutdown(1000)
+    await cluster.until(() => broker(active, leaving.nodeId).inControlledShutdown, 'the shutdown')
+    expect(broker(active, leaving.nodeId).fenced).toBe(false)
+    const sinceMs = cluster.world.nowMs
+    await leaving.close()
+    await cluster.until(() => broker(active, leaving.nodeId).fenced, 'the fence')
+    expect(cluster.world.nowMs - sinceMs).toBeLessThan(2000)
+  })
+
+  test('with a new disk takes its old place, and its replicas follow it there', async () => {
+    const { cluster, nodes } = await threeBrokers()
+    const active = await cluster.active(nodes)
+    await active.metadata.createTopics(topic('wide', 4, 3))
+    const gone = nodes.find((node) => node !== active)!
+    const before = broker(active, gone.nodeId).directories[0]!
+    await cluster.kill(gone.nodeId, 'replaceDisk')
+    const again = await cluster.broker(gone.nodeId)
+    const { directoryId } = again.base.logs
+    expect(directoryId).not.toBe(before)
+    for (const { replicas, directories } of again.metadata.image.topics.get('wide')!.partitions) {
+      expect(directories[replicas.indexOf(gone.nodeId)]).toBe(directoryId)
+      expect(directories).not.toContain(before)
+    }
+    // So does its vote.
+    const voterOf = () => active.base.metadata.voters.voters.get(gone.nodeId)
+    await cluster.until(() => voterOf()?.directoryId === directoryId, 'its vote')
+  })
+
+  test('is refused while another process is that broker, which goes on', async () => {
+    const cluster = await ClusterWorld.start(4, 3)
+    const nodes = await Promise.all([1, 2, 3].map((machine) => cluster.broker(machine)))
+    const twin = cluster.broker(4, { nodeId: 3, config: { isController: false } })
+    expect((await rejection(twin)).code).toBe('duplicateBrokerRegistration')
+    const sinceMs = cluster.world.nowMs
+    await cluster.until(() => cluster.world.nowMs > sinceMs + 5000, 'five seconds')
+    expect(broker(nodes[0]!, 3)).toMatchObject({ fenced: false, incarnationId: nodes[2]!.incarnationId })
+    expect(await nodes[2]!.metadata.createTopics(topic('goes-on'))).toMatchObject([{ name: 'goes-on' }])
+  })
+
+  test('of another cluster is refused by name, and nobody else is affected', async () => {
+    const cluster = await ClusterWorld.start(4, 3)
+    const nodes = await Promise.all([1, 2, 3].map((machine) => cluster.broker(machine)))
+    const stranger = cluster.broker(4, { clusterId: 'AAAAAAAAAAAAAAAAAAAAAQ' })
+    const error = await rejection(stranger)
+    expect(error.code).toBe('inconsistentClusterId')
+    expect(error.message).toMatch(/cluster/)
+    expect(await nodes[0]!.metadata.createTopics(topic('goes-on', 1, 3))).toMatchObject([{ name: 'goes-on' }])
+  })
+
+  test('that was unregistered and holds nothing is forgotten; one that lives or holds replicas is not', async () => {
+    const { cluster, nodes } = await threeBrokers()
+    const active = await cluster.active(nodes)
+    const gone = nodes.find((node) => node !== active)!
+    const { metadata } = active
+    expect((await rejection(metadata.unregisterBroker(gone.nodeId))).code).toBe('invalidRequest')
+    await metadata.createTopics(topic('wide', 1, 3))
+    await cluster.kill(gone.nodeId)
+    await cluster.until(() => broker(active, gone.nodeId).fenced, 'the fence')
+    expect((await rejection(metadata.unregisterBroker(gone.nodeId))).message).toMatch(/wide-0.*reassign/)
+    await metadata.deleteTopics([{ name: 'wide', topicId: 'AAAAAAAAAAAAAAAAAAAAAA' }])
+    await metadata.unregisterBroker(gone.nodeId)
+    expect(metadata.image.brokers.has(gone.nodeId)).toBe(false)
+    expect((await rejection(metadata.unregisterBroker(99))).code).toBe('brokerIdNotRegistered')
+  })
 })

@@ -86,7 +86,6 @@ export class ClusterWorld {
         ...config,
       },
     })
-    onTestFinished(() => node.close().catch(() => {}))
     return node
   }
 
@@ -95,6 +94,43 @@ export class ClusterWorld {
     const node = await this.node(machine, wishes)
     await node.join([{ name: 'PLAINTEXT', host: `node-${machine}`, port: 9092, securityProtocol: 0 }])
     return node
+  }
+
+  /** The process on `machine` dies, and another one takes its place, without any node yet. */
+  async kill(machine: number, how: 'kill' | 'replaceDisk' = 'kill'): Promise<void> {
+    const node = this.world.node(machine)
+    if (how === 'kill') node.kill()
+    else node.replaceDisk(null)
+    node.start()
+    await this.until(() => node.running !== null, `machine ${machine} to run again`)
+  }
+
+  /** From now on nothing passes between `machine` and all others, in either direction. */
+  isolate(machine: number): void {
+    for (const other of this.world.nodes.keys()) {
+      if (other === machine) continue
+      this.world.network.links.cut(machine, other)
+      this.world.network.links.cut(other, machine)
+    }
+  }
+
+  /** Ends what `isolate` has begun. */
+  reconnect(machine: number): void {
+    for (const other of this.world.nodes.keys()) {
+      if (other === machine) continue
+      this.world.network.links.mend(machine, other)
+      this.world.network.links.mend(other, machine)
+    }
+  }
+
+  /** The one of `nodes` that decides, once all of them know it. */
+  async active(nodes: readonly ClusterNode[]): Promise<ClusterNode> {
+    const found = (): ClusterNode | undefined =>
+      nodes.find(
+        (node) => node.isActive && nodes.every(({ metadata }) => metadata.controllerId === node.nodeId),
+      )
+    await this.until(() => found() !== undefined, 'an active controller that all know')
+    return found()!
   }
 
   /** Resolves once `holds` does. Throws what it waited for in vain. */
@@ -115,7 +151,7 @@ export class ClusterWorld {
 
   async #pump(): Promise<void> {
     while (!this.#isOver) {
-      await this.world.advance(5)
+      await this.world.advance(20)
       await new Promise((resolve) => setImmediate(resolve))
     }
   }

@@ -25,6 +25,8 @@ export interface GroupCallsOptions {
   readonly metadata: Group
   /** A group that is here. */
   find(key: GroupKey): Group | null
+  /** The directory that node `id` is known to have, voter or not; null for nobody. */
+  directoryOf?(id: number): Uuid | null
   /** The directory id of the node that is where node `id` is known to be. */
   askWho(id: number): Promise<Uuid>
   /** Calls that concern more than groups; null for one of an unknown kind. */
@@ -96,11 +98,12 @@ export class GroupCalls {
 
   /** Throws `duplicateBrokerRegistration` when another node of this id is alive. */
   async #checkTwin({ nodeId: id, directoryId }: CallRequest): Promise<void> {
-    const { nodeId, metadata, askWho } = this.#options
-    const known = id === nodeId ? this.#options : metadata.voters.voters.get(id)
-    if (known === null || known.directoryId === directoryId || known.directoryId === zeroUuid) return
-    // A voter with a new disk says so itself: it is where the old one was.
-    if (id !== nodeId && (await askWho(id).catch(() => null)) !== known.directoryId) return
+    const { nodeId, directoryId: own, metadata, askWho, directoryOf } = this.#options
+    const known =
+      id === nodeId ? own : (metadata.voters.voters.get(id)?.directoryId ?? directoryOf?.(id) ?? null)
+    if (known === null || known === directoryId || known === zeroUuid) return
+    // A node with a new disk says so itself: it is where the old one was.
+    if (id !== nodeId && (await askWho(id).catch(() => null)) !== known) return
     throw new EngineError(
       'duplicateBrokerRegistration',
       `there is a node ${id} already, with another directory`,

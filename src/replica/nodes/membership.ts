@@ -21,6 +21,10 @@ export interface JoiningOptions {
   readonly self: Voter
   /** Whether to ask for a place among the voters. */
   readonly autoJoin: boolean
+  /** Whether to take the place of a voter of this id with another directory, even without `autoJoin`. Default false. */
+  readonly replaces?: boolean
+  /** The cluster's voters are others, and this node does not join them by itself. Called once. */
+  leftOut?(voterIds: readonly number[]): void
   isClosed(): boolean
 }
 
@@ -30,11 +34,14 @@ export interface JoiningOptions {
  * says where it is.
  */
 export async function lookAfterMembership(options: JoiningOptions): Promise<void> {
-  const { metadata, router, autoJoin, self, isClosed, logger } = options
+  const { metadata, router, autoJoin, replaces = false, self, isClosed, logger } = options
   let isSettled = false
+  let wasVoter = false
+  let isTold = false
   while (!isClosed() && metadata.failure === null) {
     const { voters } = metadata.voters
     const known = voters.get(self.id)
+    wasVoter ||= known !== null && metadata.leaderId >= 0
     try {
       if (voters.voters.some(({ directoryId }) => directoryId === zeroUuid)) {
         if (metadata.state === 'leader') await metadata.upgradeVersion()
@@ -43,7 +50,10 @@ export async function lookAfterMembership(options: JoiningOptions): Promise<void
       } else if (known !== null && known.directoryId === self.directoryId) {
         if (hasMoved(known, self)) await callVoters(options, 'update', self)
         else isSettled = metadata.leaderId >= 0
-      } else if (autoJoin && metadata.leaderId >= 0) {
+      } else if (!isTold && !autoJoin && !wasVoter && voters.voters.length > 0 && metadata.leaderId >= 0) {
+        isTold = true
+        options.leftOut?.(voters.voters.map(({ id }) => id))
+      } else if ((autoJoin || (replaces && wasVoter)) && metadata.leaderId >= 0) {
         // Throws if whoever is to go is alive.
         await router.ask(
           metadata.leaderId,

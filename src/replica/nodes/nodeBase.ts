@@ -39,6 +39,8 @@ export interface BaseOptions {
   readonly timeouts?: HostTimeouts | undefined
   readonly maxPendingBytes?: number | undefined
   readonly observer?: GroupObserver | undefined
+  /** Asks other nodes whether this one may be, before it takes part in anything; may throw. */
+  askFirst?(transport: PeerTransport, logs: LogDirectory): Promise<void>
   /** Looks at what the directory holds before anything else is opened; may throw. */
   checkLogs?(logs: LogDirectory): void
 }
@@ -72,6 +74,13 @@ export async function openNodeBase(
   const transport = new PeerTransport(runtime, { nodeId, clusterId, logger, listenerName }, requests)
   opened.unshift(() => transport.close())
   const bound = await transport.listen(options.listen)
+  if (membership.type !== 'bootstrap') {
+    const others = membership.type === 'static' ? membership.voters : membership.others
+    for (const { id, host: hostName, port } of others) {
+      if (id !== nodeId) transport.know(id, [{ name: listenerName, host: hostName, port }])
+    }
+  }
+  await options.askFirst?.(transport, logs)
   const ownVoter =
     membership.type === 'static' ? membership.voters.find(({ id }) => id === nodeId) : undefined
   const { host: hostName, port } = options.advertise ?? ownVoter ?? bound
