@@ -34,6 +34,7 @@ export class Ledger {
 
   /** Notes something else that is wrong. */
   problem(text: string): void {
+    console.log(`WRONG: ${text}`)
     this.#problems.add(text)
   }
 
