@@ -3,7 +3,7 @@ import type { Seen } from './clients.ts'
 
 /** A kafkajs client that keeps quiet. */
 export function kafkajs(bootstrap: string): Kafka {
-  return new Kafka({ clientId: 'interop', brokers: [bootstrap], logLevel: logLevel.NOTHING })
+  return new Kafka({ clientId: 'interop', brokers: bootstrap.split(','), logLevel: logLevel.NOTHING })
 }
 
 /** Runs `use` with a connected kafkajs admin client. */

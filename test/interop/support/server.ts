@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs'
-import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { accepts, freePort } from './ports.ts'
 import { peersDirectory, repositoryRoot, run, until } from './run.ts'
 
 /** A server under test: cordwood's own process, or real Kafka for comparison. */
@@ -134,32 +134,5 @@ async function startKafka(directory: string): Promise<Server> {
       await run(script('stop.sh'), [], { env })
       rmSync(directory, { recursive: true, force: true })
     },
-  }
-}
-
-/** Whether something accepts connections on a port of this machine. */
-function accepts(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(port, '127.0.0.1')
-    socket.once('connect', () => {
-      socket.destroy()
-      resolve(true)
-    })
-    socket.once('error', () => resolve(false))
-  })
-}
-
-/** A port nobody uses; `above` asks that the port so much higher exists as well. */
-async function freePort(above = 0): Promise<number> {
-  for (;;) {
-    const port = await new Promise<number>((resolve, reject) => {
-      const probe = createServer()
-      probe.once('error', reject)
-      probe.listen(0, '127.0.0.1', () => {
-        const address = probe.address()
-        probe.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0))
-      })
-    })
-    if (port + above < 65_536) return port
   }
 }
