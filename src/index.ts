@@ -114,6 +114,7 @@ const nodeChannels: NodeChannels = {
   voters: channel('cordwood:voters'),
   snapshot: channel('cordwood:snapshot'),
   alarm: channel('cordwood:alarm'),
+  repair: channel('cordwood:repair'),
 }
 
 /**

@@ -233,6 +233,7 @@ export class Node implements AsyncDisposable {
   }
 
   #begin(): void {
+    this.#parts.upkeep.start()
     const { options, metadata, router, logger, self, transport, nodeId, host } = this.#parts
     const { membership } = options
     const others =
@@ -244,7 +245,6 @@ export class Node implements AsyncDisposable {
     const autoJoin = membership.type === 'join' && options.autoJoin
     this.#run(lookAfterMembership({ metadata, router, logger, self, autoJoin, isClosed }))
     const greeting = {
-      nodeId,
       directoryId: self.directoryId,
       router,
       logger,
@@ -314,7 +314,7 @@ export class Node implements AsyncDisposable {
     router.close(closed)
     for (const wake of [...this.#enders]) wake()
     await inOrder([
-      () => Promise.all(this.#background),
+      () => Promise.all([this.#parts.upkeep.close(), ...this.#background]),
       () => runner.close(),
       () => groups.close(),
       () => Promise.all([...this.#machines.values()].map((machine) => machine.close())),

@@ -35,10 +35,22 @@ export interface AlarmEvent extends ReplicaEvent {
   readonly detail: string
 }
 
+/** Stored records of this node are not what was written (`found`), or are again (`mended`: taken from another node). */
+export interface RepairEvent extends ReplicaEvent {
+  readonly what: 'found' | 'mended'
+  readonly file: string
+  /** Bytes from the start of the file. */
+  readonly position: number
+  readonly baseOffset: number
+  /** Exclusive. */
+  readonly nextOffset: number
+}
+
 /** What a node tells, by channel. On `node:diagnostics_channel` the names begin with `cordwood:`. */
 export interface NodeChannels {
   readonly leadership: EventChannel<LeadershipEvent>
   readonly voters: EventChannel<VotersEvent>
   readonly snapshot: EventChannel<SnapshotEvent>
   readonly alarm: EventChannel<AlarmEvent>
+  readonly repair: EventChannel<RepairEvent>
 }

@@ -188,14 +188,12 @@ export class NodeGroups {
 /** How the records of a partition are kept. Throws `invalidConfig` for settings that replication does not honour. */
 export function settingsFor(settings: LogSettings, defaults: LogSettings): ResolvedSettings {
   const resolved = resolveSettings({ ...defaults, ...settings }, engineDefaults)
-  const { cleanupPolicy, retentionMs, retentionBytes, timestampType } = resolved.config
+  const { cleanupPolicy, timestampType } = resolved.config
   const refused = cleanupPolicy.compact
     ? 'cleanupPolicy "compact"'
-    : retentionMs >= 0 || retentionBytes >= 0
-      ? 'retentionMs and retentionBytes'
-      : timestampType !== 'createTime'
-        ? 'timestamps "logAppendTime"'
-        : null
+    : timestampType !== 'createTime'
+      ? 'timestamps "logAppendTime"'
+      : null
   if (refused !== null) {
     throw new EngineError('invalidConfig', `a replicated partition does not know ${refused} yet`)
   }
@@ -216,6 +214,14 @@ function announce(group: Group, { nodeId, channels }: GroupsOptions): void {
       if (channels.voters.hasSubscribers) {
         channels.voters.publish({ ...of, voters: voters.voters.map(({ id }) => id) })
       }
+    },
+    damaged: ({ file, position, baseOffset, nextOffset }) => {
+      if (!channels.repair.hasSubscribers) return
+      channels.repair.publish({ ...of, what: 'found', file, position, baseOffset, nextOffset })
+    },
+    repaired: ({ file, position, baseOffset, nextOffset }) => {
+      if (!channels.repair.hasSubscribers) return
+      channels.repair.publish({ ...of, what: 'mended', file, position, baseOffset, nextOffset })
     },
     alarm: ({ code, detail }) => {
       if (channels.alarm.hasSubscribers) channels.alarm.publish({ ...of, code, detail })

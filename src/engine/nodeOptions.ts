@@ -43,6 +43,8 @@ export interface NodeOptions {
   readonly callTimeoutMs?: number | undefined
   /** When followers give a leader up, and the like. Defaults give a new leader within half a second. */
   readonly timeouts?: HostTimeouts | undefined
+  /** Stored records are checked in the background, at most so many bytes a second; 0 for none. Default 8 MiB. */
+  readonly scrubBytesPerSecond?: number | undefined
   /** Says nothing by default. Anything with `debug`, `info`, `warn` and `error`, as pino has them. */
   readonly logger?: Logger | undefined
   /** The world to run in; by default the machine, natively where the addon loads. For simulators. */
@@ -76,11 +78,13 @@ const names: Record<keyof NodeOptions, true> = {
   maxPendingBytes: true,
   callTimeoutMs: true,
   timeouts: true,
+  scrubBytesPerSecond: true,
   logger: true,
   runtime: true,
   observer: true,
 }
 const timeoutNames: Record<keyof HostTimeouts, true> = {
+  mendingMs: true,
   electionTimeoutMs: true,
   fetchTimeoutMs: true,
   requestTimeoutMs: true,
@@ -101,6 +105,7 @@ export function checkNodeOptions(options: NodeOptions): CheckedOptions {
   checkWhole('callTimeoutMs', callTimeoutMs, 1)
   checkWhole('journalBytes', options.journalBytes, leastJournalBytes)
   checkWhole('maxPendingBytes', options.maxPendingBytes, 1)
+  checkWhole('scrubBytesPerSecond', options.scrubBytesPerSecond, 0)
   for (const [name, value] of Object.entries(timeouts)) {
     if (!Object.hasOwn(timeoutNames, name)) refuse(`there is no timeout "${name}"`)
     checkWhole(`timeouts.${name}`, value, 1)

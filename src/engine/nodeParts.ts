@@ -22,6 +22,7 @@ import type { NodeChannels } from './nodeEvents.ts'
 import { NodeGroups } from './nodeGroups.ts'
 import type { CheckedOptions, NodeOptions } from './nodeOptions.ts'
 import { NodeRegistry } from './nodeRegistry.ts'
+import { NodeUpkeep } from './nodeUpkeep.ts'
 
 /** What the composition root hands to a node. */
 export interface NodeWorld {
@@ -38,6 +39,7 @@ export const listenerName = 'CONTROLLER'
 const registrySnapshotBytes = 1 << 20
 const registryKeptRecords = 1000
 const askWhoTimeoutMs = 1000
+const defaultScrubBytesPerSecond = 8 << 20
 
 /** What a node is made of. */
 export interface NodeParts extends NodeBase {
@@ -48,6 +50,7 @@ export interface NodeParts extends NodeBase {
   readonly registry: NodeRegistry
   readonly runner: MachineRunner
   readonly called: NodeCalled
+  readonly upkeep: NodeUpkeep
   readonly defaults: LogSettings
 }
 
@@ -127,7 +130,14 @@ export async function openParts(
       other: (request) => called.other(request),
     })
     base.requests.answerCalls((payload) => calls.answer(payload))
-    return { ...base, options: checked, world, logger, groups, registry, runner, called, defaults }
+    const upkeep = new NodeUpkeep({
+      runtime,
+      logs: base.logs,
+      logger,
+      scrubBytesPerSecond: options.scrubBytesPerSecond ?? defaultScrubBytesPerSecond,
+      partitions: () => groups.open,
+    })
+    return { ...base, options: checked, world, logger, groups, registry, runner, called, upkeep, defaults }
   } catch (error) {
     await inOrder(opened).catch(() => {})
     throw error

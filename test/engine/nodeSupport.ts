@@ -10,7 +10,13 @@ import type { NodeRuntime, Running } from '../../src/testing/worldTypes.ts'
 
 const silent = silentChannels.append as never
 /** Nobody listens to what nodes tell. */
-export const quiet: NodeChannels = { leadership: silent, voters: silent, snapshot: silent, alarm: silent }
+export const quiet: NodeChannels = {
+  leadership: silent,
+  voters: silent,
+  snapshot: silent,
+  alarm: silent,
+  repair: silent,
+}
 
 interface Machine extends Running {
   readonly runtime: NodeRuntime

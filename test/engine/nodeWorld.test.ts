@@ -13,7 +13,13 @@ import type { Running } from '../../src/testing/worldTypes.ts'
 /** Faults that take nothing that is durable, and no node for good. */
 const classes = usualFaults.filter((kind) => kind !== 'crashAfterVote' && kind !== 'hungDisk')
 const channel = silentChannels.append as never
-const channels: NodeChannels = { leadership: channel, voters: channel, snapshot: channel, alarm: channel }
+const channels: NodeChannels = {
+  leadership: channel,
+  voters: channel,
+  snapshot: channel,
+  alarm: channel,
+  repair: channel,
+}
 
 /** A node whose machine is a list of what it was given. */
 interface ListNode extends Running {
