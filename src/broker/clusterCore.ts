@@ -42,7 +42,10 @@ export async function openClusterCore(
     host: base.host,
     directory: base.logs,
     image,
-    defaults,
+    // They change while the broker runs.
+    get defaults() {
+      return metadata.defaults
+    },
     clock: runtime.clock,
     logger,
     nodeListener: cluster.nodeListener.name,

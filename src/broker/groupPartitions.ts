@@ -199,7 +199,8 @@ export class GroupPartitions implements Partitions {
   }
 
   async #apply(delta: MetadataDelta): Promise<void> {
-    for (const topic of delta.configsChanged) this.#configure(topic)
+    const configured = delta.brokerConfigsChanged ? this.#options.image.topics.values() : delta.configsChanged
+    for (const topic of configured) this.#configure(topic)
     if (delta.topicsDeleted.length > 0) await this.#removeTopics(delta.topicsDeleted)
     const work: (() => Promise<void>)[] = []
     for (const topic of delta.topicsCreated) {

@@ -3,6 +3,7 @@ import type { Uuid } from '../model/uuid.ts'
 import type { NodeAddress } from '../replica/nodes/nodeAddress.ts'
 import { CallKind, decodeAnswer, encodeCall } from '../replica/nodes/nodeCalls.ts'
 import type { Runtime } from '../runtime/runtime.ts'
+import { decodeValue } from './commandCodec.ts'
 
 /** What asking needs of the node. */
 export interface AskFirstOptions {
@@ -11,6 +12,8 @@ export interface AskFirstOptions {
   readonly clusterId: string
   readonly directoryId: Uuid
   readonly controllers: readonly NodeAddress[]
+  /** Whether this node is new and its own list of voters names it: it would wait for ever where the cluster's do not. */
+  readonly isNewVoter: boolean
   call(to: number, payload: Uint8Array, timeoutMs: number): Promise<Uint8Array>
 }
 
@@ -18,27 +21,35 @@ const answerMs = 1000
 
 /**
  * Asks the controllers whether this node may be one of theirs, before it connects as one: a node whose id another living node has
- * would take that one's connections away. Who does not answer does not object. Rejects with `duplicateBrokerRegistration` and
- * `inconsistentClusterId`.
+ * would take that one's connections away. Who does not answer does not object. Rejects with `duplicateBrokerRegistration`,
+ * `inconsistentClusterId` and `inconsistentVoterSet`.
  */
 export async function askFirst(options: AskFirstOptions): Promise<void> {
-  const { nodeId, clusterId, directoryId, controllers, call } = options
+  const { nodeId, clusterId, directoryId, controllers, isNewVoter, call } = options
   const hello = encodeCall({ kind: CallKind.hello, clusterId, nodeId, directoryId })
   const others = controllers.filter(({ id }) => id !== nodeId)
   const objections = await Promise.all(
     others.map(async ({ id }) => {
       try {
-        decodeAnswer(await call(id, hello, answerMs))
-        return null
+        const voterIds = decodeValue<number[]>(decodeAnswer(await call(id, hello, answerMs)).payload)
+        const isLeftOut = isNewVoter && voterIds.length > 0 && !voterIds.includes(nodeId)
+        return isLeftOut ? otherVoters(id, voterIds, controllers) : null
       } catch (error) {
         return error instanceof EngineError ? error : null
       }
     }),
   )
+  const foreign = objections.filter((objection) => objection?.code === 'inconsistentClusterId').length
+  if (isForeign(foreign, others.length)) throw foreignCluster(clusterId)
   for (const objection of objections) {
-    if (objection?.code === 'inconsistentClusterId') throw foreignCluster(clusterId)
-    if (objection?.code === 'duplicateBrokerRegistration') throw objection
+    const { code } = objection ?? {}
+    if (code === 'duplicateBrokerRegistration' || code === 'inconsistentVoterSet') throw objection
   }
+}
+
+/** Whether it is this node that is wrong, where `count` of `others` belong to another cluster: a single stranger stops nobody. */
+export function isForeign(count: number, others: number): boolean {
+  return count > others / 2
 }
 
 /** Said by a node of `clusterId` to which the controllers of its settings have said that they are of another one. */
@@ -47,5 +58,13 @@ export function foreignCluster(clusterId: string): EngineError {
     'inconsistentClusterId',
     `the controllers belong to another cluster than this node (${clusterId}): ` +
       'check controller.quorum.voters and the data directory',
+  )
+}
+
+function otherVoters(from: number, voterIds: readonly number[], own: readonly NodeAddress[]): EngineError {
+  return new EngineError(
+    'inconsistentVoterSet',
+    `node ${from} knows the voters ${voterIds.join(', ')}; controller.quorum.voters here says ` +
+      `${own.map(({ id }) => id).join(', ')}: use controller.quorum.bootstrap.servers to join a cluster`,
   )
 }

@@ -18,6 +18,8 @@ export interface LifecycleOptions {
   readonly registration: Registration
   readonly heartbeatIntervalMs: number
   readonly sessionTimeoutMs: number
+  /** Why there is no use in going on; null while there is. */
+  objection(): EngineError | null
   /** The broker has no place in the cluster any more. */
   lost(error: EngineError): void
 }
@@ -147,7 +149,7 @@ export class BrokerLifecycle {
   }
 
   #throwIfFatal(error: unknown, waitedMs: number): void {
-    const { router, sessionTimeoutMs, metadata } = this.#options
+    const { sessionTimeoutMs, metadata } = this.#options
     const { clusterId } = metadata.image
     const code = error instanceof EngineError ? error.code : ''
     if (code === 'inconsistentClusterId') throw foreignCluster(clusterId)
@@ -155,6 +157,7 @@ export class BrokerLifecycle {
     // The former process of this broker may have been lost without a word: then its session ends by itself.
     if (code === 'duplicateBrokerRegistration' && waitedMs > 2 * sessionTimeoutMs) throw error
     if (code === 'brokerIdNotRegistered' || code === 'staleBrokerEpoch') this.#epoch = -1
-    if (router.complaint !== null) throw foreignCluster(clusterId)
+    const objection = this.#options.objection()
+    if (objection !== null) throw objection
   }
 }

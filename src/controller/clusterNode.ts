@@ -7,13 +7,13 @@ import { MachineRunner } from '../replica/machineRunner.ts'
 import { greet } from '../replica/nodes/greeting.ts'
 import { GroupCalls } from '../replica/nodes/groupCalls.ts'
 import { callVoters, lookAfterMembership } from '../replica/nodes/membership.ts'
-import { inOrder, type NodeBase, openNodeBase } from '../replica/nodes/nodeBase.ts'
+import { inOrder, metadataTopic, type NodeBase, openNodeBase } from '../replica/nodes/nodeBase.ts'
 import { CallKind, type CallRequest, type CallResponse } from '../replica/nodes/nodeCalls.ts'
 import type { GroupObserver } from '../replica/observer.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import type { LogDirectoryOptions } from '../segment/logDirectoryOptions.ts'
 import { ActiveController } from './activeController.ts'
-import { askFirst } from './askFirst.ts'
+import { askFirst, foreignCluster, isForeign } from './askFirst.ts'
 import { BrokerKeeper } from './brokerKeeper.ts'
 import { BrokerLifecycle } from './brokerLifecycle.ts'
 import type { BatchLimits } from './changes.ts'
@@ -73,6 +73,8 @@ export class ClusterNode {
   #lifecycle: BrokerLifecycle | null = null
   #isClosed = false
   #isLost = false
+  /** Set once it is known that the controllers are of another cluster. */
+  #foreign: EngineError | null = null
 
   private constructor(options: ClusterNodeOptions, base: NodeBase, machine: ImageMachine, parts: Parts) {
     this.#options = options
@@ -81,7 +83,7 @@ export class ClusterNode {
     this.runner = parts.runner
     this.#place = parts.place
     this.incarnationId = randomUuid(options.runtime.random)
-    const { logger, runtime, config, defaults, nodeId } = options
+    const { logger, runtime, config, nodeId } = options
     if (config.isController) {
       const keeper = new BrokerKeeper({
         clock: runtime.clock,
@@ -97,7 +99,7 @@ export class ClusterNode {
         group: base.metadata,
         machine,
         runner: parts.runner,
-        context: () => ({ broker: defaults, elects: true }),
+        context: () => ({ broker: this.metadata.defaults, elects: true }),
         batchLimits: options.batchLimits,
         activeChanged: (isActive) => keeper.activeChanged(isActive),
       })
@@ -155,13 +157,18 @@ export class ClusterNode {
           callTimeoutMs,
           timeouts: options.timeouts,
           observer: options.observer,
-          askFirst: (transport, { directoryId }) =>
+          askFirst: (transport, { directoryId, logs }) =>
             askFirst({
               runtime,
               nodeId,
               clusterId,
               directoryId,
               controllers: place.controllers,
+              isNewVoter:
+                config.isController &&
+                !config.autoJoin &&
+                config.voters.some(({ id }) => id === nodeId) &&
+                !logs.has(`${metadataTopic}-0`),
               call: (to, payload, timeoutMs) => transport.call(to, payload, timeoutMs),
             }),
         },
@@ -247,6 +254,7 @@ export class ClusterNode {
       },
       heartbeatIntervalMs: config.heartbeatIntervalMs,
       sessionTimeoutMs: config.sessionTimeoutMs,
+      objection: () => this.#foreign,
       lost,
     })
     await this.#lifecycle.join()
@@ -318,8 +326,8 @@ export class ClusterNode {
         lookAfterMembership({ metadata, router, logger, self, autoJoin, replaces: true, leftOut, isClosed }),
       )
     }
+    const foreign = new Set<number>()
     const greeting = {
-      nodeId,
       directoryId: self.directoryId,
       router,
       logger,
@@ -328,6 +336,13 @@ export class ClusterNode {
         this.#fail(error)
         // It would be taken for the other one.
         void host.close().catch(() => {})
+      },
+      isForeign: (id: number) => {
+        foreign.add(id)
+        const others = controllers.filter((other) => other.id !== nodeId).length
+        if (!isForeign(foreign.size, others)) return
+        this.#foreign = foreignCluster(this.clusterId)
+        this.#fail(this.#foreign)
       },
     }
     for (const { id } of controllers) if (id !== nodeId) this.#run(greet(id, greeting))

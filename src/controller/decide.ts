@@ -36,7 +36,7 @@ export function decide(
     case 'createPartitions':
       return decideCreatePartitions(image, command, context)
     case 'alterConfigs':
-      return decideAlterConfigs(image, command)
+      return decideAlterConfigs(image, command, context)
     case 'incrementalAlterConfigs':
       return decideIncrementalAlterConfigs(image, command, context)
     case 'allocateProducerIds':

@@ -12,11 +12,39 @@ import { listItems } from './configValues.ts'
 import type { MetadataImage, TopicImage } from './image.ts'
 import { decideEach, duplicates } from './outcomes.ts'
 import { ConfigResourceType } from './replay.ts'
-import { type Configs, checkTopicConfig, topicConfigValue } from './topicConfigs.ts'
+import {
+  type Configs,
+  checkBrokerDefaults,
+  checkTopicConfig,
+  noConfigs,
+  topicConfigsNamed,
+  topicConfigValue,
+} from './topicConfigs.ts'
 import { topicConfigTable } from './topicConfigTable.ts'
 import { checkTopicName, isInternalTopic, metadataTopicName } from './topicNames.ts'
 
 type Of<T extends Command['type']> = Extract<Command, { readonly type: T }>
+
+/** Whose configs they are. */
+interface ConfigOwner {
+  readonly resource: { readonly resourceType: number; readonly resourceName: string }
+  readonly configs: Configs
+  /** The value to store. Throws `invalidConfig`. */
+  check(name: string, value: string | null): string
+  isKnown(name: string): boolean
+  /** What Kafka has here and this does not. */
+  readonly throttles: ReadonlySet<string>
+}
+
+const topicThrottles = new Set([
+  'leader.replication.throttled.replicas',
+  'follower.replication.throttled.replicas',
+])
+const brokerThrottles = new Set([
+  'leader.replication.throttled.rate',
+  'follower.replication.throttled.rate',
+  'replica.alter.log.dirs.io.max.bytes.per.second',
+])
 
 interface Resource {
   readonly resourceType: number
@@ -25,43 +53,45 @@ interface Resource {
 }
 
 /**
- * Configs of topics, replaced: what is not named goes back to its default. Errors per resource: `invalidConfig`,
+ * Configs of topics, and of the brokers of a cluster, replaced: what is not named goes back to its default. Errors per resource: `invalidConfig`,
  * `unknownTopicOrPartition`, `invalidRequest`. Source: Kafka AlterConfigs, KIP-133.
  */
 export function decideAlterConfigs(
   image: MetadataImage,
   command: Of<'alterConfigs'>,
+  { elects = false }: Pick<DecisionContext, 'elects'> = {},
 ): Decision<CommandResults['alterConfigs']> {
-  return decideEachResource(image, command.resources, (topic, { configs }) => {
-    const wanted = new Map(configs.map(({ name, value }) => [name, checkTopicConfig(name, value)]))
-    return configRecords(topic, wanted)
+  return decideEachResource(image, command.resources, elects, (owner, { configs }) => {
+    const wanted = new Map(configs.map(({ name, value }) => [name, owner.check(name, value)]))
+    return configRecords(owner, wanted)
   })
 }
 
 /**
- * Configs of topics, changed one by one: set, deleted, or for lists appended to and subtracted from. Errors per
+ * Configs of topics, and of the brokers of a cluster, changed one by one: set, deleted, or for lists appended to and subtracted from. Errors per
  * resource: `invalidConfig`, `unknownTopicOrPartition`, `invalidRequest`. Source: KIP-339.
  */
 export function decideIncrementalAlterConfigs(
   image: MetadataImage,
   command: Of<'incrementalAlterConfigs'>,
-  { broker }: DecisionContext,
+  { broker, elects = false }: DecisionContext,
 ): Decision<CommandResults['incrementalAlterConfigs']> {
-  return decideEachResource(image, command.resources, (topic, { configs }) => {
-    const wanted = new Map(topic.configs)
+  return decideEachResource(image, command.resources, elects, (owner, { configs }) => {
+    const wanted = new Map(owner.configs)
     for (const change of configs) {
-      const value = changedValue(topic, change, broker)
+      const value = changedValue(owner, change, broker)
       if (value === null) wanted.delete(change.name)
-      else wanted.set(change.name, checkTopicConfig(change.name, value))
+      else wanted.set(change.name, owner.check(change.name, value))
     }
-    return configRecords(topic, wanted)
+    return configRecords(owner, wanted)
   })
 }
 
 function decideEachResource<R extends Resource>(
   image: MetadataImage,
   resources: readonly R[],
-  decideOne: (topic: TopicImage, resource: R) => readonly MetadataRecordInput[],
+  isCluster: boolean,
+  decideOne: (owner: ConfigOwner, resource: R) => readonly MetadataRecordInput[],
 ): Decision<CommandResults['alterConfigs']> {
   const keyOf = ({ resourceType, resourceName }: Resource): string => `${resourceType} ${resourceName}`
   const twice = duplicates(resources.map(keyOf))
@@ -72,9 +102,37 @@ function decideEachResource<R extends Resource>(
     if (duplicates(resource.configs.map(({ name }) => name)).size > 0) {
       throw new EngineError('invalidRequest', 'Error due to duplicate config keys')
     }
-    const topic = topicOf(image, resource)
-    return { records: decideOne(topic, resource), result: null }
+    const isBrokers = isCluster && resource.resourceType === ConfigResourceType.broker
+    const owner = isBrokers ? brokerOwner(image, resource.resourceName) : topicOwner(topicOf(image, resource))
+    return { records: decideOne(owner, resource), result: null }
   })
+}
+
+function topicOwner({ name, configs }: TopicImage): ConfigOwner {
+  const resource = { resourceType: ConfigResourceType.topic, resourceName: name }
+  const check = checkTopicConfig
+  const isKnown = (config: string): boolean => topicConfigTable.has(config)
+  return { resource, configs, check, isKnown, throttles: topicThrottles }
+}
+
+/** One broker, or all of them under the empty name: what they hold are the defaults of topics. */
+function brokerOwner(image: MetadataImage, resourceName: string): ConfigOwner {
+  if (resourceName !== '' && !image.brokers.has(Number(resourceName))) {
+    throw new EngineError('invalidRequest', `There is no broker ${resourceName}.`)
+  }
+  const resource = { resourceType: ConfigResourceType.broker, resourceName }
+  const configs = image.brokerConfigs.get(resourceName) ?? noConfigs
+  const isKnown = (config: string): boolean => topicConfigsNamed(config).length > 0
+  const check = (config: string, value: string | null): string => {
+    if (!isKnown(config)) {
+      const text = `${config} cannot be altered while the broker runs: set it when it is started`
+      throw new EngineError('invalidConfig', text)
+    }
+    if (value === null) throw new EngineError('invalidConfig', `null value not supported for ${config}`)
+    checkBrokerDefaults(new Map([[config, value.trim()]]))
+    return value.trim()
+  }
+  return { resource, configs, check, isKnown, throttles: brokerThrottles }
 }
 
 /**
@@ -106,27 +164,37 @@ function topicOf(image: MetadataImage, { resourceType, resourceName }: Resource)
 
 /** The value that a config has after one operation; null for its default. */
 function changedValue(
-  topic: TopicImage,
+  owner: ConfigOwner,
   { name, configOperation, value }: ConfigChange['configs'][number],
   broker: Configs,
 ): string | null {
   switch (configOperation) {
     case ConfigOperation.set:
-      return checkTopicConfig(name, value)
+      return owner.check(name, value)
     case ConfigOperation.delete:
-      if (!topicConfigTable.has(name)) throw new EngineError('invalidConfig', `unknown topic config: ${name}`)
-      return null
+      // Kafka's tools take these back after every reassignment, whether they had set them or not.
+      if (owner.isKnown(name) || owner.throttles.has(name)) return null
+      throw new EngineError('invalidConfig', `unknown config: ${name}`)
     case ConfigOperation.append:
     case ConfigOperation.subtract: {
-      const definition = topicConfigTable.get(name)
-      if (definition === undefined) throw new EngineError('invalidConfig', `unknown topic config: ${name}`)
+      const definition = topicConfigTable.get(name) ?? topicConfigTable.get(topicConfigsNamed(name)[0] ?? '')
+      if (definition === undefined || !owner.isKnown(name)) {
+        throw new EngineError('invalidConfig', `unknown config: ${name}`)
+      }
       if (definition.type !== 'list') {
         const verb = configOperation === ConfigOperation.append ? 'append' : 'subtract'
         throw new EngineError('invalidConfig', `Can't ${verb} to key ${name} because its type is not LIST.`)
       }
       if (value === null)
         throw new EngineError('invalidConfig', `null value not supported for topic config: ${name}`)
-      const before = listItems(topicConfigValue(name, topic.configs, broker))
+      const before = listItems(
+        owner.configs.get(name) ??
+          topicConfigValue(
+            topicConfigTable.has(name) ? name : topicConfigsNamed(name)[0]!,
+            noConfigs,
+            broker,
+          ),
+      )
       const items = listItems(value)
       const after =
         configOperation === ConfigOperation.append
@@ -139,16 +207,15 @@ function changedValue(
   }
 }
 
-/** The records that turn a topic's configs into `wanted`; none for what stays. */
-function configRecords(topic: TopicImage, wanted: Configs): readonly MetadataRecordInput[] {
+/** The records that turn the configs into `wanted`; none for what stays. */
+function configRecords({ resource, configs }: ConfigOwner, wanted: Configs): readonly MetadataRecordInput[] {
   const records: MetadataRecordInput[] = []
-  const resource = { resourceType: ConfigResourceType.topic, resourceName: topic.name }
   for (const [name, value] of wanted) {
-    if (topic.configs.get(name) !== value) {
+    if (configs.get(name) !== value) {
       records.push({ type: 'configRecord', version: 0, ...resource, name, value })
     }
   }
-  for (const name of topic.configs.keys()) {
+  for (const name of configs.keys()) {
     if (!wanted.has(name)) records.push({ type: 'configRecord', version: 0, ...resource, name, value: null })
   }
   return records

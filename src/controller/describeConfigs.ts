@@ -2,7 +2,13 @@ import { EngineError } from '../model/errors.ts'
 import { ConfigType } from './configValues.ts'
 import type { MetadataImage } from './image.ts'
 import { ConfigResourceType } from './replay.ts'
-import { ConfigSource, type Configs, topicConfigCandidates } from './topicConfigs.ts'
+import {
+  ConfigSource,
+  type Configs,
+  LayeredConfigs,
+  layersOf,
+  topicConfigCandidates,
+} from './topicConfigs.ts'
 import { topicConfigTable } from './topicConfigTable.ts'
 import { checkTopicName } from './topicNames.ts'
 
@@ -57,8 +63,8 @@ export function describeConfigs(
   if (resourceType !== ConfigResourceType.broker) {
     throw new EngineError('invalidRequest', `configs of resource type ${resourceType} are not supported yet`)
   }
-  // The empty name is the default of all brokers, which can hold dynamic configs only: there are none yet.
-  if (resourceName === '') return []
+  // The empty name is the default of all brokers, which holds only what was set while they run.
+  if (resourceName === '') return defaultEntries(image, isWanted)
   if (resourceName !== String(nodeId)) {
     const text = `Unexpected broker id, expected ${nodeId} or empty string, but received ${resourceName}`
     throw new EngineError('invalidRequest', text)
@@ -96,7 +102,25 @@ export function topicEntries(
   return entries
 }
 
-/** What the broker was started with, and under its broker-level name every default of a topic config. */
+/** What was set for all brokers while they run. */
+function defaultEntries(image: MetadataImage, isWanted: (name: string) => boolean): readonly ConfigEntry[] {
+  const source = ConfigSource.dynamicDefaultBroker
+  return [...(image.brokerConfigs.get('') ?? [])]
+    .filter(([name]) => isWanted(name))
+    .map(([name, value]) => ({
+      name,
+      value,
+      readOnly: false,
+      configSource: source,
+      isDefault: false,
+      isSensitive: false,
+      synonyms: [{ name, value, source }],
+      configType: ConfigType.string,
+      documentation: null,
+    }))
+}
+
+/** What the broker was started with or told since, and under its broker-level name every default of a topic config. */
 function brokerEntries(broker: Configs, isWanted: (name: string) => boolean): readonly ConfigEntry[] {
   const entries = new Map<string, ConfigEntry>()
   const add = (
@@ -105,13 +129,19 @@ function brokerEntries(broker: Configs, isWanted: (name: string) => boolean): re
     source: number,
     type: number,
     documentation: string | null,
+    readOnly = true,
   ): void => {
-    if (!isWanted(name) || entries.has(name)) return
+    const known = entries.get(name)
+    if (known !== undefined) {
+      entries.set(name, { ...known, synonyms: [...known.synonyms, { name, value, source }] })
+      return
+    }
+    if (!isWanted(name)) return
     const isDefault = source === ConfigSource.default
     entries.set(name, {
       name,
       value,
-      readOnly: true,
+      readOnly,
       configSource: source,
       isDefault,
       isSensitive: false,
@@ -120,15 +150,29 @@ function brokerEntries(broker: Configs, isWanted: (name: string) => boolean): re
       documentation,
     })
   }
+  const isAlterable = broker instanceof LayeredConfigs
+  const ofTopics = new Set<string>()
   for (const definition of topicConfigTable.values()) {
     for (const { name, factor } of definition.synonyms) {
-      const value = broker.get(name)
+      if (ofTopics.has(name)) continue
+      ofTopics.add(name)
       const type = ConfigType[definition.type]
-      if (value !== undefined) add(name, value, ConfigSource.staticBroker, type, definition.documentation)
-      else if (factor === 1)
-        add(name, definition.default, ConfigSource.default, type, definition.documentation)
+      let isSet = false
+      for (const { source, configs } of layersOf(broker)) {
+        const value = configs.get(name)
+        if (value === undefined) continue
+        isSet = true
+        add(name, value, source, type, definition.documentation, !isAlterable)
+      }
+      if (!isSet && factor === 1) {
+        add(name, definition.default, ConfigSource.default, type, definition.documentation, !isAlterable)
+      }
     }
   }
-  for (const [name, value] of broker) add(name, value, ConfigSource.staticBroker, ConfigType.string, null)
+  for (const { source, configs } of layersOf(broker)) {
+    for (const [name, value] of configs) {
+      if (!ofTopics.has(name)) add(name, value, source, ConfigType.string, null)
+    }
+  }
   return [...entries.values()].sort((a, b) => (a.name < b.name ? -1 : 1))
 }

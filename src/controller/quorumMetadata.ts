@@ -33,7 +33,7 @@ import type {
   Reassignment,
   TopicPartition,
 } from './metadata.ts'
-import type { Configs } from './topicConfigs.ts'
+import { ConfigSource, type Configs, LayeredConfigs, noConfigs } from './topicConfigs.ts'
 
 /** What following the metadata needs of the node. */
 export interface QuorumMetadataOptions {
@@ -69,6 +69,7 @@ export class QuorumMetadata implements ClusterMetadata {
   /** Ends when the listeners were told of all changes so far. */
   #told: Promise<void> = Promise.resolve()
   #keeper: BrokerKeeper | null = null
+  #defaults: Configs | null = null
 
   constructor(options: QuorumMetadataOptions) {
     this.#options = options
@@ -79,7 +80,8 @@ export class QuorumMetadata implements ClusterMetadata {
   }
 
   get defaults(): Configs {
-    return this.#options.defaults
+    this.#defaults ??= this.#layeredDefaults()
+    return this.#defaults
   }
 
   get controllerId(): number {
@@ -97,6 +99,7 @@ export class QuorumMetadata implements ClusterMetadata {
 
   /** The image has changed. */
   changed(delta: MetadataDelta): void {
+    if (delta.brokerConfigsChanged) this.#defaults = null
     if (this.#listeners.length > 0) this.#told = this.#told.then(() => this.#tell(delta))
   }
 
@@ -288,6 +291,16 @@ export class QuorumMetadata implements ClusterMetadata {
       }
       await router.pause(electionPollMs)
     }
+  }
+
+  #layeredDefaults(): Configs {
+    const { nodeId, defaults, image } = this.#options
+    const of = (name: string): Configs => image.brokerConfigs.get(name) ?? noConfigs
+    return new LayeredConfigs([
+      { source: ConfigSource.dynamicBroker, configs: of(String(nodeId)) },
+      { source: ConfigSource.dynamicDefaultBroker, configs: of('') },
+      { source: ConfigSource.staticBroker, configs: defaults },
+    ])
   }
 
   async #beat(beat: Heartbeat): Promise<BeatAnswer> {

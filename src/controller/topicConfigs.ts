@@ -24,6 +24,37 @@ export const ConfigSource = {
   default: 5,
 } as const
 
+/** One source of a broker's configs. */
+export interface ConfigLayer {
+  /** One of `ConfigSource`. */
+  readonly source: number
+  readonly configs: Configs
+}
+
+/** A broker's configs from several sources, the first of which has the say. */
+export class LayeredConfigs extends Map<string, string> {
+  readonly layers: readonly ConfigLayer[]
+
+  constructor(layers: readonly ConfigLayer[]) {
+    super(layers.toReversed().flatMap(({ configs }) => [...configs]))
+    this.layers = layers
+  }
+}
+
+/** The sources of `broker`; what was given when it was started where it knows of no others. */
+export function layersOf(broker: Configs): readonly ConfigLayer[] {
+  return broker instanceof LayeredConfigs
+    ? broker.layers
+    : [{ source: ConfigSource.staticBroker, configs: broker }]
+}
+
+/** The topic configs that have a default of this name among a broker's configs. */
+export function topicConfigsNamed(brokerName: string): readonly string[] {
+  return [...topicConfigTable]
+    .filter(([, { synonyms }]) => synonyms.some(({ name }) => name === brokerName))
+    .map(([name]) => name)
+}
+
 /** One place that gives a config a value. */
 export interface ConfigCandidate {
   readonly name: string
@@ -89,11 +120,12 @@ export function topicConfigCandidates(name: string, overrides: Configs, broker: 
   if (own !== undefined) {
     candidates.push({ name, written: own, value: own, source: ConfigSource.dynamicTopic })
   }
-  for (const synonym of definition.synonyms) {
-    const written = broker.get(synonym.name)?.trim()
-    if (written === undefined) continue
-    const value = scaled(written, synonym.factor)
-    candidates.push({ name: synonym.name, written, value, source: ConfigSource.staticBroker })
+  for (const { source, configs } of layersOf(broker)) {
+    for (const synonym of definition.synonyms) {
+      const written = configs.get(synonym.name)?.trim()
+      if (written === undefined) continue
+      candidates.push({ name: synonym.name, written, value: scaled(written, synonym.factor), source })
+    }
   }
   const value = definition.default
   const { name: lastName, factor } = definition.synonyms.at(-1) ?? { name, factor: 1 }

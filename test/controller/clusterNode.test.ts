@@ -199,6 +199,27 @@ describe('a broker', () => {
     expect(await nodes[0]!.metadata.createTopics(topic('goes-on', 1, 3))).toMatchObject([{ name: 'goes-on' }])
   })
 
+  test('that comes late and learns that the others are of another cluster is told to go', async () => {
+    const cluster = await ClusterWorld.start(3)
+    const stranger = await cluster.node(3, { clusterId: 'AAAAAAAAAAAAAAAAAAAAAQ' })
+    await Promise.all([1, 2].map((machine) => cluster.broker(machine)))
+    await cluster.until(() => cluster.lost.length > 0, 'the stranger to hear of it')
+    expect(cluster.lost.map(({ code }) => code)).toEqual(['inconsistentClusterId'])
+    expect(stranger.isActive).toBe(false)
+  })
+
+  test('whose own list of voters the cluster does not share is refused with both lists', async () => {
+    const cluster = await ClusterWorld.start(4, 3)
+    const nodes = await Promise.all([1, 2, 3].map((machine) => cluster.broker(machine)))
+    const isDynamic = () => nodes.every(({ base }) => base.metadata.voters.offset >= 0)
+    await cluster.until(isDynamic, 'the voters to stand in the log')
+    const voters = [1, 4].map((id) => ({ id, host: `node-${id}`, port: 9093 }))
+    const { clusterId } = nodes[0]!
+    const error = await rejection(cluster.broker(4, { clusterId, config: { isController: true, voters } }))
+    expect(error.code).toBe('inconsistentVoterSet')
+    expect(error.message).toMatch(/^node 1 knows the voters 1, 2, 3; controller.quorum.voters here says 1, 4/)
+  })
+
   test('that was unregistered and holds nothing is forgotten; one that lives or holds replicas is not', async () => {
     const { cluster, nodes } = await threeBrokers()
     const active = await cluster.active(nodes)
@@ -213,5 +234,55 @@ describe('a broker', () => {
     await metadata.unregisterBroker(gone.nodeId)
     expect(metadata.image.brokers.has(gone.nodeId)).toBe(false)
     expect((await rejection(metadata.unregisterBroker(99))).code).toBe('brokerIdNotRegistered')
+  })
+})
+
+describe('configs of brokers', () => {
+  const ofBroker = (resourceName: string, name: string, value: string | null, configOperation = 0) => [
+    { resourceType: 4, resourceName, configs: [{ name, value, configOperation }] },
+  ]
+  const effective = ({ metadata, nodeId }: ClusterNode, name: string) =>
+    metadata.describeConfigs({ resourceType: 4, resourceName: `${nodeId}`, configurationKeys: [name] })[0]
+
+  test('of one win over those of all, and those over what it was started with', async () => {
+    const { cluster, nodes } = await threeBrokers()
+    const [one, two] = nodes as [ClusterNode, ClusterNode]
+    const name = 'log.retention.ms'
+    expect(await one.metadata.incrementalAlterConfigs(ofBroker('', name, '1000'))).toEqual([null])
+    expect(await one.metadata.incrementalAlterConfigs(ofBroker('2', name, '2000'))).toEqual([null])
+    await cluster.until(() => two.metadata.defaults.get(name) === '2000', 'the second broker')
+    expect(one.metadata.defaults.get(name)).toBe('1000')
+    expect(effective(one, name)).toMatchObject({ value: '1000', configSource: 3, readOnly: false })
+    expect(effective(two, name)).toMatchObject({ value: '2000', configSource: 2 })
+    expect(effective(two, name)?.synonyms.map(({ value }) => value)).toEqual(['2000', '1000'])
+    expect(await two.metadata.incrementalAlterConfigs(ofBroker('2', name, null, 1))).toEqual([null])
+    expect(two.metadata.defaults.get(name)).toBe('1000')
+    await two.metadata.createTopics(topic('plain'))
+    const [retention] = two.metadata.describeConfigs({
+      resourceType: 2,
+      resourceName: 'plain',
+      configurationKeys: ['retention.ms'],
+    })
+    expect(retention).toMatchObject({ value: '1000', configSource: 3 })
+  })
+
+  test.each([
+    ['', 'node.id', '7', 'invalidConfig'],
+    ['', 'log.retention.ms', 'soon', 'invalidConfig'],
+    ['99', 'log.retention.ms', '1', 'invalidRequest'],
+    ['', 'leader.replication.throttled.rate', '1000', 'invalidConfig'],
+  ])('of broker "%s" refuse %s=%s', async (resourceName, name, value, code) => {
+    const { nodes } = await threeBrokers()
+    const [outcome] = await nodes[0]!.metadata.incrementalAlterConfigs(ofBroker(resourceName, name, value))
+    expect(outcome).toMatchObject({ code })
+  })
+
+  test('that only Kafka has may be taken back, which changes nothing', async () => {
+    const { nodes } = await threeBrokers()
+    const { metadata } = nodes[0]!
+    const before = metadata.image.nextOffset
+    const change = ofBroker('1', 'leader.replication.throttled.rate', null, 1)
+    expect(await metadata.incrementalAlterConfigs(change)).toEqual([null])
+    expect(metadata.image.nextOffset).toBe(before)
   })
 })

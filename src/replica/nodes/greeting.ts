@@ -7,13 +7,14 @@ import type { NodeRouter } from './nodeRouter.ts'
 
 /** What greeting other nodes needs of this one. */
 export interface GreetingOptions {
-  readonly nodeId: number
   readonly directoryId: Uuid
   readonly router: NodeRouter
   readonly logger: Logger
   isClosed(): boolean
   /** There is another node of this id. */
   isTwin(error: EngineError): void
+  /** Node `id` is of another cluster. */
+  isForeign?(id: number): void
 }
 
 /**
@@ -21,7 +22,7 @@ export interface GreetingOptions {
  * of another cluster says is what calls are answered with that wait in vain.
  */
 export async function greet(id: number, options: GreetingOptions): Promise<void> {
-  const { router, directoryId, logger, nodeId } = options
+  const { router, directoryId, logger } = options
   while (!options.isClosed()) {
     try {
       await router.ask(id, { kind: CallKind.hello, directoryId }, helloTimeoutMs)
@@ -32,10 +33,11 @@ export async function greet(id: number, options: GreetingOptions): Promise<void>
       if (code === 'inconsistentClusterId' || code === 'rebootstrapRequired' || isTwin) {
         const { message } = error as EngineError
         logger.error('another node does not take this one for a node of its cluster', { id, error: message })
-        if (isTwin) {
-          const text = `there is a node ${nodeId} already: ${message}`
-          options.isTwin(new EngineError('duplicateBrokerRegistration', text))
-        } else router.complaint = error as EngineError
+        if (isTwin) options.isTwin(new EngineError('duplicateBrokerRegistration', message))
+        else {
+          router.complaint = error as EngineError
+          options.isForeign?.(id)
+        }
         return
       }
     }

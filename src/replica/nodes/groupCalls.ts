@@ -63,7 +63,7 @@ export class GroupCalls {
     switch (request.kind) {
       case CallKind.hello:
         await this.#checkTwin(request)
-        return { nodeId, directoryId }
+        return { nodeId, directoryId, payload: Buffer.from(JSON.stringify(voterIds(metadata))) }
       case CallKind.append: {
         const { records, acks } = request
         if (records === null) throw new EngineError('invalidRecord', 'an append without records')
@@ -118,6 +118,12 @@ export class GroupCalls {
     if (group === null) throw new NotLeaderError(-1)
     return group
   }
+}
+
+/** The voters as the log has them; none while it does not. */
+function voterIds(metadata: Group): readonly number[] {
+  const { voters } = metadata.voters.voters
+  return voters.some(({ directoryId }) => directoryId === zeroUuid) ? [] : voters.map(({ id }) => id)
 }
 
 /** What JSON of a call says. Throws `malformed`. */
