@@ -1,9 +1,9 @@
-/** What a frame gets at most before anything of it has arrived. */
+/** What a frame gets at most before anything of it has arrived, from a sender that has sent no larger one. */
 const firstBytes = 64 * 1024
 
 /**
  * Cuts a stream into frames: an int32 size, then as many bytes, in memory of its own. Memory grows with what arrives, so
- * that announcing a large frame costs the sender as much as sending it.
+ * that announcing a large frame costs the sender as much as sending it; whoever has sent one is trusted to send another.
  */
 export class FrameReader {
   /** The largest frame, without its size. */
@@ -14,6 +14,8 @@ export class FrameReader {
   #sizeBytes = 0
   #frame: Uint8Array | null = null
   #frameBytes = 0
+  /** The largest frame so far, and at least `firstBytes`. */
+  #trustedBytes = firstBytes
   #isStopped = false
 
   /** `refused` is called once, with a size that no frame has; nothing is read after it. */
@@ -59,14 +61,14 @@ export class FrameReader {
       this.#refused(size)
       return
     }
-    this.#frame = new Uint8Array(Math.min(size, firstBytes))
+    this.#frame = memory(Math.min(size, this.#trustedBytes))
     this.#frameBytes = 0
   }
 
   #fill(chunk: Uint8Array, from: number): number {
     let frame = this.#frame!
     if (this.#frameBytes === frame.length) {
-      const larger = new Uint8Array(Math.min(this.#size, frame.length * 4))
+      const larger = memory(Math.min(this.#size, frame.length * 4))
       larger.set(frame)
       this.#frame = frame = larger
     }
@@ -75,10 +77,16 @@ export class FrameReader {
     this.#frameBytes += count
     if (this.#frameBytes === this.#size) {
       this.#frame = null
+      this.#trustedBytes = Math.max(this.#trustedBytes, this.#size)
       this.#size = 0
       this.#sizeBytes = 0
       this.#complete(frame)
     }
     return count
   }
+}
+
+/** Memory whose content is whatever was there: all of it is written before anybody reads it. */
+function memory(sizeBytes: number): Uint8Array {
+  return sizeBytes < firstBytes ? Buffer.allocUnsafe(sizeBytes) : Buffer.allocUnsafeSlow(sizeBytes)
 }
