@@ -187,6 +187,32 @@ test('an address for metrics that is none is refused before anything starts', as
   expect([exitCode, stderr]).toEqual([2, expect.stringContaining('--set: cordwood.metrics.listener=nowhere')])
 })
 
+test('a family of many series is written in parts and is the same family', async () => {
+  const families = new Families()
+  for (let partition = 0; partition < 1000; partition++)
+    families.gauge('g', 'Help.', partition, { partition })
+  families.gauge('h', 'Other.', 1)
+  let turns = 0
+  let isDone = false
+  const others = (async () => {
+    while (!isDone) {
+      await new Promise((resolve) => setImmediate(resolve))
+      turns += 1
+    }
+  })()
+  const lines = (await new MetricsText().text(families.all())).split('\n')
+  isDone = true
+  await others
+  expect(lines.slice(0, 1004)).toEqual([
+    '# HELP g Help.',
+    '# TYPE g gauge',
+    ...Array.from({ length: 1000 }, (_, partition) => `g{partition="${partition}"} ${partition}`),
+    '# HELP h Other.',
+    '# TYPE h gauge',
+  ])
+  expect(turns).toBeGreaterThanOrEqual(3)
+})
+
 test('a histogram becomes cumulated buckets in the unit that its name says', async () => {
   const histogram = new Histogram([1, 10])
   for (const ms of [0.5, 1, 5, 100]) histogram.note(ms)

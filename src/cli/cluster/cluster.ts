@@ -12,7 +12,7 @@ export interface StartOptions {
   readonly host?: string
   readonly directory: string
   readonly set?: readonly (readonly [string, string])[]
-  readonly logLevel: LogLevel
+  readonly logLevel?: LogLevel
 }
 
 const examples = `
@@ -49,9 +49,9 @@ export function defineCluster(command: Command, terminal: Terminal): void {
     )
     .option('--set <name=value>', 'a setting of all nodes; repeatable', collectPair)
     .addOption(
-      new Option('--log-level <level>', 'what the nodes log on standard error')
-        .choices(logLevels)
-        .default('warn'),
+      new Option('--log-level <level>', 'what the nodes log on standard error (default: warn)').choices(
+        logLevels,
+      ),
     )
     .addHelpText('after', examples)
     .action((options: StartOptions) => startCluster(options, terminal))

@@ -44,19 +44,32 @@ async function run(options: StartOptions, directory: string, terminal: Terminal)
   }
   const stop = terminal.interruptible()
   const width = String(cluster.nodes).length
+  // While they start, nodes miss each other, and say so: of interest when they do not find each other in the end.
+  let held: string[] | null = options.logLevel === undefined ? [] : null
+  const show = (id: number, text: string): void => {
+    const line = `node ${String(id).padStart(width)} | ${text}`
+    if (held !== null && !text.startsWith('cordwood ')) held.push(line)
+    else terminal.note(line)
+  }
+  const showHeld = (isWanted: boolean): void => {
+    const lines = held ?? []
+    held = null
+    if (isWanted) for (const line of lines) terminal.note(line)
+  }
   const running = new RunningCluster(
     nodes.map(
       (node) =>
         new NodeProcess(terminal.program, node, {
-          flags: ['--log-level', options.logLevel],
+          flags: ['--log-level', options.logLevel ?? 'warn'],
           environment: withoutSettings(terminal.environment),
-          line: (text) => terminal.note(`node ${String(node.id).padStart(width)} | ${text}`),
+          line: (text) => show(node.id, text),
         }),
     ),
     terminal,
   )
   try {
     const joined = await unlessAborted(stop, running.ready(cluster))
+    showHeld(false)
     if (joined !== null) {
       const bootstrap = nodes.map(({ port }) => formatAddress({ host: cluster.host, port })).join(',')
       await terminal.write(
@@ -66,6 +79,7 @@ async function run(options: StartOptions, directory: string, terminal: Terminal)
       await unlessAborted(stop, running.allEnded())
     }
   } catch (error) {
+    showHeld(true)
     await running.stop()
     throw error
   }
