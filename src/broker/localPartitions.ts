@@ -141,7 +141,7 @@ export class LocalPartitions implements Partitions {
     const name = `${topic.name}-${index}`
     const config = toLogConfig(topic.configs, defaults)
     try {
-      let log = directory.logs.get(name)
+      let log = directory.logs.get(name) ?? (await directory.openAgain(topic.name, index)) ?? undefined
       if (log && log.topicId !== topic.id) {
         const to = await directory.setAside(topic.name, index)
         logger.warn('a log that belongs to no topic has made room for a topic of the same name', {

@@ -235,12 +235,13 @@ export class Engine<F extends FlushPolicy = FlushPolicy> implements AsyncDisposa
 
   async #openLog(name: string, settings: ResolvedSettings): Promise<EngineLog> {
     const { runtime, channels } = this.#world
-    const found = this.#directory.logs.get(`${name}-${partition}`)
+    const directory = this.#directory
+    const found = directory.logs.get(`${name}-${partition}`) ?? (await directory.openAgain(name, partition))
     const log =
-      found ?? (await this.#directory.createLog(name, partition, randomUuid(runtime.random), settings.config))
+      found ?? (await directory.createLog(name, partition, randomUuid(runtime.random), settings.config))
     // Closed meanwhile: the directory has closed the log, or will.
     this.#checkOpen()
-    if (found !== undefined) log.updateConfig(settings.config)
+    if (found !== null) log.updateConfig(settings.config)
     const target = new OpenLog(name, this.directory, log, settings, channels)
     const opened = new EngineLog(target, this.#host)
     this.#open.set(name, { target, log: opened })

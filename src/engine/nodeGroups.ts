@@ -6,6 +6,7 @@ import type { Group } from '../replica/group.ts'
 import type { NodeRouter } from '../replica/nodes/nodeRouter.ts'
 import type { ReplicaHost } from '../replica/replicaHost.ts'
 import { type GroupKey, groupKey } from '../replica/transport.ts'
+import { isRoomError } from '../segment/logRepair.ts'
 import { engineDefaults, type LogSettings, type ResolvedSettings, resolveSettings } from './logSettings.ts'
 import type { NodeChannels } from './nodeEvents.ts'
 import type { OpenPartition } from './nodePartition.ts'
@@ -87,6 +88,11 @@ export class NodeGroups {
   }
 
   async #openOne(entry: PartitionEntry): Promise<void> {
+    while (!(await this.#tryToOpen(entry))) await this.#options.router.pause(retryMs)
+  }
+
+  /** False when there was no room for it, so that it is to be tried again. */
+  async #tryToOpen(entry: PartitionEntry): Promise<boolean> {
     const { host, metadata, defaults, logger } = this.#options
     const { topic, partition, topicId, replicas } = entry
     const key = groupKey(entry)
@@ -97,7 +103,7 @@ export class NodeGroups {
         const endpoints = known.get(id)?.endpoints ?? []
         return { id, directoryId, endpoints, minVersion: 0, maxVersion: 1 }
       })
-      if (this.#isClosed) return
+      if (this.#isClosed) return true
       const group = await host.openGroup({
         topic,
         partition,
@@ -116,12 +122,20 @@ export class NodeGroups {
       this.#reconcile(key, group)
     } catch (cause) {
       const error = toEngineError(cause, 'diskFailed', `${topic}-${partition} could not be opened`)
+      if (isRoomError(error) && !this.#isClosed) {
+        logger.warn('a replica finds no room, or no descriptor, and is opened later', {
+          topic,
+          partition,
+          error: error.message,
+        })
+        return false
+      }
       this.#failed.set(key, error)
       if (!this.#isClosed)
         logger.error('a replica could not be opened', { topic, partition, error: error.message })
-    } finally {
-      this.#wake(key)
     }
+    this.#wake(key)
+    return true
   }
 
   #wake(key: GroupKey): void {

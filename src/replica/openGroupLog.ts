@@ -52,7 +52,8 @@ export async function openGroupLog(
 ): Promise<GroupStart> {
   const { disk } = runtime
   const { topic, partition, topicId, config, kind } = spec
-  const found = logs.logs.get(`${topic}-${partition}`)
+  const found =
+    logs.logs.get(`${topic}-${partition}`) ?? (await logs.openAgain(topic, partition)) ?? undefined
   if (found !== undefined && found.topicId !== topicId) {
     throw new EngineError('inconsistentTopicId', `${topic}-${partition} is a log of topic ${found.topicId}`)
   }

@@ -51,11 +51,16 @@ export class CheckpointStore {
     return this.#keptNames.size === 0
   }
 
-  /** A log of this name is made: nothing that is known of an earlier one may be taken for its own. */
-  async forget(name: string, logs: ReadonlyMap<string, Log>): Promise<void> {
+  /** The log is open: what was kept of it is its own from now on. */
+  release(name: string): void {
     this.#keptNames.delete(name)
     this.#kept.recoveryPoints.delete(name)
     this.#kept.startOffsets.delete(name)
+  }
+
+  /** A log of this name is made: nothing that is known of an earlier one may be taken for its own. */
+  async forget(name: string, logs: ReadonlyMap<string, Log>): Promise<void> {
+    this.release(name)
     await this.#writing
     if (!this.#storedPoints.has(name) && !this.#storedStarts.has(name)) return
     await this.store(logs, new Map([...logs.values()].map((log) => [log, log.recoveryPoint])))

@@ -11,6 +11,12 @@ import {
 /** There only between a clean shutdown and the next start. */
 export const cleanShutdownFile = '.kafka_cleanshutdown'
 
+/** Notes, durably, that every log of `directory` was closed cleanly. */
+export function markClean(disk: Disk, directory: string): Promise<void> {
+  const text = Buffer.from('{"version":0,"brokerEpoch":-1}')
+  return disk.replaceFile(`${directory}/${cleanShutdownFile}`, text)
+}
+
 /** What the logs of a data directory had when they were last looked at, by `topic-partition`. */
 export interface Checkpoints {
   readonly recoveryPoints: ReadonlyMap<string, number>

@@ -48,3 +48,17 @@ export async function removeDeleted(disk: Disk, path: string, logger: Logger): P
     })
   }
 }
+
+/** `removeDeleted` in `delayMs`, unless `isOver` by then. Keeps no process alive. */
+export function removeLater(
+  { disk, clock }: Pick<Runtime, 'disk' | 'clock'>,
+  path: string,
+  delayMs: number,
+  isOver: () => boolean,
+  logger: Logger,
+): void {
+  const timer = clock.setTimer(delayMs, () => {
+    if (!isOver()) void removeDeleted(disk, path, logger)
+  })
+  timer.detach?.()
+}

@@ -36,6 +36,12 @@ export function knownLog(last: LogCheckpoint): KnownLog {
   return { id, name, topicId, log: null, last, states, deletion: 'none' }
 }
 
+/** The cut of a log that is not open has been carried out: it must not be once more, when the log has grown again. */
+export function forgetCut(known: KnownLog | undefined): void {
+  if (known === undefined) return
+  known.last = { ...known.last, states: known.last.states.filter(({ kind }) => kind !== cutKind) }
+}
+
 /** What replay has found of a log, as a checkpoint has it. */
 export function lastOf(log: ReplayedLog): LogCheckpoint {
   const { id, name, topicId, recoveryPoint, logStartOffset, provenEnd } = log

@@ -8,8 +8,8 @@ import type { Runtime } from '../runtime/runtime.ts'
 import { BackgroundSync } from './backgroundSync.ts'
 import { BadRanges } from './badRanges.ts'
 import { CheckpointStore } from './checkpointStore.ts'
-import { cleanShutdownFile } from './checkpoints.ts'
-import { checkUnused, removeDeleted, retire } from './deadDirectories.ts'
+import { markClean } from './checkpoints.ts'
+import { checkUnused, removeDeleted, removeLater, retire } from './deadDirectories.ts'
 import { logDirectoryName } from './directoryNames.ts'
 import { inParallel } from './inParallel.ts'
 import { lockDirectory } from './lockOwner.ts'
@@ -27,6 +27,7 @@ import { retainAll } from './retention.ts'
 import { IndexCache } from './segmentIndexes.ts'
 import { SegmentScanner } from './segmentScanner.ts'
 import { SharedSync } from './sharedSync.ts'
+import { UnopenedLogs } from './unopenedLogs.ts'
 
 /** Logs that are opened, closed or checkpointed at the same time. */
 const parallel = 16
@@ -55,6 +56,7 @@ export class LogDirectory {
   readonly badRanges = new BadRanges()
   readonly #checkpoints: CheckpointStore
   readonly #names: SharedSync
+  readonly #unopened = new UnopenedLogs()
   /** Names whose earlier logs may still have them after a power cut. */
   readonly #retiredNames = new Set<string>()
   #cleanedOffsets: ReadonlyMap<string, number> = new Map()
@@ -148,6 +150,8 @@ export class LogDirectory {
     this.#checkOpen()
     const name = logDirectoryName(topic, partition)
     if (this.#logs.has(name)) throw new EngineError('duplicateResource', `${name} is open already`)
+    // What the journal has of it, votes among that, would be forgotten.
+    if (this.#unopened.has(name)) throw new EngineError('kafkaStorageError', `${name} could not be opened`)
     const path = `${this.directory}/${name}`
     const wasThere = (await this.#runtime.disk.stat(path)) !== null
     if (wasThere) await checkUnused(this.#runtime.disk, path)
@@ -168,14 +172,19 @@ export class LogDirectory {
     }
     // Replay makes the directory again, but cannot bring back what was synced into a lost one.
     if (acksBesideJournal(config.flush) && !planted('missingDirectorySync')) await this.#names.sync()
-    const log = await this.#openLog(name, config, {
+    return this.#openLog(name, config, {
       id,
       topicId,
       recoveryPoint: 0,
       logStartOffset: 0,
       cleanShutdown: true,
     })
-    return log
+  }
+
+  /** Opens a log that the start could not open; null when there is none of this name. Rejects when it still cannot be opened. */
+  async openAgain(topic: string, partition: number): Promise<Log | null> {
+    this.#checkOpen()
+    return this.#unopened.open(logDirectoryName(topic, partition))
   }
 
   /** Removes a log: at once from `logs`, durably when this resolves, its files after `fileDeleteDelayMs`. */
@@ -186,10 +195,8 @@ export class LogDirectory {
     if (!planted('deletionNotJournaled')) await this.#journal.delete(id)
     const deleted = await this.#rename(log, 'delete')
     this.#journal.renamed(id)
-    const timer = this.#runtime.clock.setTimer(log.config.fileDeleteDelayMs, () => {
-      if (!this.#closed && deleted !== null) void removeDeleted(this.#runtime.disk, deleted, this.#logger)
-    })
-    timer.detach?.()
+    if (deleted === null) return
+    removeLater(this.#runtime, deleted, log.config.fileDeleteDelayMs, () => this.#closed, this.#logger)
   }
 
   /**
@@ -277,8 +284,7 @@ export class LogDirectory {
       await this.#journal.close({ clean: areStored && !this.#journal.hasUnstored })
       // Logs that could not be opened may still be as a crash left them.
       if (areClean && this.#checkpoints.keepsNothing && this.#journal.failed === null) {
-        const marker = Buffer.from('{"version":0,"brokerEpoch":-1}')
-        await this.#runtime.disk.replaceFile(`${this.directory}/${cleanShutdownFile}`, marker)
+        await markClean(this.#runtime.disk, this.directory)
       }
     } finally {
       await this.#lock.release()
@@ -308,6 +314,8 @@ export class LogDirectory {
       } catch (cause) {
         const error = toEngineError(cause, 'diskFailed', 'the log could not be opened')
         this.#checkpoints.keep(each.name, found.checkpoints)
+        // What replay has made ready may be half used up.
+        this.#unopened.add(each.name, () => this.#openFound(each, this.#configOf(each.name), new Map()))
         this.#logger.error('a log could not be opened; it is kept and not used', {
           directory: `${this.directory}/${each.name}`,
           error: error.message,
@@ -326,15 +334,10 @@ export class LogDirectory {
     return this.#options.configFor(name.slice(0, name.lastIndexOf('-')))
   }
 
-  async #openFound(
-    found: FoundLog,
-    config: LogConfig,
-    tails: ReadonlyMap<Uuid, ReplayedTail>,
-  ): Promise<void> {
+  async #openFound(found: FoundLog, config: LogConfig, tails: ReadonlyMap<Uuid, ReplayedTail>): Promise<Log> {
     const { name, topicId, recoveryPoint, logStartOffset } = found
-    const id = found.id ?? (await this.#journal.create(name, topicId, recoveryPoint, logStartOffset))
-    const failure = this.#journal.failureOf(id)
-    if (failure !== null) throw failure
+    const known = found.id ?? this.#journal.idOf(name)
+    const id = known ?? (await this.#journal.create(name, topicId, recoveryPoint, logStartOffset))
     const damage = this.#journal.damageOf(id) ?? found.damage
     const journalIsDamaged = this.#journal.isRotten
     const cleanedOffset = this.#cleanedOffsets.get(found.name) ?? 0
@@ -347,7 +350,9 @@ export class LogDirectory {
         this.#reopeners.set(log, () => this.#take(log).then(() => open({ ...from, damage: null })))
       return log
     }
-    await open({ ...found, id, damage, journalIsDamaged, cleanedOffset, tail })
+    const log = await open({ ...found, id, damage, journalIsDamaged, cleanedOffset, tail })
+    this.#checkpoints.release(name)
+    return log
   }
 
   async #openLog(name: string, config: LogConfig, from: OpenInput): Promise<Log> {

@@ -9,7 +9,7 @@ import type { JournalReplay } from './journal/journalReplay.ts'
 import type { LogCheckpoint, NodeCheckpoint } from './journal/nodeCheckpoint.ts'
 import { checkJournalAge, checkJournalPlace, defaultJournalName, noteJournalPlace } from './journalPlace.ts'
 import { storeFromJournal } from './journalRescue.ts'
-import { checkpointOf, type KnownLog, knownLog, lastOf } from './knownLog.ts'
+import { checkpointOf, forgetCut, type KnownLog, knownLog, lastOf } from './knownLog.ts'
 import type { Log } from './log.ts'
 import type { LogJournal } from './logJournal.ts'
 import type { NodeJournalOptions } from './nodeJournalOptions.ts'
@@ -176,13 +176,15 @@ export class NodeJournal implements JournalHost {
     })
   }
 
-  /** Why replay could not write all of a log; null when it could. */
-  failureOf(id: Uuid): EngineError | null {
-    return this.#writer.failed.get(id) ?? null
+  /** The id of the log with this name; null when it has none. */
+  idOf(name: string): Uuid | null {
+    return this.#knownIn(name)?.id ?? null
   }
 
-  /** What replay found wrong with a log's files; null for nothing. */
+  /** What replay found wrong with a log's files; null for nothing. Throws when it could not write all of them. */
   damageOf(id: Uuid): CorruptionError | null {
+    const failure = this.#writer.failed.get(id)
+    if (failure !== undefined) throw failure
     return this.#writer.damaged.get(id) ?? null
   }
 
@@ -193,6 +195,7 @@ export class NodeJournal implements JournalHost {
     // Cuts that replay has finished must not be made again: what comes next may not be in the journal. Only now there
     // is room for that in a journal that was full.
     await this.commit(this.#ended.map((logId) => ({ type: 'truncated', logId })))
+    for (const id of this.#ended) forgetCut(this.#known.get(id))
   }
 
   /** A log that is there and that the journal does not know yet; resolves once it does, durably. */
@@ -330,9 +333,10 @@ export class NodeJournal implements JournalHost {
     const { dataDirectory, logger } = this.#options
     const ids = new Set(lost.map(({ id }) => id))
     await storeFromJournal(this.#runtime, dataDirectory, this.#journal.content, ids)
-    for (const { id, log } of lost) {
-      this.#writer.failed.delete(id)
-      if (log !== null) this.#settled.add(log)
+    for (const known of lost) {
+      this.#writer.failed.delete(known.id)
+      if (known.log === null) forgetCut(known)
+      else this.#settled.add(known.log)
     }
     logger.warn('stored what the journal had of logs that are offline; the next start finds it', {
       logs: lost.map(({ name }) => name).join(),
@@ -388,11 +392,8 @@ export class NodeJournal implements JournalHost {
 
   /** One sync for everything; false where there is none, or it has failed: then each file says what became of it. */
   async #syncAll(): Promise<boolean> {
-    const { disk } = this.#runtime
-    const synced = disk.syncFileSystem?.(this.#options.dataDirectory).then(
-      () => true,
-      () => false,
-    )
-    return synced ?? false
+    const synced = this.#runtime.disk.syncFileSystem?.(this.#options.dataDirectory)
+    const isSynced = synced?.then(() => true)
+    return (await isSynced?.catch(() => false)) ?? false
   }
 }

@@ -363,6 +363,38 @@ describe('a cut whose log went offline on the way', () => {
     expect(await found(powerCut(next), config)).toEqual(['a', 'b', 'x'])
   })
 
+  test('is finished once, also when the log is opened later than the others', async () => {
+    const config = configOf('batch', smallSegments)
+    let isOut = false
+    let fails = false
+    const world = worldOf({
+      faults: ({ kind, path }) => {
+        fails ||= isOut && kind === 'truncate' && path.endsWith('.log')
+        return fails && kind === 'sync' && /orders-0.*log/.test(path) ? { code: 'EIO' } : null
+      },
+    })
+    const directory = await openDirectory(world, config)
+    const log = await create(directory, world, config)
+    for (const value of ['a', 'b', 'c', 'd']) await append(log, world, value)
+    isOut = true
+    await expect(log.truncate(2)).rejects.toMatchObject({ code: 'diskFailed' })
+    world.runtime.disk.kill()
+    let lists = 0
+    const next = worldOf({
+      fs: world.fs,
+      // Once for replay, once to be opened.
+      faults: ({ kind, path }) =>
+        kind === 'list' && path === '/data/orders-0' && ++lists === 2 ? { code: 'EMFILE' } : null,
+    })
+    const again = await openDirectory(next, config)
+    expect(again.logs.size).toBe(0)
+    await append(await again.createLog('others', 0, randomUuid(next.runtime.random), config), next, 'z')
+    await again.checkpoint()
+    const later = (await again.openAgain('orders', 0))!
+    for (const value of ['x', 'y']) await append(later, next, value)
+    expect(await found(powerCut(next), config)).toEqual(['a', 'b', 'x', 'y'])
+  })
+
   test('goes on when only one sync fails: the segment is written into a new file', async () => {
     let isArmed = false
     const world = worldOf({
@@ -408,4 +440,37 @@ test('a start goes on without the log that cannot be written, and keeps what the
   await without.checkpoint()
   await without.close()
   expect(await found(powerCut(second), config)).toEqual(['a', 'b'])
+})
+
+test('a log that the start could not open keeps what is known of it, and is opened once that can be', async () => {
+  const config = configOf('journal')
+  const world = worldOf()
+  const directory = await openDirectory(world, config)
+  const log = await create(directory, world, config)
+  await append(log, world, 'a', 'b')
+  await directory.putState(log, 20, Buffer.from('vote'))
+  world.runtime.disk.kill()
+  let isOut = true
+  const next = worldOf({
+    fs: world.fs,
+    faults: ({ kind, path }) =>
+      isOut && kind === 'list' && path === '/data/orders-0' ? { code: 'EMFILE' } : null,
+  })
+  const again = await openDirectory(next, config)
+  expect(again.logs.size).toBe(0)
+  expect(await again.openAgain('others', 0)).toBe(null)
+  await expect(again.openAgain('orders', 0)).rejects.toMatchObject({ code: 'diskFull' })
+  await expect(create(again, next, config)).rejects.toMatchObject({ code: 'kafkaStorageError' })
+  isOut = false
+  const [found, same] = await Promise.all([again.openAgain('orders', 0), again.openAgain('orders', 0)])
+  expect(found).toBe(same)
+  expect(again.logs.get('orders-0')).toBe(found)
+  expect(await valuesIn(found!, next)).toEqual(['a', 'b'])
+  expect(Buffer.from(again.stateOf(found!, 20)!).toString()).toBe('vote')
+  await append(found!, next, 'c')
+  await again.close()
+  expect(world.fs.stat('/data/.kafka_cleanshutdown')).not.toBe(null)
+  const last = await openDirectory(worldOf({ fs: world.fs }), config)
+  expect(last.lastEnd.isClean).toBe(true)
+  expect(last.logs.get('orders-0')!.logEndOffset).toBe(3)
 })
