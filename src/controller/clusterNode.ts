@@ -42,6 +42,7 @@ export interface ClusterNodeOptions {
   readonly keptRecords?: number | undefined
   readonly batchLimits?: Partial<BatchLimits> | undefined
   readonly timeouts?: HostTimeouts | undefined
+  readonly maxFetchBytes?: number | undefined
   readonly observer?: GroupObserver | undefined
   /** The node cannot go on in this cluster. Called once. */
   lost(error: EngineError): void
@@ -156,6 +157,7 @@ export class ClusterNode {
           metadataConfig: metadataLogConfig,
           callTimeoutMs,
           timeouts: options.timeouts,
+          maxFetchBytes: options.maxFetchBytes,
           observer: options.observer,
           askFirst: (transport, { directoryId, logs }) =>
             askFirst({

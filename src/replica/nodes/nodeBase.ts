@@ -38,6 +38,7 @@ export interface BaseOptions {
   readonly callTimeoutMs: number
   readonly timeouts?: HostTimeouts | undefined
   readonly maxPendingBytes?: number | undefined
+  readonly maxFetchBytes?: number | undefined
   readonly observer?: GroupObserver | undefined
   /** Asks other nodes whether this one may be, before it takes part in anything; may throw. */
   askFirst?(transport: PeerTransport, logs: LogDirectory): Promise<void>
@@ -98,6 +99,7 @@ export async function openNodeBase(
     },
     ...(options.timeouts === undefined ? {} : { timeouts: options.timeouts }),
     ...(options.maxPendingBytes === undefined ? {} : { maxPendingBytes: options.maxPendingBytes }),
+    ...(options.maxFetchBytes === undefined ? {} : { maxFetchBytes: options.maxFetchBytes }),
     ...(options.observer === undefined ? {} : { observer: options.observer }),
   })
   opened.unshift(() => host.close())
