@@ -58,12 +58,18 @@ export function clusterSettings(texts: Texts, given: ReadonlySet<string>): Clust
     text('advertised.listeners'),
   )
   const { nodeListener, client } = chooseListeners(text, list, listeners, advertised, isBroker)
-  const voters = list('controller.quorum.voters').map((one) => parseVoter(one))
-  checkVoters(voters, text('controller.quorum.voters'))
+  const listed = list('controller.quorum.voters').map((one) => parseVoter(one))
+  checkVoters(listed, text('controller.quorum.voters'))
   const autoJoin = text('controller.quorum.auto.join.enable') === 'true'
-  const bootstrapServers = list('controller.quorum.bootstrap.servers').map((one) =>
+  const servers = list('controller.quorum.bootstrap.servers').map((one) =>
     parseAddress('controller.quorum.bootstrap.servers', one),
   )
+  // Who names nobody but itself begins a cluster, as Kafka's example of one node does.
+  const { host, port } = nodeListener.advertised
+  const isFirst =
+    isController && listed.length === 0 && servers.every((one) => one.host === host && one.port === port)
+  const voters = isFirst ? [{ id: nodeId, host, port }] : listed
+  const bootstrapServers = isFirst ? [] : servers
   if (isController && voters.length > 0 && !autoJoin && !voters.some(({ id }) => id === nodeId)) {
     refuse(
       'controller.quorum.voters',

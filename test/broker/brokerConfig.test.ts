@@ -74,3 +74,20 @@ test('older spellings of a setting are understood', () => {
   expect(config.directory).toBe('/data')
   expect(config.nodeId).toBe(7)
 })
+
+test('a controller whose bootstrap servers are itself begins a cluster; with others it asks them', () => {
+  const settings = {
+    'process.roles': 'broker,controller',
+    'node.id': '7',
+    listeners: 'PLAINTEXT://127.0.0.1:9092,CONTROLLER://127.0.0.1:9093',
+    'controller.quorum.bootstrap.servers': '127.0.0.1:9093',
+  }
+  expect(brokerConfig(settings, environment).cluster).toMatchObject({
+    voters: [{ id: 7, host: '127.0.0.1', port: 9093 }],
+    bootstrapServers: [],
+  })
+  const servers = '127.0.0.1:9093,127.0.0.1:9193'
+  const others = brokerConfig({ ...settings, 'controller.quorum.bootstrap.servers': servers }, environment)
+  expect(others.cluster?.voters).toEqual([])
+  expect(others.cluster?.bootstrapServers).toHaveLength(2)
+})

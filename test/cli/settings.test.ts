@@ -1,5 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { kafkaSetting } from '../../src/cli/kafkaSettings.ts'
@@ -69,9 +70,6 @@ describe('which source wins', () => {
   })
 })
 
-const ofClusters =
-  /^(?:broker\.|process\.roles|controller\.listener|inter\.broker|offsets\.topic\.replication)/
-
 describe('names', () => {
   test.each([
     ['num.partitons', 'did you mean "num.partitions"?'],
@@ -125,7 +123,6 @@ describe('names', () => {
     const nowhere = names
       .split('\n')
       .filter((name) => !knownSettings.has(name) && kafkaSetting(name, 'x') === null)
-      .filter((name) => !ofClusters.test(name))
     expect(nowhere).toEqual([])
   })
 
@@ -231,6 +228,22 @@ describe('serve', () => {
     const { exitCode, stdout, stderr } = await run(['serve', '--config', path, '--check-config'])
     expect([exitCode, stdout]).toEqual([0, 'the settings are right\n'])
     expect(stderr).toBe('warning: left out num.io.threads: there are no thread pools to size\n')
+  })
+
+  test('Kafka’s own server.properties is right as it is', async () => {
+    const path = fileURLToPath(new URL('./data/kafka-4.3-server.properties', import.meta.url))
+    const { exitCode, stdout, stderr } = await run(['serve', '--config', path, '--check-config'])
+    expect([exitCode, stdout]).toEqual([0, 'the settings are right\n'])
+    const leftOut = stderr.match(/left out/g) ?? []
+    expect([leftOut.length, stderr.trim().split('\n').length]).toEqual([4, 4])
+  })
+
+  test('--listen and --advertise mean the listener of clients, also in a cluster', async () => {
+    const path = fileURLToPath(new URL('./data/kafka-4.3-server.properties', import.meta.url))
+    const flags = ['--listen', '0.0.0.0:19092', '--advertise', 'me:19092']
+    const { stdout } = await run(['serve', '--config', path, ...flags, '--print-config'])
+    expect(stdout).toContain('listeners=PLAINTEXT://0.0.0.0:19092,CONTROLLER://:9093\n')
+    expect(stdout).toContain('advertised.listeners=PLAINTEXT://me:19092,CONTROLLER://localhost:9093\n')
   })
 
   test('--print-config prints a file that means the same, with the origin of each line', async () => {
