@@ -54,6 +54,9 @@ export const javaTools = {
   brokerApiVersions: 'org.apache.kafka.tools.BrokerApiVersionsCommand',
   cluster: 'org.apache.kafka.tools.ClusterTool',
   producerPerformance: 'org.apache.kafka.tools.ProducerPerformance',
+  leaderElection: 'org.apache.kafka.tools.LeaderElectionCommand',
+  reassignPartitions: 'org.apache.kafka.tools.reassign.ReassignPartitionsCommand',
+  metadataQuorum: 'org.apache.kafka.tools.MetadataQuorumCommand',
   dumpLogSegments: 'org.apache.kafka.tools.DumpLogSegments',
 } as const
 

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs'
+import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { accepts, freePort } from './ports.ts'
@@ -12,6 +12,8 @@ export interface InteropNode {
   readonly address: string
   /** Where the node keeps everything. */
   readonly directory: string
+  /** Its settings, as a file of properties. */
+  readonly config: string
   /** What it printed so far. */
   output(): string
   /** Ends it with SIGKILL and waits until it is gone. */
@@ -79,7 +81,8 @@ function newNode(nodeId: number, port: number, directory: string, settings: read
   mkdirSync(directory, { recursive: true })
   const outputFile = join(directory, 'output.txt')
   const main = join(repositoryRoot, 'dist/cli/main.js')
-  const args = [...settings, `log.dirs=${join(directory, 'data')}`].flatMap((each) => ['--set', each])
+  const config = join(directory, 'server.properties')
+  writeFileSync(config, [...settings, `log.dirs=${join(directory, 'data')}`, ''].join('\n'))
   let child: ChildProcess | null = null
   let gone: Promise<number | null> = Promise.resolve(null)
 
@@ -93,12 +96,15 @@ function newNode(nodeId: number, port: number, directory: string, settings: read
     nodeId,
     address: `127.0.0.1:${port}`,
     directory,
+    config,
     output: () => readFileSync(outputFile, 'utf8'),
     kill: async () => void (await end('SIGKILL')),
     stop: () => end('SIGTERM'),
     start: async () => {
       const file = openSync(outputFile, 'a')
-      const started = spawn(process.execPath, [main, 'serve', ...args], { stdio: ['ignore', file, file] })
+      const started = spawn(process.execPath, [main, 'serve', '--config', config], {
+        stdio: ['ignore', file, file],
+      })
       closeSync(file)
       child = started
       gone = new Promise((resolve) => started.once('exit', (code) => resolve(code)))
