@@ -23,11 +23,19 @@ export function testId(number: number): Uuid {
 export class World {
   readonly image = new MutableImage('test-cluster')
   readonly #broker: Configs
+  readonly #elects: boolean
   #ids = 0
+  /** All records so far. */
+  readonly history: MetadataRecord[] = []
 
   /** A cluster of brokers with the ids 1 to `brokers`, and static broker configs. */
-  constructor({ brokers = 1, broker = noConfigs }: { brokers?: number; broker?: Configs } = {}) {
+  constructor({
+    brokers = 1,
+    broker = noConfigs,
+    elects = false,
+  }: { brokers?: number; broker?: Configs; elects?: boolean } = {}) {
     this.#broker = broker
+    this.#elects = elects
     for (let brokerId = 1; brokerId <= brokers; brokerId++) {
       const registration = {
         brokerId,
@@ -51,11 +59,12 @@ export class World {
     command: C,
   ): { result: CommandResults[C['type']]; records: readonly MetadataRecord[]; delta: MetadataDelta | null } {
     const before = plain(this.image)
-    const decision = decide(this.image, command, { broker: this.#broker })
+    const decision = decide(this.image, command, { broker: this.#broker, elects: this.#elects })
     expect(plain(this.image)).toEqual(before)
     const records = decision.records.map((record) => decodeMetadataRecord(encodeMetadataRecord(record)))
     const delta = new DeltaBuilder()
     for (const record of records) replay(this.image, record, delta)
+    this.history.push(...records)
     this.image.nextOffset += records.length
     return { result: decision.result, records, delta: delta.build() }
   }
