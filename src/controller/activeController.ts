@@ -8,7 +8,7 @@ import { NotLeaderError } from '../replica/notLeader.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import { encodeBatch } from '../segment/records.ts'
 import { type BatchLimits, changeBatches, maxBatchBytes, maxBatchRecords } from './changes.ts'
-import type { Command, CommandResults, DecisionContext } from './commands.ts'
+import type { Command, CommandResults, CreatedTopic, DecisionContext } from './commands.ts'
 import { decide } from './decide.ts'
 import { bootstrapFeatures } from './decideCluster.ts'
 import type { ImageMachine } from './imageMachine.ts'
@@ -147,7 +147,17 @@ export class ActiveController {
       return { result, offset }
     }
     const offset = await this.#append(records, epoch)
+    if (command.type === 'createTopics') this.#warnOfPairs(result as CommandResults['createTopics'])
     return { result, offset }
+  }
+
+  #warnOfPairs(outcomes: CommandResults['createTopics']): void {
+    const pairs = outcomes.filter(
+      (outcome) => !(outcome instanceof EngineError) && outcome.replicationFactor === 2,
+    )
+    if (pairs.length === 0) return
+    const names = pairs.map((topic) => (topic as CreatedTopic).name)
+    this.#options.logger.warn(pairWarning, { topics: names.slice(0, 10).join(' '), count: names.length })
   }
 
   /** Resolves with the offset after the change once it is committed and this node's image has it. */
@@ -172,6 +182,10 @@ export class ActiveController {
     throw new NotLeaderError(group.state === 'leader' ? -1 : group.leaderId)
   }
 }
+
+/** What whoever creates a topic with two replicas should know. */
+export const pairWarning =
+  'a topic with two replicas keeps two copies, but cannot be written to while one of them is away: three can'
 
 /** What to answer where an `EngineError` says that nobody knows what became of a change: the client has to look. */
 export function unknownOutcome(error: unknown): unknown {

@@ -1,3 +1,4 @@
+import { pairWarning } from '../../controller/activeController.ts'
 import { topicEntries } from '../../controller/describeConfigs.ts'
 import { EngineError } from '../../model/errors.ts'
 import { zeroUuid } from '../../model/uuid.ts'
@@ -20,7 +21,8 @@ export const handleCreateTopics: Handler<Apis['createTopics']> = async (services
     return {
       name,
       topicId,
-      errorMessage: null,
+      // Said where nothing is wrong: there is no other place for it.
+      errorMessage: services.cluster !== null && replicationFactor === 2 ? pairWarning : null,
       numPartitions,
       replicationFactor,
       configs: topicEntries(configs, services.controller.defaults),
