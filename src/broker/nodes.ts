@@ -1,4 +1,4 @@
-import type { MetadataImage } from '../controller/image.ts'
+import type { BrokerImage, MetadataImage } from '../controller/image.ts'
 import type { AdvertisedNode } from './services.ts'
 
 /** Where clients find a broker. */
@@ -10,6 +10,8 @@ export interface NodeEndpoint extends AdvertisedNode {
 export interface Nodes {
   /** All that may be asked for something: registered and not fenced, in the order of their ids. */
   all(): readonly NodeEndpoint[]
+  /** Those that are registered and fenced: nobody should ask them for anything. */
+  fenced(): readonly NodeEndpoint[]
   /** A broker that may be asked; null when there is none of that id. */
   find(nodeId: number): NodeEndpoint | null
   /** `broker.rack`, null for none. */
@@ -39,6 +41,10 @@ export class SingleNode implements Nodes {
     return [{ nodeId, host, port, rack: null }]
   }
 
+  fenced(): readonly NodeEndpoint[] {
+    return []
+  }
+
   find(nodeId: number): NodeEndpoint | null {
     return nodeId === this.#node.nodeId ? this.all()[0]! : null
   }
@@ -64,13 +70,21 @@ export class ClusterNodes implements Nodes {
     return endpointsOf(this, ids)
   }
 
+  fenced(): readonly NodeEndpoint[] {
+    return [...this.#image.brokers.values()]
+      .filter(({ fenced }) => fenced)
+      .flatMap((broker) => this.#endpointOf(broker) ?? [])
+      .sort((a, b) => a.nodeId - b.nodeId)
+  }
+
   find(nodeId: number): NodeEndpoint | null {
     const broker = this.#image.brokers.get(nodeId)
-    if (broker === undefined || broker.fenced) return null
-    const endpoint = broker.endpoints.find(({ name }) => name === this.#listenerName)
-    return endpoint === undefined
-      ? null
-      : { nodeId, host: endpoint.host, port: endpoint.port, rack: broker.rack }
+    return broker === undefined || broker.fenced ? null : this.#endpointOf(broker)
+  }
+
+  #endpointOf({ id: nodeId, endpoints, rack }: BrokerImage): NodeEndpoint | null {
+    const endpoint = endpoints.find(({ name }) => name === this.#listenerName)
+    return endpoint === undefined ? null : { nodeId, host: endpoint.host, port: endpoint.port, rack }
   }
 
   rackOf(nodeId: number): string | null {

@@ -15,6 +15,10 @@ interface DiskUse {
   readonly logBytes: number
   readonly freeBytes: number
   readonly totalBytes: number
+  /** Damaged stretches that are not served, and those mended since the broker started; -1 where a broker does not tell. */
+  readonly damagedRanges: number
+  readonly damagedBytes: number
+  readonly repairedRanges: number
 }
 
 const examples = `
@@ -23,7 +27,8 @@ Examples:
   $ cordwood brokers --json
 
 STATE is "up", "controller" for the one that leads the metadata, "fenced" for one that the controller does not hear from, or
-"silent" for one that does not answer here. LOGS is what the logs of partitions take, FREE the room on their disk.`
+"silent" for one that does not answer here. LOGS is what the logs of partitions take, FREE the room on their disk. DAMAGE says
+how many stretches of files are damaged and not served, and how many were mended from other brokers since it started.`
 
 /** `brokers`: who is in the cluster, and what each of them has. */
 export function defineBrokers(command: Command, terminal: Terminal): void {
@@ -61,7 +66,7 @@ async function show(client: Client, terminal: Terminal, options: BrokersOptions)
   terminal.note(`cluster ${cluster.clusterId}`)
   await terminal.write(
     table(
-      ['BROKER', 'ADDRESS', 'RACK', 'STATE', 'LEADERS', 'REPLICAS', 'BEHIND', 'LOGS', 'FREE'],
+      ['BROKER', 'ADDRESS', 'RACK', 'STATE', 'LEADERS', 'REPLICAS', 'BEHIND', 'LOGS', 'FREE', 'DAMAGE'],
       brokers.map(({ id, address, rack, state, leaders, replicas, behind, disk }) => [
         id,
         address,
@@ -72,6 +77,7 @@ async function show(client: Client, terminal: Terminal, options: BrokersOptions)
         behind,
         disk === null ? '-' : bytesText(disk.logBytes),
         disk === null || disk.freeBytes < 0 ? '-' : bytesText(disk.freeBytes),
+        damageText(disk),
       ]),
     ),
   )
@@ -98,12 +104,31 @@ async function diskUse(client: Client, nodeId: number): Promise<DiskUse | null> 
   } catch {
     return null
   }
-  const use = { logBytes: 0, freeBytes: -1, totalBytes: -1 }
-  for (const { topics, usableBytes, totalBytes } of response.results) {
+  const use = {
+    logBytes: 0,
+    freeBytes: -1,
+    totalBytes: -1,
+    damagedRanges: -1,
+    damagedBytes: -1,
+    repairedRanges: -1,
+  }
+  for (const { topics, usableBytes, totalBytes, own } of response.results) {
+    if (own !== null) {
+      use.damagedRanges = Math.max(use.damagedRanges, 0) + own.damagedRanges
+      use.damagedBytes = Math.max(use.damagedBytes, 0) + own.damagedBytes
+      use.repairedRanges = Math.max(use.repairedRanges, 0) + own.repairedRanges
+    }
     for (const { partitions } of topics)
       for (const { partitionSize } of partitions) use.logBytes += partitionSize
     use.freeBytes = Math.max(use.freeBytes, 0) + usableBytes
     use.totalBytes = Math.max(use.totalBytes, 0) + totalBytes
   }
   return use
+}
+
+function damageText(disk: DiskUse | null): string {
+  if (disk === null || disk.damagedRanges < 0) return '-'
+  const { damagedRanges, repairedRanges } = disk
+  const mended = repairedRanges > 0 ? `, ${repairedRanges} mended` : ''
+  return damagedRanges === 0 && mended === '' ? 'none' : `${damagedRanges}${mended}`
 }

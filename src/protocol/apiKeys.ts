@@ -128,7 +128,7 @@ export const apiKeys = {
   unregisterBroker: api({ min: 0, max: 0 }, unregisterBrokerRequest, unregisterBrokerResponse),
   addRaftVoter: api({ min: 0, max: 1 }, addRaftVoterRequest, addRaftVoterResponse),
   removeRaftVoter: api({ min: 0, max: 0 }, removeRaftVoterRequest, removeRaftVoterResponse),
-  describeCluster: api({ min: 0, max: 1 }, describeClusterRequest, describeClusterResponse),
+  describeCluster: api({ min: 0, max: 2 }, describeClusterRequest, describeClusterResponse),
   electLeaders: api({ min: 0, max: 2 }, electLeadersRequest, electLeadersResponse),
   alterPartitionReassignments: api(
     { min: 0, max: 1 },

@@ -1,6 +1,7 @@
 import { EngineError } from '../../model/errors.ts'
 import type { apiKeys } from '../../protocol/apiKeys.ts'
 import type { Handler } from '../dispatch.ts'
+import type { NodeEndpoint } from '../nodes.ts'
 import type { Partition } from '../partition.ts'
 import { type Services, wireError } from '../services.ts'
 import { controllerFor } from './metadata.ts'
@@ -19,7 +20,12 @@ export const handleDescribeCluster: Handler<Apis['describeCluster']> = (services
     return { ...wireError(services, new EngineError(code, text)), endpointType }
   }
   const { controller, nodes } = services
-  const brokers = nodes.all().map(({ nodeId, host, port, rack }) => ({ brokerId: nodeId, host, port, rack }))
+  const described = (isFenced: boolean) => (node: NodeEndpoint) => {
+    const { nodeId, host, port, rack } = node
+    return { brokerId: nodeId, host, port, rack, ...(isFenced ? { isFenced } : {}) }
+  }
+  const brokers = nodes.all().map(described(false))
+  if (request.includeFencedBrokers) brokers.push(...nodes.fenced().map(described(true)))
   return { clusterId: controller.image.clusterId, controllerId: controllerFor(services), brokers }
 }
 
@@ -41,7 +47,19 @@ export const handleDescribeLogDirs: Handler<Apis['describeLogDirs']> = async (
     name,
     partitions: partitions.map(({ index, log }) => ({ partitionIndex: index, partitionSize: log.sizeBytes })),
   }))
-  return { results: [{ logDir: path, topics, totalBytes, usableBytes: freeBytes }] }
+  return { results: [{ logDir: path, topics, totalBytes, usableBytes: freeBytes, own: damageOf(services) }] }
+}
+
+/** What a directory has of damage, for cordwood's own clients. */
+function damageOf({ directory, cluster }: Services): {
+  readonly damagedRanges: number
+  readonly damagedBytes: number
+  readonly repairedRanges: number
+} {
+  const ranges = directory.badRanges.all()
+  const damagedBytes = ranges.reduce((sum, { position, end }) => sum + end - position, 0)
+  const repairedRanges = cluster?.base.host.repairs.mended ?? 0
+  return { damagedRanges: ranges.length, damagedBytes, repairedRanges }
 }
 
 function* asked(

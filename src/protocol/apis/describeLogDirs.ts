@@ -1,4 +1,15 @@
-import { array, bool, int16, int32, int64, message, nullableArray, string } from '../schema.ts'
+import {
+  array,
+  bool,
+  int16,
+  int32,
+  int64,
+  message,
+  nullableArray,
+  nullableStruct,
+  string,
+} from '../schema.ts'
+import { privateTag } from './quorumFields.ts'
 
 /** Asks what lies in the log directories; null topics ask for all. Source: KIP-113. */
 export const describeLogDirsRequest = message(
@@ -34,6 +45,12 @@ export const describeLogDirsResponse = message(
       totalBytes: int64('4+', { default: -1, ignorable: true }), // KIP-827.
       usableBytes: int64('4+', { default: -1, ignorable: true }),
       isCordoned: bool('5+', { ignorable: true }), // KIP-1066.
+      // Private: stretches of files that are damaged and not served, and those mended since the start.
+      own: nullableStruct(
+        '2+',
+        { damagedRanges: int32('2+'), damagedBytes: int64('2+'), repairedRanges: int64('2+') },
+        { default: null, tag: privateTag, ignorable: true },
+      ),
     }),
   },
 )
