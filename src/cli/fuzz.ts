@@ -1,12 +1,12 @@
 import { writeFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { type Command, InvalidArgumentError, Option } from 'commander'
-import { type RunOptions, runCluster } from '../testing/clusterRun.ts'
 import { type FaultClass, faultClasses } from '../testing/fault.ts'
 import { foundSeeds } from '../testing/foundSeeds.ts'
 import { Trace } from '../testing/trace.ts'
 import { ExitCode, ExitWith, UsageError } from './failure.ts'
 import { explainFailure, parseRanges } from './fuzz/failureReport.ts'
+import { runSeed, type SeedOptions } from './fuzz/runSeed.ts'
 import { reportSeed, type SeedReport } from './fuzz/seedReport.ts'
 import { runShards, sendReport } from './fuzz/shards.ts'
 import { FuzzTotals } from './fuzz/totals.ts'
@@ -14,6 +14,7 @@ import { wholeNumber } from './options.ts'
 import type { Terminal } from './terminal.ts'
 
 interface FuzzOptions {
+  readonly brokers?: true
   readonly nodes?: number
   readonly minutes?: number
   readonly seed: number
@@ -41,6 +42,7 @@ Examples:
   $ cordwood fuzz --seed 1 --seeds 20000            these seeds; the trace hash at the end is always the same
   $ cordwood fuzz --seed 4711 --seeds 1 --trace     one seed, and what its nodes did last
   $ cordwood fuzz --faults powerCut,partition       these faults alone
+  $ cordwood fuzz --brokers --minutes 5             clusters of brokers, and clients of Kafka's protocol
 
 Each seed is a cluster of the code as it is shipped, on simulated disks, clocks and networks: faults and clients that the
 seed draws, all invariants after every event, then healing, a new leader, and equal logs. Exit code 1 when a promise was
@@ -49,6 +51,7 @@ broken; the smallest faults that break it, the command that does it again, and a
 /** `fuzz`: replication under faults, in a simulated world. */
 export function defineFuzz(command: Command, terminal: Terminal): void {
   command
+    .option('--brokers', 'whole brokers with their controllers and clients, not replicated logs alone')
     .option('--nodes <n>', 'nodes of each cluster (default: 3 or 5, as the seed says)', wholeNumber(1, 63))
     .option('--minutes <n>', `how long (default: ${defaultMinutes}, unless --seeds says how many)`, positive)
     .option('--seed <n>', 'the first seed; hexadecimal after 0x', parseSeed, 1)
@@ -90,7 +93,7 @@ async function fuzz(options: FuzzOptions, terminal: Terminal): Promise<void> {
     performance.now() >= endMs ||
     totals.failures.length >= (options.keepGoing === true ? mostFailures : 1)
   // Where time is what is given, what once broke something comes first.
-  for (const { seed } of options.seeds === undefined ? foundSeeds : []) {
+  for (const { seed } of options.seeds === undefined && options.brokers === undefined ? foundSeeds : []) {
     if (!isEnough()) add(await reportSeed(runOptions(options, seed)))
   }
   if (options.shards > 1 && options.seeds !== 1 && process.send === undefined) {
@@ -129,7 +132,7 @@ async function runShard(options: FuzzOptions, part: string): Promise<void> {
 
 async function traceSeed(options: FuzzOptions, terminal: Terminal): Promise<void> {
   const run = { ...runOptions(options, options.seed), trace: (now: () => number) => new Trace({ now }) }
-  const { trace, failure, traceHash, events } = await runCluster(run)
+  const { trace, failure, traceHash, events } = await runSeed(run)
   await terminal.write(trace!.text)
   await terminal.write(`${events} events, trace hash ${traceHash}\n`)
   if (failure === null) return
@@ -137,9 +140,13 @@ async function traceSeed(options: FuzzOptions, terminal: Terminal): Promise<void
   throw new ExitWith(ExitCode.failure)
 }
 
-function runOptions({ nodes, faults, skipFaults, skipOperations }: FuzzOptions, seed: number): RunOptions {
+function runOptions(
+  { brokers, nodes, faults, skipFaults, skipOperations }: FuzzOptions,
+  seed: number,
+): SeedOptions {
   return {
     seed,
+    ...(brokers === undefined ? {} : { brokers }),
     ...(nodes === undefined ? {} : { nodes }),
     ...(faults === undefined ? {} : { classes: faults }),
     ...(skipFaults === undefined ? {} : { skipFaults }),

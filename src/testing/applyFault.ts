@@ -291,6 +291,10 @@ function clientWithLeader<P extends Running>(world: World<P>, forMs: number, res
     .flatMap((other) => [
       { from: id, to: other },
       { from: other, to: id },
+      ...world.clientHosts.flatMap((client) => [
+        { from: client, to: other },
+        { from: other, to: client },
+      ]),
     ])
   partition(world, cuts, forMs, 0, resets)
   world.clientSide = id

@@ -16,6 +16,7 @@ export type InvariantId =
   | 'I10'
   | 'I12'
   | 'I13'
+  | 'I15'
   | 'I16'
   | 'I17'
   | 'I18'

@@ -41,10 +41,32 @@ export class GroupChecks {
     return this.#nodes.get(node) ?? null
   }
 
+  /** The running node that leads in the latest epoch; null for nobody. */
+  get leader(): number | null {
+    let leader: CheckedReplica | null = null
+    for (const replica of this.#nodes.values()) {
+      if (replica.state !== 'leader' || !replica.isRunning) continue
+      if (leader === null || replica.quorum.leaderEpoch > leader.quorum.leaderEpoch) leader = replica
+    }
+    return leader?.node ?? null
+  }
+
+  /** The replicas in a few words. */
+  describe(): string {
+    const replicas = [...this.#nodes.values()].map(
+      ({ node, state, isRunning, quorum, highWatermark, endOffset }) =>
+        `${node} ${isRunning ? state : 'down'}/${quorum.leaderEpoch} ${highWatermark}/${endOffset}`,
+    )
+    return `${this.name}: ${replicas.join(', ')}`
+  }
+
   /** A replica begins with what its disk holds. */
   started(node: number, config: RaftConfig, start: RaftStart): void {
     const text = replicaText(config.self)
     let replica = this.#replicas.get(text)
+    // Who is no voter any more is deleted, and may come back as a new replica.
+    const isEmpty = start.log.logEndOffset === 0 && start.log.epochStarts.length === 0
+    if (isEmpty && replica !== undefined && this.#mayBeGone(replica)) replica = undefined
     const isNew = replica === undefined
     if (replica === undefined) {
       replica = new CheckedReplica(node, config.self, config.kind, config.relaxed)
@@ -63,6 +85,11 @@ export class GroupChecks {
     const isLost = replica.hasRotted && this.#options.isOverBudget === true
     if (isLost) replica.sentEpoch = 0
     else if (!isNew) this.elections.started(replica)
+  }
+
+  #mayBeGone({ key, mayBeGone }: CheckedReplica): boolean {
+    const { leader } = this
+    return mayBeGone || (leader !== null && !this.#nodes.get(leader)!.voters.has(key))
   }
 
   /** What is not in the log any more is in a snapshot, all of it. */
@@ -157,7 +184,12 @@ export class GroupChecks {
         if (effect.state === 'leader') this.#leading(replica, effect.leaderEpoch)
         break
       case 'votersChanged':
-        if (replica.state === 'leader') this.commits.changing(replica, effect.entry)
+        if (replica.state === 'leader') {
+          this.commits.changing(replica, effect.entry)
+          for (const other of this.#nodes.values()) {
+            if (!effect.entry.voters.has(other.key)) other.mayBeGone = true
+          }
+        }
         replica.voters = effect.entry.voters
         break
       case 'persist':

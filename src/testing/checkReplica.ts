@@ -64,6 +64,8 @@ export class CheckedReplica {
   /** Transfers of leadership that were asked for, by token. */
   readonly transfers = new Set<unknown>()
   isRolledBack = false
+  /** Whether the group has taken it out since it began, so that its node may have deleted it. */
+  mayBeGone = false
   /** Whether its power was cut, or its disk harmed, so that it may be in doubt about itself. */
   mayDoubt = false
   /** Faults within the budget may have taken what was durable. */

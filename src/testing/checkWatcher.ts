@@ -81,7 +81,7 @@ export function watchWorld<P extends Running>(world: World<P>, options: WatchOpt
 }
 
 /** Whether a message asks for or gives a vote that binds. */
-function isBindingVote(message: RaftRequest | RaftResponse, asked: RaftRequest | null): boolean {
+export function isBindingVote(message: RaftRequest | RaftResponse, asked: RaftRequest | null): boolean {
   if (message.type !== 'vote') return false
   if (asked === null) return 'candidate' in message && !message.preVote
   return asked.type === 'vote' && !asked.preVote && 'voteGranted' in message && message.voteGranted

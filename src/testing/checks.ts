@@ -121,6 +121,24 @@ export class Checks {
     for (const group of this.#groups.values()) group.damaged(node)
   }
 
+  /** The running node that leads the first group whose name begins with `prefix`, in its latest epoch; null for nobody. */
+  leaderOf(prefix: string): number | null {
+    for (const group of this.#groups.values()) if (group.name.startsWith(prefix)) return group.leader
+    return null
+  }
+
+  /** The nodes that vote in a group, as its leader has it. */
+  votersOf(name: string): readonly number[] {
+    const group = this.group(name)
+    const leader = group.leader === null ? null : group.replica(group.leader)
+    return leader?.voters.voters.map(({ id }) => id) ?? []
+  }
+
+  /** Every group in a few words. */
+  describe(): string {
+    return [...this.#groups.values()].map((group) => group.describe()).join('; ')
+  }
+
   /** I22: once all have caught up, they hold the same bytes. `logs` are those of the replicas of one group, by node. */
   checkSameLogs(group: string, logs: ReadonlyMap<number, readonly LogFact[]>): void {
     this.#guard(() => checkSameLogs(group, logs))

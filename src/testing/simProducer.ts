@@ -29,7 +29,8 @@ export interface ProducerWorld {
   readonly nodes: number
   readonly nowMs: number
   after(delayMs: number, run: () => void): void
-  history(): LogHistory
+  /** Who hears of what is sent and acknowledged; null for nobody. */
+  history(): LogHistory | null
   hashes(bytes: Uint8Array): readonly number[]
   /** Sends to a node; `done` is called at most once, and never when the node dies. False when it cannot be reached. */
   send(
@@ -72,7 +73,7 @@ export class SimProducer {
     if (wanted === undefined) return
     const bytes = wanted.encode(this.#epoch, this.#sequence)
     const history = this.#world.history()
-    const call = history.append(this.#world.hashes(bytes), {
+    const call = history?.append(this.#world.hashes(bytes), {
       producer: this.#id,
       epoch: this.#epoch,
       sequence: this.#sequence,
@@ -123,7 +124,7 @@ export class SimProducer {
       this.#sequence = 0
     } else {
       this.#sequence += under.records
-      under.history.acked(under.call, ack.baseOffset, ack.lastOffset)
+      if (under.call !== undefined) under.history?.acked(under.call, ack.baseOffset, ack.lastOffset)
     }
     this.#world.ended(ack)
     this.#next()
@@ -131,9 +132,9 @@ export class SimProducer {
 }
 
 interface Attempted {
-  readonly call: AppendCall
+  readonly call: AppendCall | undefined
   readonly bytes: Uint8Array
-  readonly history: LogHistory
+  readonly history: LogHistory | null
   readonly records: number
   readonly untilMs: number
   isOver: boolean

@@ -38,6 +38,8 @@ export class World<P extends Running = Running> {
   isOutOfUse: ((node: SimNode<P>) => boolean) | null = null
   /** Carries out what only the program can: transfers, voter changes, snapshots. */
   operator: ((action: FaultAction) => void) | null = null
+  /** The machines of clients, where those come over the network. */
+  clientHosts: readonly number[] = []
   /** The one node that clients reach while they are cut off together with it; null while they reach all. */
   clientSide: number | null = null
   readonly #watchers: WorldWatcher<P>[]

@@ -1,8 +1,8 @@
 import { writeFileSync } from 'node:fs'
-import { type RunOptions, runCluster } from '../../testing/clusterRun.ts'
 import { diagram } from '../../testing/diagram.ts'
 import { type Shrunk, shrink } from '../../testing/shrink.ts'
 import { Trace } from '../../testing/trace.ts'
+import { runSeed, type SeedOptions } from './runSeed.ts'
 
 /** How many events of each node a diagram shows. */
 const shownEvents = 60
@@ -15,11 +15,11 @@ export interface FailureReport {
 
 /** Makes a failing run again, smaller if `isShrunk`, and draws its end into `svgPath`. */
 export async function explainFailure(
-  options: RunOptions,
+  options: SeedOptions,
   isShrunk: boolean,
   svgPath: string | null,
 ): Promise<FailureReport> {
-  const first = await runCluster(options)
+  const first = await runSeed(options)
   if (first.failure === null) return { text: 'the failure does not happen again', command: '' }
   let skipFaults = options.skipFaults ?? new Set<number>()
   let skipOperations = options.skipOperations ?? new Set<number>()
@@ -33,7 +33,7 @@ export async function explainFailure(
         operations,
         run: async (skipped) =>
           (
-            await runCluster({
+            await runSeed({
               ...options,
               skipFaults: union(options.skipFaults, skipped.faults),
               skipOperations: union(options.skipOperations, skipped.operations),
@@ -53,7 +53,7 @@ export async function explainFailure(
       operations.filter((each) => !done.has(each)),
     )
   }
-  const last = await runCluster({
+  const last = await runSeed({
     ...options,
     skipFaults,
     skipOperations,
@@ -80,11 +80,19 @@ export async function explainFailure(
 }
 
 /** The one command that makes a run again. */
-export function replayCommand({ seed, nodes, classes, skipFaults, skipOperations }: RunOptions): string {
+export function replayCommand({
+  brokers,
+  seed,
+  nodes,
+  classes,
+  skipFaults,
+  skipOperations,
+}: SeedOptions): string {
   const list = (name: string, numbers: ReadonlySet<number> | undefined): string[] =>
     numbers === undefined || numbers.size === 0 ? [] : [name, rangesOf(numbers)]
   return [
     'cordwood fuzz',
+    ...(brokers === true ? ['--brokers'] : []),
     `--seed ${seed} --seeds 1`,
     ...(nodes === undefined ? [] : [`--nodes ${nodes}`]),
     ...(classes === undefined ? [] : [`--faults ${classes.join(',')}`]),

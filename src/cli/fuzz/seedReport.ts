@@ -1,6 +1,7 @@
 import type { CoverageMark } from '../../model/reached.ts'
 import { countReached } from '../../model/reached.ts'
-import { type RunFailure, type RunOptions, runCluster } from '../../testing/clusterRun.ts'
+import type { RunFailure } from '../../testing/clusterRun.ts'
+import { runSeed, type SeedOptions } from './runSeed.ts'
 
 /** What one seed came to, as plain data. */
 export interface SeedReport {
@@ -22,14 +23,14 @@ export interface SeedReport {
 const twiceEvery = 100
 
 /** Runs one seed. */
-export async function reportSeed(options: RunOptions): Promise<SeedReport> {
+export async function reportSeed(options: SeedOptions): Promise<SeedReport> {
   const marks = new Map<CoverageMark, number>()
   countReached(marks)
   try {
-    const result = await runCluster(options)
+    const result = await runSeed(options)
     let { failure } = result
     if (failure === null && options.seed % twiceEvery === 0) {
-      const { traceHash } = await runCluster(options)
+      const { traceHash } = await runSeed(options)
       if (traceHash !== result.traceHash) {
         const message = `the trace of the second run is ${traceHash}, that of the first one ${result.traceHash}`
         failure = { id: 'determinism', message, stack: '', event: result.events, atMs: result.simulatedMs }

@@ -1,0 +1,380 @@
+import { EngineError, type EngineErrorName } from '../../model/errors.ts'
+import type { RecordsRanges } from '../../protocol/recordsRanges.ts'
+import type { GroupAck } from '../../replica/groupTypes.ts'
+import { nodeChecksum } from '../../runtime/node/nodeChecksum.ts'
+import { encodeBatch, type NewBatch } from '../../segment/records.ts'
+import { factsOfBytes } from '../checkFacts.ts'
+import type { Checks } from '../checks.ts'
+import type { LogHistory } from '../history.ts'
+import { SimProducer } from '../simProducer.ts'
+import { type BrokerLink, type KnownTopic, patienceMs, requestMs, retryMs } from './brokerLink.ts'
+import { type BrokerOperation, churnTopic } from './brokerOperations.ts'
+import { groupNameOf } from './brokerWatcher.ts'
+import { OffsetsChecked } from './offsetsChecked.ts'
+import { errorOf } from './simKafka.ts'
+
+/** What all clients have in common. */
+export interface BrokerCounts {
+  acked: number
+  refused: number
+  /** May or may not have happened. */
+  unknown: number
+  read: number
+  administered: number
+}
+
+/** One client on a machine of its own: it learns who leads, asks again, and remembers every answer. */
+export class BrokerClient {
+  readonly id: number
+  readonly link: BrokerLink
+  readonly #checks: Checks
+  readonly #counts: BrokerCounts
+  readonly #producers = new Map<string, SimProducer>()
+  /** Where the next read of a partition begins. */
+  readonly #positions = new Map<string, number>()
+  readonly #offsets: OffsetsChecked
+  #producerId: Promise<number> | null = null
+  #placed = 0
+
+  constructor(link: BrokerLink, id: number, checks: Checks, counts: BrokerCounts) {
+    this.id = id
+    this.link = link
+    this.#checks = checks
+    this.#counts = counts
+    this.#offsets = new OffsetsChecked(`group-${id}`, checks)
+  }
+
+  /** Begins an operation; what goes wrong with it is the client's to bear. */
+  begin(operation: BrokerOperation): void {
+    this.#run(operation).catch((error: unknown) => {
+      if (!(error instanceof EngineError)) throw error
+      this.#counts.unknown++
+    })
+  }
+
+  /** Writes one record; whether that was acknowledged. */
+  async write(operation: BrokerOperation): Promise<boolean> {
+    const { acked } = this.#counts
+    try {
+      await this.#produce(operation)
+    } catch (error) {
+      if (!(error instanceof EngineError)) throw error
+    }
+    return this.#counts.acked > acked
+  }
+
+  #run(operation: BrokerOperation): Promise<void> {
+    switch (operation.kind) {
+      case 'produce':
+        return this.#produce(operation)
+      case 'fetch':
+        return this.#fetch(operation)
+      case 'listEnd':
+        return this.#listEnd(operation)
+      case 'commitOffset':
+        return this.#commitOffset()
+      case 'fetchOffset':
+        return this.#fetchOffset()
+      default:
+        return this.#administer(operation)
+    }
+  }
+
+  async #produce(operation: BrokerOperation): Promise<void> {
+    const { number, records, valueBytes, isIdempotent, node } = operation
+    const place = await this.#place(operation)
+    if (place === null) return
+    const { topic, index, history } = place
+    // What is written by name may be in a topic that was made anew.
+    const written = operation.topic === churnTopic ? null : history
+    const timestampMs = Math.floor(1_700_000_000_000 + this.link.world.nowMs)
+    const encode = (more: Partial<NewBatch>): Uint8Array => {
+      const values = Array.from({ length: records }, (_, record) => ({
+        key: null,
+        value: Buffer.from(`${number}.${record} `.padEnd(valueBytes, 'x')),
+        timestampMs,
+      }))
+      return encodeBatch({ records: values, ...more }, nodeChecksum)
+    }
+    const first = leaderOr(topic, index, node)
+    if (isIdempotent) {
+      const producerId = await this.#ownProducerId()
+      this.#producer(topic, index, producerId, written).append({
+        node: first,
+        records,
+        encode: (producerEpoch, baseSequence) => encode({ producerId, producerEpoch, baseSequence }),
+      })
+      return
+    }
+    const bytes = encode({})
+    const call = written?.append(hashesOf(bytes))
+    const untilMs = this.link.world.nowMs + patienceMs
+    for (let target = first; ; ) {
+      try {
+        const ack = await this.#sendBatch(topic, index, target, bytes, records)
+        this.#counts.acked++
+        if (call !== undefined) written?.acked(call, ack.baseOffset, ack.lastOffset)
+        return
+      } catch (error) {
+        if (!(error instanceof EngineError)) throw error
+        if (!refusals.has(error.code)) {
+          this.#counts.unknown++
+          return
+        }
+        if (this.link.world.nowMs >= untilMs) {
+          this.#counts.refused++
+          if (call !== undefined) written?.refused(call)
+          return
+        }
+        target = this.#nextOf(error, target)
+      }
+      await this.link.pause(retryMs)
+    }
+  }
+
+  async #sendBatch(
+    topic: KnownTopic,
+    index: number,
+    node: number,
+    records: Uint8Array,
+    count: number,
+  ): Promise<GroupAck> {
+    const topicData = [{ name: topic.name, partitionData: [{ index, records }] }]
+    const body = { acks: -1, timeoutMs: requestMs, topicData }
+    const { responses } = await this.link.kafka.request(node, 'produce', body, requestMs)
+    const answer = responses[0]!.partitionResponses[0]!
+    const { baseOffset, errorCode, currentLeader } = answer
+    const error = errorOf(errorCode, { leaderId: currentLeader.leaderId })
+    if (error !== null) throw error
+    this.link.world.note(baseOffset * 4096 + count)
+    return { baseOffset, lastOffset: baseOffset + count - 1, leaderEpoch: -1, duplicate: false }
+  }
+
+  /** The idempotent producer of a partition. */
+  #producer(topic: KnownTopic, index: number, producerId: number, history: LogHistory | null): SimProducer {
+    const key = groupNameOf(topic.name, index, topic.id)
+    let producer = this.#producers.get(key)
+    if (producer === undefined) {
+      const world = this.link.world
+      let records = 0
+      producer = new SimProducer(
+        producerId,
+        {
+          nodes: world.nodes.size,
+          get nowMs() {
+            return world.nowMs
+          },
+          after: (delayMs, run) => world.after(delayMs, run),
+          history: () => history,
+          hashes: (bytes) => {
+            const [fact] = factsOfBytes(bytes, null, null)
+            records = fact!.lastOffset - fact!.baseOffset + 1
+            return [fact!.hash]
+          },
+          send: (node, bytes, done) => {
+            this.#sendBatch(topic, index, node, bytes, records).then(
+              (ack) => done(ack, null),
+              (error: unknown) => {
+                if (!(error instanceof EngineError)) throw error
+                done(null, error)
+              },
+            )
+            return true
+          },
+          ended: (ack) => {
+            if (ack === null) this.#counts.unknown++
+            else this.#counts.acked++
+          },
+        },
+        patienceMs,
+      )
+      this.#producers.set(key, producer)
+    }
+    return producer
+  }
+
+  #ownProducerId(): Promise<number> {
+    this.#producerId ??= this.link
+      .patiently(async (node) => {
+        const answer = await this.link.kafka.request(
+          node,
+          'initProducerId',
+          { transactionTimeoutMs: 60_000 },
+          requestMs,
+        )
+        const error = errorOf(answer.errorCode)
+        if (error !== null) throw error
+        return answer.producerId
+      })
+      .catch((error: unknown) => {
+        this.#producerId = null
+        throw error
+      })
+    return this.#producerId
+  }
+
+  async #fetch(operation: BrokerOperation): Promise<void> {
+    const place = await this.#place(operation)
+    if (place === null) return
+    const { topic, index, history } = place
+    const { leader, epoch } = topic.partitions[index]!
+    const key = groupNameOf(topic.name, index, topic.id)
+    const from = this.#positions.get(key) ?? 0
+    const call = history.readEnd(this.id, false)
+    const partition = {
+      partition: index,
+      fetchOffset: from,
+      currentLeaderEpoch: epoch,
+      partitionMaxBytes: 2000,
+    }
+    const body = { maxWaitMs: 200, minBytes: 1, topics: [{ topicId: topic.id, partitions: [partition] }] }
+    const node = leader > 0 ? leader : operation.node
+    const { errorCode, responses } = await this.link.kafka.request(node, 'fetch', body, requestMs)
+    const answer = responses[0]?.partitions[0]
+    const error = errorOf(errorCode) ?? errorOf(answer?.errorCode ?? 0)
+    if (error !== null) {
+      if (error.code === 'offsetOutOfRange') {
+        this.#checks.fail('I7', `${key}: ${from} was read up to, and is out of range for node ${node}`)
+      }
+      this.link.learn(topic, index, answer?.currentLeader)
+      return
+    }
+    if (answer === undefined) return
+    this.#counts.read++
+    history.endRead(call, answer.highWatermark)
+    const facts = answer.records === null ? [] : factsOfBytes(bytesOf(answer.records), null, null)
+    if (facts.length === 0) return
+    history.read(from, facts)
+    const position = facts.at(-1)!.lastOffset + 1
+    if (position > (this.#positions.get(key) ?? 0)) this.#positions.set(key, position)
+  }
+
+  async #listEnd(operation: BrokerOperation): Promise<void> {
+    const place = await this.#place(operation)
+    if (place === null) return
+    const { topic, index, history } = place
+    const { leader, epoch } = topic.partitions[index]!
+    const call = history.readEnd(this.id, false)
+    const partitions = [{ partitionIndex: index, currentLeaderEpoch: epoch, timestamp: -1 }]
+    const body = { replicaId: -1, topics: [{ name: topic.name, partitions }] }
+    const node = leader > 0 ? leader : operation.node
+    const { topics } = await this.link.kafka.request(node, 'listOffsets', body, requestMs)
+    const answer = topics[0]!.partitions[0]!
+    // By name: the topic may be another one by now.
+    if (errorOf(answer.errorCode) !== null || operation.topic === churnTopic) return
+    this.#counts.read++
+    history.endRead(call, answer.offset)
+  }
+
+  async #commitOffset(): Promise<void> {
+    const commit = this.#offsets.begin()
+    const node = await this.#coordinator()
+    const partitions = [{ partitionIndex: 0, committedOffset: commit.offset, committedMetadata: null }]
+    const body = { groupId: this.#offsets.group, topics: [{ name: 't0', partitions }] }
+    const { topics } = await this.link.kafka.request(node, 'offsetCommit', body, requestMs)
+    if (errorOf(topics[0]!.partitions[0]!.errorCode) === null) this.#offsets.acked(commit)
+  }
+
+  async #fetchOffset(): Promise<void> {
+    const read = this.#offsets.beginRead()
+    const node = await this.#coordinator()
+    const groups = [{ groupId: this.#offsets.group, topics: [{ name: 't0', partitionIndexes: [0] }] }]
+    const answer = await this.link.kafka.request(node, 'offsetFetch', { groups }, requestMs)
+    const group = answer.groups[0]!
+    const partition = group.topics[0]?.partitions[0]
+    if (errorOf(group.errorCode) !== null || partition === undefined) return
+    if (errorOf(partition.errorCode) === null) this.#offsets.read(read, partition.committedOffset)
+  }
+
+  async #coordinator(): Promise<number> {
+    const answer = await this.link.anybody('findCoordinator', { coordinatorKeys: [this.#offsets.group] })
+    const { nodeId, errorCode } = answer.coordinators[0]!
+    const error = errorOf(errorCode)
+    if (error !== null) throw error
+    return nodeId
+  }
+
+  async #administer({ kind, topic: number, partition, node, replicas }: BrokerOperation): Promise<void> {
+    const { nodes } = this.link.world
+    const name = `t${number}`
+    const timeoutMs = 5000
+    const ids = Array.from(
+      { length: Math.min(replicas, nodes.size) },
+      (_, at) => 1 + ((node - 1 + at) % nodes.size),
+    )
+    const known = this.link.topics.get(name)
+    switch (kind) {
+      case 'createTopic': {
+        const topics = [{ name, numPartitions: 1 + (partition % 3), replicationFactor: ids.length }]
+        await this.link.anybody('createTopics', { topics, timeoutMs }, timeoutMs)
+        break
+      }
+      case 'deleteTopic':
+        await this.link.anybody('deleteTopics', { topics: [{ name }], timeoutMs }, timeoutMs)
+        break
+      case 'createPartitions': {
+        const count = (known?.partitions.length ?? 1) + 1
+        if (count > 4) return
+        await this.link.anybody('createPartitions', { topics: [{ name, count }], timeoutMs }, timeoutMs)
+        break
+      }
+      case 'reassign': {
+        const partitionIndex = partition % (known?.partitions.length ?? 1)
+        const topics = [{ name, partitions: [{ partitionIndex, replicas: ids }] }]
+        await this.link.anybody('alterPartitionReassignments', { topics, timeoutMs }, timeoutMs)
+        break
+      }
+      case 'electLeaders':
+        await this.link.anybody(
+          'electLeaders',
+          { electionType: 0, topicPartitions: null, timeoutMs },
+          timeoutMs,
+        )
+        break
+    }
+    this.#counts.administered++
+  }
+
+  /** The topic and partition that an operation is about; null when there is none. */
+  async #place({ topic: number, partition }: BrokerOperation): Promise<{
+    readonly topic: KnownTopic
+    readonly index: number
+    readonly history: LogHistory
+  } | null> {
+    const name = `t${number}`
+    const isLed = this.link.topics.get(name)?.partitions.every(({ leader }) => leader > 0) === true
+    // Now and then without a reason: others make and delete topics.
+    if (!isLed || ++this.#placed % 8 === 0) await this.link.refresh()
+    const topic = this.link.topics.get(name)
+    if (topic === undefined || topic.partitions.length === 0) return null
+    const index = partition % topic.partitions.length
+    return { topic, index, history: this.#checks.history(groupNameOf(name, index, topic.id)) }
+  }
+
+  #nextOf(error: EngineError, node: number): number {
+    const leaderId = 'leaderId' in error ? (error.leaderId as number) : -1
+    return leaderId > 0 && leaderId !== node ? leaderId : (node % this.link.world.nodes.size) + 1
+  }
+}
+
+function leaderOr(topic: KnownTopic, index: number, node: number): number {
+  const { leader } = topic.partitions[index]!
+  return leader > 0 ? leader : node
+}
+
+/** What says that nothing was appended. */
+const refusals: ReadonlySet<EngineErrorName> = new Set([
+  'notLeaderOrFollower',
+  'unknownTopicOrPartition',
+  'unknownTopicId',
+  'notEnoughReplicas',
+])
+
+function hashesOf(bytes: Uint8Array): number[] {
+  return factsOfBytes(bytes, null, null).map(({ hash }) => hash)
+}
+
+function bytesOf(records: Uint8Array | RecordsRanges): Uint8Array {
+  if (records instanceof Uint8Array) return records
+  throw new TypeError('a response has bytes')
+}

@@ -1,0 +1,106 @@
+import { SimRandom } from '../simRandom.ts'
+
+/** What clients of brokers ask for. */
+export type BrokerOperationKind =
+  | 'produce'
+  | 'fetch'
+  | 'listEnd'
+  | 'commitOffset'
+  | 'fetchOffset'
+  | 'createTopic'
+  | 'deleteTopic'
+  | 'createPartitions'
+  | 'reassign'
+  | 'electLeaders'
+
+/** One of them. `number` names it for good: a run without it has all the others unchanged. */
+export interface BrokerOperation {
+  readonly number: number
+  readonly atMs: number
+  readonly client: number
+  readonly kind: BrokerOperationKind
+  /** Which of the topics, from 0 on; one that is not there stands for nothing. */
+  readonly topic: number
+  /** Which of the topic's partitions, modulo how many there are. */
+  readonly partition: number
+  /** The node that is asked first, or moved to. */
+  readonly node: number
+  readonly records: number
+  readonly valueBytes: number
+  readonly isIdempotent: boolean
+  /** How many replicas a new topic, or a partition that moves, gets. */
+  readonly replicas: number
+}
+
+/** The topic that is deleted and made anew, in runs that do such things. */
+export const churnTopic = 9
+
+/** What operations are drawn for. */
+export interface BrokerOperationOptions {
+  readonly seed: number
+  readonly nodes: number
+  readonly clients: number
+  readonly topics: number
+  readonly durationMs: number
+  /** How many in a second, of all clients. */
+  readonly perSecond: number
+}
+
+/** What clients ask for in one run: every topic is made at first, and most of what follows is writing and reading. */
+export function planBrokerOperations(options: BrokerOperationOptions): readonly BrokerOperation[] {
+  const { seed, nodes, clients, topics, durationMs, perSecond } = options
+  const random = new SimRandom(seed ^ 0x6a09_e667)
+  const idempotentShare = random.pick([0, 0.5, 1])
+  const idempotent = Array.from({ length: clients }, () => random.chance(idempotentShare))
+  const adminShare = random.pick([0, 0.03, 0.1])
+  const mostRecords = random.pick([1, 3, 10])
+  const mostBytes = random.pick([10, 100, 1000])
+  const meanMs = 1000 / perSecond
+  const operations: BrokerOperation[] = []
+  const draw = (kind: BrokerOperationKind, atMs: number, topic: number): void => {
+    const client = random.below(clients)
+    operations.push({
+      number: operations.length + 1,
+      atMs,
+      client,
+      kind,
+      topic,
+      partition: random.below(16),
+      node: 1 + random.below(nodes),
+      records: 1 + random.below(mostRecords),
+      valueBytes: random.below(mostBytes),
+      isIdempotent: idempotent[client]!,
+      replicas: random.pick([1, 2, 3, 3, 3, 3, Math.min(5, nodes)]),
+    })
+  }
+  for (let topic = 0; topic < topics; topic++) draw('createTopic', topic * 10, topic)
+  for (let atMs = 100; ; ) {
+    atMs += random.chance(0.75) ? random.below(Math.ceil(meanMs)) / 2 : random.below(Math.ceil(meanMs * 5))
+    if (atMs >= durationMs) return operations
+    const isAdmin = random.chance(adminShare)
+    const kind = isAdmin ? random.pick(administration) : random.pick(usual)
+    const isChurn = kind === 'createTopic' || kind === 'deleteTopic' || (adminShare > 0 && random.chance(0.1))
+    draw(kind, atMs, isChurn ? churnTopic : random.below(topics))
+  }
+}
+
+const usual: readonly BrokerOperationKind[] = [
+  ...Array.from({ length: 6 }, () => 'produce' as const),
+  'fetch',
+  'fetch',
+  'fetch',
+  'listEnd',
+  'commitOffset',
+  'fetchOffset',
+]
+
+const administration: readonly BrokerOperationKind[] = [
+  'createTopic',
+  'createTopic',
+  'deleteTopic',
+  'createPartitions',
+  'reassign',
+  'reassign',
+  'reassign',
+  'electLeaders',
+]

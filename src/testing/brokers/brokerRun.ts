@@ -1,0 +1,269 @@
+import { Violation } from '../checkFacts.ts'
+import { logFacts } from '../checkFiles.ts'
+import type { Checks } from '../checks.ts'
+import type { RunFailure, RunOptions, RunResult } from '../clusterRun.ts'
+import type { Fault, FaultClass } from '../fault.ts'
+import { SimRandom } from '../simRandom.ts'
+import { planFaults } from '../swarm.ts'
+import type { Trace } from '../trace.ts'
+import { World } from '../world.ts'
+import { BrokerClient, type BrokerCounts } from './brokerClient.ts'
+import { BrokerLink } from './brokerLink.ts'
+import { type BrokerOperation, planBrokerOperations } from './brokerOperations.ts'
+import { type BrokerNode, type BrokerShape, brokerProgram } from './brokerProgram.ts'
+import { directoryOf, groupNameOf, watchBrokers } from './brokerWatcher.ts'
+
+/** How long brokers may take to be registered, partitions to be led, and writes to be taken again, in milliseconds. */
+const healingMs = 30_000
+/** The simulated machines of clients have ids from here on. */
+const firstClientHost = 40
+
+/** What a broker bears by itself: no replica has to be repaired, and nobody uses what only a group of its own has. */
+export const brokerFaults: readonly FaultClass[] = [
+  'kill',
+  'killAtCall',
+  'powerCut',
+  'crashAfterVote',
+  'crashLoop',
+  'restart',
+  'pause',
+  'wallJump',
+  'drift',
+  'looseTimers',
+  'partition',
+  'slowLink',
+  'lossyLink',
+  'clog',
+  'reset',
+  'halfOpen',
+  'lateRequests',
+  'slowAccept',
+  'shortWrites',
+  'slowDisk',
+  'hungDisk',
+]
+
+/** What a run of brokers is asked to be. What is left out follows from the seed. */
+export interface BrokerRunOptions extends Omit<RunOptions, 'shape' | 'expectation'> {
+  readonly shape?: Partial<BrokerShape>
+}
+
+/** What a run of brokers came to. */
+export interface BrokerRunResult extends Omit<RunResult, 'shape' | 'operations'> {
+  readonly shape: BrokerShape
+  readonly operations: readonly BrokerOperation[]
+}
+
+/** One run of a cluster of brokers: faults and clients, then healing, then whether all promises were kept. A pure function of its options. */
+export async function runBrokers(options: BrokerRunOptions): Promise<BrokerRunResult> {
+  const { seed, skipFaults, skipOperations } = options
+  const random = new SimRandom(seed ^ 0x3c6e_f372)
+  const nodes = options.nodes ?? random.pick([3, 3, 3, 4])
+  const shape: BrokerShape = { nodes, controllers: 3, settings: {}, ...options.shape }
+  const durationMs = options.durationMs ?? random.pick([6000, 10_000])
+  const clients = 1 + random.below(3)
+  const topics = 1 + random.below(2)
+  const perSecond = options.perSecond ?? random.pick([4, 10])
+  // Half of the clusters come together before anything fails.
+  const quietMs = random.pick([0, 2500])
+  const planned = planFaults({
+    seed,
+    nodes,
+    voters: nodes,
+    durationMs,
+    classes: options.classes ?? brokerFaults,
+    count: options.faultCount ?? [5, 12],
+  })
+  const faults = planned.map((fault) => ({ ...fault, atMs: fault.atMs + quietMs }))
+  const operations = planBrokerOperations({ seed, nodes, clients, topics, durationMs, perSecond }).map(
+    (operation) => ({ ...operation, atMs: operation.atMs + quietMs / 2 }),
+  )
+  const run = new BrokerRun(shape, faults, clients, options, random)
+  const failure = await run.play(operations, durationMs + quietMs, skipOperations ?? new Set())
+  const { world, checks, counts, trace } = run
+  world[Symbol.dispose]()
+  return {
+    seed,
+    shape,
+    faults: faults.filter(({ number }) => skipFaults?.has(number) !== true),
+    operations: operations.filter(({ number }) => skipOperations?.has(number) !== true),
+    events: world.events,
+    simulatedMs: world.nowMs,
+    faultCounts: world.faultCounts,
+    acked: counts.acked,
+    unknown: counts.unknown,
+    looked: checks.looked,
+    traceHash: world.traceHash,
+    failure,
+    trace,
+  }
+}
+
+class BrokerRun {
+  readonly world: World<BrokerNode>
+  readonly checks: Checks
+  readonly counts: BrokerCounts = {
+    acked: 0,
+    refused: 0,
+    unknown: 0,
+    read: 0,
+    administered: 0,
+  }
+  readonly trace: Trace | null
+  readonly #clients: readonly BrokerClient[]
+  /** Asks what the run itself wants to know. */
+  readonly #auditor: BrokerClient
+  #written = 0
+
+  constructor(
+    shape: BrokerShape,
+    faults: readonly Fault[],
+    clients: number,
+    options: BrokerRunOptions,
+    random: SimRandom,
+  ) {
+    this.world = new World<BrokerNode>({
+      seed: options.seed,
+      nodes: shape.nodes,
+      faults,
+      ...(options.skipFaults === undefined ? {} : { skipFaults: options.skipFaults }),
+      program: (place) => program(place),
+    })
+    const { world } = this
+    this.trace = options.trace?.(() => world.nowMs) ?? null
+    const { checks, observer } = watchBrokers(world, this.trace)
+    this.checks = checks
+    const program = brokerProgram(shape, observer)
+    const client = (id: number): BrokerClient =>
+      new BrokerClient(new BrokerLink(world, id, firstClientHost + id), id, checks, this.counts)
+    this.#clients = Array.from({ length: clients }, (_, id) => client(id))
+    this.#auditor = client(clients)
+    world.clientHosts = [...this.#clients, this.#auditor].map(({ id }) => firstClientHost + id)
+    // Faults aim at who leads the metadata, or a partition.
+    const prefix = random.pick(['__cluster_metadata', 't0-0'])
+    world.leaderOf = () => checks.leaderOf(prefix)
+  }
+
+  /** Plays the run to its end; what was broken first, or null. */
+  async play(
+    operations: readonly BrokerOperation[],
+    durationMs: number,
+    skipped: ReadonlySet<number>,
+  ): Promise<RunFailure | null> {
+    const { world, checks } = this
+    try {
+      world.startAll()
+      for (const operation of operations) {
+        if (skipped.has(operation.number)) continue
+        world.after(operation.atMs, () => this.#clients[operation.client]!.begin(operation))
+      }
+      await world.advance(durationMs)
+      world.heal()
+      await this.#recover()
+      checks.checkHistories()
+      if (checks.violation !== null) throw checks.violation
+      return null
+    } catch (error) {
+      const { message, stack } = error instanceof Error ? error : new Error(String(error))
+      const id = error instanceof Violation ? error.id : 'error'
+      return { id, message, stack: stack ?? '', event: world.events, atMs: world.nowMs }
+    }
+  }
+
+  /** L1: all brokers serve, every partition is led and takes a write, and all its replicas hold the same in the end. */
+  async #recover(): Promise<void> {
+    const { world, checks } = this
+    const isUp = (): boolean => [...world.nodes.values()].every(({ running }) => running !== null)
+    if (!(await world.runUntil(isUp, healingMs))) {
+      checks.fail('L1', `not every broker serves ${healingMs} ms after healing: ${this.#describe()}`)
+      return
+    }
+    const untilMs = world.nowMs + healingMs
+    while (!(await this.#isLed()) && world.nowMs < untilMs) await world.advance(500)
+    for (const { name, partitions } of this.#auditor.link.topics.values()) {
+      for (let partition = 0; partition < partitions.length; partition++) {
+        if (await this.#isWritable(Number(name.slice(1)), partition)) continue
+        checks.fail('L1', `${name}-${partition} takes no write after healing: ${this.#describe()}`)
+        return
+      }
+    }
+    await this.#compare()
+  }
+
+  async #isWritable(topic: number, partition: number): Promise<boolean> {
+    const { world } = this
+    const untilMs = world.nowMs + healingMs
+    while (world.nowMs < untilMs) {
+      const isWritten = this.#auditor.write(writeTo(topic, partition, ++this.#written))
+      if (await world.settle(isWritten, healingMs)) return true
+      await world.advance(200)
+    }
+    return false
+  }
+
+  async #isLed(): Promise<boolean> {
+    try {
+      await this.world.settle(this.#auditor.link.refresh(), healingMs)
+    } catch {
+      return false
+    }
+    return [...this.#auditor.link.topics.values()].every(({ partitions }) =>
+      partitions.every(({ leader }) => leader > 0),
+    )
+  }
+
+  /** I22: what the voters of each partition have in their files. */
+  async #compare(): Promise<void> {
+    const { world, checks } = this
+    const differing = (): string | null => {
+      for (const { name, id, partitions } of this.#auditor.link.topics.values()) {
+        for (let index = 0; index < partitions.length; index++) {
+          const group = groupNameOf(name, index, id)
+          const ends = new Set(
+            checks.votersOf(group).map((node) => checks.group(group).replica(node)?.highWatermark ?? -1),
+          )
+          if (ends.size > 1) return `${group}: ${[...ends]}`
+        }
+      }
+      return null
+    }
+    if (!(await world.runUntil(() => differing() === null, healingMs))) {
+      checks.fail('L1', `replicas are not even ${healingMs} ms after healing: ${differing()}`)
+      return
+    }
+    await world.advance(300)
+    for (const { name, id, partitions } of this.#auditor.link.topics.values()) {
+      for (let index = 0; index < partitions.length; index++) {
+        const group = groupNameOf(name, index, id)
+        const logs = checks
+          .votersOf(group)
+          .map((node) => [node, logFacts(world.node(node).fs, directoryOf(group))] as const)
+        checks.checkSameLogs(group, new Map(logs))
+      }
+    }
+  }
+
+  #describe(): string {
+    const nodes = [...this.world.nodes.values()].map(({ id, running, isAlive, failure }) => {
+      const why = failure instanceof Error ? `: ${failure.message}` : ''
+      return `${id} ${running !== null ? 'runs' : isAlive ? 'opening' : 'down'}${why}`
+    })
+    return `${nodes.join('; ')}; ${this.checks.describe()}`
+  }
+}
+
+function writeTo(topic: number, partition: number, number: number): BrokerOperation {
+  return {
+    number: 1_000_000 + number,
+    atMs: 0,
+    client: 0,
+    kind: 'produce',
+    topic,
+    partition,
+    node: 1,
+    records: 1,
+    valueBytes: 10,
+    isIdempotent: false,
+    replicas: 3,
+  }
+}

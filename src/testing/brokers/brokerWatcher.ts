@@ -1,0 +1,78 @@
+import { EngineError } from '../../model/errors.ts'
+import type { Uuid } from '../../model/uuid.ts'
+import type { GroupObserver } from '../../replica/observer.ts'
+import type { GroupRef } from '../../replica/transport.ts'
+import { logFacts, wholeSnapshots } from '../checkFiles.ts'
+import { Checks } from '../checks.ts'
+import { isBindingVote } from '../checkWatcher.ts'
+import type { Trace } from '../trace.ts'
+import type { World } from '../world.ts'
+import { type BrokerNode, brokerDirectory } from './brokerProgram.ts'
+
+/** The name of a partition in checks: topics come and go, and may have the name of an earlier one. */
+export function groupNameOf(topic: string, partition: number, topicId: Uuid): string {
+  return `${topic}-${partition}@${topicId}`
+}
+
+/** The directory of the group of that name. */
+export function directoryOf(group: string): string {
+  return `${brokerDirectory}/${group.slice(0, group.indexOf('@'))}`
+}
+
+/** Has all invariants of replicated logs looked at in a world of brokers: of their metadata and of every partition. */
+export function watchBrokers(
+  world: World<BrokerNode>,
+  trace: Trace | null,
+): { readonly checks: Checks; observer(node: number): GroupObserver } {
+  const checks = new Checks({
+    readLog: (node, group) => logFacts(world.node(node).fs, directoryOf(group)),
+    readSnapshots: (node, group) => wholeSnapshots(world.node(node).fs, directoryOf(group)),
+    // A replica that was moved away and back counts its starts anew.
+    isAlarmExpected: (code) => code === 'rolledBack',
+  })
+  world.watch({
+    starting: ({ id }) => trace?.note(id, 'start', 'starts'),
+    stopped({ id }, how, error) {
+      // What is no error of the engine's is a bug.
+      if (how === 'failed' && !(error instanceof EngineError)) throw error
+      trace?.note(id, 'stop', how)
+      checks.stopped(id, how)
+    },
+    faulted({ number, atMs: _, ...fault }) {
+      trace?.note(-1, 'fault', `fault ${number}: ${JSON.stringify(fault)}`)
+    },
+    diskReplaced: ({ id }, by) => (by === 'nothing' ? checks.lostDisk(id) : checks.wentBack(id)),
+    mayForget: ({ id }) => checks.mayForget(id),
+    damaged: ({ id }) => checks.damaged(id),
+    afterEvent() {
+      if (checks.violation !== null) throw checks.violation
+    },
+  })
+  const names = new Map<GroupRef, string>()
+  const nameOf = (group: GroupRef): string => {
+    let name = names.get(group)
+    if (name === undefined) {
+      name = groupNameOf(group.topic, group.partition, group.topicId)
+      names.set(group, name)
+    }
+    return name
+  }
+  return {
+    checks,
+    observer(node) {
+      const observer = checks.observer(node)
+      return {
+        started: (group, config, start) => observer.started(nameOf(group), config, start),
+        stepped(group, event, effects) {
+          trace?.stepped(node, event, effects)
+          observer.stepped(nameOf(group), event, effects)
+        },
+        left(group, to, message, asked) {
+          trace?.left(node, to, message, asked)
+          observer.left(nameOf(group), message, asked)
+          if (isBindingVote(message, asked)) world.node(node).onVote?.()
+        },
+      }
+    },
+  }
+}

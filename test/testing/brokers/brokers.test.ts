@@ -1,0 +1,37 @@
+import { afterEach, describe, expect, test } from 'vitest'
+import { plant } from '../../../src/model/planted.ts'
+import { runBrokers } from '../../../src/testing/brokers/brokerRun.ts'
+
+afterEach(() => plant(null))
+
+describe('a world of brokers', () => {
+  test('keeps what its clients were told, whatever fails', async () => {
+    for (let seed = 1; seed <= 4; seed++) {
+      const { failure, acked, events } = await runBrokers({ seed })
+      expect({ seed, failure: failure?.message ?? null }).toEqual({ seed, failure: null })
+      expect(acked).toBeGreaterThan(0)
+      expect(events).toBeGreaterThan(1000)
+    }
+  }, 120_000)
+
+  test('is a pure function of its seed', async () => {
+    const first = await runBrokers({ seed: 5 })
+    const second = await runBrokers({ seed: 5 })
+    expect(second.traceHash).toBe(first.traceHash)
+    expect((await runBrokers({ seed: 6 })).traceHash).not.toBe(first.traceHash)
+  }, 120_000)
+
+  test('leaves faults and operations out by their numbers', async () => {
+    const all = await runBrokers({ seed: 7 })
+    const none = await runBrokers({
+      seed: 7,
+      skipFaults: new Set(all.faults.map(({ number }) => number)),
+      skipOperations: new Set(all.operations.slice(1).map(({ number }) => number)),
+    })
+    expect(none.failure?.message ?? null).toBeNull()
+    expect([none.faults.length, none.operations.length]).toEqual([0, 1])
+    // What the run itself writes in the end.
+    expect(none.acked).toBeGreaterThan(0)
+    expect(none.faultCounts.size).toBe(0)
+  }, 120_000)
+})
