@@ -46,9 +46,7 @@ describe('the active controller', () => {
     const others = nodes.filter((node) => node !== old)
     cluster.isolate(old.nodeId)
     const lost = old.metadata.createTopics(topic('twice'))
-    const dry = old.metadata.createTopics(topic('other'), { validateOnly: true })
     lost.catch(() => {})
-    dry.catch(() => {})
     const next = await cluster.active(others)
     expect(next).not.toBe(old)
     const [outcome] = await next.metadata.createTopics(topic('twice', 7))
@@ -56,11 +54,26 @@ describe('the active controller', () => {
     // What it had appended was never committed: neither that change nor a look without one was a success.
     expect((await rejection(lost)).code).toBe('requestTimedOut')
     cluster.reconnect(old.nodeId)
-    await dry
     await cluster.until(
       () => old.metadata.image.topics.get('twice')?.partitions.length === 7,
       'the old one to follow',
     )
+  })
+
+  test('gives no answer without a change either, until somebody confirms what it knows', async () => {
+    const { cluster, nodes } = await threeBrokers()
+    const old = await cluster.active(nodes)
+    cluster.isolate(old.nodeId)
+    let isAnswered = false
+    const dry = old.metadata.createTopics(topic('dry'), { validateOnly: true }).then(() => {
+      isAnswered = true
+    })
+    const next = await cluster.active(nodes.filter((node) => node !== old))
+    await next.metadata.createTopics(topic('dry'))
+    expect(isAnswered).toBe(false)
+    cluster.reconnect(old.nodeId)
+    await dry
+    expect(old.metadata.image.topics.has('dry')).toBe(true)
   })
 
   test('that is lost leaves a change whole or absent, and others go on', async () => {
@@ -187,6 +200,24 @@ describe('a broker', () => {
     await cluster.until(() => cluster.world.nowMs > sinceMs + 5000, 'five seconds')
     expect(broker(nodes[0]!, 3)).toMatchObject({ fenced: false, incarnationId: nodes[2]!.incarnationId })
     expect(await nodes[2]!.metadata.createTopics(topic('goes-on'))).toMatchObject([{ name: 'goes-on' }])
+  })
+
+  test('with another disk is refused by the active controller while the registered one lives, not after', async () => {
+    const { cluster, nodes } = await threeBrokers()
+    const active = await cluster.active(nodes)
+    const gone = nodes.find((node) => node !== active)!
+    const registration = {
+      brokerId: gone.nodeId,
+      incarnationId: 'AAAAAAAAAAAAAAAAAAAAAg',
+      endpoints: [],
+      rack: null,
+      directories: ['AAAAAAAAAAAAAAAAAAAAAw'],
+    }
+    const enrol = () => active.metadata.run({ type: 'enrolBroker', registration }, {}, true)
+    expect((await rejection(enrol())).code).toBe('duplicateBrokerRegistration')
+    await cluster.kill(gone.nodeId)
+    await cluster.until(() => broker(active, gone.nodeId).fenced, 'the fence')
+    expect(await enrol()).toBeGreaterThan(gone.brokerEpoch)
   })
 
   test('of another cluster is refused by name, and nobody else is affected', async () => {
