@@ -4,6 +4,7 @@ import type { Runtime } from '../runtime/runtime.ts'
 import { walkHeaders } from './batchScan.ts'
 import { parseSegmentFileName, segmentFileName } from './fileNames.ts'
 import type { LogState } from './logState.ts'
+import { whenReadable, whenRoom } from './patiently.ts'
 import { decodeProducerSnapshot } from './producerSnapshot.ts'
 import { ProducerState } from './producerState.ts'
 import { Segment } from './segment.ts'
@@ -12,9 +13,12 @@ import { syncOrRewrite } from './segmentRewrite.ts'
 /** Cuts a log in which nothing is in flight so that it ends before the batch that holds `offset`, durably. */
 export async function cutLog(state: LogState, offset: number): Promise<void> {
   const index = state.segments.indexFor(offset)
-  const cut = await cutSegment(state.segments.all[index]!, offset, state.config.indexIntervalBytes)
-  const kept = [...state.segments.all.slice(0, index), cut.segment]
-  const producers = await rebuildProducers(state.runtime, state.directory, kept, cut.endOffset)
+  // Nothing has changed yet: what cannot be read now may be in a moment.
+  const { cut, producers } = await whenReadable(state, async () => {
+    const cut = await cutSegment(state.segments.all[index]!, offset, state.config.indexIntervalBytes)
+    const kept = [...state.segments.all.slice(0, index), cut.segment]
+    return { cut, producers: await rebuildProducers(state.runtime, state.directory, kept, cut.endOffset) }
+  })
   // First what recovery may count on, then the bytes: a crash in between finds them above the recovery point.
   const dropped = state.segments.makeActive(cut.segment)
   state.flush.reset(cut.endOffset, cut.segment)
@@ -25,7 +29,7 @@ export async function cutLog(state: LogState, offset: number): Promise<void> {
   if (state.cleanedOffset > cut.endOffset) {
     // What is appended in the place of what is cut was never compacted.
     state.cleanedOffset = cut.endOffset
-    await state.options.persistCleanedOffset?.()
+    await whenRoom(state, async () => state.options.persistCleanedOffset?.())
   }
   state.sealer.drop(cut.segment)
   state.recent.clear()
@@ -37,19 +41,21 @@ export async function cutLog(state: LogState, offset: number): Promise<void> {
     state.unfinishedCut = { endOffset, segmentBaseOffset: segment.baseOffset, position: segment.sizeBytes }
     await journal?.writer.commit([{ type: 'truncate', logId: journal.logId, ...state.unfinishedCut }])
   }
-  await removeSnapshotsAbove(state.runtime.disk, state.directory, cut.endOffset)
+  await whenRoom(state, () => removeSnapshotsAbove(state.runtime.disk, state.directory, cut.endOffset))
   // A checkpoint of the journal alone would hide that nothing else says where the log ends.
-  if (!planted('truncateNotJournaled')) await state.options.persistRecoveryPoint?.()
+  if (!planted('truncateNotJournaled')) {
+    await whenRoom(state, async () => state.options.persistRecoveryPoint?.())
+  }
   for (const { file } of dropped.toReversed()) {
     await state.runtime.disk.remove(file.path)
     state.badRanges.forget(file.path)
   }
   state.badRanges.forget(cut.segment.file.path, cut.segment.sizeBytes)
   if (!cut.segment.isNew) {
-    await cut.segment.file.truncate(cut.segment.sizeBytes)
+    await whenRoom(state, () => cut.segment.file.truncate(cut.segment.sizeBytes))
     await syncOrRewrite(state.runtime, cut.segment, cut.endOffset, state.options.logger)
   }
-  await state.runtime.disk.syncDirectory(state.directory)
+  await whenRoom(state, () => state.runtime.disk.syncDirectory(state.directory))
   // First here: no checkpoint may have it that the journal lets go of what ends it.
   state.unfinishedCut = null
   if (journal) await journal.writer.commit([{ type: 'truncated', logId: journal.logId }])

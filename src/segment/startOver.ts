@@ -1,5 +1,6 @@
 import type { LogState } from './logState.ts'
 import { cutLog } from './logTruncation.ts'
+import { whenRoom } from './patiently.ts'
 import { type ProducerEntry, ProducerState } from './producerState.ts'
 
 /**
@@ -25,8 +26,8 @@ export async function startOver(
   state.setStartOffset(offset)
   for (const segment of state.segments.removeBelow(offset, 0)) state.sealer.forget(segment)
   // Before the start is stored: what would lie below it must not be found there.
-  await state.segments.removeFiles()
-  await state.runtime.disk.syncDirectory(state.directory)
-  await state.storeStart()
-  await state.options.persistRecoveryPoint?.()
+  await whenRoom(state, () => state.segments.removeFiles())
+  await whenRoom(state, () => state.runtime.disk.syncDirectory(state.directory))
+  await whenRoom(state, () => state.storeStart())
+  await whenRoom(state, async () => state.options.persistRecoveryPoint?.())
 }
