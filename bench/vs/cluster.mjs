@@ -85,10 +85,11 @@ const cases = {
     return { 'controlled shutdown, longest gap ms': longest, 'failed requests': failures }
   },
   async partitions(cluster) {
-    const admin = client(cluster).admin()
+    const admin = client(cluster, 120_000).admin()
     await admin.connect()
     try {
       const topic = 'bench-partitions'
+      const madeFrom = performance.now()
       await admin.createTopics({
         topics: [{ topic, numPartitions: 1000, replicationFactor: 3 }],
         timeout: 120_000,
@@ -96,6 +97,7 @@ const cases = {
       const leaders = async () => (await admin.fetchTopicMetadata({ topics: [topic] })).topics[0].partitions
       while ((await leaders().catch(() => [])).filter(({ leader }) => leader > 0).length < 1000)
         await sleep(100)
+      const madeMs = performance.now() - madeFrom
       await sleep(5000)
       const idle = memory(cluster)
       const cpuBefore = cpu(cluster)
@@ -109,6 +111,7 @@ const cases = {
       const ledMs = performance.now() - killedAt
       cluster.start(victim)
       return {
+        '1,000 partitions made and led, ms': madeMs,
         '1,000 partitions, broker lost to all led, ms': ledMs,
         'idle memory with them, MiB a node': idle,
         'idle CPU with them, % a node': idleCpu,
@@ -205,14 +208,14 @@ ${rows.join('\n')}
 const cpu = (cluster) => cluster.pids().reduce((sum, pid) => sum + cpuSeconds(pid), 0)
 const memory = (cluster) => Math.max(...cluster.pids().map((pid) => memoryMib(pid).ownMib))
 
-function client(cluster) {
+function client(cluster, requestTimeout = 5000) {
   const retry = { initialRetryTime: 20, maxRetryTime: 100, factor: 0, multiplier: 1.2, retries: 1000 }
   const brokers = cluster.bootstrap.split(',')
   return new Kafka({
     brokers,
     retry,
     connectionTimeout: 500,
-    requestTimeout: 5000,
+    requestTimeout,
     logLevel: logLevel.NOTHING,
   })
 }
