@@ -42,8 +42,13 @@ export async function recoverLog(runtime: Runtime, input: RecoveryInput): Promis
   }
   const listing = await listLog(runtime, input)
   if (resume !== null) {
-    const start = await resumeStart(runtime, input, listing, resume)
-    if (start !== null) return scanLog(runtime, input, listing, start)
+    try {
+      const start = await resumeStart(runtime, input, listing, resume)
+      if (start !== null) return await scanLog(runtime, input, listing, start)
+    } catch (error) {
+      if (!(error instanceof CorruptionError)) throw error
+      return damagedLog(runtime, input, error)
+    }
     input.logger.warn('the log is not as the last checkpoint says and is checked from further back', {
       directory: input.directory,
     })

@@ -5,6 +5,7 @@ import { findSegments, type Listing, type RecoveryInput, type Unfinished } from 
 import { ProducerState } from './producerState.ts'
 import type { ReplayedTail } from './replayedTail.ts'
 import type { ResumedLog } from './resumePoint.ts'
+import { checkSameSegment } from './sameSegment.ts'
 import { Segment } from './segment.ts'
 
 /** Where recovery begins to read a log, and what is known of all before. */
@@ -27,7 +28,7 @@ export interface ScanStart {
   readonly unfinished: readonly Unfinished[]
 }
 
-/** Begins at a resume point; null when the files are not such that it can be one. */
+/** Begins at a resume point; null when the files are not such that it can be one. Throws `CorruptionError` for those of another log. */
 export async function resumeStart(
   runtime: Runtime,
   input: RecoveryInput,
@@ -42,7 +43,7 @@ export async function resumeStart(
   const hasActive = laterOffsets[0] === activeBase
   if (!hasActive && knownBytes > 0) return null
   const later = await findSegments(runtime, input, laterOffsets)
-  if (hasActive && later[0]!.sizeBytes < knownBytes) return null
+  if (hasActive) await checkSameSegment(later[0]!.file, later[0]!.sizeBytes, closed)
   const earlier = closed.segments.slice(0, -1)
   const kept: number[] = []
   for (const [index, [baseOffset]] of earlier.entries()) {
