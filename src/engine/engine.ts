@@ -12,7 +12,7 @@ import { Background } from './background.ts'
 import { maxBatchBytes } from './encodeInput.ts'
 import { EngineLog, type LogHost } from './engineLog.ts'
 import type { EngineChannels } from './events.ts'
-import { journalFileBytes } from './journalFileBytes.ts'
+import { journalOptions } from './journalOptions.ts'
 import {
   engineDefaults,
   type LogSettings,
@@ -150,7 +150,7 @@ export class Engine<F extends FlushPolicy = FlushPolicy> implements AsyncDisposa
     world: EngineWorld,
   ): Promise<Engine<F>> {
     const { runtime, codecs, channels } = world
-    const { directory: path, logger = silentLogger, journalDirectory, journalBytes } = options
+    const { directory: path, logger = silentLogger } = options
     const { clock } = runtime
     const defaults = checkOptions(options)
     const startedMs = clock.monotonicMs()
@@ -163,10 +163,7 @@ export class Engine<F extends FlushPolicy = FlushPolicy> implements AsyncDisposa
       nodeId: 0,
       configFor: () => defaults.config,
       decompress: (codec, body) => codecs.decompress(codec, body, maxBatchBytes),
-      ...(journalDirectory === undefined ? {} : { journalDirectory }),
-      ...(journalBytes === undefined
-        ? {}
-        : { journalBytes, journalFileBytes: journalFileBytes(journalBytes) }),
+      ...journalOptions(options),
     })
     if (channels.recovery.hasSubscribers) {
       const offline = [...directory.logs].flatMap(([name, { offline: error }]) =>

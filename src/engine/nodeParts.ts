@@ -15,7 +15,7 @@ import { CallKind } from '../replica/nodes/nodeCalls.ts'
 import type { Codecs } from '../runtime/compute.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import { maxBatchBytes } from './encodeInput.ts'
-import { journalFileBytes } from './journalFileBytes.ts'
+import { journalOptions } from './journalOptions.ts'
 import { engineDefaults, type LogSettings, refuse } from './logSettings.ts'
 import { NodeCalled } from './nodeCalled.ts'
 import type { NodeChannels } from './nodeEvents.ts'
@@ -61,7 +61,7 @@ export async function openParts(
   defaults: LogSettings,
   world: NodeWorld,
 ): Promise<NodeParts> {
-  const { nodeId, directory, journalDirectory, journalBytes, logger = silentLogger } = options
+  const { nodeId, directory, logger = silentLogger } = options
   const { runtime, codecs, channels } = world
   const clusterId = await findClusterId(options, checked, runtime)
   const opened: (() => Promise<unknown>)[] = []
@@ -76,10 +76,7 @@ export async function openParts(
           directory,
           configFor: () => engineDefaults.config,
           decompress: (codec, body) => codecs.decompress(codec, body, maxBatchBytes),
-          ...(journalDirectory === undefined ? {} : { journalDirectory }),
-          ...(journalBytes === undefined
-            ? {}
-            : { journalBytes, journalFileBytes: journalFileBytes(journalBytes) }),
+          ...journalOptions(options),
         },
         listenerName,
         listen: checked.listen,

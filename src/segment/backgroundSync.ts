@@ -71,12 +71,15 @@ export class BackgroundSync {
 
   async #rounds(): Promise<void> {
     await Promise.resolve() // Whoever else asks in this turn takes part.
-    while (this.#waiting.size > 0) {
-      const targets = this.#waiting
-      this.#waiting = new Set()
-      await this.sync(targets)
+    try {
+      while (this.#waiting.size > 0) {
+        const targets = this.#waiting
+        this.#waiting = new Set()
+        await this.sync(targets)
+      }
+    } finally {
+      this.#round = null
     }
-    this.#round = null
   }
 
   async #syncAll(taken: readonly UnsyncedFiles[]): Promise<void> {
