@@ -34,6 +34,7 @@ export function decideCreateTopics(
 ): Decision<CommandResults['createTopics']> {
   const twice = duplicates(command.topics.map((topic) => topic.name))
   const keys = new Map<string, string>()
+  const ids = new Set<Uuid>()
   let partitionCount = 0
   let placer: Placer | null = null
   return decideEach(command.topics, (topic, index) => {
@@ -61,10 +62,16 @@ export function decideCreateTopics(
       place,
     )
     const configs = newTopicConfigs(topic)
+    const topicId = command.topicIds[index]!
+    // Drawn by the node that asks: what is there twice, nobody could follow.
+    if (ids.has(topicId) || image.topicsById.has(topicId)) {
+      throw new EngineError('invalidRequest', `There is a topic with id ${topicId} already.`)
+    }
+    ids.add(topicId)
     // Only now that nothing can fail do the name and the partitions count against the topics after this one.
     partitionCount += wanted.length
     if (key !== null) keys.set(key, topic.name)
-    return newTopic(image, topic.name, command.topicIds[index]!, wanted, configs, context.elects)
+    return newTopic(image, topic.name, topicId, wanted, configs, context.elects)
   })
 }
 
