@@ -1,4 +1,3 @@
-import type { GroupCoordinatorConfig } from '../../../src/coordinator/coordinatorConfig.ts'
 import { GroupCoordinator } from '../../../src/coordinator/groupCoordinator.ts'
 import { GroupOffsets, type ReignGroup } from '../../../src/coordinator/groupReign.ts'
 import type {
@@ -9,7 +8,7 @@ import type {
 } from '../../../src/coordinator/messages.ts'
 import { decodeOffsetsRecord } from '../../../src/coordinator/recordFormat.ts'
 import { EngineError } from '../../../src/model/errors.ts'
-import { type Logger, silentLogger } from '../../../src/model/logger.ts'
+import { silentLogger } from '../../../src/model/logger.ts'
 import { NotLeaderError } from '../../../src/replica/notLeader.ts'
 import { nodeChecksum } from '../../../src/runtime/node/nodeChecksum.ts'
 import type { Runtime } from '../../../src/runtime/runtime.ts'
@@ -197,54 +196,32 @@ function batchesOf(records: Uint8Array): Uint8Array[] {
   return batches
 }
 
-/** A coordinator on one of the nodes. */
-export class FakeNode {
-  readonly replica: FakeReplica
+/** A coordinator on one of the nodes, over its replica. */
+export class CoordinatorNode {
   readonly #runtime: Runtime
-  readonly #config: Partial<GroupCoordinatorConfig>
-  readonly #logger: Logger
+  readonly #group: ReignGroup
+  readonly #deleteBefore: (offset: number) => Promise<void>
   coordinator!: GroupCoordinator
 
-  constructor(partition: FakePartition, clock: FakeClock, seed: number, logger: Logger = silentLogger) {
-    let random = seed
-    this.replica = new FakeReplica(partition)
-    this.#logger = logger
-    this.#config = { groupInitialRebalanceDelayMs: 0, offsetsLogBytes: 3_000, offsetsBatchBytes: 600 }
-    this.#runtime = {
-      clock,
-      random: {
-        fill: (target: Uint8Array) => {
-          for (let at = 0; at < target.length; at++) {
-            random = (Math.imul(random, 1_103_515_245) + 12_345) >>> 0
-            target[at] = random >>> 16
-          }
-        },
-        below: () => 0,
-      },
-      checksum: nodeChecksum,
-      disk: undefined as never,
-      network: undefined as never,
-      compute: undefined as never,
-    }
+  constructor(runtime: Runtime, group: ReignGroup, deleteBefore: (offset: number) => Promise<void>) {
+    this.#runtime = runtime
+    this.#group = group
+    this.#deleteBefore = deleteBefore
     this.start()
   }
 
   /** A coordinator that knows nothing, as after a start of the process. */
   start(): void {
-    const { replica } = this
-    const offsets = new GroupOffsets(this.#runtime.clock, {
-      partitionCount: () => 1,
-      group: () => replica,
-      deleteRecordsBefore: async () => {},
+    this.coordinator = new GroupCoordinator(this.#runtime, {
+      logger: silentLogger,
+      config: { groupInitialRebalanceDelayMs: 0, offsetsLogBytes: 3_000, offsetsBatchBytes: 600 },
+      offsets: new GroupOffsets(this.#runtime.clock, {
+        partitionCount: () => 1,
+        group: () => this.#group,
+        deleteRecordsBefore: (_partition, offset) => this.#deleteBefore(offset),
+      }),
     })
-    const coordinator = new GroupCoordinator(this.#runtime, {
-      logger: this.#logger,
-      config: this.#config,
-      offsets,
-    })
-    this.coordinator = coordinator
-    replica.changed = () => coordinator.leadershipChanged(0)
-    void coordinator.start()
+    void this.coordinator.start()
   }
 
   commit(
@@ -312,6 +289,35 @@ export class FakeNode {
   async heartbeat(groupId: string, memberId: string, generationId: number): Promise<number> {
     return (await this.coordinator.heartbeat({ groupId, memberId, generationId, groupInstanceId: null }))
       .errorCode
+  }
+}
+
+/** A coordinator over a replica of the test's own, with a clock that stands still. */
+export class FakeNode extends CoordinatorNode {
+  readonly replica: FakeReplica
+
+  constructor(partition: FakePartition, clock: FakeClock, seed: number) {
+    let random = seed
+    const runtime = {
+      clock,
+      random: {
+        fill: (target: Uint8Array) => {
+          for (let at = 0; at < target.length; at++) {
+            random = (Math.imul(random, 1_103_515_245) + 12_345) >>> 0
+            target[at] = random >>> 16
+          }
+        },
+        below: () => 0,
+      },
+      checksum: nodeChecksum,
+      disk: undefined as never,
+      network: undefined as never,
+      compute: undefined as never,
+    }
+    const replica = new FakeReplica(partition)
+    super(runtime, replica, async () => {})
+    this.replica = replica
+    replica.changed = () => this.coordinator.leadershipChanged(0)
   }
 }
 
