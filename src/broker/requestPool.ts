@@ -1,7 +1,7 @@
 /** Frames up to this size live in ordinary small buffers, which the collector handles best. */
 export const smallestPooledBytes = 4096
 /** Free buffers above this size are given back at once: they are rare, and holding them would be dear. */
-const largestKeptBytes = 4 * 1024 * 1024
+const largestKeptBytes = 16 * 1024 * 1024
 /** Requests up to this size have a part of the memory to themselves. */
 const largestSmallBytes = 64 * 1024
 
@@ -31,13 +31,14 @@ export interface PoolWaiter {
 export class RequestPool {
   readonly capacityBytes: number
   readonly #maxFreeBytes: number
+  /** By their size; the size that was used last comes last. */
   readonly #free = new Map<number, Uint8Array[]>()
   readonly #small: Part
   readonly #large: Part
   #freeBytes = 0
 
   /** `maxFreeBytes` bounds the memory kept for later while it is not in use. */
-  constructor(capacityBytes: number, maxFreeBytes = 16 * 1024 * 1024) {
+  constructor(capacityBytes: number, maxFreeBytes = 32 * 1024 * 1024) {
     this.capacityBytes = capacityBytes
     this.#maxFreeBytes = maxFreeBytes
     const smallBytes = Math.floor(capacityBytes / 4)
@@ -112,21 +113,43 @@ export class RequestPool {
     if (sizeBytes <= smallestPooledBytes) {
       return new Loan(this, Buffer.allocUnsafe(lengthBytes), null, part, sizeBytes, weight)
     }
-    const kept = this.#free.get(sizeBytes)?.pop()
-    if (kept) this.#freeBytes -= sizeBytes
-    const whole = kept ?? Buffer.allocUnsafeSlow(sizeBytes)
+    const whole = this.#takeKept(sizeBytes) ?? Buffer.allocUnsafeSlow(sizeBytes)
     return new Loan(this, whole.subarray(0, lengthBytes), whole, part, sizeBytes, weight)
+  }
+
+  /** A buffer that was kept of this size, else of one that is not much larger. */
+  #takeKept(sizeBytes: number): Uint8Array | null {
+    for (let size = sizeBytes; size <= sizeBytes * 1.5; size = classBytes(size + 1)) {
+      const whole = this.#free.get(size)?.pop()
+      if (whole === undefined) continue
+      this.#freeBytes -= size
+      return whole
+    }
+    return null
+  }
+
+  /** Keeps a buffer for later in place of those whose size was used longest ago. */
+  #keep(whole: Uint8Array): void {
+    const sizeBytes = whole.length
+    if (sizeBytes > Math.min(largestKeptBytes, this.#maxFreeBytes)) return
+    const list = this.#free.get(sizeBytes) ?? []
+    this.#free.delete(sizeBytes)
+    this.#free.set(sizeBytes, list)
+    list.push(whole)
+    this.#freeBytes += sizeBytes
+    for (const [size, oldest] of this.#free) {
+      while (this.#freeBytes > this.#maxFreeBytes && oldest.length > 0) {
+        oldest.pop()
+        this.#freeBytes -= size
+      }
+      if (this.#freeBytes <= this.#maxFreeBytes) return
+    }
   }
 
   /** Called by a loan that ends. */
   takeBack(whole: Uint8Array | null, part: Part, sizeBytes: number, weight: number): void {
     part.usedBytes -= sizeBytes * weight
-    if (whole && sizeBytes <= largestKeptBytes && this.#freeBytes + sizeBytes <= this.#maxFreeBytes) {
-      const list = this.#free.get(sizeBytes)
-      if (list) list.push(whole)
-      else this.#free.set(sizeBytes, [whole])
-      this.#freeBytes += sizeBytes
-    }
+    if (whole) this.#keep(whole)
     if (part.waiting.length > 0) this.#serve(part)
   }
 

@@ -3,9 +3,9 @@ import { EntryHeader } from './entries.ts'
 import { FrameBuilder } from './frames.ts'
 
 const firstBlocks = 16
-/** Frames whose memory is kept for later ones, and how much of it each may have. */
-const keptFrames = 4
-const keptBytes = 4 << 20
+/** How much memory is kept for later frames, and how much of it each may have. */
+const mostKeptBytes = 16 << 20
+const mostFrameBytes = 4 << 20
 
 /** One promise for everybody who waits, made when the first one asks. */
 class Waiting {
@@ -89,13 +89,20 @@ export class StagedFrame {
 export class FramePool {
   readonly #header = new EntryHeader()
   readonly #kept: StagedFrame[] = []
+  #keptBytes = 0
 
   take(): StagedFrame {
-    return this.#kept.pop() ?? new StagedFrame(this.#header)
+    const kept = this.#kept.pop()
+    if (kept === undefined) return new StagedFrame(this.#header)
+    this.#keptBytes -= kept.builder.capacityBytes
+    return kept
   }
 
   give(frame: StagedFrame): void {
     frame.reset()
-    if (this.#kept.length < keptFrames && frame.builder.capacityBytes <= keptBytes) this.#kept.push(frame)
+    const bytes = frame.builder.capacityBytes
+    if (bytes > mostFrameBytes || this.#keptBytes + bytes > mostKeptBytes) return
+    this.#kept.push(frame)
+    this.#keptBytes += bytes
   }
 }
