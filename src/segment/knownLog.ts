@@ -1,5 +1,5 @@
 import type { Uuid } from '../model/uuid.ts'
-import type { LogCheckpoint } from './journal/nodeCheckpoint.ts'
+import { identityOf, type LogCheckpoint } from './journal/nodeCheckpoint.ts'
 import type { Log } from './log.ts'
 import {
   cutKind,
@@ -19,6 +19,7 @@ export interface KnownLog {
   readonly id: Uuid
   readonly name: string
   readonly topicId: Uuid
+  readonly identity: Buffer
   /** Null while it is not open. */
   log: Log | null
   /** The last that was known when it was not open, or is offline. */
@@ -33,7 +34,7 @@ export interface KnownLog {
 export function knownLog(last: LogCheckpoint): KnownLog {
   const { id, name, topicId } = last
   const states = new Map(last.states.filter(({ kind }) => !ownKinds.has(kind)).map((s) => [s.kind, s.bytes]))
-  return { id, name, topicId, log: null, last, states, deletion: 'none' }
+  return { id, name, topicId, identity: identityOf(last), log: null, last, states, deletion: 'none' }
 }
 
 /** The cut of a log that is not open has been carried out: it must not be once more, when the log has grown again. */
@@ -55,7 +56,7 @@ export function lastOf(log: ReplayedLog): LogCheckpoint {
 
 /** A log as the next checkpoint has it. */
 export function checkpointOf(known: KnownLog): LogCheckpoint {
-  const { id, name, topicId, log, last, deletion } = known
+  const { id, name, topicId, identity, log, last, deletion } = known
   if (deletion !== 'none') return { ...last, states: [{ kind: deletedKind, bytes: new Uint8Array() }] }
   if (log === null) return last
   const foreign = [...known.states].map(([kind, bytes]) => ({ kind, bytes }))
@@ -76,7 +77,7 @@ export function checkpointOf(known: KnownLog): LogCheckpoint {
   if (durableOffset > recoveryPoint) own.push(provenEndState(durableOffset))
   // The journal may let go of it before it has been carried out.
   if (log.unfinishedCut !== null) own.push(cutState(log.unfinishedCut))
-  return { id, name, topicId, recoveryPoint, logStartOffset, states: [...own, ...foreign] }
+  return { id, name, topicId, identity, recoveryPoint, logStartOffset, states: [...own, ...foreign] }
 }
 
 /** The leader epochs that recovery cannot make again from what it reads. */

@@ -80,6 +80,12 @@ export class LeaderEpochs {
     this.#latestStart = last?.startOffset ?? -1
   }
 
+  /** The entries that begin below `endOffset`. */
+  entriesBefore(endOffset: number): readonly EpochStart[] {
+    if (this.#latestStart < endOffset) return this.#entries
+    return this.#entries.filter(({ startOffset }) => startOffset < endOffset)
+  }
+
   clone(): LeaderEpochs {
     return new LeaderEpochs(this.#entries)
   }

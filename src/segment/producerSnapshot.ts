@@ -21,6 +21,7 @@ const entryBytes = 46
  * batch of each is kept. Source: Kafka's ProducerSnapshot.json, version 1.
  */
 export function encodeProducerSnapshot(entries: readonly ProducerEntry[], checksum: Checksum): Uint8Array {
+  if (entries.length === 0) return noProducers
   const bytes = new Uint8Array(headBytes + entries.length * entryBytes)
   writeInt16(bytes, 0, version)
   writeInt32(bytes, 6, entries.length)
@@ -40,6 +41,9 @@ export function encodeProducerSnapshot(entries: readonly ProducerEntry[], checks
   writeInt32(bytes, 2, checksum.crc32c(bytes.subarray(checksummedFrom)))
   return bytes
 }
+
+/** The snapshot of no producers at all, which is what most logs have. */
+const noProducers = Uint8Array.of(0, version, 0x48, 0x67, 0x4b, 0xc7, 0, 0, 0, 0)
 
 /** The producers in a `.snapshot` file; null when it is not a valid one. */
 export function decodeProducerSnapshot(bytes: Uint8Array, checksum: Checksum): ProducerEntry[] | null {

@@ -1,5 +1,5 @@
 import type { Checksum } from '../runtime/checksum.ts'
-import { type ClosedLog, isClosedLog } from './closedLog.ts'
+import { type ClosedLog, closedText, isClosedLog } from './closedLog.ts'
 import { readUint32, writeInt32 } from './integers.ts'
 import type { LogState } from './logState.ts'
 import { decodeProducerSnapshot, encodeProducerSnapshot } from './producerSnapshot.ts'
@@ -47,21 +47,19 @@ export function captureResume(state: LogState): ResumePoint | null {
   if (active.offsetIndex === null || active.timeIndex === null) return null
   const oldest = sealer.oldestOffset
   if (oldest !== null && oldest < active.baseOffset) return null
-  const earlier = segments.all.filter(({ baseOffset }) => baseOffset < active.baseOffset)
-  const epochs = state.epochs.clone()
-  epochs.truncateFromEnd(offset)
   const closed: ClosedLog = {
     topicId: options.topicId,
     logStartOffset: Math.min(state.logStartOffset, offset),
     logEndOffset: offset,
-    leaderEpochs: epochs.entries,
+    leaderEpochs: state.epochs.entriesBefore(offset),
     hasProducers: false,
-    segments: [
-      ...earlier.map(({ baseOffset, sizeBytes }) => [baseOffset, sizeBytes] as const),
-      [active.baseOffset, mark.sizeBytes],
-    ],
+    segments: placesUpTo(segments.all, active, mark.sizeBytes),
     active: {
-      ...mark,
+      sizeBytes: mark.sizeBytes,
+      maxTimestampMs: mark.maxTimestampMs,
+      offsetOfMaxTimestamp: mark.offsetOfMaxTimestamp,
+      firstTimestampMs: mark.firstTimestampMs,
+      bytesSinceIndexEntry: mark.bytesSinceIndexEntry,
       offsets: active.offsetIndex.summaryBefore(mark.sizeBytes),
       times: timesAt(active, mark, offset),
     },
@@ -92,13 +90,23 @@ export function decodeResume(bytes: Uint8Array, checksum: Checksum): ResumedLog 
 }
 
 function encode(closed: ClosedLog, producers: readonly ProducerEntry[], checksum: Checksum): Uint8Array {
-  const text = Buffer.from(JSON.stringify(closed))
+  const text = closedText(closed)
   const snapshot = encodeProducerSnapshot(producers, checksum)
-  const bytes = new Uint8Array(4 + text.length + snapshot.length)
+  const bytes = Buffer.allocUnsafe(4 + text.length + snapshot.length)
   writeInt32(bytes, 0, text.length)
-  bytes.set(text, 4)
+  bytes.write(text, 4, 'latin1')
   bytes.set(snapshot, 4 + text.length)
   return bytes
+}
+
+/** Base offset and size of the segments up to `active`, of which `sizeBytes` count. */
+function placesUpTo(all: readonly Segment[], active: Segment, activeBytes: number): ClosedLog['segments'] {
+  const places: [number, number][] = []
+  for (const { baseOffset, sizeBytes } of all) {
+    if (baseOffset < active.baseOffset) places.push([baseOffset, sizeBytes])
+  }
+  places.push([active.baseOffset, activeBytes])
+  return places
 }
 
 /** The time index as it would be had the segment been finished at `mark`. */

@@ -19,6 +19,8 @@ export interface LogCheckpoint {
   readonly recoveryPoint: number
   readonly logStartOffset: number
   readonly states: readonly LogState[]
+  /** `identityOf` it, where that is known. */
+  readonly identity?: Buffer
 }
 
 /** The last state of a kind, which the journal would otherwise have to keep. */
@@ -58,12 +60,20 @@ const magic = 0x43_57_43_31 // "CWC1"
 const headerBytes = 108
 const bytesPerLog = 16 + 16 + 2 + 8 + 8 + 2
 
+/** What of a log's bytes in a checkpoint never changes: its id, its topic's, its name. */
+export function identityOf({ id, topicId, name }: LogCheckpoint): Buffer {
+  return Buffer.concat([uuidToBytes(id), uuidToBytes(topicId), Buffer.from(name)])
+}
+
+/** Bytes of both ids. */
+const idBytes = 32
+
 /** The bytes of a checkpoint. */
 export function encodeCheckpoint(checkpoint: StoredCheckpoint, checksum: Checksum): Uint8Array {
-  const names = checkpoint.logs.map(({ name }) => Buffer.from(name))
+  const identities = checkpoint.logs.map((log) => log.identity ?? identityOf(log))
   let length = headerBytes
   for (const [at, { states }] of checkpoint.logs.entries()) {
-    length += bytesPerLog + names[at]!.length
+    length += bytesPerLog - idBytes + identities[at]!.length
     for (const { bytes } of states) length += 5 + bytes.length
   }
   const target = Buffer.alloc(length)
@@ -84,15 +94,15 @@ export function encodeCheckpoint(checkpoint: StoredCheckpoint, checksum: Checksu
   writeInt32(target, 100, checkpoint.usedGeneration)
   let at = headerBytes
   for (const [index, log] of checkpoint.logs.entries()) {
-    const name = names[index]!
-    target.set(uuidToBytes(log.id), at)
-    target.set(uuidToBytes(log.topicId), at + 16)
+    const identity = identities[index]!
+    const nameBytes = identity.length - idBytes
+    identity.copy(target, at, 0, idBytes)
     writeInt64(target, at + 32, log.recoveryPoint)
     writeInt64(target, at + 40, log.logStartOffset)
-    target.writeUInt16BE(name.length, at + 48)
+    target.writeUInt16BE(nameBytes, at + 48)
     target.writeUInt16BE(log.states.length, at + 50)
-    target.set(name, at + bytesPerLog)
-    at += bytesPerLog + name.length
+    identity.copy(target, at + bytesPerLog, idBytes)
+    at += bytesPerLog + nameBytes
     for (const { kind, bytes } of log.states) {
       target[at] = kind
       writeInt32(target, at + 1, bytes.length)
