@@ -1,3 +1,4 @@
+import { EngineError } from '../model/errors.ts'
 import { type Client, checkAnswer } from './client.ts'
 
 /** A partition and the broker that leads it. */
@@ -21,9 +22,44 @@ const SpecialTimestamp = { latest: -1, earliest: -2 } as const
 
 /**
  * For each partition its first offset (`earliest`), the offset after its last readable record (`latest`), or the
- * first offset whose record is as young as a timestamp in milliseconds. In the order of `partitions`.
+ * first offset whose record is as young as a timestamp in milliseconds. In the order of `partitions`. Asks again, and whoever
+ * leads then, while a leader does not know or is being elected.
  */
 export async function listOffsets(
+  client: Client,
+  partitions: readonly LedPartition[],
+  at: keyof typeof SpecialTimestamp | number,
+): Promise<readonly PartitionOffset[]> {
+  let led = partitions
+  let isAgain = false
+  return client.retrying(async () => {
+    if (isAgain) led = await ledAnew(client, partitions)
+    isAgain = true
+    try {
+      return await listOnce(client, led, at)
+    } catch (error) {
+      if (!(error instanceof EngineError) || error.code !== 'networkException') throw error
+      // Whoever leads does not answer; if others do, there will be another leader.
+      await client.metadata([])
+      throw new EngineError('leaderNotAvailable', error.message, { cause: error })
+    }
+  })
+}
+
+async function ledAnew(
+  client: Client,
+  partitions: readonly LedPartition[],
+): Promise<readonly LedPartition[]> {
+  const { topics } = await client.metadata([...new Set(partitions.map(({ topic }) => topic))])
+  return partitions.map((partition) => {
+    const found = topics.find(({ name }) => name === partition.topic)?.partitions[partition.partition]
+    if (found !== undefined && found.leader >= 0) return { ...partition, leader: found.leader }
+    const name = `${partition.topic}-${partition.partition}`
+    throw new EngineError('leaderNotAvailable', `${name} has no leader`)
+  })
+}
+
+async function listOnce(
   client: Client,
   partitions: readonly LedPartition[],
   at: keyof typeof SpecialTimestamp | number,

@@ -2,15 +2,15 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { temporaryDirectory } from '../../support/temporaryDirectory.ts'
 import { type Outcome, type RunningCommand, run, start } from '../commandLine.ts'
 
-/** A base port with nothing on the ports of three nodes' clients and, 1,000 above, of the nodes. */
+/** A base port with nothing on the ports of three nodes: of clients, 10 above of metrics, 1,000 above of the nodes. */
 async function freeBasePort(): Promise<number> {
   for (;;) {
     const base = 25_300 + Math.floor(process.hrtime()[1] % 90) * 5
-    const ports = [0, 1, 2, 1000, 1001, 1002].map((distance) => base + distance)
+    const ports = [0, 1, 2, 10, 11, 12, 1000, 1001, 1002].map((distance) => base + distance)
     if ((await Promise.all(ports.map(isFree))).every(Boolean)) return base
   }
 }
@@ -35,6 +35,11 @@ async function started(command: RunningCommand): Promise<void> {
   ])
 }
 
+/** The value of a series without labels. */
+function seriesValue(text: string, series: string): number {
+  return Number(new RegExp(`^${series} (\\S+)$`, 'm').exec(text)![1])
+}
+
 /** What a command says of itself, one object a line. */
 function objects({ stdout, stderr, exitCode }: Outcome): Record<string, unknown>[] {
   expect([exitCode, stderr]).toEqual([0, expect.any(String)])
@@ -54,7 +59,8 @@ describe('a local cluster', { timeout: 120_000 }, () => {
   beforeAll(async () => {
     base = await freeBasePort()
     to = ['--bootstrap', `127.0.0.1:${base}`]
-    cluster = start(['cluster', 'start', '--base-port', String(base), '--directory', directory])
+    const ports = ['--base-port', String(base), '--metrics-base-port', String(base + 10)]
+    cluster = start(['cluster', 'start', ...ports, '--directory', directory])
     await started(cluster)
   }, 120_000)
 
@@ -103,6 +109,64 @@ describe('a local cluster', { timeout: 120_000 }, () => {
     expect((await run(['partitions', '--summary', ...to])).stdout).toMatch(/orders +2 +6/)
   })
 
+  test('every node is ready, one of them decides, and each leads its share', async () => {
+    const texts = await Promise.all(
+      [0, 1, 2].map(async (index) => {
+        expect((await fetch(`http://127.0.0.1:${base + 10 + index}/readyz`)).status).toBe(200)
+        return (await fetch(`http://127.0.0.1:${base + 10 + index}/metrics`)).text()
+      }),
+    )
+    const sum = (series: string): number =>
+      texts.reduce((total, text) => total + seriesValue(text, series), 0)
+    expect(sum('kafka_controller_kafkacontroller_activecontrollercount')).toBe(1)
+    expect(sum('kafka_server_replicamanager_leadercount')).toBe(2)
+    expect(sum('kafka_server_replicamanager_partitioncount')).toBe(6)
+    expect(sum('cordwood_elections_won_total')).toBeGreaterThanOrEqual(3)
+    for (const text of texts) {
+      expect(seriesValue(text, 'kafka_controller_kafkacontroller_activebrokercount')).toBe(3)
+    }
+  })
+
+  test('partitions move by a plan, with the way back, and can be told to stay', async () => {
+    await run(['topics', 'create', 'moved', '--partitions', '3', ...to])
+    const plan = await run(['reassign', 'generate', 'moved', '--replication-factor', '2', ...to])
+    expect([plan.exitCode, plan.stderr]).toEqual([
+      0,
+      expect.stringContaining('3 of 3 partitions change, 0 replicas'),
+    ])
+    const done = await run(['reassign', 'execute', '-', '--wait', ...to], plan.stdout)
+    expect([done.exitCode, done.stderr]).toEqual([0, expect.stringContaining('Everything has moved.')])
+    expect(JSON.parse(done.stdout)).toMatchObject({ version: 1 })
+    expect(
+      (JSON.parse(done.stdout) as { partitions: { replicas: number[] }[] }).partitions[0]!.replicas,
+    ).toHaveLength(3)
+    const rows = objects(await run(['partitions', 'moved', '--json', ...to]))
+    expect(rows.map(({ replicas }) => (replicas as number[]).length)).toEqual([2, 2, 2])
+    expect((await run(['reassign', 'status', ...to])).stderr).toBe('Nothing is moving.\n')
+    expect((await run(['reassign', 'cancel', ...to])).stderr).toBe('Nothing is moving.\n')
+    const again = await run(['reassign', 'generate', 'moved', ...to])
+    expect([again.stdout, again.stderr]).toEqual([
+      '',
+      'Everything is where it should be: there is nothing to move.\n',
+    ])
+    const unknown = await run(['reassign', 'generate', '--brokers', '1,9', ...to])
+    expect([unknown.exitCode, unknown.stderr]).toEqual([
+      2,
+      'cordwood: there is no broker 9; there are 1, 2, 3\n',
+    ])
+  })
+
+  test('who votes already cannot be added, who does not follow neither, who does not vote cannot be removed', async () => {
+    for (const [args, message] of [
+      [['add-voter', '2'], 'node 2 votes already'],
+      [['add-voter', '9'], 'node 9 does not follow the metadata'],
+      [['remove-voter', '9'], 'node 9 does not vote'],
+    ] as const) {
+      const { exitCode, stderr } = await run(['quorum', ...args, ...to])
+      expect([exitCode, stderr]).toEqual([2, expect.stringContaining(message)])
+    }
+  })
+
   test('a second one in the same directory says that there is one', async () => {
     const { exitCode, stderr } = await run(['cluster', 'start', '--directory', directory])
     expect([exitCode, stderr]).toEqual([
@@ -127,23 +191,41 @@ describe('a local cluster', { timeout: 120_000 }, () => {
     ])
   })
 
-  test('a node with an id that another one has ends with one line', async () => {
+  test.each([
+    [
+      'an id that another one has',
+      (text: string) => text,
+      /DUPLICATE_BROKER_REGISTRATION: there is a node 2 already/,
+    ],
+    [
+      'the id of another cluster',
+      (text: string) =>
+        text
+          .replace(/^cordwood.cluster.id=.*$/m, 'cordwood.cluster.id=MkU3OEVBNTcwNTJENDM2Qg')
+          .replace(/^node.id=.*$/m, 'node.id=4')
+          .replace(/^process.roles=.*$/m, 'process.roles=broker'),
+      /INCONSISTENT_CLUSTER_ID: .*MkU3OEVBNTcwNTJENDM2Qg/,
+    ],
+    [
+      'other voters than the cluster has',
+      (text: string) =>
+        text
+          .replace(/^node.id=.*$/m, 'node.id=4')
+          .replace(/^(controller.quorum.voters=)([^,]*),.*$/m, `$1$2,4@127.0.0.1:${base + 1003}`)
+          .replace(/CONTROLLER:\/\/127.0.0.1:0/, `CONTROLLER://127.0.0.1:${base + 1003}`),
+      /INCONSISTENT_VOTER_SET: .*voters/,
+    ],
+  ])('a node with %s ends with one line', async (_, change, message) => {
     const own = temporaryDirectory()
     const properties = readFileSync(join(directory, 'node-2.properties'), 'utf8')
       .replace(/^log.dirs=.*$/m, `log.dirs=${join(own, 'data')}`)
       .replace(/^listeners=.*$/m, 'listeners=PLAINTEXT://127.0.0.1:0,CONTROLLER://127.0.0.1:0')
-    writeFileSync(join(own, 'server.properties'), properties)
-    const { exitCode, stderr } = await run([
-      'serve',
-      '--config',
-      join(own, 'server.properties'),
-      '--log-level',
-      'error',
-    ])
-    expect([exitCode, stderr]).toEqual([
-      1,
-      expect.stringMatching(/^cordwood: DUPLICATE_BROKER_REGISTRATION: there is a node 2 already[^\n]*\n$/),
-    ])
+      .replace(/^cordwood.metrics.listener=.*\n/m, '')
+    writeFileSync(join(own, 'server.properties'), change(properties))
+    const flags = ['--config', join(own, 'server.properties'), '--log-level', 'error']
+    const { exitCode, stderr } = await run(['serve', ...flags])
+    expect([exitCode, stderr]).toEqual([1, expect.stringMatching(/^cordwood: [^\n]*\n$/)])
+    expect(stderr).toMatch(message)
   })
 
   test('a node that dies is named, and the others go on; interrupted, all end in order; started again, all is there', async () => {
@@ -152,6 +234,13 @@ describe('a local cluster', { timeout: 120_000 }, () => {
       'node 2 has ended by SIGKILL; the others go on. To start it again: cordwood serve --config',
     )
     expect((await run(['produce', 'orders', '--quiet', ...to], 'd\n')).exitCode).toBe(0)
+    const stateOfNode2 = async (): Promise<unknown> =>
+      objects(await run(['brokers', '--json', ...to])).find(({ id }) => id === 2)?.state
+    await vi.waitUntil(async () => (await stateOfNode2()) === 'fenced', { timeout: 30_000, interval: 200 })
+    await vi.waitUntil(
+      async () => objects(await run(['partitions', '--under-replicated', '--json', ...to])).length >= 2,
+      { timeout: 30_000, interval: 200 },
+    )
     cluster.interrupt()
     const { exitCode, stderr } = await cluster.done
     expect(exitCode).toBe(0)
@@ -165,8 +254,11 @@ describe('a local cluster', { timeout: 120_000 }, () => {
 
     cluster = start(['cluster', 'start', '--directory', directory])
     await started(cluster)
-    const { stdout } = await run(['consume', 'orders', ...to])
-    expect(stdout.split('\n').filter(Boolean).sort()).toEqual(['a', 'b', 'c', 'd'])
+    const read = await run(['consume', 'orders', ...to])
+    expect([read.stdout.split('\n').filter(Boolean).sort(), read.stderr]).toEqual([
+      ['a', 'b', 'c', 'd'],
+      expect.any(String),
+    ])
   })
 })
 
