@@ -256,6 +256,8 @@ export class GroupPartitions implements Partitions {
         voters: voters.length < begin.length || begin.length === 0 ? null : voters,
         bootstrapIds: replicas.filter((id) => id !== nodeId),
         storesVoters: true,
+        // Every start of a node and every change of replicas is at least one record of the metadata log.
+        startsAfter: addingReplicas.includes(nodeId) ? this.#options.image.nextOffset : 0,
         standsFirst: replicas[0] === nodeId,
       })
       const identity = { topic: topic.name, topicId: topic.id, index }
@@ -294,11 +296,18 @@ export class GroupPartitions implements Partitions {
     }
     this.#options.topicsDeleted(topics.map(({ name }) => name))
     await inParallel(gone, parallel, (partition) => this.#remove(partition))
+    // Topics that came and went while this node was away, or faster than it could open them, may have logs all the same.
+    const { directory } = this.#options
+    const left = topics.flatMap(({ name, id, partitions }) =>
+      partitions
+        .filter(({ partition }) => directory.logs.get(`${name}-${partition}`)?.topicId === id)
+        .map(({ partition }) => ({ name, partition })),
+    )
+    await inParallel(left, parallel, ({ name, partition }) => this.#deleteLog(name, partition))
   }
 
   /** Leaves the group and removes its log. */
   async #remove(partition: GroupPartition): Promise<void> {
-    const { directory, logger } = this.#options
     const { topic, index } = partition
     const partitions = this.#byTopic.get(topic)!
     delete partitions[index]
@@ -306,8 +315,13 @@ export class GroupPartitions implements Partitions {
     this.#reports.forget(partition)
     partition.close()
     this.#options.leadershipChanged?.(partition)
+    await partition.group.close()
+    await this.#deleteLog(topic, index)
+  }
+
+  async #deleteLog(topic: string, index: number): Promise<void> {
+    const { directory, logger } = this.#options
     try {
-      await partition.group.close()
       await directory.deleteLog(topic, index)
     } catch (cause) {
       const error = toEngineError(cause, 'diskFailed', 'the log could not be deleted')

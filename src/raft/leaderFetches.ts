@@ -124,7 +124,14 @@ function progressOf(r: RaftReplica, leader: LeaderData, key: ReplicaKey, nowMs: 
  */
 function noteStart(r: RaftReplica, progress: Progress, request: FetchRequest): void {
   const { incarnation } = request.incarnation
-  if (incarnation > progress.incarnation) {
+  if (incarnation > progress.incarnation && !r.voters.current.has(progress.key)) {
+    // Whoever is no voter has promised nothing: it may have been removed, and come back with nothing.
+    progress.claimOffset = -1
+    progress.claimVersion = -1
+    progress.fetchOffset = -1
+    progress.rolledBack = false
+    progress.incarnation = incarnation
+  } else if (incarnation > progress.incarnation) {
     const claimsLess =
       progress.claimOffset > request.fetchOffset ||
       (progress.claimOffset >= 0 && request.lastFetchedEpoch < r.epoch)

@@ -4,7 +4,7 @@ import { checkAddress, checkLeaderEpoch, isNodeId } from './checks.ts'
 import type { EventOf } from './events.ts'
 import { isVoterSetCommitted, settleHighWatermark } from './highWatermark.ts'
 import { appendBatch } from './leader.ts'
-import { newProgress, wakeParked } from './leaderFetches.ts'
+import { answerParked, newProgress, wakeParked } from './leaderFetches.ts'
 import { planted } from './planted.ts'
 import type { RaftReplica } from './raftReplica.ts'
 import { fitsReplica, replicaText, sameReplica } from './replicaKey.ts'
@@ -35,7 +35,11 @@ export function leaderAddVoter(r: RaftReplica, event: EventOf<'addVoterRequest'>
   const joining = { voter, targetOffset: r.log.endOffset, deadlineMs: nowMs + Math.max(0, timeoutMs) }
   leader.change = { replyTo, kind: 'addVoter', joining, ackWhenCommitted }
   const progress = leader.progress.get(replicaText(voter))
-  if (progress !== undefined) addWhenCaughtUp(r, leader, progress, nowMs)
+  if (progress === undefined) return
+  // It may have been a voter in another life: what counts is what it says from now on.
+  progress.claimOffset = -1
+  progress.claimVersion = -1
+  answerParked(r, leader, progress)
 }
 
 /** Adds the voter that wants to join once it holds what the leader held when it asked. */

@@ -19,6 +19,11 @@ export interface GroupSpec {
   /** The voters to begin with; null for a replica that is to find them out from `bootstrapIds`. */
   readonly voters: readonly Voter[] | null
   /**
+   * What the starts of a replica of which nothing is on the disk count from; 0 by default. One that was here before, was taken
+   * out and is to come back needs a number above all that it had: its former starts are still known to the others.
+   */
+  readonly startsAfter?: number
+  /**
    * Whether the voters to begin with are part of the log, as its first set: then they are stored, and a replica that comes with
    * none learns them. Without it every start has to be given the same ones. False by default; only partitions may.
    */
@@ -39,7 +44,7 @@ export interface GroupSpec {
 export interface HostTimeouts {
   /**
    * How long opening a replica that is damaged waits for what it lacks to be taken from others; after that it goes on in the
-   * background. 10 s by default.
+   * background. 2 s by default.
    */
   readonly mendingMs?: number
   readonly electionTimeoutMs?: number

@@ -63,7 +63,7 @@ export async function openGroupLog(
     const bytes = logs.stateOf(log, kind)
     return bytes === null ? absent : decode(bytes)
   }
-  const stored = read(stateKind.quorum, decodeQuorum, noQuorum)
+  const stored = read(stateKind.quorum, decodeQuorum, nothingOf(spec))
   const first = firstVoters(spec)
   const isPartition = kind === 'partition'
   const snapshots = await SnapshotFiles.open(runtime, log.directory, logger)
@@ -109,6 +109,11 @@ export async function openGroupLog(
           : { endOffset: logStartOffset, epoch: epochBefore(epochs, logStartOffset) },
   }
   return { log, snapshots, isNew: found === undefined, isPartition, epochs, voters, stored, logStart }
+}
+
+/** What a replica is that was never started. */
+function nothingOf({ startsAfter = 0 }: GroupSpec): StoredQuorum {
+  return { ...noQuorum, quorum: { ...noQuorum.quorum, incarnation: startsAfter } }
 }
 
 /** The set to begin with: of the log, or beside it. */

@@ -118,3 +118,30 @@ test('a client is sent to the in-sync replica in its rack, which serves it below
   expect(await nodes.fetch(leader, 9, {})).toMatchObject({ errorCode: error('offsetOutOfRange') })
   expect(await nodes.fetch(closer, 0)).toMatchObject({ errorCode: error('notLeaderOrFollower') })
 })
+
+test('a replica that was moved away and comes back to the same directory is a voter again', async () => {
+  const nodes = await GroupNodes.start(4)
+  await nodes.createTopic('orders', {
+    replicationFactor: -1,
+    numPartitions: -1,
+    assignments: [{ partitionIndex: 0, brokerIds: [1, 2, 3] }],
+  })
+  await nodes.produce(await nodes.leader(), 'a')
+  const image = () => nodes.image.topics.get('orders')!.partitions[0]!
+  for (const replicas of [
+    [1, 2, 4],
+    [1, 2, 3],
+    [1, 4, 3],
+    [2, 1, 3],
+  ]) {
+    await nodes.reassign('orders', replicas)
+    await expect.poll(image, { timeout: 10_000 }).toMatchObject({ replicas, addingReplicas: [] })
+    expect(await nodes.produce(await nodes.leader(), 'b')).toMatchObject({ errorCode: 0 })
+  }
+  await nodes.restart([1, 2, 3])
+  expect(await nodes.produce(await nodes.leader(), 'c')).toMatchObject({ errorCode: 0, baseOffset: 5 })
+  for (const id of [1, 2, 3]) {
+    await expect.poll(() => nodes.partition(id).readableEnd).toBe(6)
+    expect(['leader', 'follower']).toContain(nodes.partition(id).group.state)
+  }
+})
