@@ -4,6 +4,7 @@ import { type Configs, minInsyncReplicas, toLogConfig } from '../controller/topi
 import { metadataTopicName } from '../controller/topicNames.ts'
 import { EngineError, toEngineError } from '../model/errors.ts'
 import type { Logger } from '../model/logger.ts'
+import type { Group } from '../replica/group.ts'
 import { NotLeaderError } from '../replica/notLeader.ts'
 import type { ReplicaHost } from '../replica/replicaHost.ts'
 import type { Clock, Timer } from '../runtime/clock.ts'
@@ -315,13 +316,13 @@ export class GroupPartitions implements Partitions {
     this.#reports.forget(partition)
     partition.close()
     this.#options.leadershipChanged?.(partition)
-    await partition.group.close()
-    await this.#deleteLog(topic, index)
+    await this.#deleteLog(topic, index, partition.group)
   }
 
-  async #deleteLog(topic: string, index: number): Promise<void> {
+  async #deleteLog(topic: string, index: number, group: Group | null = null): Promise<void> {
     const { directory, logger } = this.#options
     try {
+      await group?.close()
       await directory.deleteLog(topic, index)
     } catch (cause) {
       const error = toEngineError(cause, 'diskFailed', 'the log could not be deleted')

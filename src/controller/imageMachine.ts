@@ -54,7 +54,7 @@ export class ImageMachine implements BatchMachine {
     for (const record of open) yield encodeMetadataRecord(record)
   }
 
-  async restore(chunks: AsyncIterable<Uint8Array>): Promise<void> {
+  async restore(chunks: AsyncIterable<Uint8Array>, endOffset: number): Promise<void> {
     const restored = new MutableImage(this.#image.clusterId)
     const changes = new ChangeReader()
     const ignored = new DeltaBuilder()
@@ -65,7 +65,7 @@ export class ImageMachine implements BatchMachine {
       for (const record of effective) replay(restored, record, ignored)
     }
     // From here on without a pause: nobody sees half of it.
-    restored.nextOffset = this.#image.nextOffset
+    restored.nextOffset = endOffset
     const delta = replaceImage(this.#image, restored)
     this.#changes.resume(changes.open)
     if (delta !== null) this.#changed(delta)

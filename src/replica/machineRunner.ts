@@ -21,8 +21,8 @@ export interface BatchMachine {
    * while `apply` goes on, so it has to be of a copy, or of a view that does not change.
    */
   snapshot(): Iterable<Uint8Array> | AsyncIterable<Uint8Array>
-  /** Replaces the state by that of a snapshot. */
-  restore(chunks: AsyncIterable<Uint8Array>): Promise<void>
+  /** Replaces the state by that of a snapshot, which has everything below `endOffset`. */
+  restore(chunks: AsyncIterable<Uint8Array>, endOffset: number): Promise<void>
 }
 
 /** What a machine needs of its group. */
@@ -242,7 +242,7 @@ export class MachineRunner {
     // Checked whole before the machine sees any of it.
     const head = await this.#group.snapshots.head(latest)
     try {
-      await this.#machine.restore(this.#group.snapshots.chunks(latest))
+      await this.#machine.restore(this.#group.snapshots.chunks(latest), latest.endOffset)
     } catch (error) {
       throw this.#fail(error, 'restore')
     }

@@ -1,4 +1,5 @@
-import { expect, test } from 'vitest'
+import { readdirSync } from 'node:fs'
+import { expect, test, vi } from 'vitest'
 import { apiKeys } from '../../src/protocol/apiKeys.ts'
 import { RawClient } from './support/runningBroker.ts'
 import { RunningCluster } from './support/runningCluster.ts'
@@ -45,4 +46,32 @@ test('who creates a topic with two replicas is told what that means, in the answ
   expect(await create('three', 3)).toMatchObject({ errorCode: 0, errorMessage: null })
   const said = [...cluster.brokers.values()].flatMap(({ logger }) => logger.lines)
   expect(said.filter((line) => line.includes('two replicas'))).toHaveLength(1)
+})
+
+test('what was deleted while a broker was away is gone from its disk once it is back', async () => {
+  const cluster = await RunningCluster.start(3)
+  const client = await RawClient.connect(cluster.brokers.get(1)!.broker)
+  const topics = ['goes', 'stays'].map((name) => ({
+    name,
+    numPartitions: 2,
+    replicationFactor: 3,
+    assignments: [],
+    configs: [],
+  }))
+  await client.request(apiKeys.createTopics, 7, { topics, timeoutMs: 10_000 })
+  const away = cluster.brokers.get(3)!
+  await away.close()
+  const { responses } = await client.request(apiKeys.deleteTopics, 6, {
+    topics: [{ name: 'goes' }],
+    timeoutMs: 10_000,
+  })
+  expect(responses).toMatchObject([{ errorCode: 0 }])
+  expect(readdirSync(away.directory)).toContain('goes-0')
+  const back = await cluster.startOne(3)
+  await back.broker.cluster!.metadata.settled()
+  const logs = (): string[] =>
+    readdirSync(away.directory)
+      .filter((name) => /^(goes|stays)-\d$/.test(name))
+      .sort()
+  await vi.waitFor(() => expect(logs()).toEqual(['stays-0', 'stays-1']), 10_000)
 })

@@ -37,6 +37,7 @@ class Fed {
       (async function* () {
         yield* chunks
       })(),
+      this.#offset,
     )
     next.#offset = this.#offset
     return next
@@ -89,6 +90,7 @@ test('any history of commands and its snapshot give the same image, and go on al
       follow(world.history)
       for (const number of numbers) follow(step(world, number))
       const restored = await fed.next()
+      expect(restored.machine.image.nextOffset).toBe(fed.machine.image.nextOffset)
       expect(withoutOffset(restored.machine.image)).toEqual(withoutOffset(world.image))
       expect(withoutOffset(fed.machine.image)).toEqual(withoutOffset(world.image))
     }),
