@@ -47,19 +47,20 @@ export class Checks {
   /** What a node's host is to be watched by. Nothing that it is told makes it throw: see `violation`. */
   observer(node: number): NodeObserver {
     return {
-      started: (group, config, start) => this.#guard(() => this.group(group).started(node, config, start)),
+      started: (group, config, start) =>
+        this.#guard(() => this.group(group).started(node, config, start), group),
       stepped: (group, event, effects) => {
         try {
           this.group(group).stepped(node, event, effects)
         } catch (error) {
-          this.#keep(error)
+          this.#keep(error, group)
         }
       },
       left: (group, message, asked) => {
         try {
           this.group(group).left(node, message, asked)
         } catch (error) {
-          this.#keep(error)
+          this.#keep(error, group)
         }
       },
     }
@@ -159,16 +160,17 @@ export class Checks {
     this.#guard(() => check(false, id, () => message))
   }
 
-  #guard(run: () => void): void {
+  #guard(run: () => void, group = ''): void {
     try {
       run()
     } catch (error) {
-      this.#keep(error)
+      this.#keep(error, group)
     }
   }
 
-  #keep(error: unknown): void {
+  #keep(error: unknown, group = ''): void {
     if (!(error instanceof Violation)) throw error
+    if (group !== '' && !error.message.includes(group)) error.message += ` (${group})`
     this.violation ??= error
   }
 }

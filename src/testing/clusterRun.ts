@@ -160,8 +160,6 @@ class ClusterRun {
     // Without confirmation nobody promises to notice.
     this.world.mayGoBack = (node) => shape.confirmation === 'peers' && this.watched.checks.mayGoBack(node)
     this.world.leaderOf = () => leaderOf(this.world, 0)?.id ?? null
-    // A replica that could not read or write its log says so, and waits for the next start.
-    this.world.isOutOfUse = ({ running }) => running?.groups.some(({ failure }) => failure !== null) === true
     this.world.operator = (action) => operate(this.world, shape.groups, action)
   }
 

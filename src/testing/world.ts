@@ -34,8 +34,6 @@ export class World<P extends Running = Running> {
   leaderOf: (() => number | null) | null = null
   /** Whether an earlier disk of a node is within what the program promises to notice; always while null. */
   mayGoBack: ((node: number) => boolean) | null = null
-  /** Whether a supervisor would end the process of a node and start it again. Set by whoever knows the programs. */
-  isOutOfUse: ((node: SimNode<P>) => boolean) | null = null
   /** Carries out what only the program can: transfers, voter changes, snapshots. */
   operator: ((action: FaultAction) => void) | null = null
   /** The machines of clients, where those come over the network. */
@@ -157,8 +155,8 @@ export class World<P extends Running = Running> {
     this.clientSide = null
     this.network.heal()
     for (const node of this.nodes.values()) {
-      // Calls that hang never return, and a disk that could not sync is left alone until the next start.
-      if (node.trouble.isHung || node.trouble.hasFailedSync || this.isOutOfUse?.(node) === true) node.kill()
+      // A supervisor ends what does not answer, and what says that its disk could not sync: that is left alone until a start.
+      if (node.trouble.isHung || node.trouble.hasFailedSync) node.kill()
       node.trouble.heal()
       node.trouble.onCall = null
       node.host.onCall = null

@@ -21,6 +21,10 @@ export interface BrokerCounts {
   unknown: number
   read: number
   administered: number
+  /** The nodes that each partition was ever on, where it was moved. */
+  readonly had: Map<string, Set<number>>
+  /** How often somebody has asked to delete a topic. */
+  deletions: number
 }
 
 /** One client on a machine of its own: it learns who leads, asks again, and remembers every answer. */
@@ -88,10 +92,10 @@ export class BrokerClient {
     // What is written by name may be in a topic that was made anew.
     const written = operation.topic === churnTopic ? null : history
     const timestampMs = Math.floor(1_700_000_000_000 + this.link.world.nowMs)
-    const encode = (more: Partial<NewBatch>): Uint8Array => {
+    const encode = (more: Partial<NewBatch>, attempt = 0): Uint8Array => {
       const values = Array.from({ length: records }, (_, record) => ({
         key: null,
-        value: Buffer.from(`${number}.${record} `.padEnd(valueBytes, 'x')),
+        value: Buffer.from(`${number}.${attempt}.${record} `.padEnd(valueBytes, 'x')),
         timestampMs,
       }))
       return encodeBatch({ records: values, ...more }, nodeChecksum)
@@ -106,10 +110,11 @@ export class BrokerClient {
       })
       return
     }
-    const bytes = encode({})
-    const call = written?.append(hashesOf(bytes))
     const untilMs = this.link.world.nowMs + patienceMs
-    for (let target = first; ; ) {
+    for (let target = first, attempt = 0; ; attempt++) {
+      // Other bytes each time: of an earlier attempt nobody may know what became of it.
+      const bytes = encode({}, attempt)
+      const call = written?.append(hashesOf(bytes))
       try {
         const ack = await this.#sendBatch(topic, index, target, bytes, records)
         this.#counts.acked++
@@ -117,15 +122,11 @@ export class BrokerClient {
         return
       } catch (error) {
         if (!(error instanceof EngineError)) throw error
-        if (!refusals.has(error.code)) {
-          this.#counts.unknown++
-          return
-        }
-        if (this.link.world.nowMs >= untilMs) {
+        if (refusals.has(error.code)) {
           this.#counts.refused++
           if (call !== undefined) written?.refused(call)
-          return
-        }
+        } else this.#counts.unknown++
+        if (error.code === 'networkException' || this.link.world.nowMs >= untilMs) return
         target = this.#nextOf(error, target)
       }
       await this.link.pause(retryMs)
@@ -215,7 +216,7 @@ export class BrokerClient {
 
   async #fetch(operation: BrokerOperation): Promise<void> {
     const place = await this.#place(operation)
-    if (place === null) return
+    if (place === null || (operation.topic === churnTopic && this.#counts.deletions > 0)) return
     const { topic, index, history } = place
     const { leader, epoch } = topic.partitions[index]!
     const key = groupNameOf(topic.name, index, topic.id)
@@ -268,11 +269,16 @@ export class BrokerClient {
 
   async #commitOffset(): Promise<void> {
     const commit = this.#offsets.begin()
-    const node = await this.#coordinator()
-    const partitions = [{ partitionIndex: 0, committedOffset: commit.offset, committedMetadata: null }]
-    const body = { groupId: this.#offsets.group, topics: [{ name: 't0', partitions }] }
-    const { topics } = await this.link.kafka.request(node, 'offsetCommit', body, requestMs)
-    if (errorOf(topics[0]!.partitions[0]!.errorCode) === null) this.#offsets.acked(commit)
+    if (commit === null) return
+    try {
+      const node = await this.#coordinator()
+      const partitions = [{ partitionIndex: 0, committedOffset: commit.offset, committedMetadata: null }]
+      const body = { groupId: this.#offsets.group, topics: [{ name: 't0', partitions }] }
+      const { topics } = await this.link.kafka.request(node, 'offsetCommit', body, requestMs)
+      if (errorOf(topics[0]!.partitions[0]!.errorCode) === null) this.#offsets.acked(commit)
+    } finally {
+      this.#offsets.ended()
+    }
   }
 
   async #fetchOffset(): Promise<void> {
@@ -310,6 +316,7 @@ export class BrokerClient {
         break
       }
       case 'deleteTopic':
+        this.#counts.deletions++
         await this.link.anybody('deleteTopics', { topics: [{ name }], timeoutMs }, timeoutMs)
         break
       case 'createPartitions': {
@@ -319,7 +326,17 @@ export class BrokerClient {
         break
       }
       case 'reassign': {
-        const partitionIndex = partition % (known?.partitions.length ?? 1)
+        await this.link.refresh()
+        const now = this.link.topics.get(name)
+        if (now === undefined) return
+        const partitionIndex = partition % now.partitions.length
+        // A replica that comes back to a node that had one is taken for a disk that went back.
+        const had = this.#counts.had
+        const key = groupNameOf(name, partitionIndex, now.id)
+        const { replicas: current } = now.partitions[partitionIndex]!
+        const before = had.get(key) ?? new Set(current)
+        if (ids.some((id) => before.has(id) && !current.includes(id))) return
+        had.set(key, new Set([...before, ...current, ...ids]))
         const topics = [{ name, partitions: [{ partitionIndex, replicas: ids }] }]
         await this.link.anybody('alterPartitionReassignments', { topics, timeoutMs }, timeoutMs)
         break
@@ -362,9 +379,8 @@ function leaderOr(topic: KnownTopic, index: number, node: number): number {
   return leader > 0 ? leader : node
 }
 
-/** What says that nothing was appended. */
+/** What says that nothing was appended. Who stops leading meanwhile answers `notLeaderOrFollower`, whatever becomes of it. */
 const refusals: ReadonlySet<EngineErrorName> = new Set([
-  'notLeaderOrFollower',
   'unknownTopicOrPartition',
   'unknownTopicId',
   'notEnoughReplicas',

@@ -9,7 +9,7 @@ import type { Trace } from '../trace.ts'
 import { World } from '../world.ts'
 import { BrokerClient, type BrokerCounts } from './brokerClient.ts'
 import { BrokerLink } from './brokerLink.ts'
-import { type BrokerOperation, planBrokerOperations } from './brokerOperations.ts'
+import { type BrokerOperation, churnTopic, planBrokerOperations } from './brokerOperations.ts'
 import { type BrokerNode, type BrokerShape, brokerProgram } from './brokerProgram.ts'
 import { directoryOf, groupNameOf, watchBrokers } from './brokerWatcher.ts'
 
@@ -108,6 +108,8 @@ class BrokerRun {
     unknown: 0,
     read: 0,
     administered: 0,
+    had: new Map(),
+    deletions: 0,
   }
   readonly trace: Trace | null
   readonly #clients: readonly BrokerClient[]
@@ -131,7 +133,11 @@ class BrokerRun {
     })
     const { world } = this
     this.trace = options.trace?.(() => world.nowMs) ?? null
-    const { checks, observer } = watchBrokers(world, this.trace)
+    const { checks, observer } = watchBrokers(
+      world,
+      this.trace,
+      (group) => this.counts.deletions > 0 && group.startsWith(`t${churnTopic}-`),
+    )
     this.checks = checks
     const program = brokerProgram(shape, observer)
     const client = (id: number): BrokerClient =>

@@ -19,10 +19,14 @@ export function directoryOf(group: string): string {
   return `${brokerDirectory}/${group.slice(0, group.indexOf('@'))}`
 }
 
-/** Has all invariants of replicated logs looked at in a world of brokers: of their metadata and of every partition. */
+/**
+ * Has all invariants of replicated logs looked at in a world of brokers: of their metadata and of every partition, but for groups
+ * that `isDeleted`: they come back empty where their node does not know yet that they are gone.
+ */
 export function watchBrokers(
   world: World<BrokerNode>,
   trace: Trace | null,
+  isDeleted: (group: string) => boolean,
 ): { readonly checks: Checks; observer(node: number): GroupObserver } {
   const checks = new Checks({
     readLog: (node, group) => logFacts(world.node(node).fs, directoryOf(group)),
@@ -62,14 +66,19 @@ export function watchBrokers(
     observer(node) {
       const observer = checks.observer(node)
       return {
-        started: (group, config, start) => observer.started(nameOf(group), config, start),
+        started(group, config, start) {
+          const name = nameOf(group)
+          if (!isDeleted(name)) observer.started(name, config, start)
+        },
         stepped(group, event, effects) {
           trace?.stepped(node, event, effects)
-          observer.stepped(nameOf(group), event, effects)
+          const name = nameOf(group)
+          if (!isDeleted(name)) observer.stepped(name, event, effects)
         },
         left(group, to, message, asked) {
           trace?.left(node, to, message, asked)
-          observer.left(nameOf(group), message, asked)
+          const name = nameOf(group)
+          if (!isDeleted(name)) observer.left(name, message, asked)
           if (isBindingVote(message, asked)) world.node(node).onVote?.()
         },
       }

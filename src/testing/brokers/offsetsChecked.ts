@@ -22,17 +22,25 @@ export class OffsetsChecked {
   /** What was committed last, -1 for nothing. */
   #acked = -1
   #last = 0
+  #isUnderWay = false
 
   constructor(group: string, checks: Checks) {
     this.group = group
     this.#checks = checks
   }
 
-  /** A commit goes out. */
-  begin(): OffsetCommit {
+  /** A commit goes out; null while another one has no end: of two at once either may be the later one. */
+  begin(): OffsetCommit | null {
+    if (this.#isUnderWay) return null
+    this.#isUnderWay = true
     const offset = ++this.#last
     this.#inDoubt.add(offset)
     return { offset }
+  }
+
+  /** The commit has come to an end, whatever it was. */
+  ended(): void {
+    this.#isUnderWay = false
   }
 
   acked({ offset }: OffsetCommit): void {
