@@ -1,9 +1,9 @@
 import type { MetadataDelta, MetadataImage, PartitionImage, TopicImage } from '../controller/image.ts'
 import type { PartitionState } from '../controller/metadata.ts'
 import { type Configs, minInsyncReplicas, toLogConfig } from '../controller/topicConfigs.ts'
-import { metadataTopicName } from '../controller/topicNames.ts'
 import { EngineError, toEngineError } from '../model/errors.ts'
 import type { Logger } from '../model/logger.ts'
+import type { Uuid } from '../model/uuid.ts'
 import type { Group } from '../replica/group.ts'
 import { NotLeaderError } from '../replica/notLeader.ts'
 import type { ReplicaHost } from '../replica/replicaHost.ts'
@@ -11,15 +11,17 @@ import type { Clock, Timer } from '../runtime/clock.ts'
 import { inParallel } from '../segment/inParallel.ts'
 import type { LogDirectory } from '../segment/logDirectory.ts'
 import { GroupPartition, type GroupPartitionHost } from './groupPartition.ts'
-import { GroupVoters, votersOf } from './groupVoters.ts'
+import { GroupVoters } from './groupVoters.ts'
 import { givePreferred, handOverAll } from './leaderBalance.ts'
 import { LeaderReports } from './leaderReports.ts'
 import type { Leadership, Partition, PartitionIdentity } from './partition.ts'
 import type { Partitions, PartitionView } from './partitions.ts'
 import { Peers } from './peers.ts'
+import { replicaSpec } from './replicaSpec.ts'
+import { removeUnneeded } from './unneededLogs.ts'
 
-/** How many replicas are opened or removed at the same time. */
-const parallel = 16
+/** How many replicas are opened or removed at the same time: what they wait for is mostly the same sync. */
+const parallel = 128
 /** How often it is looked who is in sync and who should lead. Milliseconds. */
 const lookMs = 1000
 
@@ -93,7 +95,10 @@ export class GroupPartitions implements Partitions {
    * topic knows are set aside.
    */
   caughtUp(): Promise<void> {
-    return this.#inTurn(() => this.#sortOut())
+    const { directory, image, logger, nodeId } = this.#options
+    const isServed = (topic: string, index: number, topicId: Uuid): boolean =>
+      this.find(topic, index)?.topicId === topicId
+    return this.#inTurn(() => removeUnneeded({ directory, image, logger, nodeId, isServed }))
   }
 
   async #load(): Promise<void> {
@@ -243,24 +248,9 @@ export class GroupPartitions implements Partitions {
           keptAs,
         })
       }
-      const config = toLogConfig(topic.configs, defaults)
-      const { replicas, addingReplicas, leaderEpoch } = image
-      // Once somebody has led, the group knows better than the image who votes: those that come later ask.
-      const begin = leaderEpoch > 0 ? [] : replicas.filter((id) => !addingReplicas.includes(id))
-      const voters = begin.includes(nodeId) ? votersOf(image, begin, this.#peers) : []
-      const group = await host.openGroup({
-        topic: topic.name,
-        partition: index,
-        topicId: topic.id,
-        kind: 'partition',
-        config,
-        voters: voters.length < begin.length || begin.length === 0 ? null : voters,
-        bootstrapIds: replicas.filter((id) => id !== nodeId),
-        storesVoters: true,
-        // Every start of a node and every change of replicas is at least one record of the metadata log.
-        startsAfter: addingReplicas.includes(nodeId) ? this.#options.image.nextOffset : 0,
-        standsFirst: replicas[0] === nodeId,
-      })
+      const group = await host.openGroup(
+        replicaSpec(topic, image, nodeId, this.#options.image, defaults, this.#peers),
+      )
       const identity = { topic: topic.name, topicId: topic.id, index }
       const minimum = minInsyncReplicas(topic.configs, defaults)
       const partition = new GroupPartition(identity, group, minimum, this.#partitionHost)
@@ -331,30 +321,6 @@ export class GroupPartitions implements Partitions {
         error: error.message,
       })
     }
-  }
-
-  async #sortOut(): Promise<void> {
-    const { directory, image, logger, nodeId } = this.#options
-    const work: (() => Promise<unknown>)[] = []
-    for (const [log, { topicId }] of directory.logs) {
-      const at = log.lastIndexOf('-')
-      const topic = log.slice(0, at)
-      const index = Number(log.slice(at + 1))
-      if (topic === metadataTopicName || this.find(topic, index)?.topicId === topicId) continue
-      const replicas = image.topicsById.get(topicId)?.partitions[index]?.replicas
-      if (replicas?.includes(nodeId) === false) {
-        logger.info('removing the log of a partition that has gone elsewhere', { log, topicId })
-        work.push(() => directory.deleteLog(topic, index))
-      } else if (replicas === undefined) {
-        work.push(async () => {
-          const keptAs = (await directory.setAside(topic, index)) ?? ''
-          logger.warn('a log belongs to no topic any more; it is set aside', { log, topicId, keptAs })
-        })
-      }
-    }
-    await inParallel(work, parallel, async (each) => {
-      await each().catch((error) => logger.error('a log stays that is not needed', { error: String(error) }))
-    })
   }
 
   #changed(partition: GroupPartition): void {

@@ -38,7 +38,7 @@ interface Change {
 
 /** The voters that replicas of a partition make, as far as their directories are known. */
 export function votersOf(
-  { replicas, directories }: PartitionImage,
+  { replicas, directories }: Pick<PartitionImage, 'replicas' | 'directories'>,
   ids: readonly number[],
   peers: Peers,
 ): Voter[] {
