@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { java, kcatRead, kgoCat, python } from './support/clients.ts'
 import { type InteropCluster, startCluster } from './support/cluster.ts'
 import { withAdmin } from './support/kafkajs.ts'
 import { isCordwood } from './support/server.ts'
@@ -25,6 +26,41 @@ async function coordinatorOf({ bootstrap }: InteropCluster, groupId: string): Pr
   })
 }
 
+const pacedRecords = 2_000
+const pacedRate = 100
+
+/** Idempotent producers of other libraries that write 100 records a second for 20 seconds; they fail if one is not delivered. */
+const pacedProducers: Readonly<Record<string, (cluster: InteropCluster, name: string) => Promise<unknown>>> =
+  {
+    java: async (cluster, name) => {
+      const { stdout } = await java('producerPerformance', [
+        ...['--topic', `paced-${name}`, '--payload-monotonic', '--num-records', `${pacedRecords}`],
+        ...['--throughput', `${pacedRate}`, '--bootstrap-server', cluster.bootstrap],
+        ...['--command-property', 'acks=all', 'enable.idempotence=true'],
+      ])
+      expect(stdout).toContain(`${pacedRecords} records sent`)
+    },
+    librdkafka: async (cluster, name) => {
+      await python(pacedLibrdkafka, [cluster.bootstrap, `paced-${name}`, `${pacedRecords}`, `${pacedRate}`])
+    },
+    'franz-go': async (cluster, name) => {
+      const input = Array.from({ length: pacedRecords }, (_, index) => `${index}\trecord ${index}\n`).join('')
+      await kgoCat('produce', cluster.bootstrap, ['-t', `paced-${name}`, '-rate', `${pacedRate}`], { input })
+    },
+  }
+
+const pacedLibrdkafka = `import sys, time
+from confluent_kafka import Producer
+boot, topic, count, rate = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+producer = Producer({'bootstrap.servers': boot, 'enable.idempotence': True, 'acks': 'all'})
+failed = []
+begun = time.time()
+for i in range(count):
+    producer.produce(topic, key=str(i), value='record %d' % i, on_delivery=lambda error, _: error and failed.append(str(error)))
+    producer.poll(max(0, begun + i / rate - time.time()))
+left = producer.flush(60)
+if failed or left: sys.exit('%d failed, %d left: %s' % (len(failed), left, failed[:3]))`
+
 describe.runIf(isCordwood)('three nodes of which any may go', () => {
   let cluster: InteropCluster
   beforeAll(async () => {
@@ -36,7 +72,12 @@ describe.runIf(isCordwood)('three nodes of which any may go', () => {
   test('the node that leads everything is killed and comes back: nothing acknowledged is lost, doubled or out of order', async () => {
     const topic = 'killed'
     await createLedBy1(cluster, topic)
+    for (const name of Object.keys(pacedProducers)) await createLedBy1(cluster, `paced-${name}`)
     const workload = await Workload.start({ bootstrap: cluster.bootstrap, topic, partitions })
+    const others = Promise.all(
+      Object.entries(pacedProducers).map(([name, produce]) => produce(cluster, name)),
+    )
+    others.catch(() => {}) // Whoever awaits it still sees the rejection.
     try {
       const nodes = [1, await coordinatorOf(cluster, workload.groupId), 1]
       for (const nodeId of nodes) {
@@ -47,6 +88,12 @@ describe.runIf(isCordwood)('three nodes of which any may go', () => {
       }
       await workload.finish()
       expect(workload.failures).toEqual([])
+      await others
+      for (const name of Object.keys(pacedProducers)) {
+        const values = (await kcatRead(cluster.bootstrap, `paced-${name}`)).map(({ value }) => value)
+        expect(values.length, name).toBe(pacedRecords)
+        expect(new Set(values).size, name).toBe(pacedRecords)
+      }
     } finally {
       await workload.stop()
     }
