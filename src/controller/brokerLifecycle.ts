@@ -28,6 +28,8 @@ export interface LifecycleOptions {
 const retryMs = 100
 /** After how many milliseconds of waiting it is said what is waited for, again and again. */
 const sayMs = 5000
+/** A heartbeat that is not answered for so long is lost, or twice the interval if that is longer. */
+const leastAnswerMs = 1000
 /** Errors after which asking again is of no use. */
 const fatal = new Set(['rebootstrapRequired', 'invalidRegistration', 'unsupportedVersion'])
 
@@ -57,22 +59,22 @@ export class BrokerLifecycle {
   async join(): Promise<void> {
     const { router, logger } = this.#options
     let waitedMs = 0
-    while (this.#answer.fenced && !this.#isClosed) {
-      try {
-        if (this.#epoch < 0) await this.#register()
-        await this.#beat()
-        if (!this.#answer.fenced) break
-      } catch (error) {
-        this.#throwIfFatal(error, waitedMs)
-        logger.debug('this broker is not registered yet', { error: String(error) })
+    this.#sayLater()
+    try {
+      while (this.#answer.fenced && !this.#isClosed) {
+        try {
+          if (this.#epoch < 0) await this.#register()
+          await this.#beat()
+          if (!this.#answer.fenced) break
+        } catch (error) {
+          this.#throwIfFatal(error, waitedMs)
+          logger.debug('this broker is not registered yet', { error: String(error) })
+        }
+        await router.pause(retryMs)
+        waitedMs += retryMs
       }
-      await router.pause(retryMs)
-      waitedMs += retryMs
-      if (waitedMs % sayMs === 0) {
-        logger.info('waiting for the cluster to take this broker up', {
-          controller: this.#options.metadata.controllerId,
-        })
-      }
+    } finally {
+      this.#timer?.cancel()
     }
     if (this.#isClosed) throw new EngineError('closed', 'the broker has been closed')
     this.#beatLater()
@@ -85,7 +87,7 @@ export class BrokerLifecycle {
     this.#wantsShutdown = true
     if (this.#epoch < 0) return
     const endMs = clock.monotonicMs() + timeoutMs
-    while (!this.#answer.inControlledShutdown && clock.monotonicMs() < endMs) {
+    while (!this.#answer.inControlledShutdown && !router.isClosed && clock.monotonicMs() < endMs) {
       await this.#beat().catch(() => {})
       if (!this.#answer.inControlledShutdown) await router.pause(retryMs)
     }
@@ -100,13 +102,24 @@ export class BrokerLifecycle {
     if (this.#epoch >= 0) await this.#send(true, timeoutMs).catch(() => {})
   }
 
+  /** Says again and again what is waited for. */
+  #sayLater(): void {
+    const { clock, logger, metadata } = this.#options
+    this.#timer = clock.setTimer(sayMs, () => {
+      const { controllerId } = metadata
+      const what = controllerId < 0 ? 'a majority of the controllers' : 'the active controller'
+      logger.info(`waiting for ${what} to take this broker up`, { controller: controllerId })
+      this.#sayLater()
+    })
+  }
+
   async #register(): Promise<void> {
     const { metadata, registration } = this.#options
     this.#epoch = await metadata.run({ type: 'enrolBroker', registration }, {}, true)
   }
 
   async #beat(): Promise<void> {
-    this.#answer = await this.#send(false, this.#options.sessionTimeoutMs)
+    this.#answer = await this.#send(false, Math.max(leastAnswerMs, 2 * this.#options.heartbeatIntervalMs))
   }
 
   #send(leaves: boolean, timeoutMs: number): Promise<BeatAnswer> {
@@ -152,12 +165,12 @@ export class BrokerLifecycle {
     const { sessionTimeoutMs, metadata } = this.#options
     const { clusterId } = metadata.image
     const code = error instanceof EngineError ? error.code : ''
+    const objection = this.#options.objection()
+    if (objection !== null) throw objection
     if (code === 'inconsistentClusterId') throw foreignCluster(clusterId)
     if (fatal.has(code)) throw error
     // The former process of this broker may have been lost without a word: then its session ends by itself.
     if (code === 'duplicateBrokerRegistration' && waitedMs > 2 * sessionTimeoutMs) throw error
     if (code === 'brokerIdNotRegistered' || code === 'staleBrokerEpoch') this.#epoch = -1
-    const objection = this.#options.objection()
-    if (objection !== null) throw objection
   }
 }

@@ -73,9 +73,8 @@ export class ClusterNode {
   readonly #background: Promise<unknown>[] = []
   #lifecycle: BrokerLifecycle | null = null
   #isClosed = false
-  #isLost = false
-  /** Set once it is known that the controllers are of another cluster. */
-  #foreign: EngineError | null = null
+  /** Why this node cannot go on; null while it can. */
+  #objection: EngineError | null = null
 
   private constructor(options: ClusterNodeOptions, base: NodeBase, machine: ImageMachine, parts: Parts) {
     this.#options = options
@@ -256,7 +255,7 @@ export class ClusterNode {
       },
       heartbeatIntervalMs: config.heartbeatIntervalMs,
       sessionTimeoutMs: config.sessionTimeoutMs,
-      objection: () => this.#foreign,
+      objection: () => this.#objection,
       lost,
     })
     await this.#lifecycle.join()
@@ -315,7 +314,7 @@ export class ClusterNode {
     const { controllers } = this.#place
     this.metadata.onChange(({ brokersChanged }) => this.#learn(brokersChanged))
     this.#learn([...this.metadata.image.brokers.keys()])
-    const isClosed = (): boolean => this.#isClosed
+    const isClosed = (): boolean => this.#isClosed || this.#objection !== null
     if (config.isController) {
       const { autoJoin } = config
       const leftOut = (voterIds: readonly number[]): void => {
@@ -343,8 +342,7 @@ export class ClusterNode {
         foreign.add(id)
         const others = controllers.filter((other) => other.id !== nodeId).length
         if (!isForeign(foreign.size, others)) return
-        this.#foreign = foreignCluster(this.clusterId)
-        this.#fail(this.#foreign)
+        this.#fail(foreignCluster(this.clusterId))
       },
     }
     for (const { id } of controllers) if (id !== nodeId) this.#run(greet(id, greeting))
@@ -377,8 +375,10 @@ export class ClusterNode {
   }
 
   #fail(error: EngineError): void {
-    if (this.#isLost || this.#isClosed) return
-    this.#isLost = true
+    if (this.#objection !== null || this.#isClosed) return
+    this.#objection = error
+    // What waits for the others waits in vain.
+    this.base.router.close(error)
     this.#options.logger.error('the node cannot go on', { error: error.message })
     this.#options.lost(error)
   }

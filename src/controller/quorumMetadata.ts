@@ -286,7 +286,7 @@ export class QuorumMetadata implements ClusterMetadata {
       leftMs(),
     )
     while (topic.partitions[partition]?.leader !== preferred) {
-      if (runtime.clock.monotonicMs() >= endMs) {
+      if (router.isClosed || runtime.clock.monotonicMs() >= endMs) {
         throw new EngineError('requestTimedOut', `${name}-${partition} has no new leader yet`)
       }
       await router.pause(electionPollMs)

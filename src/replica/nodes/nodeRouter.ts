@@ -103,6 +103,11 @@ export class NodeRouter {
     return decodeAnswer(await this.#options.call(to, bytes, timeoutMs))
   }
 
+  /** Whether `close` was called: then nothing waits any more. */
+  get isClosed(): boolean {
+    return this.#closed !== null
+  }
+
   /** Waits for `delayMs`, or until the router is closed. */
   async pause(delayMs: number): Promise<void> {
     await this.#sleep(delayMs, () => () => {})
