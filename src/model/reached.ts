@@ -39,8 +39,9 @@ export const coverageMarks = [
   /** A leader sends what it has not flushed itself; what a majority has without it is committed. */
   'servedUnflushed',
   'committedBeforeLeaderFlush',
-  /** More was broken than the fault model allows, and a group stands still. */
+  /** More was broken than the fault model allows: a group stands still, or has lost something. */
   'stoppedOverBudget',
+  'lostOverBudget',
   /** A disk lied about its syncs, and the checks saw what that did. */
   'lieNoticed',
 ] as const

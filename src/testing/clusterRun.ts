@@ -185,8 +185,8 @@ class ClusterRun {
       if (watched.checks.violation !== null) throw watched.checks.violation
       return null
     } catch (error) {
-      if (this.#expectation === 'lies' && isLoss(error)) {
-        reached('lieNoticed')
+      if (this.#mayLose && isLoss(error)) {
+        reached(this.#expectation === 'lies' ? 'lieNoticed' : 'lostOverBudget')
         return null
       }
       const { message, stack } = error instanceof Error ? error : new Error(String(error))
@@ -198,6 +198,12 @@ class ClusterRun {
         atMs: world.nowMs,
       }
     }
+  }
+
+  /** Whether so much was taken that records may be lost, if only no client is shown wrong ones. */
+  get #mayLose(): boolean {
+    if (this.#expectation === 'kept') return false
+    return this.#expectation === 'lies' || this.#damaged.size * 2 >= this.#shape.voters
   }
 
   /** Clients ask on until enough has happened. */
@@ -376,7 +382,7 @@ class ClusterRun {
   }
 }
 
-/** Whether an error says that a disk which lied took something: anything but wrong bytes shown to a client. */
+/** Whether an error says that something was lost: anything but wrong bytes shown to a client. */
 function isLoss(error: unknown): boolean {
   if (error instanceof Violation) return error.id !== 'I10' && error.id !== 'I19'
   return error instanceof InvariantError
