@@ -19,7 +19,7 @@ import { type GroupKey, type GroupRef, groupKey, type TransportHandler } from '.
 import { WriteTurn } from './writeTurn.ts'
 
 /** The defaults of `HostOptions`. */
-const defaults = { maxPendingBytes: 64 << 20, maxFetchBytes: 1 << 20, mendingMs: 10_000 }
+const defaults = { maxPendingBytes: 64 << 20, maxFetchBytes: 1 << 20, mendingMs: 2000 }
 /** For so many groups that a node has more the next one takes a millisecond longer to stand for election. */
 const groupsPerMs = 8
 /** A Fetch waits at its leader until there is something to bring: sessions show that both live, and find out when not. */
@@ -68,7 +68,7 @@ export class ReplicaHost implements TransportHandler {
       logger,
       groups: this.#groups,
       call: (to, payload, timeoutMs) => transport.call(to, payload, timeoutMs),
-      reopened: (group) => this.#reopened(group),
+      reopened: (group, mayHaveForgotten) => this.#reopened(group, mayHaveForgotten),
     })
   }
 
@@ -177,9 +177,13 @@ export class ReplicaHost implements TransportHandler {
   }
 
   /** A log that was damaged when it was found is whole again. */
-  async #reopened(group: Group): Promise<void> {
+  async #reopened(group: Group, mayHaveForgotten: boolean): Promise<void> {
     const start = await this.#find(group.spec)
-    group.revive(this.#configOf(group.spec), start, this.#mayHaveForgotten(group.spec, false))
+    group.revive(
+      this.#configOf(group.spec),
+      start,
+      mayHaveForgotten || this.#mayHaveForgotten(group.spec, false),
+    )
   }
 
   async #find(spec: GroupSpec): Promise<GroupStart> {

@@ -22,6 +22,7 @@ import { type MetaProperties, openMetaProperties } from './metaProperties.ts'
 import { NodeJournal } from './nodeJournal.ts'
 import { makeWithMetadata } from './partitionMetadata.ts'
 import { Progress } from './progress.ts'
+import { type Reopen, reopenInput } from './reopen.ts'
 import { type ReplayedTail, tailsOf } from './replayedTail.ts'
 import { retainAll } from './retention.ts'
 import { IndexCache } from './segmentIndexes.ts'
@@ -61,7 +62,7 @@ export class LogDirectory {
   readonly #retiredNames = new Set<string>()
   #cleanedOffsets: ReadonlyMap<string, number> = new Map()
   /** How damaged logs are opened once they are mended. */
-  readonly #reopeners = new WeakMap<Log, () => Promise<Log>>()
+  readonly #reopeners = new WeakMap<Log, Reopen>()
   #wasClosedCleanly = false
   #closed = false
 
@@ -263,7 +264,7 @@ export class LogDirectory {
   }
 
   /** Opens a log again that was offline at the start, once its files are mended; null where that cannot help. */
-  reopening(log: Log): (() => Promise<Log>) | null {
+  reopening(log: Log): Reopen | null {
     return this.#reopeners.get(log) ?? null
   }
 
@@ -344,10 +345,9 @@ export class LogDirectory {
     const tail = tails.get(id) ?? null
     const open = async (from: OpenInput): Promise<Log> => {
       const log = await this.#openLog(name, config, from)
-      // What the journal itself has lost is nowhere.
-      const isHopeless = log.offline === null || this.#journal.damageOf(id) !== null
-      if (!isHopeless)
-        this.#reopeners.set(log, () => this.#take(log).then(() => open({ ...from, damage: null })))
+      const isMendable = log.offline !== null && this.#journal.damageOf(id) === null
+      if (isMendable)
+        this.#reopeners.set(log, (end) => this.#take(log).then(() => open(reopenInput(from, end))))
       return log
     }
     const log = await open({ ...found, id, damage, journalIsDamaged, cleanedOffset, tail })

@@ -5,6 +5,7 @@ import type { BadRange } from './badRanges.ts'
 import { type Dirtiness, dirtinessOf } from './compaction/compactLog.ts'
 import type { EpochStart, LeaderEpochs } from './leaderEpochs.ts'
 import type { LogConfig } from './logConfig.ts'
+import { forgetInJournal } from './logRepair.ts'
 import type { LogState } from './logState.ts'
 import type { SealedSegment } from './logTypes.ts'
 import { findDamage } from './mendChecks.ts'
@@ -133,6 +134,13 @@ export abstract class LogFacts {
   /** What has to be mended before a damaged log that is offline can be opened again; `epochs`: which epoch wrote what, if known. */
   mendOffline(epochs: readonly EpochStart[] | null): Promise<readonly Mending[]> {
     return mendOffline(this.state, epochs)
+  }
+
+  /** Keeps later starts from missing what the log was opened without; durable when it resolves. */
+  async forgetBeyondEnd(): Promise<void> {
+    const { segments, logEndOffset, options } = this.state
+    await forgetInJournal(this.state, logEndOffset, segments.active)
+    await options.persistRecoveryPoint?.()
   }
 
   /** As far as they are good, batches of a log that is offline, from the one that begins at `fromOffset` on; null for none. */

@@ -108,8 +108,8 @@ export function isRoomError(error: EngineError): boolean {
   return error.code === 'diskFull' || error.code === 'queueFull'
 }
 
-/** Keeps a later start from replaying what was undone: some of it may be in the journal. */
-async function forgetInJournal(state: LogState, endOffset: number, segment: Segment): Promise<void> {
+/** Keeps a later start from replaying what was undone, or asking for it: some of it may be in the journal. */
+export async function forgetInJournal(state: LogState, endOffset: number, segment: Segment): Promise<void> {
   const { journal } = state.options
   if (!journal) return
   if (!segment.isNew) await segment.file.sync()

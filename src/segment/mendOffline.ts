@@ -23,6 +23,8 @@ interface Gap extends Stretch {
   readonly file: DiskFile
   /** Nothing good follows in the file. */
   readonly isEnd: boolean
+  /** Nothing good follows at all. */
+  readonly isLast: boolean
 }
 
 /**
@@ -51,7 +53,7 @@ export async function mendOffline(
   let next = files[first]?.baseOffset ?? logStartOffset
   for (const [index, { file, baseOffset, sizeBytes }] of files.entries()) {
     if (index < first) continue
-    if (baseOffset > next) gaps.push(missing(state, next, baseOffset))
+    if (baseOffset > next) gaps.push(missing(state, next, baseOffset, false))
     const endOffset = files[index + 1]?.baseOffset ?? null
     const bad: BadRange[] = []
     const end = await audit(state, epochs, { file, baseOffset, sizeBytes }, endOffset, {
@@ -63,17 +65,18 @@ export async function mendOffline(
       const nextOffset = isEnd ? (endOffset ?? mustHave) : range.nextOffset
       // The end of what is there may be torn: what is not known to be durable is nobody's.
       if (nextOffset <= range.baseOffset) continue
-      gaps.push({ ...range, file, isEnd, nextOffset })
+      gaps.push({ ...range, file, isEnd, isLast: isEnd && endOffset === null, nextOffset })
       if (isEnd) next = nextOffset
     }
   }
   const last = files.at(-1)
-  if (next < mustHave && last === undefined) gaps.push(missing(state, next, mustHave))
+  if (next < mustHave && last === undefined) gaps.push(missing(state, next, mustHave, true))
   else if (next < mustHave) {
     const { file, sizeBytes } = last!
     gaps.push({
       file,
       isEnd: true,
+      isLast: true,
       position: sizeBytes,
       end: sizeBytes,
       baseOffset: next,
@@ -129,6 +132,7 @@ class OfflineMending implements Mending {
   fromOffset: number
   readonly toOffset: number
   readonly isCommittedOnly: boolean
+  readonly isEnd: boolean
 
   constructor(state: LogState, gap: Gap, epochs: readonly EpochStart[] | null) {
     this.#state = state
@@ -140,6 +144,7 @@ class OfflineMending implements Mending {
     this.fromOffset = gap.baseOffset
     this.toOffset = gap.nextOffset
     this.isCommittedOnly = epochs === null
+    this.isEnd = gap.isLast
   }
 
   get isOver(): boolean {
@@ -176,9 +181,9 @@ class OfflineMending implements Mending {
   }
 }
 
-function missing(state: LogState, baseOffset: number, nextOffset: number): Gap {
+function missing(state: LogState, baseOffset: number, nextOffset: number, isLast: boolean): Gap {
   const file = state.runtime.disk.file(`${state.directory}/${segmentFileName(baseOffset, 'log')}`)
-  return { file, isEnd: true, position: 0, end: 0, baseOffset, nextOffset }
+  return { file, isEnd: true, isLast, position: 0, end: 0, baseOffset, nextOffset }
 }
 
 function audit(

@@ -16,6 +16,8 @@ export interface Mending {
   readonly toOffset: number
   /** Whether everything is there again, durably. */
   readonly isOver: boolean
+  /** It is the end of a log that is not open: what nobody else has either may be given up, by a replica that counts as one that forgets. */
+  readonly isEnd?: boolean
   /** Nobody here can tell which epoch wrote it: only what is committed may be taken. */
   readonly isCommittedOnly?: boolean
   /**

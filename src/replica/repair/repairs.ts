@@ -1,4 +1,4 @@
-import { CorruptionError, EngineError, toEngineError } from '../../model/errors.ts'
+import { CorruptionError, EngineError, type EngineErrorName, toEngineError } from '../../model/errors.ts'
 import type { Logger } from '../../model/logger.ts'
 import type { EpochStart } from '../../raft.ts'
 import type { Timer } from '../../runtime/clock.ts'
@@ -7,7 +7,7 @@ import type { BadRange } from '../../segment/badRanges.ts'
 import type { LogDirectory } from '../../segment/logDirectory.ts'
 import { type Mending, MisfitError } from '../../segment/mending.ts'
 import type { Group } from '../group.ts'
-import { decodeEpochStarts, stateKind } from '../groupStates.ts'
+import { decodeEpochStarts, decodeQuorum, encodeQuorum, noQuorum, stateKind } from '../groupStates.ts'
 import { type GroupKey, groupKey } from '../transport.ts'
 import { readVerified } from './readVerified.ts'
 import { decodeRepair, decodeRepairAnswer, encodeRepair, encodeRepairAnswer } from './repairCalls.ts'
@@ -17,9 +17,12 @@ const maxBytes = 1 << 20
 const callTimeoutMs = 5000
 /** How long until what nobody could help with is tried again, at first and at most. */
 const firstRetryMs = 500
-const lastRetryMs = 15_000
+const lastRetryMs = 5000
 /** Groups that are mended at the same time. */
 const parallel = 4
+
+/** Said by those that have other records there, or none. */
+const lacks: ReadonlySet<EngineErrorName> = new Set(['offsetOutOfRange', 'invalidRecord'])
 
 /** What was found and mended since the start. */
 export interface RepairCounts {
@@ -40,8 +43,8 @@ export interface RepairWorld {
   /** The groups by key. */
   readonly groups: ReadonlyMap<GroupKey, Group>
   call(to: number, payload: Uint8Array, timeoutMs: number): Promise<Uint8Array>
-  /** The log of a replica that was out of use has been opened again. */
-  reopened(group: Group): Promise<void>
+  /** The log of a replica that was out of use has been opened again; without its end, if it may have forgotten that. */
+  reopened(group: Group, mayHaveForgotten: boolean): Promise<void>
 }
 
 /**
@@ -194,20 +197,54 @@ export class Repairs {
 
   async #mendAll(group: Group): Promise<void> {
     if (group.log.offline !== null) {
-      const { logs, reopened } = this.#world
-      const reopen = logs.reopening(group.log)
-      if (reopen === null) return
-      for (const mending of await group.log.mendOffline(this.#epochsOf(group))) {
-        await this.#fill(group, mending)
-      }
-      await reopen()
-      await reopened(group)
+      await this.#mendOffline(group)
       return
     }
     for (const range of group.log.damage) {
       if (this.#isClosed || group.failure !== null) return
       await this.#mend(group, range)
     }
+  }
+
+  async #mendOffline(group: Group): Promise<void> {
+    const { logs, reopened } = this.#world
+    const reopen = logs.reopening(group.log)
+    if (reopen === null) return
+    let endOffset: number | null = null
+    for (const mending of await group.log.mendOffline(this.#epochsOf(group))) {
+      try {
+        await this.#fill(group, mending)
+      } catch (error) {
+        if (!(error instanceof NobodyHasIt) || mending.fromOffset < group.log.logStartOffset) throw error
+        endOffset = mending.fromOffset
+      }
+    }
+    if (endOffset !== null) await this.#giveUp(group, endOffset)
+    const log = await reopen(endOffset)
+    if (endOffset !== null) await log.forgetBeyondEnd()
+    await reopened(group, endOffset !== null)
+  }
+
+  /**
+   * The end of a log is damaged, and nobody else has what was there. It may have been claimed: the replica becomes, durably and before
+   * anything else, one that may have forgotten, so that it neither votes nor counts until it has caught up.
+   */
+  async #giveUp(group: Group, endOffset: number): Promise<void> {
+    const { logs, logger } = this.#world
+    const { topic, partition } = group.ref
+    logger.error('the damaged end of a log is given up: nobody else has it; the replica catches up first', {
+      topic,
+      partition,
+      logEndOffset: endOffset,
+    })
+    const bytes = logs.stateOf(group.log, stateKind.quorum)
+    const { quorum, highWatermark } = bytes === null ? noQuorum : decodeQuorum(bytes)
+    const quarantine = quorum.quarantine === 'none' ? 'forgotten' : quorum.quarantine
+    const changed = encodeQuorum({
+      quorum: { ...quorum, quarantine },
+      highWatermark: Math.min(highWatermark, endOffset),
+    })
+    await logs.putState(group.log, stateKind.quorum, changed)
   }
 
   async #mend(group: Group, range: BadRange): Promise<void> {
@@ -250,6 +287,7 @@ export class Repairs {
     const committedOnly = mending.isCommittedOnly ? 1 : 0
     const payload = encodeRepair({ topicId, partition, fromOffset, toOffset, maxBytes, committedOnly })
     let failure: unknown = new EngineError('brokerNotAvailable', 'there is no other replica')
+    let lacking = 0
     for (const node of this.#helpers(group)) {
       try {
         const records = decodeRepairAnswer(await call(node, payload, callTimeoutMs))
@@ -258,8 +296,12 @@ export class Repairs {
       } catch (error) {
         if (error instanceof MisfitError) throw error
         failure = error
+        const isLacking = error instanceof EngineError && lacks.has(error.code)
+        lacking += isLacking ? 1 : 0
       }
     }
+    // Others may yet come that have it; but whoever leads without this replica has all that counts.
+    if (mending.isEnd && lacking > 0) throw new NobodyHasIt(failure)
     throw failure
   }
 
@@ -268,5 +310,12 @@ export class Repairs {
     const { nodeId } = this.#world
     const ids = [group.leaderId, ...group.voters.voters.voters.map(({ id }) => id)]
     return [...new Set(ids)].filter((id) => id >= 0 && id !== nodeId)
+  }
+}
+
+/** Those that could be asked do not have the end of a log. */
+class NobodyHasIt extends EngineError {
+  constructor(cause: unknown) {
+    super('offsetOutOfRange', 'nobody has the damaged end of the log', { cause })
   }
 }

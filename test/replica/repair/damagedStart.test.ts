@@ -109,6 +109,33 @@ describe('a replica that finds at its start that it has lost', () => {
     await cluster.stop()
   })
 
+  test('the end of what only it had, which was never committed, gives that up and catches up', async () => {
+    const cluster = await Cluster.start(3, () => runtime)
+    const first = await cluster.leader()
+    const id = first.leaderId
+    for (const value of values.slice(0, 5)) await first.append(batchOf(runtime, value), { acks: 'all' })
+    await cluster.whenCommitted(5)
+    const others = [...cluster.nodes.keys()].filter((node) => node !== id)
+    for (const other of others) cluster.transports.setCut(id, other, true)
+    for (const value of values.slice(5, 10)) await first.append(batchOf(runtime, value), { acks: 'leader' })
+    const { segments } = await crash(cluster, id)
+    for (const other of others) cluster.transports.setCut(id, other, false)
+    const next = await cluster.leader()
+    await next.append(batchOf(runtime, 'kept'), { acks: 'all' })
+    truncateSync(segments.at(-1)!, readFileSync(segments.at(-1)!).length - 100)
+    const group = await cluster.run(id)
+    await used(group)
+    await cluster.whenCommitted(6)
+    expect(await committed(group)).toEqual([...values.slice(0, 5), 'kept'])
+    // A later start does not miss it.
+    await cluster.kill(id)
+    const again = await cluster.run(id)
+    expect(again.failure).toBe(null)
+    await cluster.whenCommitted(6)
+    expect(await committed(again)).toEqual([...values.slice(0, 5), 'kept'])
+    await cluster.stop()
+  })
+
   test('something that nobody has tells so, and comes back once somebody has', {
     timeout: 60_000,
   }, async () => {
