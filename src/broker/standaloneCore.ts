@@ -1,8 +1,9 @@
 import { Controller } from '../controller/controller.ts'
-import { metadataLogConfig } from '../controller/metadataLog.ts'
+import { isOfQuorum, metadataLogConfig } from '../controller/metadataLog.ts'
 import { metadataTopicName } from '../controller/topicNames.ts'
 import { GroupCoordinator } from '../coordinator/groupCoordinator.ts'
 import { LocalOffsets } from '../coordinator/logReign.ts'
+import { EngineError } from '../model/errors.ts'
 import { metadataTopicId } from '../model/uuid.ts'
 import { LogDirectory } from '../segment/logDirectory.ts'
 import type { BrokerCore, CoreOptions } from './brokerCore.ts'
@@ -26,6 +27,12 @@ export async function openStandalone(options: CoreOptions): Promise<BrokerCore> 
     const metadataLog =
       directory.logs.get(metadataLogName) ??
       (await directory.createLog(metadataTopicName, 0, metadataTopicId, metadataLogConfig))
+    if (await isOfQuorum(runtime, metadataLog)) {
+      throw new EngineError(
+        'directoryForeign',
+        `${logs.directory} belongs to a node of a cluster: start it with its process.roles, or name another directory`,
+      )
+    }
     const { nodeId, statics: defaults } = config
     const { clusterId, directoryId } = directory
     const controller = await Controller.open(runtime, metadataLog, {

@@ -22,7 +22,7 @@ import { decodeValue, encodeValue } from './commandCodec.ts'
 import { type ClusterPlace, findCluster } from './findCluster.ts'
 import type { Endpoint } from './image.ts'
 import { ImageMachine } from './imageMachine.ts'
-import { metadataLogConfig } from './metadataLog.ts'
+import { isOfQuorum, metadataLogConfig } from './metadataLog.ts'
 import { QuorumMetadata } from './quorumMetadata.ts'
 import { describeQuorum, type QuorumState } from './quorumState.ts'
 import { type Configs, checkBrokerDefaults } from './topicConfigs.ts'
@@ -158,8 +158,10 @@ export class ClusterNode {
           timeouts: options.timeouts,
           maxFetchBytes: options.maxFetchBytes,
           observer: options.observer,
-          askFirst: (transport, { directoryId, logs }) =>
-            askFirst({
+          askFirst: async (transport, { directoryId, logs }) => {
+            const known = logs.get(`${metadataTopic}-0`)
+            if (known !== undefined && (await isOfQuorum(runtime, known)) === false) throw ofOne(directory)
+            await askFirst({
               runtime,
               nodeId,
               clusterId,
@@ -169,9 +171,10 @@ export class ClusterNode {
                 config.isController &&
                 !config.autoJoin &&
                 config.voters.some(({ id }) => id === nodeId) &&
-                !logs.has(`${metadataTopic}-0`),
+                known === undefined,
               call: (to, payload, timeoutMs) => transport.call(to, payload, timeoutMs),
-            }),
+            })
+          },
         },
         opened,
       )
@@ -393,6 +396,13 @@ interface Parts {
 interface Changes {
   changed: (delta: Parameters<QuorumMetadata['changed']>[0]) => void
   failed: (error: EngineError) => void
+}
+
+function ofOne(directory: string): EngineError {
+  return new EngineError(
+    'directoryForeign',
+    `${directory} belongs to a broker that stood alone: name another directory, or leave process.roles out`,
+  )
 }
 
 /** How long a good-bye may take. */

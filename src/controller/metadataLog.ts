@@ -70,13 +70,13 @@ export class MetadataLog {
     if (offset > 0)
       throw new EngineError('corruptLog', `the metadata log has lost everything before offset ${offset}`)
     while (offset < this.#log.logEndOffset) {
-      const bytes = await this.#read(offset)
+      const bytes = await readBatches(this.#runtime, this.#log, offset)
       for (let at = 0; at < bytes.length; ) {
         const header = new BatchHeader(bytes, at)
         const batch = bytes.subarray(at, at + header.sizeBytes)
         at += header.sizeBytes
         offset = header.lastOffset + 1
-        // Control batches are the quorum's own: leader changes and voters, nothing of the image.
+        // Control batches are a quorum's own.
         if (header.isControl) continue
         const records = changes.take(batch)
         if (records.length > 0) apply(records, offset)
@@ -116,25 +116,40 @@ export class MetadataLog {
     const records = values.map((value) => ({ key: null, value, headers: [], timestampMs }))
     return encodeBatch({ records, leaderEpoch }, this.#runtime.checksum)
   }
+}
 
-  /** Whole batches from `offset` on, at least one. */
-  async #read(offset: number): Promise<Uint8Array> {
-    const found = await this.#log.read(offset, readBytes, this.#log.logEndOffset, true)
-    if (found === null)
-      throw new EngineError('corruptLog', `the metadata log has nothing at offset ${offset}`)
-    const bytes = new Uint8Array(found.lengthBytes)
-    let at = 0
-    for (const range of found.ranges) {
-      const target = bytes.subarray(at, at + range.lengthBytes)
-      const count = await this.#runtime.disk.file(range.file.path).read(target, range.position)
-      if (count !== range.lengthBytes) {
-        throw new EngineError(
-          'corruptLog',
-          `${range.file.path} ends before byte ${range.position + range.lengthBytes}`,
-        )
-      }
-      at += range.lengthBytes
+/**
+ * Whether `log` is that of a quorum, which begins with a control batch or behind a snapshot; null when there is nothing in it.
+ * Throws as a read.
+ */
+export async function isOfQuorum(runtime: Runtime, log: Log): Promise<boolean | null> {
+  const { logStartOffset, logEndOffset } = log
+  if (logEndOffset === logStartOffset) return logStartOffset > 0 ? true : null
+  if (logStartOffset > 0) return true
+  return new BatchHeader(await readBatches(runtime, log, 0, 1), 0).isControl
+}
+
+/** Whole batches from the one at `offset` on, at least one. Throws `corruptLog`, and what the disk says. */
+async function readBatches(
+  runtime: Runtime,
+  log: Log,
+  offset: number,
+  maxBytes = readBytes,
+): Promise<Uint8Array> {
+  const found = await log.read(offset, maxBytes, log.logEndOffset, true)
+  if (found === null) throw new EngineError('corruptLog', `the metadata log has nothing at offset ${offset}`)
+  const bytes = new Uint8Array(found.lengthBytes)
+  let at = 0
+  for (const range of found.ranges) {
+    const target = bytes.subarray(at, at + range.lengthBytes)
+    const count = await runtime.disk.file(range.file.path).read(target, range.position)
+    if (count !== range.lengthBytes) {
+      throw new EngineError(
+        'corruptLog',
+        `${range.file.path} ends before byte ${range.position + range.lengthBytes}`,
+      )
     }
-    return bytes
+    at += range.lengthBytes
   }
+  return bytes
 }

@@ -1,7 +1,7 @@
 import { readdirSync } from 'node:fs'
 import { expect, test, vi } from 'vitest'
 import { apiKeys } from '../../src/protocol/apiKeys.ts'
-import { RawClient } from './support/runningBroker.ts'
+import { RawClient, runBroker } from './support/runningBroker.ts'
 import { RunningCluster } from './support/runningCluster.ts'
 
 test('three brokers create a topic, whichever is asked, and all of them know it', async () => {
@@ -74,4 +74,20 @@ test('what was deleted while a broker was away is gone from its disk once it is 
       .filter((name) => /^(goes|stays)-\d$/.test(name))
       .sort()
   await vi.waitFor(() => expect(logs()).toEqual(['stays-0', 'stays-1']), 10_000)
+})
+
+test('a directory of a cluster is refused by a broker that stands alone, and the other way round', async () => {
+  const cluster = await RunningCluster.start(1)
+  const { directory, close } = cluster.brokers.get(1)!
+  await close()
+  await expect(runBroker({ directory })).rejects.toMatchObject({
+    code: 'directoryForeign',
+    message: expect.stringMatching(/process\.roles/),
+  })
+  const alone = await runBroker()
+  await alone.close()
+  const taken = await RunningCluster.start(1, { settings: { 'log.dirs': alone.directory } }).catch(
+    (error: unknown) => error,
+  )
+  expect(taken).toMatchObject({ code: 'directoryForeign' })
 })
