@@ -123,10 +123,17 @@ describe('a replica that finds at its start that it has lost', () => {
     const next = await cluster.leader()
     await next.append(batchOf(runtime, 'kept'), { acks: 'all' })
     truncateSync(segments.at(-1)!, readFileSync(segments.at(-1)!).length - 100)
+    const fetches: boolean[] = []
+    cluster.transports.onMessage = ({ from, message }) => {
+      if (from === id && message.type === 'fetch' && 'quarantined' in message)
+        fetches.push(message.quarantined)
+    }
     const group = await cluster.run(id)
     await used(group)
     await cluster.whenCommitted(6)
     expect(await committed(group)).toEqual([...values.slice(0, 5), 'kept'])
+    // It may have claimed what it lacks: until it has caught up it does not count.
+    expect(fetches[0]).toBe(true)
     // A later start does not miss it.
     await cluster.kill(id)
     const again = await cluster.run(id)
