@@ -1,6 +1,7 @@
 import { assert } from '../model/assert.ts'
 import { EngineError } from '../model/errors.ts'
 import type { Logger } from '../model/logger.ts'
+import { planted } from '../model/planted.ts'
 import { encodeMetadataRecord, type MetadataRecordInput } from '../protocol/metadataRecords/metadataRecord.ts'
 import type { Group } from '../replica/group.ts'
 import type { MachineRunner } from '../replica/machineRunner.ts'
@@ -117,7 +118,7 @@ export class ActiveController {
   async #begin(epoch: number): Promise<void> {
     const { group, machine, runner, logger } = this.#options
     // What is appended in this epoch comes from here alone, so that this is all there is.
-    await runner.whenApplied(group.log.logEndOffset)
+    if (!planted('controllerBeginsEarly')) await runner.whenApplied(group.log.logEndOffset)
     this.#checkEpoch(epoch)
     if (machine.isInTransaction) {
       const reason = 'the controller was lost before it had written the whole change'

@@ -4,16 +4,15 @@ import { randomUuid } from '../model/uuid.ts'
 import type { Voter } from '../raft.ts'
 import type { HostTimeouts } from '../replica/groupTypes.ts'
 import { MachineRunner } from '../replica/machineRunner.ts'
-import { greet } from '../replica/nodes/greeting.ts'
 import { GroupCalls } from '../replica/nodes/groupCalls.ts'
-import { callVoters, lookAfterMembership } from '../replica/nodes/membership.ts'
+import { callVoters } from '../replica/nodes/membership.ts'
 import { inOrder, metadataTopic, type NodeBase, openNodeBase } from '../replica/nodes/nodeBase.ts'
 import { CallKind, type CallRequest, type CallResponse } from '../replica/nodes/nodeCalls.ts'
 import type { GroupObserver } from '../replica/observer.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import type { LogDirectoryOptions } from '../segment/logDirectoryOptions.ts'
 import { ActiveController } from './activeController.ts'
-import { askFirst, foreignCluster, isForeign } from './askFirst.ts'
+import { askFirst } from './askFirst.ts'
 import { BrokerKeeper } from './brokerKeeper.ts'
 import { BrokerLifecycle } from './brokerLifecycle.ts'
 import type { BatchLimits } from './changes.ts'
@@ -23,6 +22,7 @@ import { type ClusterPlace, findCluster } from './findCluster.ts'
 import type { Endpoint } from './image.ts'
 import { ImageMachine } from './imageMachine.ts'
 import { isOfQuorum, metadataLogConfig } from './metadataLog.ts'
+import { lookAfterPlaces } from './places.ts'
 import { QuorumMetadata } from './quorumMetadata.ts'
 import { describeQuorum, type QuorumState } from './quorumState.ts'
 import { type Configs, checkBrokerDefaults } from './topicConfigs.ts'
@@ -312,44 +312,24 @@ export class ClusterNode {
   }
 
   #begin(): void {
-    const { config, logger, nodeId } = this.#options
-    const { metadata, router, self, host } = this.base
-    const { controllers } = this.#place
+    const { config, logger } = this.#options
+    const { base } = this
     this.metadata.onChange(({ brokersChanged }) => this.#learn(brokersChanged))
     this.#learn([...this.metadata.image.brokers.keys()])
-    const isClosed = (): boolean => this.#isClosed || this.#objection !== null
-    if (config.isController) {
-      const { autoJoin } = config
-      const leftOut = (voterIds: readonly number[]): void => {
-        const voters = voterIds.join(',')
-        const advice = 'kafka-metadata-quorum add-controller makes it one'
-        logger.warn(`this controller is not among the voters (${voters}) and only follows: ${advice}`)
-      }
-      // A voter that comes with an empty disk takes its old place; others wait to be asked.
-      this.#run(
-        lookAfterMembership({ metadata, router, logger, self, autoJoin, replaces: true, leftOut, isClosed }),
+    const tasks = lookAfterPlaces({
+      base,
+      config,
+      logger,
+      controllers: this.#place.controllers,
+      isClosed: () => this.#isClosed || this.#objection !== null,
+      fail: (error) => this.#fail(error),
+    })
+    for (const task of tasks) {
+      this.#background.push(
+        task.catch((error) => logger.error('a task of the node has failed', { error: String(error) })),
       )
     }
-    const foreign = new Set<number>()
-    const greeting = {
-      directoryId: self.directoryId,
-      router,
-      logger,
-      isClosed,
-      isTwin: (error: EngineError) => {
-        this.#fail(error)
-        // It would be taken for the other one.
-        void host.close().catch(() => {})
-      },
-      isForeign: (id: number) => {
-        foreign.add(id)
-        const others = controllers.filter((other) => other.id !== nodeId).length
-        if (!isForeign(foreign.size, others)) return
-        this.#fail(foreignCluster(this.clusterId))
-      },
-    }
-    for (const { id } of controllers) if (id !== nodeId) this.#run(greet(id, greeting))
-    metadata.watch({
+    base.metadata.watch({
       failed: (error) => this.#fail(toEngineError(error, 'diskFailed', 'the metadata log failed')),
     })
   }
@@ -367,14 +347,6 @@ export class ClusterNode {
         )
       }
     }
-  }
-
-  #run(work: Promise<void>): void {
-    this.#background.push(
-      work.catch((error) => {
-        this.#options.logger.error('a task of the node has failed', { error: String(error) })
-      }),
-    )
   }
 
   #fail(error: EngineError): void {
