@@ -1,5 +1,6 @@
 import { readdirSync } from 'node:fs'
 import { expect, test, vi } from 'vitest'
+import { EngineError } from '../../src/model/errors.ts'
 import { apiKeys } from '../../src/protocol/apiKeys.ts'
 import { RawClient, runBroker } from './support/runningBroker.ts'
 import { RunningCluster } from './support/runningCluster.ts'
@@ -90,4 +91,36 @@ test('a directory of a cluster is refused by a broker that stands alone, and the
     (error: unknown) => error,
   )
   expect(taken).toMatchObject({ code: 'directoryForeign' })
+})
+
+test('replicas move to a broker that came later, and leadership to whom it is given', async () => {
+  const cluster = await RunningCluster.start(3, { spare: 1 })
+  await cluster.startOne(4)
+  const { metadata } = cluster.brokers.get(2)!.broker.cluster!
+  const assignments = [{ partitionIndex: 0, brokerIds: [1, 2, 3] }]
+  await metadata.createTopics([{ name: 'moves', assignments }])
+  const partition = () => metadata.image.topics.get('moves')!.partitions[0]!
+  await vi.waitFor(() => expect(partition()).toMatchObject({ leader: 1, isr: [1, 2, 3] }), 10_000)
+  const change = { topic: 'moves', partition: 0, replicas: [4, 2, 3] }
+  expect(await metadata.alterPartitionReassignments([change])).toEqual([null])
+  await vi.waitFor(() => expect(metadata.listPartitionReassignments(null)).toEqual([]), 20_000)
+  expect(partition()).toMatchObject({ replicas: [4, 2, 3], addingReplicas: [], removingReplicas: [] })
+  await vi.waitFor(() => expect(partition().isr).toEqual([4, 2, 3]), 10_000)
+  // The first replica is given the lead when that is asked for, unless it has taken it already.
+  const [elected] = await metadata.electLeaders([{ topic: 'moves', partition: 0 }], 10_000)
+  expect([null, 'electionNotNeeded']).toContain(
+    elected!.outcome instanceof EngineError ? elected!.outcome.code : elected!.outcome,
+  )
+  expect(partition().leader).toBe(4)
+  const [again, unknown] = await metadata.electLeaders(
+    [
+      { topic: 'moves', partition: 0 },
+      { topic: 'nothing', partition: 0 },
+    ],
+    1000,
+  )
+  expect(again!.outcome).toMatchObject({ code: 'electionNotNeeded' })
+  expect(unknown!.outcome).toMatchObject({ code: 'unknownTopicOrPartition' })
+  const gone = cluster.brokers.get(1)!
+  await vi.waitFor(() => expect(readdirSync(gone.directory)).not.toContain('moves-0'), 10_000)
 })
