@@ -29,10 +29,14 @@ async function crashed(mendingMs = 10_000): Promise<Crashed> {
   return { cluster, id, ...(await crash(cluster, id)) }
 }
 
-/** Ends a node such that its directory is as at this moment. */
-async function crash(cluster: Cluster, id: number): Promise<{ log: string; segments: readonly string[] }> {
+/** Ends a node such that its directory is as at this moment, its recovery points stored or not. */
+async function crash(
+  cluster: Cluster,
+  id: number,
+  isStored = true,
+): Promise<{ log: string; segments: readonly string[] }> {
   const node = cluster.nodes.get(id)!
-  await node.logs!.checkpoint()
+  if (isStored) await node.logs!.checkpoint()
   const image = temporaryDirectory()
   cpSync(node.directory, image, { recursive: true, filter: (path) => !basename(path).startsWith('.lock') })
   await cluster.kill(id)
@@ -135,7 +139,7 @@ describe('a replica that finds at its start that it has lost', () => {
     // It may have claimed what it lacks: until it has caught up it does not count.
     expect(fetches[0]).toBe(true)
     // A later start does not miss it.
-    await cluster.kill(id)
+    await crash(cluster, id, false)
     const again = await cluster.run(id)
     expect(again.failure).toBe(null)
     await cluster.whenCommitted(6)
