@@ -31,6 +31,7 @@ export async function openClusterCore(
     config: cluster,
     defaults,
     logs,
+    snapshotBytes: config.number('metadata.log.max.record.bytes.between.snapshots'),
     observer,
     lost,
   })

@@ -94,6 +94,12 @@ export const brokerConfigTable = {
     max: maxInt,
     documentation: 'A broker that the active controller does not hear of for so long is fenced.',
   },
+  'metadata.log.max.record.bytes.between.snapshots': {
+    type: 'long',
+    default: '4194304',
+    min: 1000,
+    documentation: 'Bytes of changes of the metadata after which a node of a cluster takes a snapshot of it.',
+  },
   'log.dirs': { type: 'list', default: './cordwood-data', documentation: 'The data directory.' },
   'cordwood.journal.directory': {
     type: 'string',

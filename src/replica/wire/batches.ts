@@ -6,8 +6,8 @@ import type { Checksum } from '../../runtime/checksum.ts'
 import { BatchHeader } from '../../segment/recordBatch.ts'
 import { encodeBatch, readRecords } from '../../segment/records.ts'
 
-/** Kafka's LeaderChange of version 1 has directories. */
-const leaderChangeVersion = 1
+/** Version 1 has directories, but Kafka's tools read every LeaderChange as version 0. Source: Kafka 4.3 `ControlRecordUtils`. */
+const leaderChangeVersion = 0
 
 /**
  * The batches in `bytes`, checked: lengths, checksums, offsets that grow. Each has its own bytes as `records`, a view. A batch
@@ -113,8 +113,8 @@ function encodeOne(record: ControlRecord): { readonly key: Uint8Array; readonly 
         {
           type: 'leaderChange',
           leaderId: record.leaderId,
-          voters: record.voters.map(keyToWire),
-          grantingVoters: record.grantingVoters.map(keyToWire),
+          voters: record.voters.map(({ id }) => ({ voterId: id })),
+          grantingVoters: record.grantingVoters.map(({ id }) => ({ voterId: id })),
         },
         leaderChangeVersion,
       )
