@@ -10,7 +10,7 @@ type Apis = typeof apiKeys
 
 const EndpointType = { brokers: 1, controllers: 2 } as const
 
-/** DescribeCluster: the brokers that may be asked, under their advertised addresses. */
+/** DescribeCluster: the brokers that may be asked, under their advertised addresses; from version 2 on also those that are fenced (KIP-1073). */
 export const handleDescribeCluster: Handler<Apis['describeCluster']> = (services, _context, request) => {
   const { endpointType } = request
   if (endpointType !== EndpointType.brokers) {
