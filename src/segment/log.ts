@@ -17,6 +17,7 @@ import { LogState } from './logState.ts'
 import { LogSync } from './logSync.ts'
 import { cutLog } from './logTruncation.ts'
 import type { AppendResult, LogOptions, ReadResult } from './logTypes.ts'
+import { whenRoom } from './patiently.ts'
 import { placeBatch, setPlace } from './placeBatch.ts'
 import type { ProducerEntry } from './producerState.ts'
 import type { BatchHeader } from './recordBatch.ts'
@@ -372,7 +373,7 @@ export class Log extends LogFacts implements FlushEvents {
       if (this.#isCutting) throw error
       const refusal = this.#still.refuse('the log is being written into a new file')
       await this.#still.duringCommits(refusal, async () => {
-        if (this.state.offline === null) await rewriteUnfinished(this.state)
+        if (this.state.offline === null) await whenRoom(this.state, () => rewriteUnfinished(this.state))
       })
     } catch (cause) {
       this.goOffline(toEngineError(cause, 'diskFailed', 'a segment could not be written into a new file'))

@@ -53,7 +53,8 @@ export async function cutLog(state: LogState, offset: number): Promise<void> {
   state.badRanges.forget(cut.segment.file.path, cut.segment.sizeBytes)
   if (!cut.segment.isNew) {
     await whenRoom(state, () => cut.segment.file.truncate(cut.segment.sizeBytes))
-    await syncOrRewrite(state.runtime, cut.segment, cut.endOffset, state.options.logger)
+    const { logger } = state.options
+    await whenRoom(state, () => syncOrRewrite(state.runtime, cut.segment, cut.endOffset, logger))
   }
   await whenRoom(state, () => state.runtime.disk.syncDirectory(state.directory))
   // First here: no checkpoint may have it that the journal lets go of what ends it.
