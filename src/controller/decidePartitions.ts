@@ -57,7 +57,9 @@ function addedReplicas(
   }
   const added = count - have
   checkRoom(added, room)
-  const replicationFactor = topic.partitions[0]!.replicas.length
+  // Those that are on their way out do not count.
+  const { replicas, removingReplicas } = topic.partitions[0]!
+  const replicationFactor = replicas.length - removingReplicas.length
   if (assignments == null) return place(added, replicationFactor)
   if (assignments.length !== added) {
     throw new EngineError(

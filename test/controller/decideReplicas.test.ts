@@ -90,6 +90,13 @@ describe('a reassignment', () => {
     })
   })
 
+  test('does not make partitions that are added meanwhile wider', () => {
+    const { world: w } = world()
+    reassign(w, [4, 1])
+    w.run({ type: 'createPartitions', topics: [{ name: 'orders', count: 2 }], requester: 'client' })
+    expect(w.image.topics.get('orders')!.partitions[1]!.replicas).toHaveLength(2)
+  })
+
   test('that is taken back leaves the replicas that were there before, once nobody else votes', () => {
     const { world: w, partition } = world()
     expect(reassign(w, null)).toEqual(['noReassignmentInProgress'])
