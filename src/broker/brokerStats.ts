@@ -128,7 +128,7 @@ export class BrokerStats {
 
   /** Null for a broker that stands alone. */
   get replication(): ReplicationStats | null {
-    const { cluster, controller, node } = this.#parts.services
+    const { cluster, controller, node, config } = this.#parts.services
     if (cluster === null) return null
     const { host, metadata } = cluster.base
     const { leaderId, leaderEpoch, highWatermark } = metadata
@@ -140,7 +140,8 @@ export class BrokerStats {
       quorum: { leaderId, leaderEpoch, highWatermark },
       appliedOffset: nextOffset,
       isActiveController: leaderId === node.nodeId,
-      isFenced: brokers.get(node.nodeId)?.fenced ?? true,
+      // A controller that is no broker is not registered.
+      isFenced: config.cluster?.isBroker === true && (brokers.get(node.nodeId)?.fenced ?? true),
       activeBrokers: brokers.size - fencedBrokers,
       fencedBrokers,
     }
@@ -173,7 +174,9 @@ export class BrokerStats {
     const { server, services } = this.#parts
     const { disk } = services.runtime
     const { journal } = this
+    const { cluster } = services
     return [
+      ...(cluster === null ? [] : [{ name: 'replication', ...cluster.base.host.pending }]),
       { name: 'requests', usedBytes: server.pool.usedBytes, capacityBytes: server.pool.capacityBytes },
       { name: 'disk', usedBytes: disk.queuedBytes, capacityBytes: disk.maxQueuedBytes },
       { name: 'journal', usedBytes: journal.queuedBytes, capacityBytes: journal.maxQueuedBytes },

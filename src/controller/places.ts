@@ -28,7 +28,7 @@ export function lookAfterPlaces(options: PlacesOptions): Promise<void>[] {
     const { autoJoin } = config
     const leftOut = (voterIds: readonly number[]): void => {
       const voters = voterIds.join(',')
-      const advice = 'kafka-metadata-quorum add-controller makes it one'
+      const advice = '"cordwood quorum add-voter" makes it one'
       logger.warn(`this controller is not among the voters (${voters}) and only follows: ${advice}`)
     }
     // A voter that comes with an empty disk takes its old place; others wait to be asked.

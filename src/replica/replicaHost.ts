@@ -82,6 +82,12 @@ export class ReplicaHost implements TransportHandler {
     return this.#groups
   }
 
+  /** Bytes of appends of all groups that have no answer yet, and how many there may be. */
+  get pending(): { readonly usedBytes: number; readonly capacityBytes: number } {
+    const capacityBytes = this.#options.maxPendingBytes ?? defaults.maxPendingBytes
+    return { usedBytes: this.#world.budget.pendingBytes, capacityBytes }
+  }
+
   /** What was found damaged on this node, and mended from others, since the host was opened. */
   get repairs(): RepairCounts {
     return this.#repairs.counts
