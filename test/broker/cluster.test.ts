@@ -2,6 +2,7 @@ import { readdirSync } from 'node:fs'
 import { expect, test, vi } from 'vitest'
 import { EngineError } from '../../src/model/errors.ts'
 import { apiKeys } from '../../src/protocol/apiKeys.ts'
+import { batchOf, produce } from './support/produce.ts'
 import { RawClient, runBroker } from './support/runningBroker.ts'
 import { RunningCluster } from './support/runningCluster.ts'
 
@@ -123,4 +124,33 @@ test('replicas move to a broker that came later, and leadership to whom it is gi
   expect(unknown!.outcome).toMatchObject({ code: 'unknownTopicOrPartition' })
   const gone = cluster.brokers.get(1)!
   await vi.waitFor(() => expect(readdirSync(gone.directory)).not.toContain('moves-0'), 10_000)
+})
+
+test('partitions go on without a majority of the controllers; metadata waits for one', async () => {
+  const rolesOf = (nodeId: number): string => (nodeId <= 3 ? 'controller' : 'broker')
+  const cluster = await RunningCluster.start(6, { rolesOf })
+  const { broker } = cluster.brokers.get(4)!
+  const client = await RawClient.connect(broker)
+  const created = await broker.cluster!.metadata.createTopics([
+    { name: 'orders', assignments: [{ partitionIndex: 0, brokerIds: [4, 5, 6] }] },
+  ])
+  expect(created).toMatchObject([{ name: 'orders' }])
+  const partition = () => broker.cluster!.metadata.image.topics.get('orders')!.partitions[0]!
+  await vi.waitFor(() => expect(partition().leader).toBe(4), 10_000)
+  expect((await produce(client, 'orders', batchOf(['before']))).errorCode).toBe(0)
+  await Promise.all([2, 3].map((id) => cluster.brokers.get(id)!.close()))
+  expect((await produce(client, 'orders', batchOf(['after']))).errorCode).toBe(0)
+  const { topics } = await client.request(apiKeys.createTopics, 7, {
+    topics: [{ name: 'waits', numPartitions: 1, replicationFactor: 3, assignments: [], configs: [] }],
+    timeoutMs: 500,
+  })
+  expect(topics).toMatchObject([{ errorCode: 7 }])
+  // Nobody can fence anybody, and nobody is fenced.
+  expect([...broker.cluster!.metadata.image.brokers.values()].map(({ fenced }) => fenced)).toEqual([
+    false,
+    false,
+    false,
+  ])
+  await cluster.startOne(2)
+  await vi.waitFor(() => expect(broker.cluster!.metadata.image.topics.has('waits')).toBe(true), 10_000)
 })
