@@ -1,8 +1,10 @@
 import { assert } from '../model/assert.ts'
+import { CorruptionError } from '../model/errors.ts'
 import type { Logger } from '../model/logger.ts'
 import type { Effect, RaftEvent, RaftNode, RaftResponse, SnapshotId } from '../raft.ts'
 import type { SnapshotHead } from './snapshotContent.ts'
 import type { SnapshotFiles } from './snapshotFiles.ts'
+import { Waiter } from './tokens.ts'
 
 /** The snapshots that a replica sends and gets. */
 export class GroupSnapshots {
@@ -62,11 +64,32 @@ export class GroupSnapshots {
     ) {
       return { ...response, error: 'snapshotNotFound' }
     }
+    // Whoever fetches it would find out at its end only, again and again.
+    if (position === 0 && !(await this.#isWhole(snapshotId)))
+      return { ...response, error: 'kafkaStorageError' }
     const { file, sizeBytes } = await this.#files.part(snapshotId)
     if (position > sizeBytes) return { ...response, error: 'positionOutOfRange' }
     const bytes = new Uint8Array(Math.min(maxBytes, sizeBytes - position))
     const count = await file.read(bytes, position)
     return { ...response, size: sizeBytes, bytes: bytes.subarray(0, count) }
+  }
+
+  /** Whether a snapshot can be given; where it is damaged, somebody else is to lead who has one. */
+  async #isWhole(id: SnapshotId): Promise<boolean> {
+    try {
+      await this.#files.head(id)
+      return true
+    } catch (error) {
+      if (!(error instanceof CorruptionError)) throw error
+      this.#logger.error('a snapshot that others need is damaged: another replica is to lead', {
+        file: this.#files.path(id),
+        error: error.message,
+      })
+      const token = new Waiter<void>()
+      token.promise.catch(() => {})
+      this.#step({ type: 'transferLeadership', token, to: -1 })
+      return false
+    }
   }
 
   async #store(id: SnapshotId, position: number, bytes: Uint8Array, isLast: boolean): Promise<void> {
