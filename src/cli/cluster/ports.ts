@@ -51,7 +51,9 @@ async function anyPort(host: string, taken: readonly number[]): Promise<number> 
   for (;;) {
     const port = await new Promise<number>((resolve, reject) => {
       const server = createServer()
-      server.once('error', reject)
+      server.once('error', (error) =>
+        reject(new UsageError(`cannot listen on ${host}: ${error.message}; choose another --host`)),
+      )
       server.listen(0, host, () => {
         const address = server.address()
         server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0))

@@ -16,6 +16,7 @@ const lookAgainMs = 50
 export class RunningCluster {
   readonly #processes: readonly NodeProcess[]
   readonly #terminal: Terminal
+  #isReady = false
   #isStopping = false
 
   constructor(processes: readonly NodeProcess[], terminal: Terminal) {
@@ -41,7 +42,10 @@ export class RunningCluster {
     for (;;) {
       const controllers = await Promise.all(bootstrap.map((address) => seenFrom(address, cluster.nodes)))
       const [first] = controllers
-      if (typeof first === 'number' && controllers.every((id) => id === first)) return first
+      if (typeof first === 'number' && controllers.every((id) => id === first)) {
+        this.#isReady = true
+        return first
+      }
       if (performance.now() > giveUpMs) {
         const alone = controllers.flatMap((id, index) => (id === null ? [index + 1] : []))
         throw new EngineError(
@@ -77,7 +81,7 @@ export class RunningCluster {
   }
 
   #ended(process: NodeProcess, { code, signal }: NodeEnd): void {
-    if (this.#isStopping) return
+    if (!this.#isReady || this.#isStopping) return
     const { id, configFile } = process.node
     const how = signal === null ? `with exit code ${code}` : `by ${signal}`
     this.#terminal.note(

@@ -8,6 +8,8 @@ import { createNodeRuntime } from '../../runtime/node/nodeRuntime.ts'
 import { ExitCode, ExitWith, UsageError } from '../failure.ts'
 import { unlessAborted } from '../interrupt.ts'
 import { formatAddress } from '../options.ts'
+import { serveSettings } from '../serveSettings.ts'
+import { gatherSettings } from '../settings.ts'
 import type { Terminal } from '../terminal.ts'
 import type { StartOptions } from './cluster.ts'
 import {
@@ -36,11 +38,19 @@ export async function startCluster(options: StartOptions, terminal: Terminal): P
 }
 
 async function run(options: StartOptions, directory: string, terminal: Terminal): Promise<void> {
+  const [problem] = gatherSettings({
+    file: null,
+    environment: {},
+    set: options.set ?? [],
+    flags: [],
+  }).problems
+  if (problem !== undefined) throw new UsageError(problem)
   const cluster = await settle(options, directory)
   const nodes = plannedNodes(cluster, directory, options.metricsBasePort ?? null)
   await checkPorts(cluster.host, nodes)
   for (const node of nodes) {
     writeFileSync(node.configFile, nodeProperties(cluster, node, options.set ?? []))
+    serveSettings({ config: node.configFile }, {})
   }
   const stop = terminal.interruptible()
   const width = String(cluster.nodes).length
@@ -79,7 +89,8 @@ async function run(options: StartOptions, directory: string, terminal: Terminal)
       await unlessAborted(stop, running.allEnded())
     }
   } catch (error) {
-    showHeld(true)
+    // Who did not start has said why; who does not find others shows it in what it says.
+    showHeld(error instanceof EngineError && error.code === 'brokerNotAvailable')
     await running.stop()
     throw error
   }

@@ -271,3 +271,23 @@ test('a directory with something else in it is not taken', async () => {
     `cordwood: ${directory} has something else in it; choose an empty --directory\n`,
   ])
 })
+
+test.each([
+  [
+    ['--set', 'num.partitons=3'],
+    /^cordwood: --set: there is no setting "num.partitons"; did you mean "num.partitions"\?\n$/,
+  ],
+  [
+    ['--set', 'log.retention.ms=soon'],
+    /^cordwood: \S+node-1.properties:\d+: log.retention.ms: Invalid value soon[^\n]*\n$/,
+  ],
+  [['--host', '203.0.113.1'], /^cordwood: cannot listen on 203.0.113.1: [^\n]*; choose another --host\n$/],
+  [
+    ['--base-port', '65534'],
+    /^cordwood: node 3 cannot have port 65536, of clients: there is no such port[^\n]*\n$/,
+  ],
+])('what cannot be started is one line, and nothing is: %j', async (flags, line) => {
+  const directory = join(temporaryDirectory(), 'cluster')
+  const { exitCode, stdout, stderr } = await run(['cluster', 'start', '--directory', directory, ...flags])
+  expect([exitCode, stdout, stderr]).toEqual([2, '', expect.stringMatching(line)])
+})
