@@ -1,7 +1,5 @@
 /** Frames up to this size live in ordinary small buffers, which the collector handles best. */
 export const smallestPooledBytes = 4096
-/** Free buffers above this size are given back at once: they are rare, and holding them would be dear. */
-const largestKeptBytes = 16 * 1024 * 1024
 /** Requests up to this size have a part of the memory to themselves. */
 const largestSmallBytes = 64 * 1024
 
@@ -37,8 +35,11 @@ export class RequestPool {
   readonly #large: Part
   #freeBytes = 0
 
-  /** `maxFreeBytes` bounds the memory kept for later while it is not in use. */
-  constructor(capacityBytes: number, maxFreeBytes = 32 * 1024 * 1024) {
+  /**
+   * `maxFreeBytes`, half of the capacity by default, bounds the memory kept for later until `trim`: that fresh memory comes
+   * and goes tells the collector of pressure, which costs more than anything else about a large request.
+   */
+  constructor(capacityBytes: number, maxFreeBytes = capacityBytes / 2) {
     this.capacityBytes = capacityBytes
     this.#maxFreeBytes = maxFreeBytes
     const smallBytes = Math.floor(capacityBytes / 4)
@@ -131,7 +132,7 @@ export class RequestPool {
   /** Keeps a buffer for later in place of those whose size was used longest ago. */
   #keep(whole: Uint8Array): void {
     const sizeBytes = whole.length
-    if (sizeBytes > Math.min(largestKeptBytes, this.#maxFreeBytes)) return
+    if (sizeBytes > this.#maxFreeBytes || this.usedBytes + sizeBytes > this.capacityBytes) return
     const list = this.#free.get(sizeBytes) ?? []
     this.#free.delete(sizeBytes)
     this.#free.set(sizeBytes, list)

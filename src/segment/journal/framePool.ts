@@ -3,8 +3,8 @@ import { EntryHeader } from './entries.ts'
 import { FrameBuilder } from './frames.ts'
 
 const firstBlocks = 16
-/** How much memory is kept for later frames, and how much of it each may have. */
-const mostKeptBytes = 16 << 20
+/** How much memory is kept for later frames until `trim`, and how much of it each may have. */
+const mostKeptBytes = 64 << 20
 const mostFrameBytes = 4 << 20
 
 /** One promise for everybody who waits, made when the first one asks. */
@@ -96,6 +96,13 @@ export class FramePool {
     if (kept === undefined) return new StagedFrame(this.#header)
     this.#keptBytes -= kept.builder.capacityBytes
     return kept
+  }
+
+  /** Keeps no more than a frame or two: nothing has been written for a while. */
+  trim(): void {
+    while (this.#kept.length > 0 && this.#keptBytes > mostFrameBytes) {
+      this.#keptBytes -= this.#kept.pop()!.builder.capacityBytes
+    }
   }
 
   give(frame: StagedFrame): void {

@@ -5,6 +5,8 @@ import { carriedBytes, EntryHeader, type JournalEntry } from './entries.ts'
 
 /** What a frame begins with, right after the stamp of its first block. */
 export const frameHeaderBytes = 88
+/** Full frames have about a megabyte: twice as much memory would be wasted on each. */
+const mostGrowthBytes = 1 << 18
 const magic = 0x43_57_46_31 // "CWF1"
 
 /** What the header of a frame says; docs/format.md has the bytes. */
@@ -118,7 +120,7 @@ export class FrameBuilder {
     const needed = blocksFor(this.#length + bytes) * blockBytes
     if (needed <= this.#blocks.length) return
     let capacity = this.#blocks.length
-    while (capacity < needed) capacity *= 2
+    while (capacity < needed) capacity += Math.min(capacity, mostGrowthBytes)
     const larger = new Uint8Array(capacity)
     larger.set(this.#blocks.subarray(0, this.sizeBytes))
     this.#blocks = larger

@@ -213,6 +213,7 @@ export class JournalWriter {
   /** Writes a frame without entries, which tells how far the journal is durable. */
   tell(): void {
     if (this.#failed !== null || this.#closed || !this.idle || !this.hasUntold) return
+    this.#pool.trim()
     if (this.#canSend && this.#hasRoom(this.#filling) && this.#diskHasRoom(this.#filling))
       this.#send(this.#filling)
   }
