@@ -1,4 +1,5 @@
 import { EngineError } from '../model/errors.ts'
+import { planted } from '../model/planted.ts'
 import type { RaftState } from '../raft.ts'
 import type { Group } from '../replica/group.ts'
 import { NotLeaderError } from '../replica/notLeader.ts'
@@ -70,6 +71,8 @@ export class GroupPartition extends Partition {
       leadership: (state, leaderEpoch, leaderId) => this.#onLeadership(state, leaderEpoch, leaderId),
       voters: () => host.changed(this),
       failed: () => this.#onFailed(),
+      repaired: () => this.wakeFetches(),
+      revived: () => this.#onRevived(),
     })
   }
 
@@ -86,6 +89,7 @@ export class GroupPartition extends Partition {
   }
 
   get readableEnd(): number {
+    if (planted('uncommittedShown')) return this.log.flushedOffset
     return Math.min(this.group.highWatermark, this.log.flushedOffset)
   }
 
@@ -131,7 +135,7 @@ export class GroupPartition extends Partition {
   }
 
   requireKnownEnd(): void {
-    if (this.group.knowsAllCommitted) return
+    if (this.group.knowsAllCommitted || planted('unknownEndShown')) return
     throw new EngineError('offsetNotAvailable', 'the leader is new and does not know yet what is committed')
   }
 
@@ -151,7 +155,7 @@ export class GroupPartition extends Partition {
   }
 
   isAcked(endOffset: number, acks: number): boolean {
-    if (acks !== acksAll) return this.log.flushedOffset >= endOffset
+    if (acks !== acksAll || planted('producedBeforeCommit')) return this.log.flushedOffset >= endOffset
     return this.group.highWatermark >= endOffset && this.#isReplicated(endOffset)
   }
 
@@ -295,6 +299,13 @@ export class GroupPartition extends Partition {
   #onFailed(): void {
     this.#reign = -1
     this.#lost(this.group.failure ?? new NotLeaderError(-1))
+    this.#wakeAll()
+    this.#host.changed(this)
+  }
+
+  /** The replica takes part again, perhaps on another log. */
+  #onRevived(): void {
+    this.#readable = this.readableEnd
     this.#wakeAll()
     this.#host.changed(this)
   }

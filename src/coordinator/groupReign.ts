@@ -1,4 +1,5 @@
 import { EngineError } from '../model/errors.ts'
+import { planted } from '../model/planted.ts'
 import type { Group } from '../replica/group.ts'
 import { readBytes } from '../replica/groupReader.ts'
 import type { Clock } from '../runtime/clock.ts'
@@ -87,7 +88,7 @@ export class GroupReign implements OffsetsReign {
 
   async confirm(): Promise<void> {
     this.#check()
-    await this.group.readIndex()
+    if (!planted('staleCoordinatorAnswers')) await this.group.readIndex()
   }
 
   async deleteRecordsBefore(offset: number): Promise<void> {

@@ -81,8 +81,27 @@ export const plantedReplicaBugs = [
   'lateAnswerTaken',
 ] as const
 
-/** One of `plantedBugs` or `plantedReplicaBugs`. */
-export type PlantedBug = (typeof plantedBugs)[number] | (typeof plantedReplicaBugs)[number]
+/** Mistakes that worlds of brokers have to find: in what brokers do with replicated logs. */
+export const plantedBrokerBugs = [
+  /** A produce request with acks=all is answered when the leader has stored the records. */
+  'producedBeforeCommit',
+  /** Consumers are shown what the leader has stored. */
+  'uncommittedShown',
+  /** A new leader says where the log ends before it knows what is committed. */
+  'unknownEndShown',
+  /** A batch that an idempotent producer sends again is appended again. */
+  'duplicatesAppended',
+  /** A new active controller decides before it has applied what the one before has left. */
+  'controllerBeginsEarly',
+  /** A coordinator that may have been replaced answers from its memory. */
+  'staleCoordinatorAnswers',
+] as const
+
+/** Any of the mistakes. */
+export type PlantedBug =
+  | (typeof plantedBugs)[number]
+  | (typeof plantedReplicaBugs)[number]
+  | (typeof plantedBrokerBugs)[number]
 
 let active: PlantedBug | null = null
 

@@ -76,7 +76,7 @@ export class GroupAppends {
     this.#checkLeader()
     const { leaderEpoch } = node
     const known = log.log.checkAppend(header, bytes.length, leaderEpoch)
-    if (known !== null) return known
+    if (known !== null && !planted('duplicatesAppended')) return known
     const { endOffset: baseOffset } = node.logEnd
     const records = Buffer.allocUnsafeSlow(bytes.length)
     records.set(bytes)

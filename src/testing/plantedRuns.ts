@@ -1,12 +1,19 @@
-import { type PlantedBug, plant, type plantedBugs, plantedReplicaBugs } from '../model/planted.ts'
+import {
+  type PlantedBug,
+  plant,
+  plantedBrokerBugs,
+  type plantedBugs,
+  plantedReplicaBugs,
+} from '../model/planted.ts'
 import { type PlantedRaftBug, plantedRaftBugs, plant as plantRaft } from '../raft/planted.ts'
+import { type BrokerRunOptions, runBrokers } from './brokers/brokerRun.ts'
 import { type RunFailure, type RunOptions, runCluster } from './clusterRun.ts'
 
 /** One of the mistakes that a simulated world has to find. */
 export interface WorldBug {
   readonly name: string
-  /** Where the mistake is: in the core, in what runs it, or in what it stores. */
-  readonly layer: 'raft' | 'replica' | 'storage'
+  /** Where the mistake is: in the core, in what runs it, in what it stores, or in what brokers make of it. */
+  readonly layer: 'raft' | 'replica' | 'storage' | 'broker'
   /** Turns it on, or all mistakes off. */
   plant(isOn: boolean): void
 }
@@ -39,6 +46,7 @@ export const worldBugs: readonly WorldBug[] = [
     .map((name): WorldBug => ({ name, layer: 'raft', plant: (isOn) => plantRaft(isOn ? name : null) })),
   ...plantedReplicaBugs.map((name) => worldBug(name, 'replica')),
   ...storageBugs.map((name) => worldBug(name, 'storage')),
+  ...plantedBrokerBugs.map((name) => worldBug(name, 'broker')),
 ]
 
 function worldBug(name: PlantedBug, layer: WorldBug['layer']): WorldBug {
@@ -108,6 +116,28 @@ const membership: Partial<RunOptions> = {
   ],
 }
 
+/** Clusters of brokers in which leaders change while much is asked. */
+const brokers: Partial<BrokerRunOptions> = {
+  nodes: 3,
+  durationMs: 10_000,
+  perSecond: 12,
+  faultCount: [8, 20],
+  classes: [
+    'kill',
+    'powerCut',
+    'partition',
+    'partition',
+    'pause',
+    'crashAfterVote',
+    'slowDisk',
+    'reset',
+    'clog',
+  ],
+}
+
+/** The options of either kind of run. */
+export type PlantedRun = RunOptions | BrokerRunOptions
+
 /** What worlds are drawn for a mistake, where the usual ones come across it too seldom. */
 const focus: Readonly<Partial<Record<PlantedBug | PlantedRaftBug, Partial<RunOptions>>>> = {
   twoVoterChanges: membership,
@@ -140,8 +170,17 @@ const focus: Readonly<Partial<Record<PlantedBug | PlantedRaftBug, Partial<RunOpt
 }
 
 /** The run of a seed with which a mistake is looked for. */
-export function plantedRun(bug: WorldBug, seed: number): RunOptions {
+export function plantedRun(bug: WorldBug, seed: number): PlantedRun {
+  if (bug.layer === 'broker') return { seed, ...brokers }
   return { seed, ...focus[bug.name as PlantedRaftBug] }
+}
+
+/** The outcome of a run with which a mistake is looked for. */
+function run(
+  bug: WorldBug,
+  options: PlantedRun,
+): Promise<{ readonly failure: RunFailure | null; readonly events: number }> {
+  return bug.layer === 'broker' ? runBrokers(options as BrokerRunOptions) : runCluster(options as RunOptions)
 }
 
 /**
@@ -160,7 +199,7 @@ export async function findPlanted(
     events += planted.events
     if (planted.failure === null) continue
     // What breaks without the mistake as well is not its doing.
-    const sound = await runCluster(options)
+    const sound = await run(bug, options)
     if (sound.failure?.id !== planted.failure.id) return { seed, runs, events, failure: planted.failure }
   }
   return null
@@ -168,11 +207,11 @@ export async function findPlanted(
 
 async function runPlanted(
   bug: WorldBug,
-  options: RunOptions,
+  options: PlantedRun,
 ): Promise<{ readonly failure: RunFailure | null; readonly events: number }> {
   bug.plant(true)
   try {
-    return await runCluster(options)
+    return await run(bug, options)
   } finally {
     bug.plant(false)
   }

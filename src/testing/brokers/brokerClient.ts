@@ -21,8 +21,6 @@ export interface BrokerCounts {
   unknown: number
   read: number
   administered: number
-  /** The nodes that each partition was ever on, where it was moved. */
-  readonly had: Map<string, Set<number>>
   /** How often somebody has asked to delete a topic. */
   deletions: number
 }
@@ -330,13 +328,6 @@ export class BrokerClient {
         const now = this.link.topics.get(name)
         if (now === undefined) return
         const partitionIndex = partition % now.partitions.length
-        // A replica that comes back to a node that had one is taken for a disk that went back.
-        const had = this.#counts.had
-        const key = groupNameOf(name, partitionIndex, now.id)
-        const { replicas: current } = now.partitions[partitionIndex]!
-        const before = had.get(key) ?? new Set(current)
-        if (ids.some((id) => before.has(id) && !current.includes(id))) return
-        had.set(key, new Set([...before, ...current, ...ids]))
         const topics = [{ name, partitions: [{ partitionIndex, replicas: ids }] }]
         await this.link.anybody('alterPartitionReassignments', { topics, timeoutMs }, timeoutMs)
         break

@@ -108,7 +108,6 @@ class BrokerRun {
     unknown: 0,
     read: 0,
     administered: 0,
-    had: new Map(),
     deletions: 0,
   }
   readonly trace: Trace | null

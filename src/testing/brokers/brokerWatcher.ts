@@ -31,8 +31,6 @@ export function watchBrokers(
   const checks = new Checks({
     readLog: (node, group) => logFacts(world.node(node).fs, directoryOf(group)),
     readSnapshots: (node, group) => wholeSnapshots(world.node(node).fs, directoryOf(group)),
-    // A replica that was moved away and back counts its starts anew.
-    isAlarmExpected: (code) => code === 'rolledBack',
   })
   world.watch({
     starting: ({ id }) => trace?.note(id, 'start', 'starts'),
