@@ -24,9 +24,12 @@ export interface GroupStats {
 const headerBytes = 35
 const baseTimestampAt = 27
 
+/** Groups that are looked at in one turn of the event loop. */
+const groupsAtOnce = 50
+
 /** `BrokerStats.groups`. */
 export async function groupStats(services: Services, maxLookups: number): Promise<readonly GroupStats[]> {
-  const { coordinator } = services
+  const { coordinator, runtime } = services
   let lookups = 0
   const found: GroupStats[] = []
   for (const { groupId, groupState } of coordinator.listGroups({ statesFilter: [], typesFilter: [] })
@@ -50,6 +53,7 @@ export async function groupStats(services: Services, maxLookups: number): Promis
       }
     }
     found.push({ groupId, state: groupState, partitions })
+    if (found.length % groupsAtOnce === 0) await new Promise<void>((next) => runtime.clock.setTimer(0, next))
   }
   return found
 }

@@ -134,8 +134,8 @@ async function serve(options: ServeOptions, terminal: Terminal): Promise<void> {
     broker = await withPatience(starting, { inputEnded, lost: lost.signal }, config, logger)
   } catch (error) {
     await monitor.close()
-    // One that was refused while it starts is still at work: the end of the process ends it.
-    if (!lost.signal.aborted) await closeRuntime()
+    // One that was given up while it starts is still at work: the end of the process ends it.
+    if (!lost.signal.aborted && !(error instanceof ExitWith)) await closeRuntime()
     throw withAdvice(error, config)
   }
   monitor.broker = broker
