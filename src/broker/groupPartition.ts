@@ -155,13 +155,13 @@ export class GroupPartition extends Partition {
   }
 
   isAcked(endOffset: number, acks: number): boolean {
-    if (acks !== acksAll || planted('producedBeforeCommit')) return this.log.flushedOffset >= endOffset
+    if (acks !== acksAll) return this.log.flushedOffset >= endOffset
     return this.group.highWatermark >= endOffset && this.#isReplicated(endOffset)
   }
 
   awaitAck(endOffset: number, acks: number, settle: () => void): boolean {
     if (this.isAcked(endOffset, acks) || this.isGone || this.#reign < 0) return false
-    const waiters = acks === acksAll ? this.#committed : this.#flushed
+    const waiters = acks === acksAll && !planted('producedBeforeCommit') ? this.#committed : this.#flushed
     waiters.add(endOffset, settle)
     if (acks === acksAll && this.group.highWatermark >= endOffset) this.#lookAgain()
     return true
