@@ -1,4 +1,5 @@
 import type { PartitionImage } from '../controller/image.ts'
+import { EngineError } from '../model/errors.ts'
 import { apiName } from '../protocol/plannedApis.ts'
 import type { HostStats } from '../replica/hostStats.ts'
 import type { RepairCounts } from '../replica/repair/repairs.ts'
@@ -69,6 +70,8 @@ export interface BrokerParts {
 /** What a broker has done and is doing: read when somebody asks, from numbers that are kept anyway. */
 export class BrokerStats {
   readonly #parts: BrokerParts
+  /** Whether all partitions were open at some moment since the start. */
+  #wereOpen = false
 
   constructor(parts: BrokerParts) {
     this.#parts = parts
@@ -165,8 +168,30 @@ export class BrokerStats {
     if (replication !== null && replication.quorum.leaderId < 0) reasons.push('nobody leads the metadata')
     const behind = replication === null ? 0 : replication.quorum.highWatermark - replication.appliedOffset
     if (behind > maxRecordsBehind) reasons.push(`the metadata is ${behind} records behind`)
+    const unopened = this.#wereOpen ? 0 : this.#unopened()
+    if (unopened > 0) reasons.push(`${unopened} partitions are not open yet`)
+    // Topics that are created later are no reason to send clients away.
+    else this.#wereOpen = true
     if (journal.failed !== null) reasons.push(`nothing can be stored: ${journal.failed.message}`)
     return reasons
+  }
+
+  /** Partitions that belong here and are on their way; not those whose log cannot be opened. */
+  #unopened(): number {
+    const { partitions, controller, node, cluster } = this.#parts.services
+    let count = 0
+    for (const topic of controller.image.topics.values()) {
+      for (const { partition, replicas } of topic.partitions) {
+        if (cluster !== null && !replicas.includes(node.nodeId)) continue
+        if (partitions.find(topic.name, partition) !== null) continue
+        try {
+          partitions.require(topic.name, partition)
+        } catch (error) {
+          if (error instanceof EngineError && error.code === 'notLeaderOrFollower') count += 1
+        }
+      }
+    }
+    return count
   }
 
   /** What is bounded: memory of requests, bytes on their way to the disk. */
