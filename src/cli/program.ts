@@ -67,6 +67,7 @@ Examples:
   $ cordwood serve                                  a broker on 127.0.0.1:9092, data in ./cordwood-data
   $ echo hello | cordwood produce greetings         one record a line
   $ cordwood consume greetings                      print them
+  $ cordwood cluster start                          three brokers on this machine that replicate
   $ cordwood serve --help                           everything a command can do
 
 Exit codes: 0 done, 1 something is not as it must be (one line on stderr says what), 2 the command line is wrong.`

@@ -36,14 +36,17 @@ Examples:
   $ cordwood serve --set num.partitions=6 --set log.retention.ms=86400000
   $ cordwood serve --config server.properties --flush none
   $ cordwood serve --config server.properties --check-config
+  $ cordwood serve --config node-1.properties          a node of a cluster; see docs/configuration.md
   $ cordwood serve --metrics 127.0.0.1:9100            then: curl -s 127.0.0.1:9100/metrics
 
 Settings have Kafka's names and defaults. Options of their own win over --set, that over the environment, that over the
 file of --config. In the environment num.partitions is CORDWOOD_NUM_PARTITIONS, cordwood.flush.policy is
 CORDWOOD_FLUSH_POLICY; KAFKA_NUM_PARTITIONS, as for Kafka's image, is read too and is weaker. A setting that is not known
-or not yet supported is refused by name; what only tunes Kafka's inner parts is left out, with a warning. The flush policy says when a record counts as stored: under "journal",
-"batch" and "append" once it is on the disk (survives a power cut), under "none", "interval", "bytes" and "records"
-once the system has it (survives the death of the process); a topic may have its own (cordwood.flush.policy).
+or not yet supported is refused by name; what only tunes Kafka's inner parts is left out, with a warning.
+
+The flush policy says when a record counts as stored: under "journal", "batch" and "append" once it is on the disk
+(survives a power cut), under "none", "interval", "bytes" and "records" once the system has it (survives the death of the
+process); a topic may have its own (cordwood.flush.policy).
 
 Ctrl-C closes the broker in order; a second one ends it at once. Either way nothing acknowledged is lost.`
 
