@@ -35,7 +35,7 @@ export interface RunningCommand {
 /** Starts `cordwood ...args` with `input` on standard input. */
 export function start(
   args: readonly string[],
-  input: string | Uint8Array = '',
+  input: string | Uint8Array | AsyncIterable<Uint8Array> = '',
   environment: Readonly<Record<string, string>> = {},
 ): RunningCommand {
   const out: Buffer[] = []
@@ -46,7 +46,9 @@ export function start(
     environment,
     program,
     input: (async function* () {
-      if (input.length > 0) yield Buffer.from(input)
+      if (typeof input === 'string' || input instanceof Uint8Array) {
+        if (input.length > 0) yield Buffer.from(input)
+      } else yield* input
     })(),
     inputIsTerminal: false,
     outputIsTerminal: false,

@@ -113,3 +113,19 @@ test('a broker that cannot start says in one line what to do', async () => {
   expect(foreign).toMatchObject({ exitCode: 1, stdout: '' })
   expect(foreign.stderr).toContain('belongs to cluster')
 })
+
+test('a broker that is to stop with its standard input does so in order when that ends', async () => {
+  let end: () => void = () => {}
+  const ended = new Promise<void>((resolve) => {
+    end = resolve
+  })
+  const input = (async function* (): AsyncGenerator<Uint8Array> {
+    yield Buffer.from('ignored')
+    await ended
+  })()
+  const flags = ['--listen', '127.0.0.1:0', '--directory', temporaryDirectory(), '--until-stdin-ends']
+  const broker = start(['serve', ...flags, ...quiet], input)
+  await broker.printed('ready')
+  end()
+  expect(await broker.done).toMatchObject({ exitCode: 0, stderr: '' })
+})
