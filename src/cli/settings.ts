@@ -38,9 +38,9 @@ const ownVariables = /^CORDWOOD_(?:CONFIG|LOG_LEVEL|LOG_FORMAT|DEBUG|NATIVE|SEED
 /** Kubernetes gives these to every container beside a service that is called `cordwood` or `kafka`. */
 const serviceVariables =
   /^[A-Z]+_(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT(?:_\d+_(?:TCP|UDP)(?:_(?:ADDR|PORT|PROTO))?)?)$/
-/** What Kafka's scripts and its image read besides settings. */
+/** What Kafka's scripts and its image read besides settings, and what programs call their access to a cluster. */
 const kafkaVariables =
-  /^KAFKA_(?:HOME|VERSION|OPTS|\w+_OPTS|LOG4J_\w+|TOOLS_\w+|JMX_\w+|DEBUG|HEAP_\w+|GC_\w+|MODE|CLUSTER_ID)$/
+  /^KAFKA_(?:HOME|VERSION|OPTS|\w+_OPTS|LOG4J_\w+|TOOLS_\w+|JMX_\w+|DEBUG|HEAP_\w+|GC_\w+|MODE|CLUSTER_ID|SASL_(?:USER|USERNAME|PASSWORD|MECHANISM)|SSL_(?:CA|CERT|CAFILE|CERTFILE|KEYFILE)(?:_\w+)?)$/
 
 /** Every name that the broker knows, its other spellings included. */
 export const knownSettings: ReadonlySet<string> = new Set([

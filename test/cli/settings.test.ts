@@ -167,7 +167,7 @@ describe('the environment', () => {
     ])
   })
 
-  test('what Kubernetes and Kafka’s scripts put there is no setting', () => {
+  test('what Kubernetes, Kafka’s scripts and clients of other clusters put there is no setting', () => {
     const environment = {
       CORDWOOD_SERVICE_HOST: '10.0.0.1',
       CORDWOOD_SERVICE_PORT: '9092',
@@ -181,6 +181,8 @@ describe('the environment', () => {
       KAFKA_HOME: '/opt/kafka',
       KAFKA_HEAP_OPTS: '-Xmx1g',
       KAFKA_PORT: 'tcp://10.0.0.2:9092',
+      KAFKA_SASL_PASSWORD: 'secret',
+      KAFKA_BOOTSTRAP_SERVERS: 'broker:9092',
     }
     expect(gather({ environment })).toEqual({ settings: new Map(), warnings: [], problems: [] })
   })
