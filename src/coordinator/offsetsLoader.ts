@@ -39,7 +39,14 @@ export async function loadOffsets(
   let sizeBytes = 0
   let offset = log.logStartOffset
   while (offset < endOffset) {
-    const bytes = await log.read(offset, endOffset, readBytes)
+    const bytes = await readFrom(log, offset, endOffset)
+    if (bytes === null) {
+      // What is live was written again behind what has gone; of what has gone half may have been read.
+      groups.clear()
+      sizeBytes = 0
+      offset = log.logStartOffset
+      continue
+    }
     let nextOffset = offset
     for (let at = 0; at < bytes.length; ) {
       const batch = batchAt(bytes, at, nextOffset)
@@ -59,6 +66,17 @@ export async function loadOffsets(
     if (group.metadata === null && group.offsets.size === 0) groups.delete(groupId)
   }
   return { groups, sizeBytes }
+}
+
+/** What is to be read next; null when the log begins later by now, since somebody has shortened it. */
+async function readFrom(log: OffsetsReign, offset: number, endOffset: number): Promise<Uint8Array | null> {
+  try {
+    const bytes = await log.read(offset, endOffset, readBytes)
+    return log.logStartOffset > offset ? null : bytes
+  } catch (error) {
+    if (log.logStartOffset > offset) return null
+    throw error
+  }
 }
 
 /** Whether a batch belongs at `offset`. No checksum covers its base offset. Compaction leaves gaps, never overlaps. */

@@ -266,6 +266,34 @@ describe('a shard in a cluster', () => {
     expect(world.partition.offsets()).toEqual([])
   })
 
+  test('a log that is shortened while it is read is read again from its new start', async () => {
+    const world = newWorld()
+    await lead(world, world.one)
+    const first = world.one.commit(7, 'gone')
+    await commitAll(world)
+    await first
+    const deleted = world.one.coordinator.deleteGroups({ groupsNames: ['gone'] })
+    await commitAll(world)
+    await deleted
+    const second = world.one.commit(8, 'g')
+    await commitAll(world)
+    await second
+
+    // What was committed for the first group is read before it goes; its deletion is not.
+    const { replica } = world.two
+    const read = replica.read.bind(replica)
+    replica.read = (fromOffset) => {
+      if (fromOffset > 0 && replica.log.logStartOffset === 0) replica.log.logStartOffset = 3
+      if (fromOffset < replica.log.logStartOffset) {
+        throw new EngineError('offsetOutOfRange', 'the log begins later')
+      }
+      return read(fromOffset, 1)
+    }
+    await lead(world, world.two)
+    expect(await fetched(world, world.two)).toBe(8)
+    expect(await fetched(world, world.two, 'gone')).toBe('none')
+  })
+
   test('a log that could not be read is tried again until it can be', async () => {
     const world = newWorld()
     await lead(world, world.one)

@@ -3,6 +3,7 @@ import { EngineError } from '../../model/errors.ts'
 import type { apiKeys } from '../../protocol/apiKeys.ts'
 import type { Handler } from '../dispatch.ts'
 import { type Services, wireError } from '../services.ts'
+import { outcomesOf } from './changes.ts'
 
 type Apis = typeof apiKeys
 
@@ -41,7 +42,8 @@ export const handleAlterConfigs: Handler<Apis['alterConfigs']> = async (
   _context,
   { resources, validateOnly },
 ) => {
-  const outcomes = await services.controller.alterConfigs(resources, { validateOnly })
+  const change = services.controller.alterConfigs(resources, { validateOnly })
+  const outcomes = await outcomesOf(resources.length, change)
   return { responses: answers(services, resources, outcomes) }
 }
 
@@ -51,7 +53,8 @@ export const handleIncrementalAlterConfigs: Handler<Apis['incrementalAlterConfig
   _context,
   { resources, validateOnly },
 ) => {
-  const outcomes = await services.controller.incrementalAlterConfigs(resources, { validateOnly })
+  const change = services.controller.incrementalAlterConfigs(resources, { validateOnly })
+  const outcomes = await outcomesOf(resources.length, change)
   return { responses: answers(services, resources, outcomes) }
 }
 

@@ -1,3 +1,4 @@
+import { EngineError } from '../../model/errors.ts'
 import { KafkaError } from '../../model/kafkaErrors.ts'
 import type { apiKeys } from '../../protocol/apiKeys.ts'
 import type { Infer } from '../../protocol/schema.ts'
@@ -16,5 +17,11 @@ export async function handleInitProducerId(
   if (transactionalId !== null) {
     return { errorCode: KafkaError.transactionalIdAuthorizationFailed.kafka, producerEpoch: -1 }
   }
-  return { producerId: await services.producerIds.next(), producerEpoch: 0 }
+  try {
+    return { producerId: await services.producerIds.next(), producerEpoch: 0 }
+  } catch (error) {
+    if (!(error instanceof EngineError && error.retriable)) throw error
+    // With this error producers ask again, as of Kafka; others end them.
+    return { errorCode: KafkaError.coordinatorLoadInProgress.kafka, producerId: -1, producerEpoch: -1 }
+  }
 }

@@ -4,6 +4,7 @@ import { EngineError } from '../../model/errors.ts'
 import type { apiKeys } from '../../protocol/apiKeys.ts'
 import type { Handler } from '../dispatch.ts'
 import { type Services, wireError } from '../services.ts'
+import { outcomesOf } from './changes.ts'
 
 type Apis = typeof apiKeys
 
@@ -81,7 +82,8 @@ export const handleAlterPartitionReassignments: Handler<Apis['alterPartitionReas
     }
   }
   const changes = asked.filter((change) => !refused.has(change))
-  const outcomes = await replicaChanges(services).alterPartitionReassignments(changes)
+  const change = replicaChanges(services).alterPartitionReassignments(changes)
+  const outcomes = await outcomesOf(changes.length, change)
   for (const [index, change] of changes.entries()) {
     const outcome = outcomes[index]
     if (outcome instanceof EngineError) refused.set(change, outcome)

@@ -5,13 +5,14 @@ import { zeroUuid } from '../../model/uuid.ts'
 import type { apiKeys } from '../../protocol/apiKeys.ts'
 import type { Handler } from '../dispatch.ts'
 import { wireError } from '../services.ts'
+import { outcomesOf } from './changes.ts'
 
 type Apis = typeof apiKeys
 
 /** CreateTopics. What was created is described, configs included (KIP-525). */
 export const handleCreateTopics: Handler<Apis['createTopics']> = async (services, _context, request) => {
   const { topics: asked, validateOnly } = request
-  const outcomes = await services.controller.createTopics(asked, { validateOnly })
+  const outcomes = await outcomesOf(asked.length, services.controller.createTopics(asked, { validateOnly }))
   const topics = outcomes.map((outcome, index) => {
     const { name } = asked[index]!
     if (outcome instanceof EngineError) {
@@ -42,7 +43,7 @@ export const handleDeleteTopics: Handler<Apis['deleteTopics']> = async (services
     )
     return { responses: asked.map(({ name, topicId }) => ({ name, topicId, ...error })) }
   }
-  const outcomes = await services.controller.deleteTopics(asked)
+  const outcomes = await outcomesOf(asked.length, services.controller.deleteTopics(asked))
   const responses = outcomes.map((outcome, index) => {
     const { name, topicId } = asked[index]!
     if (outcome instanceof EngineError) return { name, topicId, ...wireError(services, outcome) }
@@ -57,7 +58,10 @@ export const handleCreatePartitions: Handler<Apis['createPartitions']> = async (
   _context,
   { topics, validateOnly },
 ) => {
-  const outcomes = await services.controller.createPartitions(topics, { validateOnly })
+  const outcomes = await outcomesOf(
+    topics.length,
+    services.controller.createPartitions(topics, { validateOnly }),
+  )
   const results = outcomes.map((outcome, index) => {
     const { name } = topics[index]!
     return outcome instanceof EngineError ? { name, ...wireError(services, outcome) } : { name }
