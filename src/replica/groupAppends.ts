@@ -16,6 +16,7 @@ import { AckQueue } from './ackQueue.ts'
 import type { AppendBudget } from './appendBudget.ts'
 import type { GroupLog } from './groupLog.ts'
 import type { Acks, GroupAck, GroupAppendOptions, PlacedBatch } from './groupTypes.ts'
+import { replicaMemory } from './leasedMemory.ts'
 import { NotLeaderError } from './notLeader.ts'
 import { AppendWaiter, PlacedAppend } from './tokens.ts'
 
@@ -78,12 +79,14 @@ export class GroupAppends {
     const known = log.log.checkAppend(header, bytes.length, leaderEpoch)
     if (known !== null && !planted('duplicatesAppended')) return known
     const { endOffset: baseOffset } = node.logEnd
-    const records = Buffer.allocUnsafeSlow(bytes.length)
+    const records = replicaMemory.take(bytes.length)
     records.set(bytes)
     const logAppendTimeMs = this.#setPlace(header, records, baseOffset, leaderEpoch)
     const recordCount = header.lastOffsetDelta + 1
     const token = new PlacedAppend()
     this.#target.step({ type: 'append', token, recordCount, records })
+    // The log has a lease of its own, if it took them.
+    replicaMemory.giveBack(records)
     if (token.refusal !== null) throw token.refusal
     const lastOffset = baseOffset + header.lastOffsetDelta
     return { baseOffset, lastOffset, logAppendTimeMs, duplicate: false }

@@ -11,6 +11,7 @@ import { GroupSnapshots } from './groupSnapshots.ts'
 import { entryOf } from './groupStates.ts'
 import type { FollowerProgress } from './groupTypes.ts'
 import type { GroupWorld } from './groupWorld.ts'
+import { replicaMemory } from './leasedMemory.ts'
 import { LifeSigns } from './lifeSigns.ts'
 import type { GroupStart } from './openGroupLog.ts'
 import { Outbox } from './outbox.ts'
@@ -47,6 +48,8 @@ export class GroupDriver implements Sleeper {
   #isDraining = false
   /** An answer with records that waits until fewer are unflushed. */
   #held: RaftEvent | null = null
+  /** Leases of its memory. */
+  #heldLeases: readonly Uint8Array[] = []
   #failed: EngineError | null = null
   #isClosed = false
   #isAsleep = false
@@ -124,9 +127,15 @@ export class GroupDriver implements Sleeper {
   }
 
   /** Steps it with an answer to a Fetch, once there is room for what that brings. */
-  stepWithRecords(event: RaftEvent): void {
-    if (this.log.unflushedBytes > maxUnflushedBytes) this.#held = event
-    else this.step(event)
+  stepWithRecords(event: Extract<RaftEvent, { type: 'fetchResponse' }>): void {
+    if (this.log.unflushedBytes <= maxUnflushedBytes) {
+      // What is looked at later has a lease that nobody gives back.
+      if (this.#isStepping || this.#isDraining) leasesOf(event)
+      this.step(event)
+      return
+    }
+    this.#held = event
+    this.#heldLeases = leasesOf(event)
   }
 
   /** The wheel says that something is due. */
@@ -324,7 +333,11 @@ export class GroupDriver implements Sleeper {
     if (this.#held === null || this.log.unflushedBytes > maxUnflushedBytes) return
     const held = this.#held
     this.#held = null
+    const leases = this.#heldLeases
+    this.#heldLeases = []
+    const isAtOnce = !this.#isStepping && !this.#isDraining
     this.step(held)
+    if (isAtOnce) for (const lease of leases) replicaMemory.giveBack(lease)
   }
 
   /** The log neither reads nor writes any more: the replica steps down, and says nothing that rests on what it wrote. */
@@ -348,4 +361,11 @@ export class GroupDriver implements Sleeper {
     this.#world.logger.error('a replica is out of use', { topic, partition, error: error.message })
     this.#listeners.tell((each) => each.failed?.(error))
   }
+}
+
+/** Leases of the records that an answer brings. */
+function leasesOf({ response }: Extract<RaftEvent, { type: 'fetchResponse' }>): readonly Uint8Array[] {
+  return response.batches.flatMap(({ records }) =>
+    records instanceof Uint8Array ? [replicaMemory.share(records)] : [],
+  )
 }

@@ -71,7 +71,7 @@ export interface TransportHandler {
     request: RaftRequest,
     reply: (response: RaftResponse, records: readonly SendPart[]) => void,
   ): void
-  /** The answer to a request. Records of a Fetch are in its batches, as they came. */
+  /** The answer to a request. Records of a Fetch are in its batches, as they came, and valid during the call: see `LeasedMemory`. */
   response(from: number, group: GroupRef, requestId: number, response: RaftResponse): void
   /** A request got no answer. */
   failed(group: GroupRef, requestId: number): void

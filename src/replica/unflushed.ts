@@ -1,4 +1,8 @@
 import { BatchHeader } from '../segment/recordBatch.ts'
+import { replicaMemory } from './leasedMemory.ts'
+
+/** Batches that are smaller on average go in one piece. */
+const largeBytes = 16 << 10
 
 /** A write of the core that is not durable yet. */
 export interface Pending {
@@ -12,6 +16,8 @@ export interface UnflushedBatch {
   readonly bytes: Uint8Array
   /** Done once the last batch of its append is flushed; null for the others. */
   readonly pending: Pending | null
+  /** The lease of its append's memory, of the last batch; null for the others. */
+  readonly lease: Uint8Array | null
   /** Whether the log has it; without that it waits for room. */
   isPlaced: boolean
   /** Cut off again before it was flushed. */
@@ -44,6 +50,7 @@ export class Unflushed {
   /** Takes one or more batches, whose bytes must stay as they are; what was made of them. */
   add(bytes: Uint8Array, pending: Pending): readonly UnflushedBatch[] {
     const added: UnflushedBatch[] = []
+    const lease = replicaMemory.share(bytes)
     for (let at = 0; at < bytes.length; ) {
       const header = new BatchHeader(bytes, at)
       const end = at + header.sizeBytes
@@ -52,6 +59,7 @@ export class Unflushed {
         header,
         bytes: bytes.subarray(at, end),
         pending: isLast ? pending : null,
+        lease: isLast ? lease : null,
         isPlaced: false,
         isDropped: false,
       })
@@ -70,16 +78,18 @@ export class Unflushed {
       const batch = batches[count]!
       if (!batch.isPlaced || batch.header.lastOffset >= flushedOffset) break
       this.#leave(batch)
+      // All of its append is on the disk, and nothing of it is on its way there any more.
+      if (batch.lease !== null) replicaMemory.giveBack(batch.lease)
       count++
     }
     if (count === 0) return
     batches.splice(0, count)
-    this.#lastRead = null
+    this.#forgetRead()
   }
 
   /** Forgets batches from `endOffset` on: the log is cut there. Nobody waits for them any more. */
   cut(endOffset: number): void {
-    this.#lastRead = null
+    this.#forgetRead()
     while (this.#batches.length > 0 && this.#batches.at(-1)!.header.baseOffset >= endOffset) {
       const batch = this.#batches.pop()!
       batch.isDropped = true
@@ -95,16 +105,25 @@ export class Unflushed {
   }
 
   /**
-   * Whole batches from the one that holds `fromOffset`, at most `maxBytes` of them but at least one, in one piece; none if it is
-   * not here. Followers that ask for the same get the same memory.
+   * Whole batches from the one that holds `fromOffset`, at most `maxBytes` of them but at least one; none if it is not here.
+   * Followers that ask for the same get the same memory, each with leases of its own.
    */
   read(fromOffset: number, toOffset: number, maxBytes: number): readonly Uint8Array[] {
     const last = this.#lastRead
-    if (last !== null && last.fromOffset === fromOffset && last.toOffset === toOffset) return last.parts
+    if (last !== null && last.fromOffset === fromOffset && last.toOffset === toOffset)
+      return last.parts.map(share)
     const found = this.#find(fromOffset, toOffset, maxBytes)
-    const parts = found.length < 2 ? found : [Buffer.concat(found)]
+    const parts = inFewPieces(found)
+    this.#forgetRead()
     this.#lastRead = { fromOffset, toOffset, parts }
-    return parts
+    return parts.map(share)
+  }
+
+  #forgetRead(): void {
+    const last = this.#lastRead
+    if (last === null) return
+    this.#lastRead = null
+    for (const part of last.parts) replicaMemory.giveBack(part)
   }
 
   #find(fromOffset: number, toOffset: number, maxBytes: number): Uint8Array[] {
@@ -133,4 +152,19 @@ export class Unflushed {
     this.#bytes -= bytes.length
     if (pending !== null) pending.isDone = true
   }
+}
+
+const share = (part: Uint8Array): Uint8Array => replicaMemory.share(part)
+
+/** Leases of `found`, or of one copy of all of it where there are many small ones. */
+function inFewPieces(found: readonly Uint8Array[]): readonly Uint8Array[] {
+  const bytes = found.reduce((sum, { length }) => sum + length, 0)
+  if (found.length < 2 || bytes >= found.length * largeBytes) return found.map(share)
+  const all = replicaMemory.take(bytes)
+  let at = 0
+  for (const each of found) {
+    all.set(each, at)
+    at += each.length
+  }
+  return [all]
 }

@@ -38,6 +38,8 @@ export interface Connection {
    * A range that turns out shorter than it says, or a read error, closes the connection. Ignored once closed.
    */
   send(parts: readonly SendPart[]): void
+  /** Whether `send` has sent or copied all bytes when it returns, which may change from then on. */
+  readonly keepsNothing?: boolean
   /** Bytes queued by `send` that the kernel has not taken. */
   readonly unsentBytes: number
   /** Sends what is queued, then closes. */

@@ -1,3 +1,4 @@
+import { replicaMemory } from '../replica/leasedMemory.ts'
 import { nodeChecksum } from '../runtime/node/nodeChecksum.ts'
 import { eachTurn } from '../runtime/node/turn.ts'
 import { applyFault } from './applyFault.ts'
@@ -48,6 +49,7 @@ export class World<P extends Running = Running> {
   #atOnce = 0
 
   constructor(options: WorldOptions<P>) {
+    replicaMemory.poison()
     this.options = options
     this.seed = options.seed
     const random = new SimRandom(options.seed)

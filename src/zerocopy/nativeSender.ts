@@ -30,6 +30,7 @@ export function createSender(
 
 /** Sends through a duplicate of the socket's descriptor; nothing may be written to the socket itself. */
 class NativeSender implements Sender {
+  readonly keepsNothing = true
   readonly #link: EngineLink
   readonly #disk: NativeDisk
   readonly #events: SenderEvents

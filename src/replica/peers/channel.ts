@@ -5,6 +5,7 @@ import { quorumApis } from '../../protocol/quorumApis.ts'
 import type { Infer, InferInput, Message } from '../../protocol/schema.ts'
 import type { Timer } from '../../runtime/clock.ts'
 import type { Address, Connection } from '../../runtime/network.ts'
+import { replicaMemory } from '../leasedMemory.ts'
 import { errorName } from '../wire/common.ts'
 import { FrameReader } from './frameReader.ts'
 import { Outgoing } from './outgoing.ts'
@@ -184,6 +185,8 @@ export class Channel {
       strangerFrameBytes,
       (frame) => this.#frame(frame),
       (size) => this.#break(`it announced an answer of ${size} bytes`, false),
+      // Of the answers there only records of a Fetch are views, which have leases where they are kept.
+      this.#ends.name === 'fetch' ? replicaMemory : null,
     )
     this.#outgoing = new Outgoing(socket)
     this.#reader = reader

@@ -1,3 +1,5 @@
+import type { LeasedMemory } from '../leasedMemory.ts'
+
 /** What a frame gets at most before anything of it has arrived, from a sender that has sent no larger one. */
 const firstBytes = 64 * 1024
 
@@ -17,13 +19,19 @@ export class FrameReader {
   /** The largest frame so far, and at least `firstBytes`. */
   #trustedBytes = firstBytes
   #isStopped = false
+  readonly #leased: LeasedMemory | null
 
-  /** `refused` is called once, with a size that no frame has; nothing is read after it. */
+  /**
+   * `refused` is called once, with a size that no frame has; nothing is read after it. With `leased` frames are in memory from there,
+   * which is given back after `complete`: whoever wants to look later takes a lease of its own.
+   */
   constructor(
     maxFrameBytes: number,
     complete: (frame: Uint8Array) => void,
     refused: (lengthBytes: number) => void,
+    leased: LeasedMemory | null = null,
   ) {
+    this.#leased = leased
     this.maxFrameBytes = maxFrameBytes
     this.#complete = complete
     this.#refused = refused
@@ -61,15 +69,16 @@ export class FrameReader {
       this.#refused(size)
       return
     }
-    this.#frame = memory(Math.min(size, this.#trustedBytes))
+    this.#frame = this.#memory(Math.min(size, this.#trustedBytes))
     this.#frameBytes = 0
   }
 
   #fill(chunk: Uint8Array, from: number): number {
     let frame = this.#frame!
     if (this.#frameBytes === frame.length) {
-      const larger = memory(Math.min(this.#size, frame.length * 4))
+      const larger = this.#memory(Math.min(this.#size, frame.length * 4))
       larger.set(frame)
+      this.#leased?.giveBack(frame)
       this.#frame = frame = larger
     }
     const count = Math.min(frame.length - this.#frameBytes, chunk.length - from)
@@ -81,8 +90,13 @@ export class FrameReader {
       this.#size = 0
       this.#sizeBytes = 0
       this.#complete(frame)
+      this.#leased?.giveBack(frame)
     }
     return count
+  }
+
+  #memory(sizeBytes: number): Uint8Array {
+    return this.#leased?.take(sizeBytes) ?? memory(sizeBytes)
   }
 }
 

@@ -1,10 +1,11 @@
 import { partBytes, type SendPart } from '../../model/fileRange.ts'
 import type { Connection } from '../../runtime/network.ts'
+import { replicaMemory } from '../leasedMemory.ts'
 
 /** Above this nothing is held back for the rest of the turn. */
 const mostHeldBytes = 64 * 1024
 
-/** What leaves a connection in one turn leaves together. */
+/** What leaves a connection in one turn leaves together. Leases among it are given back once they have left. */
 export class Outgoing {
   readonly #socket: Connection
   #parts: SendPart[] = []
@@ -43,6 +44,8 @@ export class Outgoing {
     this.#parts = []
     this.#heldBytes = 0
     this.#socket.send(parts)
+    if (!this.#socket.keepsNothing) return
+    for (const part of parts) if (part instanceof Uint8Array) replicaMemory.giveBack(part)
   }
 
   /** Sends what is held back, then closes. */

@@ -75,7 +75,7 @@ export function snapshotResponseBody(
   }
 }
 
-/** What a FetchSnapshot response answers. Bytes are views of the message. */
+/** What a FetchSnapshot response answers. Bytes are a copy: they are written long after the message is gone. */
 export function readSnapshotResponse(
   body: Infer<typeof fetchSnapshotResponse>,
 ): readonly Answered<'fetchSnapshot'>[] {
@@ -90,7 +90,7 @@ export function readSnapshotResponse(
         snapshotId,
         size,
         position,
-        bytes: unalignedRecords ?? new Uint8Array(0),
+        bytes: unalignedRecords?.slice() ?? new Uint8Array(0),
       },
     })),
   )

@@ -118,6 +118,10 @@ export class NodeConnection implements Connection {
     if (!this.#ended && !this.#socket.destroyed) this.#sender.send(parts)
   }
 
+  get keepsNothing(): boolean {
+    return this.#sender.keepsNothing
+  }
+
   get unsentBytes(): number {
     return this.#socket.destroyed ? 0 : this.#sender.unsentBytes
   }

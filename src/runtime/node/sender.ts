@@ -7,6 +7,8 @@ import type { DiskFile } from '../disk.ts'
 export interface Sender {
   /** See `Connection.send`. */
   send(parts: readonly SendPart[]): void
+  /** See `Connection.keepsNothing`. */
+  readonly keepsNothing: boolean
   /** See `Connection.unsentBytes`. */
   readonly unsentBytes: number
   /** Calls `flushed` when everything queued has been handed to the kernel; nothing is sent after it. */
@@ -28,6 +30,7 @@ const chunkBytes = 256 << 10
 
 /** Sends through `socket.write`; reads file ranges into memory, a chunk at a time, as fast as the socket takes them. */
 export class SocketSender implements Sender {
+  readonly keepsNothing = false
   readonly #socket: Socket
   readonly #events: SenderEvents
   /** Parts from the first file range on that has not been sent. */

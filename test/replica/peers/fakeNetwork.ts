@@ -5,6 +5,7 @@ import type { Address, Connection, ConnectionHandler, Network } from '../../../s
 export class FakeConnection implements Connection {
   readonly remote: Address = { host: 'test', port: 1 }
   readonly sent: Uint8Array[] = []
+  readonly keepsNothing = true
   unsentBytes = 0
   isClosed = false
   isPaused = false

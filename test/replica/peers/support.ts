@@ -44,7 +44,7 @@ export class Recorder implements TransportHandler {
   }
 
   response(from: number, group: GroupRef, requestId: number, response: RaftResponse): void {
-    const got = { from, key: groupKey(group), requestId, response }
+    const got = { from, key: groupKey(group), requestId, response: kept(response) }
     this.got.push(got)
     this.onResponse?.(got)
     this.#look()
@@ -202,4 +202,13 @@ export function fetchAnswer(
     rolledBack: false,
     recorded: null,
   }
+}
+
+/** An answer whose records are its own: those of the message are only valid during the call. */
+function kept(response: RaftResponse): RaftResponse {
+  if (response.type !== 'fetch') return response
+  const batches = response.batches.map((batch) =>
+    batch.records instanceof Uint8Array ? { ...batch, records: batch.records.slice() } : batch,
+  )
+  return { ...response, batches }
 }
