@@ -17,6 +17,13 @@ const javaFlags = [
   join(peersDirectory, 'kafka/libs/*'),
 ]
 
+/** A partition as kcat describes it. */
+interface PartitionState {
+  readonly leader: number
+  readonly replicas: readonly unknown[]
+  readonly isrs: readonly unknown[]
+}
+
 /** Where clients run and what they talk to. */
 export interface ClientsPlace {
   readonly network: Network
@@ -67,16 +74,17 @@ export class Clients {
 
   /** Which node leads most partitions, as clients are told; -1 when they cannot find out. */
   async leader(): Promise<number> {
-    const { bootstrap, topic } = this.#place
-    const [program, ...args] = this.#at(1, ['kcat', '-b', bootstrap, '-m', '3', '-L', '-J', '-t', topic])
-    const { code, stdout } = await run(program!, args, { mayFail: true, timeoutMs: 10_000 })
-    if (code !== 0) return -1
-    const { topics } = JSON.parse(stdout) as { topics: { partitions: { leader: number }[] }[] }
     const counts = new Map<number, number>()
-    for (const { leader } of topics.flatMap((each) => each.partitions)) {
+    for (const { leader } of await this.#partitions()) {
       if (leader > 0) counts.set(leader, (counts.get(leader) ?? 0) + 1)
     }
     return [...counts].sort((a, b) => b[1] - a[1])[0]?.[0] ?? -1
+  }
+
+  /** Whether every partition has all its replicas in sync, as clients are told. */
+  async inSync(): Promise<boolean> {
+    const partitions = await this.#partitions()
+    return partitions.length > 0 && partitions.every(({ replicas, isrs }) => isrs.length === replicas.length)
   }
 
   /** Everything that is stored, by a reader of its own. */
@@ -112,6 +120,15 @@ export class Clients {
   /** Ends everybody at once. */
   kill(): void {
     for (const child of this.#children) child.kill('SIGKILL')
+  }
+
+  async #partitions(): Promise<readonly PartitionState[]> {
+    const { bootstrap, topic } = this.#place
+    const [program, ...args] = this.#at(1, ['kcat', '-b', bootstrap, '-m', '3', '-L', '-J', '-t', topic])
+    const { code, stdout } = await run(program!, args, { mayFail: true, timeoutMs: 10_000 })
+    if (code !== 0) return []
+    const { topics } = JSON.parse(stdout) as { topics: { partitions: PartitionState[] }[] }
+    return topics.flatMap((each) => each.partitions)
   }
 
   #startJava(): void {

@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import { damageSegments } from './damage.ts'
 import type { Network } from './network.ts'
 import type { ChaosNode } from './node.ts'
 
@@ -8,6 +9,12 @@ export interface Target {
   readonly nodes: readonly ChaosNode[]
   /** Members of the network that are clients. */
   readonly clients: readonly string[]
+  /** The topic that is written to. */
+  readonly topic: string
+  /** Places that one fault damages. */
+  readonly spots: number
+  /** Resolves once every replica is in sync; false when that takes too long. */
+  inSync(): Promise<boolean>
   /** A number from 0 to below 1; all that is random about a fault. */
   random(): number
   /** The node that leads most partitions, as far as clients know. */
@@ -20,9 +27,16 @@ export interface Fault {
   readonly detail: string
   /** Takes it back; nodes that it ended are started again. */
   end(): Promise<void>
+  /** The node whose disk has to be made good again. */
+  readonly repaired?: ChaosNode
 }
 
 type Begin = (target: Target) => Promise<Fault>
+
+/**
+ * All damage of disks happens to the first node: as long as the others are well nothing may be lost, however often it happens.
+ */
+const victimOf = ({ nodes }: Target): ChaosNode => nodes[0]!
 
 /** All classes of faults, by name. Source of the list: the project's fault model, "real processes". */
 export const faults: Readonly<Record<string, Begin>> = {
@@ -94,6 +108,34 @@ export const faults: Readonly<Record<string, Begin>> = {
     const node = pick(target)
     node.throttle(256 * 1024)
     return { detail: `${node.name} 256 KiB/s`, end: async () => node.throttle(null) }
+  },
+  damage: async (target) => {
+    const victim = victimOf(target)
+    await victim.end('SIGKILL')
+    const { flips, cuts, swaps } = damageSegments(victim.data, target.topic, target.spots, target.random)
+    const detail = `${victim.name}: ${flips} flipped bits, ${cuts} cut files, ${swaps} exchanged files`
+    return { detail, end: async () => startAgain([victim]), repaired: victim }
+  },
+  diskLost: async (target) => {
+    const victim = victimOf(target)
+    await victim.end('SIGKILL')
+    victim.emptyDisk()
+    return { detail: victim.name, end: async () => startAgain([victim]), repaired: victim }
+  },
+  diskBack: async (target) => {
+    const victim = victimOf(target)
+    await victim.end('SIGKILL')
+    victim.copyDisk()
+    victim.start()
+    await target.inSync()
+    await delay(1000)
+    await victim.end('SIGKILL')
+    victim.restoreDisk()
+    return {
+      detail: `${victim.name}, as it was before`,
+      end: async () => startAgain([victim]),
+      repaired: victim,
+    }
   },
   clockJump: async (target) => {
     // Only the last node has a clock that can be moved.

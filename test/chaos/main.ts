@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { Clients } from './clients.ts'
+import { damageIn, partitionBytes } from './damage.ts'
 import { type Fault, faults, type Target } from './faults.ts'
 import { Ledger } from './ledger.ts'
 import { Network } from './network.ts'
@@ -16,6 +17,7 @@ const { values } = parseArgs({
     nodes: { type: 'string', default: '3' },
     seed: { type: 'string', default: '1' },
     only: { type: 'string' },
+    spots: { type: 'string', default: '20' },
     json: { type: 'string' },
     html: { type: 'string' },
     keep: { type: 'boolean', default: false },
@@ -26,6 +28,8 @@ const count = Number(values.nodes)
 const seed = Number(values.seed)
 const topic = 'chaos'
 const partitions = 6
+/** What was damaged has to be good again, on every disk, within this time. */
+const repairMs = 60_000
 /** A cluster that has been healed has to take records again, in every partition, within this time. */
 const recoveryMs = 20_000
 
@@ -68,7 +72,9 @@ async function main(): Promise<number> {
     const id = await clients.leader()
     return nodes.find((node) => node.id === id) ?? nodes[0]!
   }
-  const target: Target = { network, nodes, clients: members, random, leader }
+  const inSync = (): Promise<boolean> => within(repairMs, () => clients.inSync())
+  const spots = Number(values.spots)
+  const target: Target = { network, nodes, clients: members, random, leader, inSync, topic, spots }
   const episodes: Episode[] = []
   const endMs = now() + minutes * 60_000
   for (const name of order()) {
@@ -83,7 +89,9 @@ async function main(): Promise<number> {
   await clients.stop()
   const stored = await clients.read()
   ledger.compare(stored)
+  if (!(await inSync())) ledger.problem(`not every replica was in sync ${repairMs} ms after the last fault`)
   await Promise.all(nodes.map((node) => node.end('SIGTERM')))
+  await compareDisks(nodes)
   return tell({
     seed,
     nodes: count,
@@ -114,6 +122,7 @@ async function episode(name: string, target: Target): Promise<Episode> {
   await fault.end()
   const endedMs = now()
   const recoveredAfterMs = await everyPartition(endedMs)
+  if (fault.repaired !== undefined) await repaired(fault.repaired, target)
   const times = [beganMs, ...ledger.times.filter((atMs) => atMs > beganMs), now()]
   const longestGapMs = Math.max(...times.slice(1).map((atMs, index) => atMs - times[index]!))
   const line = `${name} (${fault.detail}): ${endedMs - beganMs} ms, again after ${recoveredAfterMs} ms, longest gap ${longestGapMs} ms`
@@ -140,6 +149,48 @@ async function everyPartition(sinceMs: number): Promise<number> {
     await delay(20)
   }
   return now() - sinceMs
+}
+
+/** Waits until nothing on a node's disk is damaged any more and its replicas are in sync. */
+async function repaired(node: ChaosNode, { inSync }: Target): Promise<void> {
+  const fromMs = now()
+  let found: readonly string[] = []
+  const isGood = await within(repairMs, async () => {
+    found = await damageIn(node.data, true)
+    return found.length === 0
+  })
+  if (!isGood)
+    ledger.problem(`${node.name} is still damaged after ${repairMs} ms: ${found.slice(0, 3).join('; ')}`)
+  if (!(await inSync())) ledger.problem(`the replicas of ${node.name} are not in sync after ${repairMs} ms`)
+  console.log(`           ${node.name} is whole again after ${now() - fromMs} ms`)
+}
+
+/** Every checksum of every disk, and the replicas beside each other: byte by byte the same. */
+async function compareDisks(nodes: readonly ChaosNode[]): Promise<void> {
+  for (const node of nodes) {
+    for (const line of await damageIn(node.data, false)) ledger.problem(`${node.name}: ${line}`)
+  }
+  for (let partition = 0; partition < partitions; partition++) {
+    const name = `${topic}-${partition}`
+    const copies = nodes.flatMap((node) => {
+      const bytes = partitionBytes(node.data, name)
+      return bytes === null ? [] : [{ node, bytes }]
+    })
+    if (copies.length !== 3) ledger.problem(`${name} has ${copies.length} replicas on disks, not 3`)
+    for (const { node, bytes } of copies.slice(1)) {
+      if (!bytes.equals(copies[0]!.bytes))
+        ledger.problem(`${name} differs between ${copies[0]!.node.name} and ${node.name}`)
+    }
+  }
+}
+
+async function within(limitMs: number, isSo: () => Promise<boolean>): Promise<boolean> {
+  const endMs = now() + limitMs
+  while (!(await isSo())) {
+    if (now() > endMs) return false
+    await delay(250)
+  }
+  return true
 }
 
 function tell(report: Report): number {

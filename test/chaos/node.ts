@@ -1,5 +1,15 @@
-import { type ChildProcess, spawn } from 'node:child_process'
-import { closeSync, existsSync, mkdirSync, openSync, rmdirSync, statSync, writeFileSync } from 'node:fs'
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { TestDisk } from '../faults/support/disks.ts'
 import type { Network } from './network.ts'
@@ -72,6 +82,9 @@ export class ChaosNode {
       'default.replication.factor': '3',
       'min.insync.replicas': '2',
       'group.initial.rebalance.delay.ms': '0',
+      // Many sealed segments, checked quickly.
+      'log.segment.bytes': '131072',
+      'cordwood.scrub.bytes.per.second': `${64 << 20}`,
     }
     const set = Object.entries(settings).flatMap(([name, value]) => ['--set', `${name}=${value}`])
     // The namespace is entered by a shell that becomes the broker, so that signals reach it.
@@ -116,6 +129,25 @@ export class ChaosNode {
     this.#disk.mount()
   }
 
+  /** Removes everything that is on the disk of a node that has ended. */
+  emptyDisk(): void {
+    rmSync(this.data, { recursive: true, force: true })
+  }
+
+  /** Keeps what is on the disk of a node that has ended, for `restoreDisk`. */
+  copyDisk(): void {
+    rmSync(this.#copy, { recursive: true, force: true })
+    // Sockets, too, which Node does not copy.
+    const { status, stderr } = spawnSync('cp', ['-a', this.data, this.#copy], { encoding: 'utf8' })
+    if (status !== 0) throw new Error(`cp failed: ${stderr}`)
+  }
+
+  /** Puts back what `copyDisk` has kept. */
+  restoreDisk(): void {
+    this.emptyDisk()
+    renameSync(this.#copy, this.data)
+  }
+
   /** Lets the disk take so many bytes a second; null takes that back. Only what has been started since. */
   throttle(bytesPerSecond: number | null): void {
     const group = this.#throttleGroup
@@ -137,6 +169,10 @@ export class ChaosNode {
     this.#disk.remove()
     const group = this.#throttleGroup
     if (existsSync(group)) rmdirSync(group)
+  }
+
+  get #copy(): string {
+    return join(this.#disk.path, 'copy')
   }
 
   get #throttleGroup(): string {
