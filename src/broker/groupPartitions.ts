@@ -5,6 +5,7 @@ import { EngineError, toEngineError } from '../model/errors.ts'
 import type { Logger } from '../model/logger.ts'
 import type { Uuid } from '../model/uuid.ts'
 import type { Group } from '../replica/group.ts'
+import { replicaMemory } from '../replica/leasedMemory.ts'
 import { NotLeaderError } from '../replica/notLeader.ts'
 import type { ReplicaHost } from '../replica/replicaHost.ts'
 import type { Clock, Timer } from '../runtime/clock.ts'
@@ -191,7 +192,13 @@ export class GroupPartitions implements Partitions {
 
   /** Gives all leaderships to others. Resolves once nothing is led that somebody else could lead. */
   handOver(): Promise<void> {
-    return handOverAll([...this.all()], this.#options.nodeId, (id) => this.#peers.mayLead(id))
+    const { nodeId, clock } = this.#options
+    return handOverAll(
+      () => this.all(),
+      nodeId,
+      (id) => this.#peers.mayLead(id),
+      clock,
+    )
   }
 
   /** Ends what goes on beside the groups, which are the host's to close. */
@@ -333,6 +340,7 @@ export class GroupPartitions implements Partitions {
   #look(isUrgent: boolean): void {
     this.#timer?.cancel()
     if (this.#isClosed) return
+    if (!isUrgent) replicaMemory.trimIdle()
     const { rebalances, nodeId, clock } = this.#options
     for (const partition of this.all()) {
       if (!partition.isLeader || !(isUrgent || partition.isInSyncStale)) continue

@@ -1,33 +1,42 @@
+import type { Clock } from '../runtime/clock.ts'
 import type { GroupPartition } from './groupPartition.ts'
 
 /** Leaderships that change hands at the same time, so that none waits long for its successor. */
 const maxAtOnce = 32
-/** How often a partition is tried when it has to go. */
-const maxTries = 3
+/** How long is tried to give away what nobody is in sync to take, or what comes back. Milliseconds. */
+const withinMs = 5000
+/** How long until that is tried again. Milliseconds. */
+const againMs = 20
 
 /**
  * Gives all leaderships of a node to others, spread over those that are in sync and may be asked, a few at a time. Resolves once
- * nothing is led that somebody else could lead.
+ * nothing is led that somebody else could lead, at the latest after five seconds.
  */
 export async function handOverAll(
-  partitions: readonly GroupPartition[],
+  partitions: () => Iterable<GroupPartition>,
   nodeId: number,
   mayLead: (nodeId: number) => boolean,
+  clock: Clock,
 ): Promise<void> {
   const given = new Map<number, number>()
-  const queue = partitions.filter(({ isLeader }) => isLeader)
-  const run = async (): Promise<void> => {
-    for (let partition = queue.shift(); partition !== undefined; partition = queue.shift()) {
-      for (let attempt = 0; attempt < maxTries && partition.isLeader; attempt++) {
+  const endMs = clock.monotonicMs() + withinMs
+  const isAnybodysElse = ({ isLeader, group }: GroupPartition): boolean =>
+    isLeader && group.voters.voters.voters.some(({ id }) => id !== nodeId && mayLead(id))
+  for (;;) {
+    const queue = [...partitions()].filter(isAnybodysElse)
+    if (queue.length === 0 || clock.monotonicMs() >= endMs) return
+    const run = async (): Promise<void> => {
+      for (let partition = queue.shift(); partition !== undefined; partition = queue.shift()) {
         const to = successorOf(partition, nodeId, mayLead, given)
-        if (to < 0) break
+        if (to < 0) continue
         given.set(to, (given.get(to) ?? 0) + 1)
-        // A successor that does not come is not asked again first.
+        // Who does not come in time may be asked again, or another one.
         await partition.group.transferLeadership(to).catch(() => {})
       }
     }
+    await Promise.all(Array.from({ length: Math.min(maxAtOnce, queue.length) }, run))
+    await new Promise<void>((resolve) => void clock.setTimer(againMs, resolve))
   }
-  await Promise.all(Array.from({ length: Math.min(maxAtOnce, queue.length) }, run))
 }
 
 /** The in-sync voter that was given least so far, -1 when there is none. The preferred replica wins a draw. */
