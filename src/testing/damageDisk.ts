@@ -14,7 +14,11 @@ export function damageDisk(fs: SimFileSystem, kind: DamageKind, random: SimRando
   if (paths.length === 0) return null
   const path = random.pick(paths)
   if (kind === 'swapped') {
-    const alike = paths.filter((other) => other !== path && suffixOf(other) === suffixOf(path))
+    // Of one log: what lies where another log's bytes belong, offsets and epochs and all, nobody can tell from its own.
+    const alike = paths.filter(
+      (other) =>
+        other !== path && directoryOf(other) === directoryOf(path) && suffixOf(other) === suffixOf(path),
+    )
     if (alike.length === 0) return null
     const other = random.pick(alike)
     const [mine, theirs] = [fs.contentOf(path), fs.contentOf(other)]
@@ -54,6 +58,10 @@ function changed(whole: Uint8Array, kind: Exclude<DamageKind, 'swapped'>, random
       return bytes
     }
   }
+}
+
+function directoryOf(path: string): string {
+  return path.slice(0, path.lastIndexOf('/'))
 }
 
 /** What is left of a name without numbers. */
