@@ -17,13 +17,13 @@ test('DeleteRecords moves the start of every replica, and one that comes later b
   for (const [baseSequence, value] of ['a', 'b', 'c', 'd'].entries()) {
     await nodes.produce(leader, batchOf([value], { ...idempotent, baseSequence }))
   }
-  await nodes.partition(leader).deleteRecordsBefore(3)
-  for (const id of [1, 2, 3]) await expect.poll(() => nodes.partition(id).log.logStartOffset).toBe(3)
+  await nodes.partition(leader).deleteRecordsBefore(4)
+  for (const id of [1, 2, 3]) await expect.poll(() => nodes.partition(id).log.logStartOffset).toBe(4)
   expect(await nodes.fetch(leader, 2)).toMatchObject({ errorCode: error('offsetOutOfRange') })
   // The log goes on where it is, on the new replica as well.
   await nodes.reassign('orders', [4, 2, 3])
   await expect.poll(() => nodes.image.topics.get('orders')!.partitions[0]!.replicas).toEqual([4, 2, 3])
-  expect(nodes.partition(4).log).toMatchObject({ logStartOffset: 3, logEndOffset: 4 })
+  expect(nodes.partition(4).log).toMatchObject({ logStartOffset: 4, logEndOffset: 4 })
   const second = await nodes.leader()
   if (second !== 4) await nodes.partition(second).group.transferLeadership(4)
   expect(await nodes.leader()).toBe(4)
@@ -57,6 +57,9 @@ test('retention takes what is committed only, on each replica', async () => {
     await nodes.produce(leader, batchOf(['y'.repeat(5000)]), { acks: 1 })
   await nodes.nodes.get(leader)!.partitions.applyRetention()
   expect(nodes.partition(leader).log.logStartOffset).toBeLessThanOrEqual(10)
+  await expect(nodes.partition(leader).deleteRecordsBefore(12)).rejects.toMatchObject({
+    code: 'offsetOutOfRange',
+  })
   for (const id of others) nodes.transports.setCut(leader, id, false)
   const next = await nodes.leader()
   expect(await nodes.produce(next, 'z')).toMatchObject({ errorCode: 0 })
