@@ -1,5 +1,4 @@
 import { EngineError } from '../model/errors.ts'
-import { planted } from '../model/planted.ts'
 import type { Group } from '../replica/group.ts'
 import { readBytes } from '../replica/groupReader.ts'
 import type { Clock } from '../runtime/clock.ts'
@@ -88,7 +87,7 @@ export class GroupReign implements OffsetsReign {
 
   async confirm(): Promise<void> {
     this.#check()
-    if (!planted('staleCoordinatorAnswers')) await this.group.readIndex()
+    await this.group.readIndex()
   }
 
   async deleteRecordsBefore(offset: number): Promise<void> {

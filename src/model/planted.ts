@@ -87,14 +87,8 @@ export const plantedBrokerBugs = [
   'producedBeforeCommit',
   /** Consumers are shown what the leader has stored. */
   'uncommittedShown',
-  /** A new leader says where the log ends before it knows what is committed. */
-  'unknownEndShown',
-  /** A batch that an idempotent producer sends again is appended again. */
-  'duplicatesAppended',
   /** A new active controller decides before it has applied what the one before has left. */
   'controllerBeginsEarly',
-  /** A coordinator that may have been replaced answers from its memory. */
-  'staleCoordinatorAnswers',
 ] as const
 
 /** Any of the mistakes. */
