@@ -80,7 +80,7 @@ export class CheckpointStore {
   storeCleaned(logs: ReadonlyMap<string, Log>): Promise<void> {
     const written = this.#writing.then(async () => {
       const cleaned = new Map<string, number>()
-      for (const [name, log] of logs) if (log.cleanedOffset > 0) cleaned.set(name, log.cleanedOffset)
+      for (const [name, log] of logs) if (log.gapsBelow > 0) cleaned.set(name, log.gapsBelow)
       if (isSame(cleaned, this.#storedCleaned)) return
       const text = Buffer.from(encodeCheckpoint(cleaned))
       await this.#disk.replaceFile(`${this.#directory}/${cleanedOffsetFile}`, text)

@@ -66,6 +66,11 @@ export abstract class LogFacts {
     return this.state.cleanedOffset
   }
 
+  /** Below it offsets may be gone without damage. What is stored of compaction: after a crash all of it counts as compacted. */
+  get gapsBelow(): number {
+    return this.state.gapsBelow
+  }
+
   /** Exclusive end of what survives the loss of power, being in the journal or in the log's files. */
   get durableOffset(): number {
     return this.state.flush.durableOffset

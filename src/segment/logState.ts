@@ -43,6 +43,8 @@ export class LogState {
   cuts = 0
   /** Everything below it was compacted. */
   cleanedOffset: number
+  /** Below it offsets may be gone: from before a compacted segment is put in place, also after a crash. At least `cleanedOffset`. */
+  gapsBelow: number
   /** Resolves when no segment is being put in the place of others, or mended. */
   swapping: Promise<void> = Promise.resolve()
   isClosing = false
@@ -72,6 +74,7 @@ export class LogState {
     this.#storedStart = options.logStartOffset
     this.logEndOffset = found.logEndOffset
     this.cleanedOffset = Math.min(options.cleanedOffset ?? 0, found.logEndOffset)
+    this.gapsBelow = this.cleanedOffset
     this.producers = found.producers
     this.epochs = found.leaderEpochs
     this.epochsChanged = found.leaderEpochsChanged

@@ -26,9 +26,10 @@ export async function cutLog(state: LogState, offset: number): Promise<void> {
   state.logEndOffset = cut.endOffset
   // At once: a checkpoint may be made at any time.
   state.producers.replace(producers)
-  if (state.cleanedOffset > cut.endOffset) {
+  if (state.gapsBelow > cut.endOffset) {
     // What is appended in the place of what is cut was never compacted.
-    state.cleanedOffset = cut.endOffset
+    state.cleanedOffset = Math.min(state.cleanedOffset, cut.endOffset)
+    state.gapsBelow = cut.endOffset
     await whenRoom(state, async () => state.options.persistCleanedOffset?.())
   }
   state.sealer.drop(cut.segment)

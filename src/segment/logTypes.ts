@@ -58,7 +58,7 @@ export interface LogOptions {
   readonly decompress?: (codec: number, body: Uint8Array) => Uint8Array
   /** Everything below it was compacted; 0 by default. */
   readonly cleanedOffset?: number
-  /** Makes `Log.cleanedOffset` durable. */
+  /** Makes `Log.gapsBelow` durable. */
   readonly persistCleanedOffset?: () => Promise<void>
   /** Makes `logStartOffset` durable. */
   readonly persistStartOffset?: (offset: number) => Promise<void>

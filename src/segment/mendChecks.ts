@@ -155,8 +155,8 @@ export async function firstDamage(
 }
 
 /** Whether batches from `baseOffset` on may leave out offsets: compaction was at work. */
-export function mayHaveGaps({ config, cleanedOffset }: LogState, baseOffset: number): boolean {
-  return config.cleanupPolicy.compact || baseOffset < cleanedOffset
+export function mayHaveGaps({ config, gapsBelow }: LogState, baseOffset: number): boolean {
+  return config.cleanupPolicy.compact || baseOffset < gapsBelow
 }
 
 /** Ends a walk at the first damage. */

@@ -167,7 +167,7 @@ export class Scrubber {
         baseOffset,
         sizeBytes,
         endOffset,
-        mayHaveGaps: log.config.cleanupPolicy.compact || baseOffset < log.cleanedOffset,
+        mayHaveGaps: log.config.cleanupPolicy.compact || baseOffset < log.gapsBelow,
         epochs: log.leaderEpochs.entries,
         epochsEnd: Number.MAX_SAFE_INTEGER,
         stepBytes,

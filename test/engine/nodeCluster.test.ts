@@ -130,7 +130,6 @@ describe('a partition', () => {
     }
     refused('orders', { flush: 'journal' })
     refused('other', { cleanupPolicy: 'compact' })
-    refused('other', { retentionMs: 5 })
     refused('other', { timestamps: 'logAppendTime' })
     refused('other', { unheard: 1 })
     for (const name of ['', '..', 'a/b', '__cluster_metadata']) {

@@ -120,6 +120,7 @@ export async function compactLog(
     const round = await compactRound(state, options, fail, firstDirtyOffset, endOffset)
     if (round === null) return total
     state.cleanedOffset = round.cleanedOffset
+    state.gapsBelow = Math.max(state.gapsBelow, round.cleanedOffset)
     total = total === null ? round : sum(total, round)
     if (round.cleanedOffset <= firstDirtyOffset || round.cleanedOffset >= endOffset) return total
   }
@@ -165,6 +166,11 @@ async function compactRound(
     const output = await guarded(state, cuts, () => compute.run(cleanSegmentsTask, clean, run))
     if (output === null) return null
     const sources = group.map(({ segment }) => segment)
+    if (output.changed && state.gapsBelow < map.mapEnd) {
+      // Who reads the new segment after a crash has to know that its gaps are none of a damaged disk's.
+      state.gapsBelow = map.mapEnd
+      await state.options.persistCleanedOffset?.()
+    }
     if (
       output.changed &&
       !(await swapped(state, cuts, () => swapSegments(state, sources, output, fail), sources))
