@@ -91,7 +91,7 @@ export class LeasedMemory {
 
   #lease(slab: Slab, at: number, sizeBytes: number): Uint8Array {
     const { buffer } = slab.whole
-    const lease = new Uint8Array(buffer, at, sizeBytes)
+    const lease = Buffer.from(buffer as ArrayBuffer, at, sizeBytes)
     slab.leases++
     this.#leases.set(lease, slab)
     return lease

@@ -23,7 +23,6 @@ export class SimConnection implements Connection {
   readonly network: SimNetwork
   readonly host: SimHost
   readonly remote: Address
-  readonly keepsNothing = true
   peer!: SimConnection
   readRange: RangeReader = () => Promise.reject(new EngineError('notFound', 'there is no disk'))
   /** Whether this side is closed for its process. */
@@ -103,8 +102,7 @@ export class SimConnection implements Connection {
     this.host.onCall?.()
     if (this.#hasEnded || this.isClosed) return
     for (const part of parts) {
-      // Memory of the process may be used again at once; what does not find room yet is a copy of it.
-      this.#waiting.push(part instanceof Uint8Array ? part.slice() : part)
+      this.#waiting.push(part)
       this.#unsentBytes += partBytes(part)
     }
     this.#pump()
