@@ -9,6 +9,7 @@ import { type Mending, MisfitError } from './mending.ts'
 import { fromPosition } from './noteDamage.ts'
 import { makeWithMetadata } from './partitionMetadata.ts'
 import type { BatchHeader } from './recordBatch.ts'
+import { OtherSegmentError } from './sameSegment.ts'
 import { auditBatches } from './verifyBatches.ts'
 
 /** A segment file as it is on the disk. */
@@ -25,6 +26,8 @@ interface Gap extends Stretch {
   readonly isEnd: boolean
   /** Nothing good follows at all. */
   readonly isLast: boolean
+  /** It is a whole file, whatever there is: written again beside it. */
+  readonly isWhole?: boolean
 }
 
 /**
@@ -56,9 +59,24 @@ export async function mendOffline(
     if (baseOffset > next) gaps.push(missing(state, next, baseOffset, false))
     const endOffset = files[index + 1]?.baseOffset ?? null
     const bad: BadRange[] = []
+    const wholeEnd = endOffset ?? mustHave
+    const isBlamed = index === first && file.path === offline.corruption.file
+    let isOther = isBlamed && offline instanceof OtherSegmentError
     const end = await audit(state, epochs, { file, baseOffset, sizeBytes }, endOffset, {
       bad: (range) => bad.push(range),
+      // Its batches agree with each other, but not with what the journal has of this log.
+      epoch: (header) => {
+        isOther ||= header.baseOffset < mustHave
+      },
     })
+    const isShort = end.nextOffset < wholeEnd
+    // Every batch is good by itself, and yet it cannot be opened.
+    isOther ||= isBlamed && bad.length === 0 && !isShort && options.journalIsDamaged !== true
+    if (isOther && wholeEnd > baseOffset) {
+      gaps.push({ ...missing(state, baseOffset, wholeEnd, endOffset === null), isWhole: true })
+      next = wholeEnd
+      continue
+    }
     next = end.nextOffset
     for (const range of bad) {
       const isEnd = range.end >= sizeBytes
@@ -100,6 +118,8 @@ export async function readOffline(
   const index = files.findLastIndex(({ baseOffset }) => baseOffset <= fromOffset)
   if (index < 0) return null
   const { file } = files[index]!
+  const { offline } = state
+  if (offline instanceof OtherSegmentError && offline.corruption.file === file.path) return null
   let start = -1
   let end = -1
   const done = new Error('enough was found')
@@ -133,6 +153,8 @@ class OfflineMending implements Mending {
   readonly toOffset: number
   readonly isCommittedOnly: boolean
   readonly isEnd: boolean
+  /** What is written: the file itself, or one that takes its place in the end. */
+  readonly #target: DiskFile
 
   constructor(state: LogState, gap: Gap, epochs: readonly EpochStart[] | null) {
     this.#state = state
@@ -145,6 +167,7 @@ class OfflineMending implements Mending {
     this.toOffset = gap.nextOffset
     this.isCommittedOnly = epochs === null
     this.isEnd = gap.isLast
+    this.#target = gap.isWhole ? state.runtime.disk.file(`${this.file}.cleaned`) : gap.file
   }
 
   get isOver(): boolean {
@@ -153,31 +176,49 @@ class OfflineMending implements Mending {
 
   async take(bytes: Uint8Array): Promise<void> {
     const { runtime, directory } = this.#state
-    const { file, isEnd, end: limit } = this.#gap
+    const { file, isEnd, isWhole = false, end: limit } = this.#gap
     const { fromOffset, toOffset } = this
     const isGapless = !mayHaveGaps(this.#state, fromOffset)
     const epochFor = (offset: number): number | null => this.#epochs?.epochFor(offset) ?? null
     const rules = { checksum: runtime.checksum, isGapless, epochFor, fromOffset, toOffset }
     const nextOffset = checkReplacement(rules, bytes)
+    const target = this.#target
     const position = this.#at
     const end = position + bytes.length
     const isLast = nextOffset >= toOffset
     if (!isEnd && (end > limit || isLast !== (end === limit))) throw new MisfitError(file.path)
-    await runtime.disk.submit([{ file, position, parts: [bytes], sync: 'dataAndName' }])
-    if (isLast && isEnd && (await file.size()) > end) {
+    if (isWhole && position === 0) await runtime.disk.remove(target.path)
+    await runtime.disk.submit([{ file: target, position, parts: [bytes], sync: 'dataAndName' }])
+    if (isLast && isEnd && !isWhole && (await file.size()) > end) {
       // What is behind it belongs to nothing.
       await file.truncate(end)
       await file.sync()
     }
     if (isLast) await runtime.disk.syncDirectory(directory)
-    await file.dropCached?.()
-    const written = { file: fromPosition(file, position), baseOffset: fromOffset, sizeBytes: bytes.length }
+    await target.dropCached?.()
+    const written = { file: fromPosition(target, position), baseOffset: fromOffset, sizeBytes: bytes.length }
     const bad = (range: BadRange): never => {
       throw corruptionOf(range)
     }
     await audit(this.#state, this.#epochs?.entries ?? null, written, nextOffset, { bad })
     this.#at = end
+    if (isLast && isWhole) await this.#swap()
     this.fromOffset = nextOffset
+  }
+
+  async giveUp(): Promise<void> {
+    if (this.#gap.isWhole) await this.#swap()
+  }
+
+  /** Puts what has come in the place of the file; that is gone when nothing came. */
+  async #swap(): Promise<void> {
+    const { runtime, directory } = this.#state
+    const { disk } = runtime
+    await this.#gap.file.close()
+    await this.#target.close()
+    if (this.#at === 0) await disk.remove(this.file)
+    else await disk.rename(this.#target.path, this.file)
+    await disk.syncDirectory(directory)
   }
 }
 

@@ -25,6 +25,8 @@ export interface Mending {
    * another size than what was here, `kafkaStorageError` while the log is being changed, and what the disk says.
    */
   take(bytes: Uint8Array): Promise<void>
+  /** Nothing more will come: what was there before and belongs to nobody is gone when this resolves. */
+  giveUp?(): Promise<void>
 }
 
 /** See `LogFacts.mending`. `fail` takes the log offline. */

@@ -13,7 +13,8 @@ export function reopenInput<T extends Pick<LogOptions, 'recoveryPoint'> & Partia
   from: T,
   endOffset: number | null,
 ): T {
-  if (endOffset === null) return { ...from, damage: null }
+  // What replay has made ready is half used up.
+  if (endOffset === null) return { ...from, damage: null, tail: null }
   const { recoveryPoint, resume, epochs } = from
   return {
     ...from,

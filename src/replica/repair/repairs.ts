@@ -18,6 +18,8 @@ const callTimeoutMs = 5000
 /** How long until what nobody could help with is tried again, at first and at most. */
 const firstRetryMs = 500
 const lastRetryMs = 5000
+/** The same for logs that cannot be opened again although nothing is missing any more. */
+const lastReopenMs = 30_000
 /** Groups that are mended at the same time. */
 const parallel = 4
 
@@ -53,7 +55,7 @@ export interface RepairWorld {
  */
 export class Repairs {
   readonly #world: RepairWorld
-  readonly #attempts = new Map<GroupKey, { count: number; dueMs: number }>()
+  readonly #attempts = new Map<GroupKey, { count: number; dueMs: number; isReopening: boolean }>()
   readonly #running = new Map<GroupKey, Promise<void>>()
   #timer: Timer | null = null
   #isClosed = false
@@ -78,7 +80,8 @@ export class Repairs {
   look(group: Group): void {
     if (!this.#isDamaged(group)) return
     this.#handOver(group)
-    this.#attempts.delete(group.key)
+    // Nobody who comes can help a log that has everything and cannot be opened.
+    if (this.#attempts.get(group.key)?.isReopening !== true) this.#attempts.delete(group.key)
     this.#begin()
   }
 
@@ -185,8 +188,10 @@ export class Repairs {
   #putOff(group: Group, error: unknown): void {
     const { logger, runtime } = this.#world
     const count = (this.#attempts.get(group.key)?.count ?? 0) + 1
-    const delayMs = Math.min(lastRetryMs, firstRetryMs * 2 ** (count - 1))
-    this.#attempts.set(group.key, { count, dueMs: runtime.clock.monotonicMs() + delayMs })
+    const isReopening = error instanceof StillDamaged
+    const delayMs = Math.min(isReopening ? lastReopenMs : lastRetryMs, firstRetryMs * 2 ** (count - 1))
+    const dueMs = runtime.clock.monotonicMs() + delayMs
+    this.#attempts.set(group.key, { count, dueMs, isReopening })
     this.#counts.failed++
     this.#handOver(group)
     // Nobody else has it, now: told once in a while.
@@ -217,12 +222,14 @@ export class Repairs {
       } catch (error) {
         if (!(error instanceof NobodyHasIt) || mending.fromOffset < group.log.logStartOffset) throw error
         endOffset = mending.fromOffset
+        await mending.giveUp?.()
       }
     }
     if (endOffset !== null) await this.#giveUp(group, endOffset)
     const log = await reopen(endOffset)
-    if (endOffset !== null) await log.forgetBeyondEnd()
+    if (endOffset !== null && log.offline === null) await log.forgetBeyondEnd()
     await reopened(group, endOffset !== null)
+    if (group.log.offline !== null) throw new StillDamaged(group.log.offline)
   }
 
   /**
@@ -317,5 +324,12 @@ export class Repairs {
 class NobodyHasIt extends EngineError {
   constructor(cause: unknown) {
     super('offsetOutOfRange', 'nobody has the damaged end of the log', { cause })
+  }
+}
+
+/** A log was mended, and is offline still. */
+class StillDamaged extends EngineError {
+  constructor(cause: EngineError) {
+    super('corruptLog', `the log cannot be opened again yet: ${cause.message}`, { cause })
   }
 }

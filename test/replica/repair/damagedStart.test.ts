@@ -7,7 +7,8 @@ import { temporaryDirectory } from '../../support/temporaryDirectory.ts'
 import { batchOf, Cluster, committed } from '../support/cluster.ts'
 
 const runtime = createNodeRuntime()
-const values = Array.from({ length: 50 }, (_, index) => `${index}`.padEnd(4000, '.'))
+const fifty = Array.from({ length: 50 }, (_, index) => `${index}`.padEnd(4000, '.'))
+const values = fifty
 
 interface Crashed {
   readonly cluster: Cluster
@@ -20,7 +21,7 @@ interface Crashed {
 }
 
 /** Three replicas of a log of several segments, one of which has died with its recovery point at the end of the log. */
-async function crashed(mendingMs = 10_000): Promise<Crashed> {
+async function crashed(mendingMs = 10_000, values = fifty): Promise<Crashed> {
   const cluster = await Cluster.start(3, () => runtime, {}, { timeouts: { mendingMs } })
   const leader = await cluster.leader()
   for (const value of values) await leader.append(batchOf(runtime, value), { acks: 'all' })
@@ -94,6 +95,30 @@ describe('a replica that finds at its start that it has lost', () => {
     expect(await committed(group)).toEqual([...values, 'and on'])
     await cluster.stop()
   })
+
+  test.each([
+    ['with other times', 0],
+    ['with other times, and shorter', 3000],
+  ])(
+    'its segment, in whose place is one of another log %s, takes it from others and goes on',
+    async (_, less) => {
+      const few = values.slice(0, 5)
+      const other = await Cluster.start(1, () => runtime)
+      const writer = await other.leader()
+      for (const value of few) await writer.append(batchOf(runtime, value.replace('.', '!')), { acks: 'all' })
+      await other.whenCommitted(few.length)
+      const foreign = await crash(other, 1)
+      const { cluster, id, segments } = await crashed(10_000, few)
+      const bytes = readFileSync(foreign.segments[0]!)
+      writeFileSync(segments[0]!, bytes.subarray(0, bytes.length - less))
+      const group = await cluster.run(id)
+      expect(group.failure).toBe(null)
+      await cluster.whenCommitted(few.length)
+      expect(await committed(group)).toEqual(few)
+      await other.stop()
+      await cluster.stop()
+    },
+  )
 
   test('different things on two nodes of three: both are whole again, and nothing is lost', async () => {
     const { cluster, id, ...files } = await crashed()
