@@ -102,8 +102,8 @@ export class AcceptedPeer {
 
   #data(chunk: Uint8Array): void {
     if (this.#isClosed) return
-    // The chunk is only valid during the call.
-    if (this.#isPaused) this.#stash.push(chunk.slice())
+    // The chunk is only valid during the call; `slice` of a Buffer would be a view of it.
+    if (this.#isPaused) this.#stash.push(Uint8Array.from(chunk))
     else this.#reader.take(chunk)
   }
 

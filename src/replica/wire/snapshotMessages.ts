@@ -90,7 +90,7 @@ export function readSnapshotResponse(
         snapshotId,
         size,
         position,
-        bytes: unalignedRecords?.slice() ?? new Uint8Array(0),
+        bytes: Uint8Array.from(unalignedRecords ?? []),
       },
     })),
   )

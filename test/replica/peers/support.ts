@@ -208,7 +208,7 @@ export function fetchAnswer(
 function kept(response: RaftResponse): RaftResponse {
   if (response.type !== 'fetch') return response
   const batches = response.batches.map((batch) =>
-    batch.records instanceof Uint8Array ? { ...batch, records: batch.records.slice() } : batch,
+    batch.records instanceof Uint8Array ? { ...batch, records: Uint8Array.from(batch.records) } : batch,
   )
   return { ...response, batches }
 }
