@@ -31,8 +31,11 @@ export function checkStart(
       `${replica.name} says that its log ends at ${logEndOffset}, the files at ${found.at(-1)?.lastOffset}`,
   )
   if (isTrusted) checkKept(replica, start, found)
+  // A crash took records that a durable snapshot has: they were committed and applied before they were durable here.
+  const isSnapshotAlone = logEndOffset === logStartOffset && log.snapshotId?.endOffset === logStartOffset
+  const mayBegin = isSnapshotAlone || logStartOffset <= replica.allowedStart
   check(
-    isNew || replica.isDamaged || replica.isRolledBack || logStartOffset <= replica.allowedStart,
+    isNew || replica.isDamaged || replica.isRolledBack || mayBegin,
     'I20',
     () =>
       `${replica.name} begins at ${logStartOffset}, and records up to ${replica.allowedStart} may be gone`,
