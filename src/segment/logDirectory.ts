@@ -345,8 +345,7 @@ export class LogDirectory {
     const tail = tails.get(id) ?? null
     const open = async (from: OpenInput): Promise<Log> => {
       const log = await this.#openLog(name, config, from)
-      const isMendable = log.offline !== null && this.#journal.damageOf(id) === null
-      if (isMendable)
+      if (log.offline !== null)
         this.#reopeners.set(log, (end) => this.#take(log).then(() => open(reopenInput(from, end))))
       return log
     }

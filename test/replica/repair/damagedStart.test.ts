@@ -120,6 +120,32 @@ describe('a replica that finds at its start that it has lost', () => {
     },
   )
 
+  test('what lies before that which is only in its journal takes all of it from others', async () => {
+    const cluster = await Cluster.start(3, () => runtime)
+    const leader = await cluster.leader()
+    const append = async (some: readonly string[], count: number): Promise<void> => {
+      for (const value of some) await leader.append(batchOf(runtime, value), { acks: 'all' })
+      await cluster.whenCommitted(count)
+    }
+    await append(values.slice(0, 5), 5)
+    const id = [...cluster.nodes.keys()].find((node) => cluster.group(node) !== leader)!
+    await cluster.nodes.get(id)!.logs!.checkpoint()
+    await append(values.slice(5, 10), 10)
+    const { segments } = await crash(cluster, id, false)
+    truncateSync(segments[0]!, 5000)
+    const group = await cluster.run(id)
+    expect(group.failure).toBe(null)
+    await cluster.whenCommitted(10)
+    expect(await committed(group)).toEqual(values.slice(0, 10))
+    // Also at the start after that.
+    await crash(cluster, id, false)
+    const again = await cluster.run(id)
+    expect(again.failure).toBe(null)
+    await cluster.whenCommitted(10)
+    expect(await committed(again)).toEqual(values.slice(0, 10))
+    await cluster.stop()
+  })
+
   test('different things on two nodes of three: both are whole again, and nothing is lost', async () => {
     const { cluster, id, ...files } = await crashed()
     const other = [...cluster.nodes.keys()].find((node) => node !== id)!
