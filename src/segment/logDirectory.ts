@@ -345,8 +345,9 @@ export class LogDirectory {
     const tail = tails.get(id) ?? null
     const open = async (from: OpenInput): Promise<Log> => {
       const log = await this.#openLog(name, config, from)
-      if (log.offline !== null)
-        this.#reopeners.set(log, (end) => this.#take(log).then(() => open(reopenInput(from, end))))
+      const { offline } = log
+      if (offline !== null)
+        this.#reopeners.set(log, (end) => this.#take(log).then(() => open(reopenInput(from, end, offline))))
       return log
     }
     const log = await open({ ...found, id, damage, journalIsDamaged, cleanedOffset, tail })

@@ -1,6 +1,8 @@
+import type { EngineError } from '../model/errors.ts'
 import { LeaderEpochs } from './leaderEpochs.ts'
 import type { Log } from './log.ts'
 import type { LogOptions } from './logTypes.ts'
+import { OtherSegmentError } from './sameSegment.ts'
 
 /**
  * Opens a log again that was offline because of damage, now that its files are mended; where its end could not be, with
@@ -8,24 +10,25 @@ import type { LogOptions } from './logTypes.ts'
  */
 export type Reopen = (endOffset: number | null) => Promise<Log>
 
-/** What a log is opened with that was opened with `from` and found damaged. */
+/**
+ * What a log is opened with that was opened with `from` and found damaged, which `offline` tells of. Where what was noted of
+ * the active segment was not what was there, either may have been wrong: the note counts no more, and the records are read.
+ */
 export function reopenInput<T extends Pick<LogOptions, 'recoveryPoint'> & Partial<LogOptions>>(
   from: T,
   endOffset: number | null,
+  offline: EngineError,
 ): T {
   // What replay has made ready is half used up.
-  if (endOffset === null) return { ...from, damage: null, tail: null }
+  const again = { ...from, damage: null, tail: null }
+  const anew = { ...again, resume: null, cleanShutdown: false, closedState: null }
+  if (endOffset === null) return offline instanceof OtherSegmentError ? anew : again
   const { recoveryPoint, resume, epochs } = from
   return {
-    ...from,
-    damage: null,
+    ...anew,
     recoveryPoint: Math.min(recoveryPoint, endOffset),
     provenEnd: null,
-    resume: null,
-    tail: null,
     epochs: epochs ?? (resume ? new LeaderEpochs(resume.closed.leaderEpochs) : null),
     journalIsDamaged: false,
-    cleanShutdown: false,
-    closedState: null,
   }
 }
