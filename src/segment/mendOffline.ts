@@ -50,7 +50,8 @@ export async function mendOffline(
   const files = await segmentFiles(state)
   const first = Math.max(
     0,
-    files.findIndex(({ file }) => file.path === offline.corruption.file),
+    // What is missing may be what should stand before it.
+    files.findIndex(({ file }) => file.path === offline.corruption.file) - 1,
   )
   const gaps: Gap[] = []
   let next = files[first]?.baseOffset ?? logStartOffset
@@ -60,7 +61,7 @@ export async function mendOffline(
     const endOffset = files[index + 1]?.baseOffset ?? null
     const bad: BadRange[] = []
     const wholeEnd = endOffset ?? mustHave
-    const isBlamed = index === first && file.path === offline.corruption.file
+    const isBlamed = file.path === offline.corruption.file
     let isOther = isBlamed && offline instanceof OtherSegmentError
     const end = await audit(state, epochs, { file, baseOffset, sizeBytes }, endOffset, {
       bad: (range) => bad.push(range),
