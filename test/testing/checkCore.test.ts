@@ -23,8 +23,10 @@ test('the checks accept whatever the core does under faults, and come through ra
   }
   countReached(null)
   expect(looked).toBeGreaterThan(30_000)
-  // The rarest ones are missed by some seeds.
-  expect(coverageMarks.filter((mark) => !counts.has(mark)).length).toBeLessThan(4)
+  // What only disks can do is not of the core; the rarest ones are missed by some seeds.
+  const ofDisks = ['stoppedOverBudget', 'lostOverBudget', 'lieNoticed']
+  const missed = coverageMarks.filter((mark) => !counts.has(mark) && !ofDisks.includes(mark))
+  expect(missed.length).toBeLessThan(4)
 })
 
 /** Mistakes that show within a few seeds, and the invariant that each of them breaks first. */
