@@ -17,6 +17,7 @@ const { values } = parseArgs({
     nodes: { type: 'string', default: '3' },
     seed: { type: 'string', default: '1' },
     only: { type: 'string' },
+    without: { type: 'string', default: '' },
     spots: { type: 'string', default: '20' },
     json: { type: 'string' },
     html: { type: 'string' },
@@ -106,10 +107,14 @@ async function main(): Promise<number> {
   })
 }
 
-/** Every class once, then any of them, for ever; with `--only` those alone. */
+/** Every class once, then any of them, for ever; with `--only` those alone, with `--without` all but those. */
 function* order(): Generator<string> {
-  const names = values.only?.split(',') ?? Object.keys(faults)
-  for (const name of names) if (faults[name] === undefined) throw new Error(`there is no fault ${name}`)
+  const without = values.without.split(',').filter((name) => name !== '')
+  const chosen = values.only?.split(',') ?? Object.keys(faults)
+  for (const name of [...chosen, ...without]) {
+    if (faults[name] === undefined) throw new Error(`there is no fault ${name}`)
+  }
+  const names = chosen.filter((name) => !without.includes(name))
   const shuffled = [...names].map((name) => [random(), name] as const).sort((a, b) => a[0] - b[0])
   for (const [, name] of shuffled) yield name
   for (;;) yield names[Math.floor(random() * names.length)]!
