@@ -166,8 +166,8 @@ async function compactRound(
     const output = await guarded(state, cuts, () => compute.run(cleanSegmentsTask, clean, run))
     if (output === null) return null
     const sources = group.map(({ segment }) => segment)
-    if (output.changed && state.gapsBelow < map.mapEnd) {
-      // Who reads the new segment after a crash has to know that its gaps are none of a damaged disk's.
+    if (output.changed && !state.config.cleanupPolicy.compact && state.gapsBelow < map.mapEnd) {
+      // Who reads the new segment after a crash has to know that its gaps are none of a damaged disk's, also without the policy.
       state.gapsBelow = map.mapEnd
       await state.options.persistCleanedOffset?.()
     }
