@@ -185,6 +185,10 @@ function settleAll(
       else {
         failures.push(...error.failures)
         rest ??= error.rest
+        // A failure that names nobody here is one of everybody here.
+        if (!error.failures.some(({ path }) => paths.includes(path))) {
+          failures.push(...paths.map((path) => ({ path, error })))
+        }
       }
       end()
     }

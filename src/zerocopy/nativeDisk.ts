@@ -1,6 +1,6 @@
 import { assert } from '../model/assert.ts'
 import { describeFault } from '../model/batchFault.ts'
-import { CorruptionError, EngineError, WriteError } from '../model/errors.ts'
+import { CorruptionError, EngineError, WriteError, type WriteFailure } from '../model/errors.ts'
 import type { FileHandle, FileRange } from '../model/fileRange.ts'
 import type { Disk, DiskFile, DiskSync, DiskUrgency, DiskWrite, MappedFile } from '../runtime/disk.ts'
 import { DescriptorTable, descriptorsForFiles } from '../runtime/node/descriptors.ts'
@@ -226,16 +226,22 @@ export class NativeDisk extends DiskBase implements Disk {
     for (const wake of this.#idleWaiters.splice(0)) wake()
   }
 
-  /** The addon names one file that failed, and gives the others if there are any. */
+  /**
+   * The addon names one file that failed, and gives the others if there are any. One that has been closed meanwhile has no name
+   * any more: then nobody can tell whose it was, and the whole group has failed.
+   */
   #groupFailure(ticket: number, errno: number, file: number, stage: number): EngineError {
     const more = this.#link.engine.takeFailures(ticket)
-    const failures = [{ path: this.#pathOf(file), error: this.#failure(errno, file, stage) }]
-    // The first of them is the one that is known.
-    for (let at = 3; at < more.length; at += 3) {
-      const error = this.#failure(more[at]!, more[at + 1]!, more[at + 2]!)
-      failures.push({ path: this.#pathOf(more[at + 1]!), error })
+    const numbers = more.length > 0 ? more : [errno, file, stage]
+    const failures: WriteFailure[] = []
+    let rest: EngineError | null = null
+    for (let at = 0; at < numbers.length; at += 3) {
+      const error = this.#failure(numbers[at]!, numbers[at + 1]!, numbers[at + 2]!)
+      const path = this.#byId.get(numbers[at + 1]!)?.path
+      if (path === undefined) rest ??= error
+      else failures.push({ path, error })
     }
-    return new WriteError(failures)
+    return new WriteError(failures, rest)
   }
 
   #failure(errno: number, file: number, stage: number): EngineError {

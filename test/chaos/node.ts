@@ -123,6 +123,8 @@ export class ChaosNode {
 
   /** Takes the power: what was not synced is gone. The node is down until `start`. */
   async cutPower(): Promise<void> {
+    // Without power nothing runs on, while syncs that a dying file system ends would be taken for done.
+    this.pause(true)
     this.#disk.cutPower()
     await this.end('SIGKILL')
     this.#disk.unmount()

@@ -14,6 +14,7 @@ async function cutAfter(count: number, policy: string, injections: readonly stri
   const directory = `${disk.path}/data`
   const writer = Writer.start(directory, { policy, logs: 9, writers: 6, bytes: 1200 }, injections)
   await writer.acknowledge(count)
+  writer.freeze()
   disk.cutPower()
   writer.kill()
   await writer.ended()

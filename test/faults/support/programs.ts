@@ -128,6 +128,11 @@ export class Writer {
     if (!this.#isClosed) throw new Error(`the writer did not close in order: ${this.#said.slice(-2000)}`)
   }
 
+  /** Stops it where it is: without power nothing runs on, while syncs that a dying file system ends would be taken for done. */
+  freeze(): void {
+    process.kill(this.#pid, 'SIGSTOP')
+  }
+
   /** SIGKILL, to it and to its tracer. */
   kill(): void {
     if (this.#pid > 0 && !this.#isGone) {
