@@ -2,10 +2,9 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
-import { connect } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { peers, root } from './servers.mjs'
+import { answers, peers, root } from './servers.mjs'
 
 const ports = { cordwood: 29592, kafka: 29692 }
 const ids = [1, 2, 3]
@@ -47,7 +46,7 @@ async function startCordwood(data, more) {
     await gone
   }
   for (const id of ids) start(id)
-  for (const id of ids) await listens(base + id - 1, () => children.get(id).exitCode === null)
+  for (const id of ids) await answers(base + id - 1, () => children.get(id).exitCode === null)
   return {
     system: 'cordwood',
     bootstrap: ids.map((id) => `127.0.0.1:${base + id - 1}`).join(','),
@@ -106,21 +105,5 @@ function isAlive(pid) {
     return true
   } catch {
     return false
-  }
-}
-
-async function listens(port, goesOn) {
-  for (;;) {
-    const isThere = await new Promise((resolve) => {
-      const socket = connect(port, '127.0.0.1')
-      socket.once('error', () => resolve(false))
-      socket.once('connect', () => {
-        socket.destroy()
-        resolve(true)
-      })
-    })
-    if (isThere) return
-    if (!goesOn()) throw new Error('a broker ended before it listened')
-    await sleep(20)
   }
 }

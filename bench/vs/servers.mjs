@@ -18,7 +18,7 @@ const ports = { cordwood: 29392, kafka: 29492 }
 const apiVersions = Buffer.from([0, 0, 0, 10, 0, 18, 0, 0, 0, 0, 0, 1, 0xff, 0xff])
 
 /** Resolves once the port answers ApiVersions; asks every few milliseconds until `isAlive` says no. */
-async function answers(port, isAlive) {
+export async function answers(port, isAlive) {
   for (;;) {
     const answered = await new Promise((resolve) => {
       const socket = connect(port, '127.0.0.1')

@@ -11,13 +11,7 @@ import {
   handleIncrementalAlterConfigs,
 } from './handlers/configs.ts'
 import { handleElectLeaders } from './handlers/electLeaders.ts'
-import {
-  handleAddRaftVoter,
-  handleDescribeQuorum,
-  handleRemoveRaftVoter,
-  handleUnregisterBroker,
-  handleUpdateFeatures,
-} from './handlers/quorum.ts'
+import { quorumRoutes } from './handlers/quorum.ts'
 import {
   handleAlterPartitionReassignments,
   handleListPartitionReassignments,
@@ -31,11 +25,7 @@ const EndpointType = { brokers: 1, controllers: 2 } as const
 
 const tools: readonly Route[] = [
   route(apiKeys.describeCluster, describeControllers),
-  route(apiKeys.describeQuorum, handleDescribeQuorum),
-  route(apiKeys.addRaftVoter, handleAddRaftVoter),
-  route(apiKeys.removeRaftVoter, handleRemoveRaftVoter),
-  route(apiKeys.updateFeatures, handleUpdateFeatures),
-  route(apiKeys.unregisterBroker, handleUnregisterBroker),
+  ...quorumRoutes,
   route(apiKeys.describeConfigs, handleDescribeConfigs),
   route(apiKeys.alterConfigs, handleAlterConfigs),
   route(apiKeys.incrementalAlterConfigs, handleIncrementalAlterConfigs),

@@ -37,13 +37,7 @@ import { handleInitProducerId } from './handlers/initProducerId.ts'
 import { handleListOffsets } from './handlers/listOffsets.ts'
 import { handleMetadata } from './handlers/metadata.ts'
 import { handleProduce } from './handlers/produce.ts'
-import {
-  handleAddRaftVoter,
-  handleDescribeQuorum,
-  handleRemoveRaftVoter,
-  handleUnregisterBroker,
-  handleUpdateFeatures,
-} from './handlers/quorum.ts'
+import { quorumRoutes } from './handlers/quorum.ts'
 import {
   handleAlterPartitionReassignments,
   handleListPartitionReassignments,
@@ -82,11 +76,7 @@ export const routes: readonly Route[] = [
   route(apiKeys.incrementalAlterConfigs, handleIncrementalAlterConfigs, { deadline: alterConfigsDeadline }),
   route(apiKeys.offsetDelete, handleOffsetDelete),
   route(apiKeys.describeCluster, handleDescribeCluster),
-  route(apiKeys.describeQuorum, handleDescribeQuorum),
-  route(apiKeys.updateFeatures, handleUpdateFeatures),
-  route(apiKeys.unregisterBroker, handleUnregisterBroker),
-  route(apiKeys.addRaftVoter, handleAddRaftVoter),
-  route(apiKeys.removeRaftVoter, handleRemoveRaftVoter),
+  ...quorumRoutes,
   route(apiKeys.electLeaders, handleElectLeaders, { deadline: electLeadersDeadline }),
   route(apiKeys.alterPartitionReassignments, handleAlterPartitionReassignments, {
     deadline: alterReassignmentsDeadline,

@@ -155,7 +155,10 @@ export async function firstDamage(
 }
 
 /** Whether batches from `baseOffset` on may leave out offsets: compaction was at work. */
-export function mayHaveGaps({ config, gapsBelow }: LogState, baseOffset: number): boolean {
+export function mayHaveGaps(
+  { config, gapsBelow }: Pick<LogState, 'config' | 'gapsBelow'>,
+  baseOffset: number,
+): boolean {
   return config.cleanupPolicy.compact || baseOffset < gapsBelow
 }
 

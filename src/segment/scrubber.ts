@@ -6,7 +6,7 @@ import type { BadRange, BadRanges } from './badRanges.ts'
 import { readTextIfThere } from './checkpointFile.ts'
 import type { Log } from './log.ts'
 import type { SealedSegment } from './logTypes.ts'
-import { holeBehind } from './mendChecks.ts'
+import { holeBehind, mayHaveGaps } from './mendChecks.ts'
 import { decodeScrubState, encodeScrubState, scrubStateFile } from './scrubState.ts'
 import { auditBatches } from './verifyBatches.ts'
 
@@ -167,7 +167,7 @@ export class Scrubber {
         baseOffset,
         sizeBytes,
         endOffset,
-        mayHaveGaps: log.config.cleanupPolicy.compact || baseOffset < log.gapsBelow,
+        mayHaveGaps: mayHaveGaps(log, baseOffset),
         epochs: log.leaderEpochs.entries,
         epochsEnd: Number.MAX_SAFE_INTEGER,
         stepBytes,

@@ -1,14 +1,14 @@
 import type { QuorumState, ReplicaState } from '../../controller/quorumState.ts'
 import { metadataTopicName } from '../../controller/topicNames.ts'
 import { EngineError } from '../../model/errors.ts'
-import type { apiKeys } from '../../protocol/apiKeys.ts'
-import type { Handler } from '../dispatch.ts'
+import { apiKeys } from '../../protocol/apiKeys.ts'
+import { type Handler, type Route, route } from '../dispatch.ts'
 import { type Services, wireError } from '../services.ts'
 
 type Apis = typeof apiKeys
 
 /** DescribeQuorum: how the controllers are doing, as the active one knows, whoever is asked. Source: KIP-595. */
-export const handleDescribeQuorum: Handler<Apis['describeQuorum']> = async (services, _context, request) => {
+const handleDescribeQuorum: Handler<Apis['describeQuorum']> = async (services, _context, request) => {
   let state: QuorumState
   try {
     state = await clusterOf(services).describeQuorum()
@@ -37,7 +37,7 @@ export const handleDescribeQuorum: Handler<Apis['describeQuorum']> = async (serv
 }
 
 /** AddRaftVoter: resolves once the controller votes, or with why it cannot. Source: KIP-853. */
-export const handleAddRaftVoter: Handler<Apis['addRaftVoter']> = (services, _context, request) => {
+const handleAddRaftVoter: Handler<Apis['addRaftVoter']> = (services, _context, request) => {
   const { clusterId, voterId: id, voterDirectoryId: directoryId, listeners: endpoints } = request
   return changed(services, clusterId, () =>
     clusterOf(services).changeVoter('add', { id, directoryId, endpoints, minVersion: 0, maxVersion: 1 }),
@@ -45,7 +45,7 @@ export const handleAddRaftVoter: Handler<Apis['addRaftVoter']> = (services, _con
 }
 
 /** RemoveRaftVoter. Source: KIP-853. */
-export const handleRemoveRaftVoter: Handler<Apis['removeRaftVoter']> = (services, _context, request) => {
+const handleRemoveRaftVoter: Handler<Apis['removeRaftVoter']> = (services, _context, request) => {
   const { clusterId, voterId: id, voterDirectoryId: directoryId } = request
   return changed(services, clusterId, () =>
     clusterOf(services).changeVoter('remove', {
@@ -59,7 +59,7 @@ export const handleRemoveRaftVoter: Handler<Apis['removeRaftVoter']> = (services
 }
 
 /** UpdateFeatures: all or none. Source: KIP-584. */
-export const handleUpdateFeatures: Handler<Apis['updateFeatures']> = async (services, _context, request) => {
+const handleUpdateFeatures: Handler<Apis['updateFeatures']> = async (services, _context, request) => {
   const { featureUpdates, validateOnly } = request
   const updates = featureUpdates.map(({ feature, maxVersionLevel }) => ({
     name: feature,
@@ -75,7 +75,7 @@ export const handleUpdateFeatures: Handler<Apis['updateFeatures']> = async (serv
 }
 
 /** UnregisterBroker. Source: KIP-746. */
-export const handleUnregisterBroker: Handler<Apis['unregisterBroker']> = async (
+const handleUnregisterBroker: Handler<Apis['unregisterBroker']> = async (
   services,
   _context,
   { brokerId },
@@ -119,3 +119,12 @@ function replicaState({ id, directoryId, logEndOffset, lastFetchMs, lastCaughtUp
     lastCaughtUpTimestamp: lastCaughtUpMs,
   }
 }
+
+/** What may be asked about the quorum of controllers, of brokers and on the listener of the nodes alike. */
+export const quorumRoutes: readonly Route[] = [
+  route(apiKeys.describeQuorum, handleDescribeQuorum),
+  route(apiKeys.addRaftVoter, handleAddRaftVoter),
+  route(apiKeys.removeRaftVoter, handleRemoveRaftVoter),
+  route(apiKeys.updateFeatures, handleUpdateFeatures),
+  route(apiKeys.unregisterBroker, handleUnregisterBroker),
+]
