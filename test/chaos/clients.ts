@@ -1,11 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { createHash } from 'node:crypto'
 import { closeSync, openSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseSeen } from '../interop/support/clients.ts'
 import { peersDirectory, repositoryRoot, run, until } from '../interop/support/run.ts'
 import type { Ledger, Placed } from './ledger.ts'
 import type { Network } from './network.ts'
+import { textOf } from './programs/values.mjs'
 
 const programs = new URL('programs/', import.meta.url).pathname
 const javaFlags = [
@@ -163,8 +163,7 @@ export class Clients {
     }
     const { partition, baseOffset, from, count } = line as Record<string, number>
     for (let index = 0; index < count!; index++) {
-      const text = `${name}-${partition}-${from! + index}`
-      const value = `${text}-${createHash('sha1').update(text).digest('hex').slice(0, 12)}`
+      const value = textOf(name, partition, from! + index)
       ledger.acknowledge({ partition: partition!, offset: baseOffset! + index, value }, now())
     }
   }

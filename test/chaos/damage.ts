@@ -4,6 +4,7 @@ import {
   existsSync,
   openSync,
   readdirSync,
+  readFileSync,
   readSync,
   renameSync,
   rmSync,
@@ -65,16 +66,7 @@ export function partitionBytes(data: string, name: string): Buffer | null {
   const directory = join(data, name)
   if (!existsSync(directory)) return null
   const files = readdirSync(directory).filter((file) => file.endsWith('.log'))
-  return Buffer.concat(files.sort().map((file) => contentOf(join(directory, file))))
-}
-
-function contentOf(path: string): Buffer {
-  const { size } = statSync(path)
-  const bytes = Buffer.alloc(size)
-  const file = openSync(path, 'r')
-  readSync(file, bytes, 0, size, 0)
-  closeSync(file)
-  return bytes
+  return Buffer.concat(files.sort().map((file) => readFileSync(join(directory, file))))
 }
 
 function segments(data: string, topic: string): string[] {

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { writtenBy } from './programs/values.mjs'
 
 /** A record where a client says that it is. */
 export interface Placed {
@@ -100,9 +100,5 @@ export class Ledger {
 function parse(value: string): { writer: string; partition: number | null; number: number } | null {
   const counted = /^(java\d*)\.(\d+)$/.exec(value)
   if (counted !== null) return { writer: counted[1]!, partition: null, number: Number(counted[2]) }
-  const match = /^(\w+)-(\d+)-(\d+)-([0-9a-f]{12})$/.exec(value)
-  if (match === null) return null
-  const [, writer, partition, number, sum] = match
-  const expected = createHash('sha1').update(`${writer}-${partition}-${number}`).digest('hex').slice(0, 12)
-  return sum === expected ? { writer: writer!, partition: Number(partition), number: Number(number) } : null
+  return writtenBy(value)
 }

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
+import { SimRandom } from '../../src/testing/simRandom.ts'
 import { Clients } from './clients.ts'
 import { damageIn, partitionBytes } from './damage.ts'
 import { type Fault, faults, type Target } from './faults.ts'
@@ -34,7 +35,9 @@ const repairMs = 60_000
 /** A cluster that has been healed has to take records again, in every partition, within this time. */
 const recoveryMs = 20_000
 
-const random = generator(seed)
+const draws = new SimRandom(seed)
+/** From 0 to below 1. */
+const random = (): number => draws.next() / 2 ** 32
 const directory = mkdtempSync(join(tmpdir(), 'cordwood-chaos-'))
 const startMs = performance.now()
 const now = (): number => Math.round(performance.now() - startMs)
@@ -240,15 +243,4 @@ function fakeClockLibrary(): string | null {
   mkdirSync(directory, { recursive: true })
   const places = ['/usr/lib/x86_64-linux-gnu', '/usr/lib/aarch64-linux-gnu', '/usr/lib64']
   return places.map((place) => `${place}/faketime/libfaketimeMT.so.1`).find(existsSync) ?? null
-}
-
-/** A small generator of numbers from 0 to below 1 that follow from `start` (mulberry32). */
-function generator(start: number): () => number {
-  let state = start >>> 0
-  return () => {
-    state = (state + 0x6d2b_79f5) >>> 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
 }

@@ -1,15 +1,11 @@
 // Produces for ever with kafkajs, acks=all, idempotent: producer.mjs BOOTSTRAP TOPIC PARTITIONS NAME BATCHES_PER_SECOND
 // A line per acknowledged batch: {"partition":…,"baseOffset":…,"from":…,"count":…} and one per batch in doubt: {"doubt":…,"error":…}.
 // Values are NAME-NUMBER-CHECKSUM; every partition has numbers of its own.
-import { createHash } from 'node:crypto'
 import { Kafka, logLevel } from 'kafkajs'
+import { textOf } from './values.mjs'
 
 const [bootstrap, topic, partitions, name, rate] = process.argv.slice(2)
 const perBatch = 5
-const textOf = (partition, number) => {
-  const text = `${name}-${partition}-${number}`
-  return `${text}-${createHash('sha1').update(text).digest('hex').slice(0, 12)}`
-}
 const brokers = bootstrap.split(',')
 const kafka = new Kafka({
   clientId: name,
@@ -35,7 +31,7 @@ async function produceTo(partition) {
     number += perBatch
     const messages = Array.from({ length: perBatch }, (_, index) => ({
       partition,
-      value: textOf(partition, from + index),
+      value: textOf(name, partition, from + index),
     }))
     const began = performance.now()
     try {
