@@ -64,6 +64,8 @@ export class GroupPartitions implements Partitions {
   readonly #partitionHost: GroupPartitionHost
   #turn: Promise<void> = Promise.resolve()
   #timer: Timer | null = null
+  /** The image has everything that was decided before this start. */
+  #isCaughtUp = false
   #isClosed = false
 
   constructor(options: GroupPartitionsOptions) {
@@ -87,29 +89,38 @@ export class GroupPartitions implements Partitions {
     }
   }
 
+  /**
+   * Opens the replicas that the image places here and that have a log. Until `caughtUp` no other is begun, and none is removed: by an
+   * image from before the last start a replica that has gone would come back without what it knew, and one that has come would go.
+   */
   load(): Promise<void> {
-    return this.#inTurn(() => this.#load())
+    return this.#inTurn(async () => {
+      await this.#followAll()
+      this.#look(true)
+    })
   }
 
   /**
-   * The image has everything that was decided before this start: logs of partitions that went elsewhere are removed, those that no
-   * topic knows are set aside.
+   * The image has everything that was decided before this start: replicas are begun and removed as it says, and logs set aside that
+   * no topic knows.
    */
   caughtUp(): Promise<void> {
     const { directory, image, logger, nodeId } = this.#options
     const isServed = (topic: string, index: number, topicId: Uuid): boolean =>
       this.find(topic, index)?.topicId === topicId
-    return this.#inTurn(() => removeUnneeded({ directory, image, logger, nodeId, isServed }))
+    return this.#inTurn(async () => {
+      this.#isCaughtUp = true
+      await this.#followAll()
+      await removeUnneeded({ directory, image, logger, nodeId, isServed })
+    })
   }
 
-  async #load(): Promise<void> {
-    const { image } = this.#options
+  async #followAll(): Promise<void> {
     const work: (() => Promise<void>)[] = []
-    for (const topic of image.topics.values()) {
+    for (const topic of this.#options.image.topics.values()) {
       for (const { partition } of topic.partitions) work.push(() => this.#follow(topic, partition))
     }
     await inParallel(work, parallel, (each) => each())
-    this.#look(true)
   }
 
   apply(delta: MetadataDelta): Promise<void> {
@@ -230,13 +241,16 @@ export class GroupPartitions implements Partitions {
   async #follow(topic: TopicImage, index: number): Promise<void> {
     const image = topic.partitions[index]
     if (image === undefined || this.#isClosed || this.#options.image.topics.get(topic.name) !== topic) return
+    const { nodeId, directory } = this.#options
+    const name = `${topic.name}-${index}`
     const hosted = this.find(topic.name, index)
-    const isPlacedHere = image.replicas.includes(this.#options.nodeId)
+    const isPlacedHere = image.replicas.includes(nodeId)
     if (hosted === null) {
-      if (isPlacedHere) await this.#open(topic, index, image)
-      else this.#missing.delete(`${topic.name}-${index}`)
+      if (!isPlacedHere) this.#missing.delete(name)
+      else if (this.#isCaughtUp || directory.logs.get(name)?.topicId === topic.id)
+        await this.#open(topic, index, image)
     } else if (!isPlacedHere) {
-      await this.#remove(hosted)
+      if (this.#isCaughtUp) await this.#remove(hosted)
     } else {
       this.#voters.look(hosted)
     }

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { DeltaBuilder } from '../../src/controller/delta.ts'
 import { KafkaError } from '../../src/model/kafkaErrors.ts'
 import { GroupNodes } from './support/groupNodes.ts'
 import { batchOf } from './support/produce.ts'
@@ -147,4 +148,48 @@ test('a replica that was moved away and comes back to the same directory is a vo
     await expect.poll(() => nodes.partition(id).readableEnd).toBe(6)
     expect(['leader', 'follower']).toContain(nodes.partition(id).group.state)
   }
+})
+
+test('a broker that starts with an image of earlier begins no replica that it has not, and removes none', async () => {
+  const nodes = await GroupNodes.start(4)
+  const assign = (brokerIds: readonly number[]) => ({
+    replicationFactor: -1,
+    numPartitions: -1,
+    assignments: [{ partitionIndex: 0, brokerIds }],
+  })
+  await nodes.createTopic('orders', assign([1, 2, 3]))
+  await nodes.createTopic('bills', assign([1, 2, 4]))
+  await nodes.produce(await nodes.leader(), 'a')
+  const old = nodes.copyOfImage()
+  const replicas = (topic: string) => nodes.image.topics.get(topic)!.partitions[0]!.replicas
+  await nodes.reassign('orders', [1, 2, 4])
+  await nodes.reassign('bills', [1, 2, 3])
+  await expect
+    .poll(() => [replicas('orders'), replicas('bills')])
+    .toEqual([
+      [1, 2, 4],
+      [1, 2, 3],
+    ])
+  await nodes.produce(await nodes.leader('bills'), 'b', { topic: 'bills' })
+  await expect.poll(() => nodes.partition(3, 'bills').readableEnd).toBe(1)
+  await expect.poll(() => nodes.nodes.get(3)!.partitions.find('orders', 0)).toBeNull()
+  const now = nodes.copyOfImage()
+  const { directory } = await nodes.leave(3)
+  await nodes.run(3, directory, old, true)
+  const { partitions, logs } = nodes.nodes.get(3)!
+  // Where `orders` has gone from, and `bills` has come to, only a later image says.
+  expect(partitions.find('orders', 0)).toBeNull()
+  expect([...logs.logs.keys()]).toEqual(['bills-0'])
+  const delta = new DeltaBuilder()
+  for (const name of ['orders', 'bills']) delta.partitionChanged(old.topics.get(name)!, 0)
+  await partitions.apply(delta.build()!)
+  expect([...logs.logs.keys()]).toEqual(['bills-0'])
+  for (const name of ['orders', 'bills']) {
+    old.topics.get(name)!.partitions.splice(0, 1, now.topics.get(name)!.partitions[0]!)
+  }
+  await partitions.caughtUp()
+  expect([...logs.logs.keys()]).toEqual(['bills-0'])
+  expect(nodes.partition(3, 'bills').log.logEndOffset).toBe(1)
+  await nodes.produce(await nodes.leader('bills'), 'c', { topic: 'bills' })
+  await expect.poll(() => nodes.partition(3, 'bills').readableEnd).toBe(2)
 })

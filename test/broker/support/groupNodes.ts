@@ -103,8 +103,8 @@ export class GroupNodes {
     await this.decide({ type: 'changeBrokers', changes: [{ brokerId: id, brokerEpoch, fenced: false }] })
   }
 
-  /** Starts a node on a directory. */
-  async run(id: number, directory: string, image: MutableImage): Promise<void> {
+  /** Starts a node on a directory, with an image that has caught up unless it `isOld`. */
+  async run(id: number, directory: string, image: MutableImage, isOld = false): Promise<void> {
     const logs = await LogDirectory.open(runtime, {
       directory,
       logger: silentLogger,
@@ -156,6 +156,7 @@ export class GroupNodes {
     } as unknown as Services
     this.nodes.set(id, { id, directory, image, logs, host, partitions, services })
     await partitions.load()
+    if (!isOld) await partitions.caughtUp()
   }
 
   /** Carries a command out on the images of all nodes that run, one after the other. */
@@ -268,8 +269,12 @@ export class GroupNodes {
 
   /** Starts a node that knows what the others do. */
   async come(id: number, { directory }: { readonly directory: string }): Promise<void> {
+    await this.run(id, directory, this.copyOfImage())
+  }
+
+  /** What all nodes know by now, for one that is to know no more. */
+  copyOfImage(): MutableImage {
     const { image } = this
-    // Images are only read here, and changed once for all.
     const own = new MutableImage(image.clusterId)
     for (const [brokerId, broker] of image.brokers) own.brokers.set(brokerId, broker)
     for (const topic of image.topics.values()) {
@@ -278,7 +283,7 @@ export class GroupNodes {
       for (const [name, value] of topic.configs) copy.configs.set(name, value)
     }
     own.nextOffset = image.nextOffset
-    await this.run(id, directory, own)
+    return own
   }
 
   async stop(): Promise<void> {
