@@ -16,6 +16,7 @@ import { AckQueue } from './ackQueue.ts'
 import type { AppendBudget } from './appendBudget.ts'
 import type { GroupLog } from './groupLog.ts'
 import type { Acks, GroupAck, GroupAppendOptions, PlacedBatch } from './groupTypes.ts'
+import { handOver } from './handOver.ts'
 import { replicaMemory } from './leasedMemory.ts'
 import { NotLeaderError } from './notLeader.ts'
 import { AppendWaiter, PlacedAppend } from './tokens.ts'
@@ -157,7 +158,11 @@ export class GroupAppends {
     const { node, log } = this.#target
     if (this.#ended !== null) throw this.#ended
     if (node.state !== 'leader') throw new NotLeaderError(node.leaderId)
-    if (log.refusal !== null) throw log.refusal
+    const { refusal } = log
+    if (refusal === null) return
+    // Others may have room: the partition is not to wait for this disk.
+    if (refusal.code === 'diskFull' && !node.isTransferring) handOver((event) => this.#target.step(event))
+    throw refusal
   }
 
   #place(batches: readonly CheckedBatch[], endOffset: number, leaderEpoch: number): void {

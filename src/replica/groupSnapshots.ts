@@ -2,9 +2,9 @@ import { assert } from '../model/assert.ts'
 import { CorruptionError } from '../model/errors.ts'
 import type { Logger } from '../model/logger.ts'
 import type { Effect, RaftEvent, RaftNode, RaftResponse, SnapshotId } from '../raft.ts'
+import { handOver } from './handOver.ts'
 import type { SnapshotHead } from './snapshotContent.ts'
 import type { SnapshotFiles } from './snapshotFiles.ts'
-import { Waiter } from './tokens.ts'
 
 /** The snapshots that a replica sends and gets. */
 export class GroupSnapshots {
@@ -85,9 +85,7 @@ export class GroupSnapshots {
         file: this.#files.path(id),
         error: error.message,
       })
-      const token = new Waiter<void>()
-      token.promise.catch(() => {})
-      this.#step({ type: 'transferLeadership', token, to: -1 })
+      handOver(this.#step)
       return false
     }
   }

@@ -109,6 +109,11 @@ export const faults: Readonly<Record<string, Begin>> = {
     node.throttle(256 * 1024)
     return { detail: `${node.name} 256 KiB/s`, end: async () => node.throttle(null) }
   },
+  diskFull: async (target) => {
+    const node = pick(target)
+    node.fillDisk()
+    return { detail: node.name, end: async () => node.freeDisk() }
+  },
   damage: async (target) => {
     const victim = victimOf(target)
     await victim.end('SIGKILL')

@@ -161,6 +161,17 @@ export class ChaosNode {
       writeFileSync(join(bytesPerSecond === null ? throttles : group, 'cgroup.procs'), `${this.pid}`)
   }
 
+  /** Leaves no room on the disk, under a broker that may run. */
+  fillDisk(): void {
+    // It ends when nothing fits any more.
+    spawnSync('dd', ['if=/dev/zero', `of=${this.#filler}`, 'bs=1M'], { stdio: 'ignore' })
+  }
+
+  /** Gives the room back. */
+  freeDisk(): void {
+    rmSync(this.#filler, { force: true })
+  }
+
   /** Makes the wall clock of the node this many seconds wrong; needs a fake clock. */
   moveClock(seconds: number): void {
     writeFileSync(this.#clockFile, `${seconds < 0 ? '' : '+'}${seconds}`)
@@ -175,6 +186,10 @@ export class ChaosNode {
 
   get #copy(): string {
     return join(this.#disk.path, 'copy')
+  }
+
+  get #filler(): string {
+    return join(this.#disk.path, 'filler')
   }
 
   get #throttleGroup(): string {

@@ -28,7 +28,12 @@ export async function committed(group: Group): Promise<string[]> {
   let offset = group.log.logStartOffset
   while (offset < group.highWatermark) {
     const bytes = await readBytes(group, offset, 1 << 20)
-    if (bytes === null) break
+    if (bytes === null) {
+      // The log was changed meanwhile: what a snapshot holds is not in it any more.
+      await new Promise((resolve) => setTimeout(resolve, 5))
+      offset = Math.max(offset, group.log.logStartOffset)
+      continue
+    }
     for (const record of readRecords(bytes)) {
       if (record.value !== null) values.push(Buffer.from(record.value).toString())
       offset = record.offset + 1
