@@ -117,9 +117,9 @@ async function coldStart(
     segment.offsetIndex = null
     segment.timeIndex = null
   }
-  // Epochs above the recovery point come from the batches themselves.
-  epochs.truncateFromEnd(Math.max(recoveryPoint, 1))
   const { baseOffset, file, createdMs } = segments[first]!
+  // Epochs from there on come from the batches themselves: one that begins before must not seem to begin with the first of them.
+  epochs.truncateFromEnd(Math.max(Math.min(recoveryPoint, baseOffset), 1))
   return {
     segments,
     first,

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs'
+import { existsSync, readdirSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { LeaderEpochs } from '../../src/segment/leaderEpochs.ts'
 import type { LogConfig } from '../../src/segment/log.ts'
@@ -224,6 +224,26 @@ describe('leader epochs (KIP-101)', () => {
     await expect(append(log, batchOf(['b']), 4)).rejects.toMatchObject({ code: 'fencedLeaderEpoch' })
     await append(log, batchOf(['c']), 5)
     expect([log.logEndOffset, log.leaderEpochs.latestEpoch]).toEqual([2, 5])
+  })
+
+  test('that go on in the segment that recovery begins in begin where they did', async () => {
+    const directory = temporaryDirectory()
+    const config = { ...testConfig, segmentBytes: 500 }
+    const log = await openLog(directory, { config })
+    for (const epoch of [1, 1, 1, 1, 2, 2, 2, 2, 2, 3, 4]) await append(log, batchOf(['a']), epoch)
+    const { logEndOffset } = log
+    const entries = [...log.leaderEpochs.entries]
+    await log.close({ clean: false })
+    const [last] = readdirSync(directory)
+      .filter((name) => name.endsWith('.snapshot'))
+      .map((name) => Number.parseInt(name, 10))
+      .sort((a, b) => b - a)
+    // Epoch 2 begins before the segment and goes on in it.
+    expect([last! > 4, last! < 9]).toEqual([true, true])
+    const epochs = new LeaderEpochs(entries)
+    const again = await openLog(directory, { config, recoveryPoint: logEndOffset, epochs })
+    expect(again.leaderEpochs.entries).toEqual(entries)
+    await again.close({ clean: false })
   })
 
   test('survive a crash without their checkpoint', async () => {
