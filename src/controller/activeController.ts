@@ -117,8 +117,9 @@ export class ActiveController {
   /** Takes up what the leaders before have left. */
   async #begin(epoch: number): Promise<void> {
     const { group, machine, runner, logger } = this.#options
-    // What is appended in this epoch comes from here alone, so that this is all there is.
-    if (!planted('controllerBeginsEarly')) await runner.whenApplied(group.log.logEndOffset)
+    // What is appended in this epoch comes from here alone, so that this is all there is. The group's end, not the log's, which is
+    // behind it while writes wait for their turn.
+    if (!planted('controllerBeginsEarly')) await runner.whenApplied(group.endOfEpoch(epoch).endOffset)
     this.#checkEpoch(epoch)
     if (machine.isInTransaction) {
       const reason = 'the controller was lost before it had written the whole change'

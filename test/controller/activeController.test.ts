@@ -16,6 +16,8 @@ class QuickGroup {
   leaderEpoch = 4
   leaderId = 1
   readonly log = { logEndOffset: 0, config: { maxMessageBytes: 1 << 20 } }
+  /** Records of the group that wait until the log takes them. */
+  waiting = 0
   readonly appended: GroupAppendOptions[] = []
   reads = 0
   beforeAppend: () => void = () => {}
@@ -30,6 +32,10 @@ class QuickGroup {
   become(state: 'leader' | 'follower', leaderEpoch: number): void {
     Object.assign(this, { state, leaderEpoch, leaderId: state === 'leader' ? 1 : 2 })
     this.#listener.leadership?.(state, leaderEpoch, this.leaderId)
+  }
+
+  endOfEpoch(epoch: number) {
+    return { epoch, endOffset: this.log.logEndOffset + this.waiting }
   }
 
   async readIndex(): Promise<number> {
@@ -58,7 +64,9 @@ class QuickGroup {
 
 function controller() {
   const group = new QuickGroup()
-  const runner = { whenApplied: async () => {}, applied: 0 } as unknown as MachineRunner
+  const waited: number[] = []
+  const whenApplied = async (offset: number) => void waited.push(offset)
+  const runner = { whenApplied, applied: 0 } as unknown as MachineRunner
   const active = new ActiveController({
     runtime: createSimRuntime(new SimFileSystem()),
     logger: { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} },
@@ -68,7 +76,7 @@ function controller() {
     context: () => ({ broker: noConfigs, elects: true }),
     activeChanged: () => {},
   })
-  return { group, active }
+  return { group, active, waited }
 }
 
 const ids = { type: 'allocateProducerIds', brokerId: 1 } as const
@@ -97,6 +105,16 @@ test('an answer without a change is given only once the cluster has confirmed th
   await active.run(ids, true)
   await active.run({ type: 'reportPartitions', states: [] })
   expect(group.reads).toBe(before + 2)
+})
+
+test('a new leader waits for all that its group has, also for what the log does not have yet', async () => {
+  const { group, active, waited } = controller()
+  await active.run(ids)
+  group.become('follower', 5)
+  group.waiting = 7
+  group.become('leader', 6)
+  await active.whenReady()
+  expect(waited.at(-1)).toBe(group.log.logEndOffset + 7)
 })
 
 test('a node that does not lead decides nothing', async () => {
