@@ -79,6 +79,10 @@ export class SimConnection implements Connection {
     return [mine, theirs]
   }
 
+  get keepsNothing(): boolean {
+    return this.network.keepsNothing
+  }
+
   get unsentBytes(): number {
     return this.isClosed ? 0 : this.#unsentBytes
   }
@@ -102,7 +106,7 @@ export class SimConnection implements Connection {
     this.host.onCall?.()
     if (this.#hasEnded || this.isClosed) return
     for (const part of parts) {
-      this.#waiting.push(part)
+      this.#waiting.push(this.keepsNothing && part instanceof Uint8Array ? copyOf(part) : part)
       this.#unsentBytes += partBytes(part)
     }
     this.#pump()
@@ -162,8 +166,8 @@ export class SimConnection implements Connection {
         this.#waiting.shift()
         this.#taken = 0
       } else if (part instanceof Uint8Array) {
-        const bytes = part.slice(this.#taken, this.#taken + count)
-        this.#take(bytes)
+        const bytes = part.subarray(this.#taken, this.#taken + count)
+        this.#take(this.keepsNothing ? bytes : copyOf(bytes))
       } else {
         this.#isReading = true
         void this.#takeFromFile(part.file, part.position + this.#taken, Math.min(count, readBytes))
@@ -345,6 +349,11 @@ export class SimConnection implements Connection {
       if (host.session === this.#session) run()
     })
   }
+}
+
+/** Memory of its own; `slice` of a Buffer would be a view. */
+function copyOf(bytes: Uint8Array): Uint8Array {
+  return Uint8Array.from(bytes)
 }
 
 /** What a side is told whose connection broke. */

@@ -24,6 +24,8 @@ export interface SimNetworkOptions {
   readonly windowBytes?: number
   /** The share of sends that arrive in two pieces. */
   readonly splitShare?: number
+  /** Whether bytes are copied as they are sent; otherwise they are their sender's until there is room for them. */
+  readonly keepsNothing?: boolean
   /** Told of every chunk that arrives. */
   readonly onDelivery?: (from: number, to: number, chunk: Uint8Array) => void
 }
@@ -35,6 +37,7 @@ export class SimNetwork {
   readonly links: Links
   readonly windowBytes: number
   readonly splitShare: number
+  readonly keepsNothing: boolean
   readonly onDelivery: ((from: number, to: number, chunk: Uint8Array) => void) | null
   readonly #listening = new Map<string, ListeningSocket>()
   readonly #hosts = new Map<string, SimHost>()
@@ -49,6 +52,7 @@ export class SimNetwork {
     this.links = new Links(random, options.linkMs ?? [0.2, 0.6])
     this.windowBytes = options.windowBytes ?? defaultWindowBytes
     this.splitShare = options.splitShare ?? 0
+    this.keepsNothing = options.keepsNothing ?? true
     this.onDelivery = options.onDelivery ?? null
   }
 

@@ -60,6 +60,7 @@ export class World<P extends Running = Running> {
       ...(options.linkMs === undefined ? {} : { linkMs: options.linkMs }),
       splitShare: networkRandom.pick([0, 0, 0.05, 0.5]),
       windowBytes: networkRandom.pick([8 << 10, 64 << 10, 256 << 10]),
+      keepsNothing: networkRandom.pick([true, true, true, false]),
       onDelivery: (from, to, chunk) => {
         this.#hash.add((from * 64 + to) * 2 ** 32 + nodeChecksum.crc32c(chunk))
       },

@@ -30,11 +30,11 @@ function listen(connection: Connection): Heard {
 }
 
 /** Two nodes that listen; `heard` are the connections that a node was asked for, in their order. */
-async function twoNodes() {
+async function twoNodes(seed = 7) {
   const places = new Map<number, Place>()
   const accepted = new Map<number, Heard[]>()
   const world: World = new World({
-    seed: 7,
+    seed,
     nodes: 2,
     linkMs: [1, 1],
     program: async (place): Promise<Running> => {
@@ -81,6 +81,29 @@ describe('the simulated network', () => {
     await world.advance(60)
     expect(two!.text).toBe('question')
     expect(one.closed).toBeUndefined()
+  })
+
+  test('what arrives is not memory of the sender, who may use it again once it is taken, or at once', async () => {
+    const seen = new Set<boolean>()
+    for (let seed = 1; seen.size < 2; seed++) {
+      const { world, connect, accepted } = await twoNodes(seed)
+      const { connection } = await connect(1, 2)
+      await world.advance(5)
+      const isCopied = connection.keepsNothing === true
+      seen.add(isCopied)
+      const small = Buffer.from('small')
+      connection.send([small])
+      // There is room for it, so that it has been taken either way.
+      small.fill('x')
+      const large = Buffer.alloc(300 << 10, 'y')
+      connection.send([large])
+      // Nobody has room for all of that.
+      large.fill('z', large.length - 1)
+      await world.advance(500)
+      const { text } = accepted(2)[0]!
+      expect(text).toBe(`small${'y'.repeat(large.length - 1)}${isCopied ? 'y' : 'z'}`)
+      expect([small.toString(), large.indexOf('z')]).toEqual(['xxxxx', large.length - 1])
+    }
   })
 
   test('a cut that resets breaks the connections that crossed it, on both sides', async () => {
