@@ -1,9 +1,8 @@
 import { EngineError } from '../model/errors.ts'
 import type { Uuid } from '../model/uuid.ts'
 import type { NodeAddress } from '../replica/nodes/nodeAddress.ts'
-import { CallKind, decodeAnswer, encodeCall } from '../replica/nodes/nodeCalls.ts'
+import { CallKind, decodeAnswer, encodeCall, votersSaid } from '../replica/nodes/nodeCalls.ts'
 import type { Runtime } from '../runtime/runtime.ts'
-import { decodeValue } from './commandCodec.ts'
 
 /** What asking needs of the node. */
 export interface AskFirstOptions {
@@ -12,7 +11,10 @@ export interface AskFirstOptions {
   readonly clusterId: string
   readonly directoryId: Uuid
   readonly controllers: readonly NodeAddress[]
-  /** Whether this node is new and its own list of voters names it: it would wait for ever where the cluster's do not. */
+  /**
+   * Whether this node is new and its own list of voters names it: it would wait for ever where neither the cluster's voters nor the
+   * settings of the others do. Between the removal of a lost disk and the coming of the next one only the settings name it.
+   */
   readonly isNewVoter: boolean
   call(to: number, payload: Uint8Array, timeoutMs: number): Promise<Uint8Array>
 }
@@ -31,7 +33,7 @@ export async function askFirst(options: AskFirstOptions): Promise<void> {
   const objections = await Promise.all(
     others.map(async ({ id }) => {
       try {
-        const voterIds = decodeValue<number[]>(decodeAnswer(await call(id, hello, answerMs)).payload)
+        const voterIds = votersSaid(decodeAnswer(await call(id, hello, answerMs)).payload)
         const isLeftOut = isNewVoter && voterIds.length > 0 && !voterIds.includes(nodeId)
         return isLeftOut ? otherVoters(id, voterIds, controllers) : null
       } catch (error) {

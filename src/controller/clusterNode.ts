@@ -122,6 +122,7 @@ export class ClusterNode {
       directoryId,
       metadata: base.metadata,
       find: (key) => base.host.groups.get(key) ?? null,
+      isMeantToVote: (id) => config.voters.some((voter) => voter.id === id),
       directoryOf: (id) => machine.image.brokers.get(id)?.directories[0] ?? null,
       askWho: async (id) =>
         (await router.ask(id, { kind: CallKind.hello, directoryId }, askWhoTimeoutMs)).directoryId,

@@ -1,7 +1,8 @@
 import type { EngineError } from '../model/errors.ts'
 import type { Logger } from '../model/logger.ts'
+import { decodePlace, encodePlace, stateKind } from '../replica/groupStates.ts'
 import { greet } from '../replica/nodes/greeting.ts'
-import { lookAfterMembership } from '../replica/nodes/membership.ts'
+import { lookAfterMembership, type OwnPlace } from '../replica/nodes/membership.ts'
 import type { NodeAddress } from '../replica/nodes/nodeAddress.ts'
 import type { NodeBase } from '../replica/nodes/nodeBase.ts'
 import { foreignCluster, isForeign } from './askFirst.ts'
@@ -22,7 +23,7 @@ export interface PlacesOptions {
 /** Sees to the node's place among the controllers, and finds out whether they take it for one of theirs: tasks that end with it. */
 export function lookAfterPlaces(options: PlacesOptions): Promise<void>[] {
   const { base, config, logger, controllers, isClosed, fail } = options
-  const { metadata, router, self, host, nodeId } = base
+  const { metadata, router, self, host, nodeId, logs } = base
   const tasks: Promise<void>[] = []
   if (config.isController) {
     const { autoJoin } = config
@@ -32,8 +33,11 @@ export function lookAfterPlaces(options: PlacesOptions): Promise<void>[] {
       logger.warn(`this controller is not among the voters (${voters}) and only follows: ${advice}`)
     }
     // A voter that comes with an empty disk takes its old place; others wait to be asked.
-    const replaces = true
-    tasks.push(lookAfterMembership({ metadata, router, logger, self, autoJoin, replaces, leftOut, isClosed }))
+    const place: OwnPlace = {
+      read: () => decodePlace(logs.stateOf(metadata.log, stateKind.place)),
+      write: (next) => logs.putState(metadata.log, stateKind.place, encodePlace(next)),
+    }
+    tasks.push(lookAfterMembership({ metadata, router, logger, self, autoJoin, place, leftOut, isClosed }))
   }
   const foreign = new Set<number>()
   const others = controllers.filter(({ id }) => id !== nodeId)

@@ -18,7 +18,28 @@ export const stateKind = {
   epochs: 17,
   voters: 18,
   snapshot: 19,
+  place: 20,
 } as const
+
+/**
+ * What a directory remembers of its node's place among the voters of the metadata log: `claimed` before it asks for one, `voter`
+ * once it has been one.
+ */
+export type Place = 'none' | 'claimed' | 'voter'
+
+const places: readonly Place[] = ['none', 'claimed', 'voter']
+
+/** The bytes of a place. */
+export function encodePlace(place: Place): Uint8Array {
+  return Uint8Array.of(places.indexOf(place))
+}
+
+/** Reads what `encodePlace` wrote; null, where nothing is stored, is `none`. Throws `corruptLog`. */
+export function decodePlace(bytes: Uint8Array | null): Place {
+  const place = bytes === null ? 'none' : places[bytes[0] ?? -1]
+  if (place === undefined) throw unreadable('place')
+  return place
+}
 
 /** What is stored under `stateKind.quorum`. */
 export interface StoredQuorum {

@@ -191,6 +191,39 @@ describe('a broker', () => {
     await cluster.until(() => voterOf()?.directoryId === directoryId, 'its vote')
   })
 
+  test.each([
+    ['is stopped', 'kill'],
+    ['loses its disk again', 'replaceDisk'],
+  ] as const)('with a new disk that %s before it votes has its old place in the end', async (_, how) => {
+    const { cluster, nodes } = await threeBrokers()
+    const active = await cluster.active(nodes)
+    const gone = nodes.find((node) => node !== active)!
+    const voters = () => active.base.metadata.voters.voters
+    await cluster.until(() => voters().get(gone.nodeId)?.directoryId === gone.base.logs.directoryId, 'voters')
+    await cluster.kill(gone.nodeId, 'replaceDisk')
+    await cluster.node(gone.nodeId)
+    await cluster.until(() => voters().get(gone.nodeId) === null, 'the old disk to vote no more')
+    await cluster.kill(gone.nodeId, how)
+    const again = await cluster.broker(gone.nodeId)
+    const voterOf = () => voters().get(gone.nodeId)
+    await cluster.until(() => voterOf()?.directoryId === again.base.logs.directoryId, 'its vote')
+  })
+
+  test('that an operator has taken the vote from only follows after its next start, too', async () => {
+    const { cluster, nodes } = await threeBrokers()
+    const active = await cluster.active(nodes)
+    const gone = nodes.find((node) => node !== active)!
+    const voters = () => active.base.metadata.voters.voters
+    const { self } = gone.base
+    await cluster.until(() => voters().get(gone.nodeId)?.directoryId === self.directoryId, 'voters')
+    await active.changeVoter('remove', self)
+    await cluster.kill(gone.nodeId)
+    await cluster.broker(gone.nodeId)
+    const isTold = () => cluster.said.some((line) => line.includes('is not among the voters'))
+    await cluster.until(isTold, 'it to be told')
+    expect(voters().get(gone.nodeId)).toBe(null)
+  })
+
   test('is refused while another process is that broker, which goes on', async () => {
     const cluster = await ClusterWorld.start(4, 3)
     const nodes = await Promise.all([1, 2, 3].map((machine) => cluster.broker(machine)))

@@ -14,6 +14,7 @@ import {
   decodeCall,
   encodeAnswer,
   encodeFailure,
+  sayVoters,
 } from './nodeCalls.ts'
 
 /** What answering needs of the node. */
@@ -27,6 +28,8 @@ export interface GroupCallsOptions {
   find(key: GroupKey): Group | null
   /** The directory that node `id` is known to have, voter or not; null for nobody. */
   directoryOf?(id: number): Uuid | null
+  /** Whether the settings of this node say that node `id` votes. */
+  isMeantToVote?(id: number): boolean
   /** The directory id of the node that is where node `id` is known to be. */
   askWho(id: number): Promise<Uuid>
   /** Calls that concern more than groups; null for one of an unknown kind. */
@@ -63,7 +66,7 @@ export class GroupCalls {
     switch (request.kind) {
       case CallKind.hello:
         await this.#checkTwin(request)
-        return { nodeId, directoryId, payload: Buffer.from(JSON.stringify(voterIds(metadata))) }
+        return { nodeId, directoryId, payload: sayVoters(this.#voterIds(request.nodeId)) }
       case CallKind.append: {
         const { records, acks } = request
         if (records === null) throw new EngineError('invalidRecord', 'an append without records')
@@ -96,6 +99,15 @@ export class GroupCalls {
     }
   }
 
+  /** The voters as the log has them, and `asking` where the settings want it to be one; none while the log does not say. */
+  #voterIds(asking: number): readonly number[] {
+    const { metadata, isMeantToVote } = this.#options
+    const { voters } = metadata.voters.voters
+    if (voters.some(({ directoryId }) => directoryId === zeroUuid)) return []
+    const ids = voters.map(({ id }) => id)
+    return ids.includes(asking) || !isMeantToVote?.(asking) ? ids : [...ids, asking]
+  }
+
   /** Throws `duplicateBrokerRegistration` when another node of this id is alive. */
   async #checkTwin({ nodeId: id, directoryId }: CallRequest): Promise<void> {
     const { nodeId, directoryId: own, metadata, askWho, directoryOf } = this.#options
@@ -118,12 +130,6 @@ export class GroupCalls {
     if (group === null) throw new NotLeaderError(-1)
     return group
   }
-}
-
-/** The voters as the log has them; none while it does not. */
-function voterIds(metadata: Group): readonly number[] {
-  const { voters } = metadata.voters.voters
-  return voters.some(({ directoryId }) => directoryId === zeroUuid) ? [] : voters.map(({ id }) => id)
 }
 
 /** What JSON of a call says. Throws `malformed`. */

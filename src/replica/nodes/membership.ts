@@ -3,8 +3,9 @@ import type { Logger } from '../../model/logger.ts'
 import { zeroUuid } from '../../model/uuid.ts'
 import type { ReplicaKey, Voter } from '../../raft.ts'
 import type { Group } from '../group.ts'
+import type { Place } from '../groupStates.ts'
 import { NotLeaderError } from '../notLeader.ts'
-import { CallKind } from './nodeCalls.ts'
+import { CallKind, votersSaid } from './nodeCalls.ts'
 import type { NodeRouter } from './nodeRouter.ts'
 
 /** How long until the next step towards a membership is tried. */
@@ -21,27 +22,31 @@ export interface JoiningOptions {
   readonly self: Voter
   /** Whether to ask for a place among the voters. */
   readonly autoJoin: boolean
-  /** Whether to take the place of a voter of this id with another directory, even without `autoJoin`. Default false. */
-  readonly replaces?: boolean
+  /** Given: takes its place without `autoJoin`, where a voter of this id has another directory, or settings give it one. */
+  readonly place?: OwnPlace
   /** The cluster's voters are others, and this node does not join them by itself. Called once. */
   leftOut?(voterIds: readonly number[]): void
   isClosed(): boolean
 }
 
+/** A directory's note of its place, durable: a new disk that was stopped on its way to the old one's place goes on. */
+export interface OwnPlace {
+  read(): Place
+  write(place: Place): Promise<void>
+}
+
 /**
  * Sees to this node's place in the voter set of the metadata log: the leader of a static set writes it into the log with every
  * voter's directory, so that a lost disk is noticed from then on; who is to join asks until it has joined, once; who has moved
- * says where it is.
+ * says where it is. A directory that was a voter and is none any more was removed: it waits to be asked.
  */
 export async function lookAfterMembership(options: JoiningOptions): Promise<void> {
-  const { metadata, router, autoJoin, replaces = false, self, isClosed, logger } = options
+  const { metadata, router, place, self, isClosed, logger } = options
   let isSettled = false
-  let wasVoter = false
   let isTold = false
   while (!isClosed() && metadata.failure === null) {
     const { voters } = metadata.voters
     const known = voters.get(self.id)
-    wasVoter ||= known !== null && metadata.leaderId >= 0
     try {
       if (voters.voters.some(({ directoryId }) => directoryId === zeroUuid)) {
         if (metadata.state === 'leader') await metadata.upgradeVersion()
@@ -49,19 +54,14 @@ export async function lookAfterMembership(options: JoiningOptions): Promise<void
         return
       } else if (known !== null && known.directoryId === self.directoryId) {
         if (hasMoved(known, self)) await callVoters(options, 'update', self)
-        else isSettled = metadata.leaderId >= 0
-      } else if (!isTold && !autoJoin && !wasVoter && voters.voters.length > 0 && metadata.leaderId >= 0) {
-        isTold = true
-        options.leftOut?.(voters.voters.map(({ id }) => id))
-      } else if ((autoJoin || (replaces && wasVoter)) && metadata.leaderId >= 0) {
-        // Throws if whoever is to go is alive.
-        await router.ask(
-          metadata.leaderId,
-          { kind: CallKind.hello, directoryId: self.directoryId },
-          helloTimeoutMs,
-        )
-        if (known !== null) await callVoters(options, 'remove', known)
-        else await callVoters(options, 'add', self)
+        else if (metadata.leaderId >= 0) {
+          await place?.write('voter')
+          isSettled = true
+        }
+      } else if (metadata.leaderId >= 0 && voters.voters.length > 0) {
+        const isGiven: boolean = isTold || (await takePlace(options, known))
+        if (!isGiven) options.leftOut?.(voters.voters.map(({ id }) => id))
+        isTold ||= !isGiven
       }
     } catch (error) {
       if (!(error instanceof EngineError)) throw error
@@ -70,6 +70,21 @@ export async function lookAfterMembership(options: JoiningOptions): Promise<void
     }
     await router.pause(retryMs)
   }
+}
+
+/** One step towards the place of `known`, or an empty one; false when there is none for this node. Throws what the leader says. */
+async function takePlace(options: JoiningOptions, known: Voter | null): Promise<boolean> {
+  const { metadata, router, autoJoin, place, self } = options
+  const isClaimed = autoJoin || (place !== undefined && (known !== null || place.read() === 'claimed'))
+  if (!isClaimed && (place === undefined || place.read() === 'voter')) return known !== null
+  // Throws if whoever is to go is alive.
+  const hello = { kind: CallKind.hello, directoryId: self.directoryId }
+  const { payload } = await router.ask(metadata.leaderId, hello, helloTimeoutMs)
+  if (!isClaimed && !votersSaid(payload).includes(self.id)) return false
+  await place?.write('claimed')
+  if (known !== null) await callVoters(options, 'remove', known)
+  else await callVoters(options, 'add', self)
+  return true
 }
 
 /**

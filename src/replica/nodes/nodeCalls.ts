@@ -114,6 +114,22 @@ export function encodeFailure(cause: unknown): Uint8Array {
   return encodeAnswer({ error, text, leaderId })
 }
 
+/** The payload that answers a hello: ids of those that vote, as far as the node that was asked knows; none while it does not. */
+export function sayVoters(ids: readonly number[]): Uint8Array {
+  return Buffer.from(JSON.stringify(ids))
+}
+
+/** Reads what `sayVoters` wrote. Throws `malformed`. */
+export function votersSaid(payload: Uint8Array | null): readonly number[] {
+  try {
+    const ids: unknown = JSON.parse(Buffer.from(payload ?? []).toString())
+    if (Array.isArray(ids) && ids.every((id) => Number.isSafeInteger(id))) return ids
+  } catch {
+    // Said below.
+  }
+  throw new EngineError('malformed', 'an answer to a hello without voters')
+}
+
 /** The answer in `bytes`. Throws the error that it tells of, and `malformed`. */
 export function decodeAnswer(bytes: Uint8Array): CallResponse {
   const answer = decode(callResponse, version, bytes)
