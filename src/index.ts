@@ -54,6 +54,7 @@ export type {
   NodePartition,
   PartitionStatus,
 } from './engine/nodePartition.ts'
+export type { PartitionSettings } from './engine/nodePlacement.ts'
 export type { NodeReadOptions } from './engine/nodeReader.ts'
 export { CorruptionError, EngineError, type EngineErrorName } from './model/errors.ts'
 export type { DurableFlush, FlushBounds, FlushPolicy, Survives } from './model/flushPolicy.ts'

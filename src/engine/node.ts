@@ -1,20 +1,21 @@
 import { EngineError, toEngineError } from '../model/errors.ts'
 import { metadataTopicId, type Uuid } from '../model/uuid.ts'
 import type { Endpoint } from '../raft.ts'
-import type { Group } from '../replica/group.ts'
 import { greet } from '../replica/nodes/greeting.ts'
 import { callVoters, helloTimeoutMs, lookAfterMembership } from '../replica/nodes/membership.ts'
 import type { NodeAddress } from '../replica/nodes/nodeAddress.ts'
 import { inOrder, metadataTopic } from '../replica/nodes/nodeBase.ts'
 import { CallKind } from '../replica/nodes/nodeCalls.ts'
+import { groupKey } from '../replica/transport.ts'
 import type { Address } from '../runtime/network.ts'
-import { type LogSettings, refuse } from './logSettings.ts'
+import { engineDefaults, type LogSettings, refuse, resolveSettings } from './logSettings.ts'
 import { checkName } from './nodeCalled.ts'
-import { settingsFor } from './nodeGroups.ts'
 import { type MachineHost, type MachineOptions, NodeMachine, type StateMachine } from './nodeMachine.ts'
 import { checkNodeOptions, type NodeOptions } from './nodeOptions.ts'
-import { NodePartition, type OpenPartition, type PartitionStatus, statusOf } from './nodePartition.ts'
+import { NodePartition, type PartitionStatus, type ReachedPartition, statusOf } from './nodePartition.ts'
 import { listenerName, type NodeParts, type NodeWorld, openParts } from './nodeParts.ts'
+import { type PartitionSettings, splitPlacement } from './nodePlacement.ts'
+import type { PartitionEntry } from './nodeRegistry.ts'
 
 /** How a node is doing. */
 export interface NodeStatus {
@@ -29,10 +30,13 @@ export interface NodeStatus {
   readonly partitions: readonly PartitionStatus[]
 }
 
-/** One node of a cluster: a replica of every partition, in this process. */
+/** One node of a cluster, in this process: a replica of every partition that has a place here. */
 export class Node implements AsyncDisposable {
   readonly #parts: NodeParts
-  readonly #partitions = new Map<string, { readonly handle: NodePartition; readonly settings: LogSettings }>()
+  readonly #partitions = new Map<
+    string,
+    { readonly handle: NodePartition; readonly settings: PartitionSettings }
+  >()
   readonly #machines = new Map<string, NodeMachine<unknown>>()
   readonly #enders = new Set<() => void>()
   readonly #background: Promise<unknown>[] = []
@@ -73,7 +77,7 @@ export class Node implements AsyncDisposable {
   static async start(options: NodeOptions, world: NodeWorld): Promise<Node> {
     const checked = checkNodeOptions(options)
     const defaults: LogSettings = options.flush === undefined ? {} : { flush: options.flush }
-    settingsFor({}, defaults)
+    resolveSettings(defaults, engineDefaults)
     const node = new Node(await openParts(options, checked, defaults, world))
     node.#begin()
     return node
@@ -112,20 +116,19 @@ export class Node implements AsyncDisposable {
     const { metadata, groups } = this.#parts
     if (topic === metadataTopic) return metadata.leaderId
     const entry = this.#parts.registry.get(topic, partition)
-    if (entry === null) return -1
-    return groups.open.find(({ group }) => isOf(group, entry))?.group.leaderId ?? -1
+    return entry === null ? -1 : groups.leaderOf(entry)
   }
 
   /**
-   * A partition, made on all nodes if it is not there; asking again gives the same one. Nothing waits here: calls of what is
-   * returned do, for a leader and for all voters of a new cluster to have been there once. Settings are stored with the topic
-   * and hold on every node; those that differ from the stored ones are refused.
-   * Throws `invalidTopicException`, `invalidConfig`, `closed`.
+   * A partition, made on all nodes (or on those that `settings.replicas` names) if it is not there; asking again gives the same
+   * one. Nothing waits here: calls of what is returned do, for a leader and for all voters of a new cluster to have been there
+   * once. Settings are stored with the topic, `replicas` with the partition, and hold on every node; those that differ from the
+   * stored ones are refused. Throws `invalidTopicException`, `invalidConfig`, `closed`.
    */
-  partition(topic: string, partition = 0, settings: LogSettings = {}): NodePartition {
+  partition(topic: string, partition = 0, settings: PartitionSettings = {}): NodePartition {
     this.#checkOpen()
     checkName(topic, partition)
-    settingsFor(settings, this.#parts.defaults)
+    resolveSettings({ ...this.#parts.defaults, ...splitPlacement(settings).settings }, engineDefaults)
     const name = `${topic}-${partition}`
     const known = this.#partitions.get(name)
     if (known !== undefined) {
@@ -158,6 +161,27 @@ export class Node implements AsyncDisposable {
     const made = new NodeMachine<Result>(name, machine, options, this.#machineHost)
     this.#machines.set(name, made)
     return made
+  }
+
+  /**
+   * Removes a topic with all its partitions and records, on every node; resolves once that is committed and done here. No error if
+   * there is none. What was given for it rejects with `unknownTopicOrPartition` from then on; a partition or machine of the name
+   * that is asked for later is a new one. Rejects with `leaderNotAvailable`, `invalidTopicException`, `closed`.
+   */
+  async removeTopic(topic: string): Promise<void> {
+    this.#checkOpen()
+    checkName(topic, 0)
+    const { router, metadata, called, runner, groups } = this.#parts
+    const offset = await router.run({
+      group: metadata,
+      name: 'the metadata log',
+      repeatable: true,
+      local: () => called.removeTopic(topic),
+      request: { kind: CallKind.removeTopic, topic },
+      result: ({ baseOffset }) => baseOffset,
+    })
+    await runner.whenApplied(offset)
+    await groups.settled(topic)
   }
 
   /**
@@ -234,6 +258,7 @@ export class Node implements AsyncDisposable {
 
   #begin(): void {
     this.#parts.upkeep.start()
+    this.#parts.groups.onRemoved = (entry) => this.#removed(entry)
     const { options, metadata, router, logger, self, transport, nodeId, host } = this.#parts
     const { membership } = options
     const others =
@@ -269,15 +294,20 @@ export class Node implements AsyncDisposable {
     )
   }
 
-  async #openPartition(topic: string, partition: number, settings: LogSettings = {}): Promise<OpenPartition> {
+  async #openPartition(
+    topic: string,
+    partition: number,
+    asked: PartitionSettings = {},
+  ): Promise<ReachedPartition> {
+    const { settings, placement } = splitPlacement(asked)
     const { registry, router, metadata, called, runner, groups } = this.#parts
     if (registry.get(topic, partition) === null) {
       const offset = await router.run({
         group: metadata,
         name: 'the metadata log',
         repeatable: true,
-        local: () => called.createPartition(topic, partition, settings),
-        request: { kind: CallKind.createPartition, topic, partition, json: JSON.stringify(settings) },
+        local: () => called.createPartition(topic, partition, asked),
+        request: { kind: CallKind.createPartition, topic, partition, json: JSON.stringify(asked) },
         result: ({ baseOffset }) => baseOffset,
       })
       await runner.whenApplied(offset)
@@ -288,15 +318,26 @@ export class Node implements AsyncDisposable {
     if (!isSame(settings, entry.settings) && Object.keys(settings).length > 0) {
       refuse(`${topic} has other settings: ${JSON.stringify(entry.settings)}`)
     }
+    if (placement !== null && String(placement) !== String(entry.placement)) {
+      refuse(`${topic}-${partition} has its replicas on ${entry.placement ?? 'all voters'}`)
+    }
     return groups.whenOpen(entry)
+  }
+
+  #removed({ topic, partition }: PartitionEntry): void {
+    const name = `${topic}-${partition}`
+    this.#partitions.get(name)?.handle.remove()
+    this.#partitions.delete(name)
+    if (partition !== 0) return
+    void this.#machines.get(topic)?.close()
+    this.#machines.delete(topic)
   }
 
   /** The machine on a replica stands still: others are to go on without it. */
   #stopReplica(topic: string): void {
     const { registry, groups } = this.#parts
     const entry = registry.get(topic, 0)
-    const open = entry === null ? undefined : groups.open.find(({ group }) => isOf(group, entry))
-    void open?.group.close()
+    if (entry !== null) void groups.get(groupKey(entry))?.group.close()
   }
 
   #fail(error: EngineError): void {
@@ -329,11 +370,7 @@ export class Node implements AsyncDisposable {
   }
 }
 
-function isOf(group: Group, { topicId, partition }: { topicId: Uuid; partition: number }): boolean {
-  return group.ref.topicId === topicId && group.ref.partition === partition
-}
-
-function isSame(a: LogSettings, b: LogSettings): boolean {
-  const text = (settings: LogSettings): string => JSON.stringify(Object.entries(settings).sort())
+function isSame(a: PartitionSettings, b: PartitionSettings): boolean {
+  const text = (settings: PartitionSettings): string => JSON.stringify(Object.entries(settings).sort())
   return text(a) === text(b)
 }

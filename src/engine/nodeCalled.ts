@@ -8,8 +8,8 @@ import { NotLeaderError } from '../replica/notLeader.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import { logDirectoryName } from '../segment/directoryNames.ts'
 import { encodeBatch } from '../segment/records.ts'
-import type { LogSettings } from './logSettings.ts'
-import { settingsFor } from './nodeGroups.ts'
+import { engineDefaults, type LogSettings, resolveSettings } from './logSettings.ts'
+import { type PartitionSettings, splitPlacement } from './nodePlacement.ts'
 import type { NodeRegistry } from './nodeRegistry.ts'
 
 /** What answering needs of the node. */
@@ -34,7 +34,7 @@ export class NodeCalled {
   /** Carries out a call that concerns the registry; null for any other. */
   other(request: CallRequest): Promise<Partial<CallResponse>> | null {
     if (request.kind === CallKind.createPartition) {
-      const settings = parseJson<LogSettings>(request.json)
+      const settings = parseJson<PartitionSettings>(request.json)
       return this.createPartition(request.topic, request.partition, settings).then((baseOffset) => ({
         baseOffset,
       }))
@@ -46,16 +46,22 @@ export class NodeCalled {
   }
 
   /** Makes a partition as the leader of the metadata log; resolves with the offset after its records, once they are committed. */
-  async createPartition(topic: string, partition: number, settings: LogSettings): Promise<number> {
+  async createPartition(topic: string, partition: number, asked: PartitionSettings): Promise<number> {
     const { metadata, registry, runtime, defaults } = this.#options
     checkName(topic, partition)
-    settingsFor(settings, defaults)
+    const { settings, placement } = splitPlacement(asked)
+    resolveSettings({ ...defaults, ...settings }, engineDefaults)
     this.#checkLeads()
-    const replicas = metadata.voters.voters.voters.map(({ id, directoryId }) => ({ id, directoryId }))
+    const voters = metadata.voters.voters.voters.map(({ id, directoryId }) => ({ id, directoryId }))
+    const strange = placement?.find((id) => !voters.some((voter) => voter.id === id))
+    if (strange !== undefined) {
+      throw new EngineError('invalidReplicaAssignment', `node ${strange} is no voter of the cluster`)
+    }
+    const replicas = voters.filter(({ id }) => placement === null || placement.includes(id))
     // A new cluster first gets to know all of its voters' directories.
-    if (replicas.some(({ directoryId }) => directoryId === zeroUuid)) throw new NotLeaderError(-1)
+    if (voters.some(({ directoryId }) => directoryId === zeroUuid)) throw new NotLeaderError(-1)
     const newId = (): Uuid => randomUuid(runtime.random)
-    const records = registry.decideCreate(topic, partition, settings, replicas, newId)
+    const records = registry.decideCreate(topic, partition, settings, placement, replicas, newId)
     return this.#append(records.map(encodeMetadataRecord))
   }
 

@@ -6,10 +6,12 @@ import type { Group } from '../replica/group.ts'
 import type { NodeRouter } from '../replica/nodes/nodeRouter.ts'
 import type { ReplicaHost } from '../replica/replicaHost.ts'
 import { type GroupKey, groupKey } from '../replica/transport.ts'
+import type { LogDirectory } from '../segment/logDirectory.ts'
 import { isRoomError } from '../segment/logRepair.ts'
-import { engineDefaults, type LogSettings, type ResolvedSettings, resolveSettings } from './logSettings.ts'
+import { engineDefaults, type LogSettings, resolveSettings } from './logSettings.ts'
 import type { NodeChannels } from './nodeEvents.ts'
-import type { OpenPartition } from './nodePartition.ts'
+import type { OpenPartition, ReachedPartition } from './nodePartition.ts'
+import { DistantGroup } from './nodePlacement.ts'
 import type { PartitionEntry } from './nodeRegistry.ts'
 
 /** How long until a voter change that was refused is tried again. */
@@ -19,25 +21,36 @@ const retryMs = 300
 export interface GroupsOptions {
   readonly nodeId: number
   readonly host: ReplicaHost
+  readonly logs: LogDirectory
   readonly metadata: Group
   readonly router: NodeRouter
   readonly logger: Logger
   readonly channels: NodeChannels
   readonly defaults: LogSettings
+  /** A replica is open. */
+  opened(partition: OpenPartition): void
 }
 
 /**
- * The replicas of all partitions that the registry knows: every node has one of each, and whoever leads one makes its voters
- * those of the metadata log, one at a time.
+ * The replicas that this node has of the partitions that the registry knows: of each that is not placed elsewhere. Whoever leads
+ * one makes its voters those of the metadata log, as far as they have a place, one at a time.
  */
 export class NodeGroups {
   readonly #options: GroupsOptions
   readonly #open = new Map<GroupKey, OpenPartition>()
+  /** Partitions that other nodes have alone. */
+  readonly #distant = new Map<GroupKey, ReachedPartition>()
+  readonly #placements = new Map<GroupKey, readonly number[]>()
+  /** What is being done with the log of a name: one thing after the other. */
+  readonly #turns = new Map<string, Promise<void>>()
+  /** Partitions that have been removed; their topics' ids never come again. */
+  readonly #removed = new Set<GroupKey>()
   readonly #failed = new Map<GroupKey, EngineError>()
   readonly #waiting = new Map<GroupKey, Set<() => void>>()
-  readonly #opening = new Set<Promise<void>>()
   readonly #reconciling = new Set<GroupKey>()
   #isClosed = false
+  /** Called for every partition that is removed. */
+  onRemoved: (entry: PartitionEntry) => void = () => {}
 
   constructor(options: GroupsOptions) {
     this.#options = options
@@ -55,24 +68,62 @@ export class NodeGroups {
     return this.#open.get(key) ?? null
   }
 
+  /** Who leads a partition as far as this node knows, -1 for nobody. */
+  leaderOf(entry: PartitionEntry): number {
+    const key = groupKey(entry)
+    return this.#open.get(key)?.group.leaderId ?? this.#distant.get(key)?.led.leaderId ?? -1
+  }
+
   /** The registry has these partitions too. */
   added(entries: readonly PartitionEntry[]): void {
     for (const entry of entries) {
-      const opening = this.#openOne(entry)
-      this.#opening.add(opening)
-      void opening.finally(() => this.#opening.delete(opening))
+      const key = groupKey(entry)
+      const { placement } = entry
+      if (placement !== null) this.#placements.set(key, placement)
+      if (placement !== null && !placement.includes(this.#options.nodeId)) {
+        const settings = resolveSettings({ ...this.#options.defaults, ...entry.settings }, engineDefaults)
+        this.#distant.set(key, {
+          led: new DistantGroup(placement),
+          group: null,
+          topicId: entry.topicId,
+          settings,
+        })
+        this.#wake(key)
+      } else this.#inTurn(entry, () => this.#openOne(entry))
     }
   }
 
-  /** Resolves once the replica of `entry` is open; rejects when it cannot be opened. */
-  async whenOpen(entry: PartitionEntry): Promise<OpenPartition> {
+  /** The registry has these partitions no longer: their replicas leave, and their logs go. */
+  removed(entries: readonly PartitionEntry[]): void {
+    for (const entry of entries) {
+      const key = groupKey(entry)
+      this.#removed.add(key)
+      this.#distant.delete(key)
+      this.#placements.delete(key)
+      this.#wake(key)
+      this.onRemoved(entry)
+      this.#inTurn(entry, () => this.#remove(entry))
+    }
+  }
+
+  /** Resolves once everything that was begun with partitions of a topic is done. */
+  async settled(topic: string): Promise<void> {
+    const names = [...this.#turns.keys()].filter((name) => name.slice(0, name.lastIndexOf('-')) === topic)
+    await Promise.all(names.map((name) => this.#turns.get(name)))
+  }
+
+  /** Resolves once the replica of `entry` is open, or others have it; rejects when it cannot be opened. */
+  async whenOpen(entry: PartitionEntry): Promise<ReachedPartition> {
     const key = groupKey(entry)
     for (;;) {
-      const open = this.#open.get(key)
+      const open = this.#open.get(key) ?? this.#distant.get(key)
       if (open !== undefined) return open
       const failed = this.#failed.get(key)
       if (failed !== undefined) throw failed
       if (this.#isClosed) throw new EngineError('closed', 'the node has been closed')
+      if (this.#removed.has(key)) {
+        throw new EngineError('unknownTopicOrPartition', `${entry.topic} has been removed`)
+      }
       await new Promise<void>((resolve) => {
         const waiters = this.#waiting.get(key) ?? new Set()
         this.#waiting.set(key, waiters.add(resolve))
@@ -84,11 +135,40 @@ export class NodeGroups {
   async close(): Promise<void> {
     this.#isClosed = true
     for (const key of [...this.#waiting.keys()]) this.#wake(key)
-    await Promise.all(this.#opening)
+    await Promise.all(this.#turns.values())
+  }
+
+  #inTurn({ topic, partition }: PartitionEntry, body: () => Promise<void>): void {
+    const name = `${topic}-${partition}`
+    const before = this.#turns.get(name) ?? Promise.resolve()
+    const turn = before.then(body).finally(() => {
+      if (this.#turns.get(name) === turn) this.#turns.delete(name)
+    })
+    this.#turns.set(name, turn)
+  }
+
+  async #remove(entry: PartitionEntry): Promise<void> {
+    const { topic, partition, topicId } = entry
+    const { logs, logger } = this.#options
+    const key = groupKey(entry)
+    const group = this.#open.get(key)?.group
+    this.#open.delete(key)
+    this.#failed.delete(key)
+    try {
+      if (this.#isClosed) return
+      await group?.close()
+      if (logs.logs.get(`${topic}-${partition}`)?.topicId === topicId) await logs.deleteLog(topic, partition)
+    } catch (cause) {
+      const { message } = toEngineError(cause, 'diskFailed', 'the log could not be deleted')
+      logger.error('the log of a partition that was removed stays', { topic, partition, error: message })
+    } finally {
+      this.#removed.delete(key)
+    }
   }
 
   async #openOne(entry: PartitionEntry): Promise<void> {
-    while (!(await this.#tryToOpen(entry))) await this.#options.router.pause(retryMs)
+    while (!this.#removed.has(groupKey(entry)) && !(await this.#tryToOpen(entry)))
+      await this.#options.router.pause(retryMs)
   }
 
   /** False when there was no room for it, so that it is to be tried again. */
@@ -97,13 +177,14 @@ export class NodeGroups {
     const { topic, partition, topicId, replicas } = entry
     const key = groupKey(entry)
     try {
-      const settings = settingsFor(entry.settings, defaults)
+      const settings = resolveSettings({ ...defaults, ...entry.settings }, engineDefaults)
       const known = new Map(metadata.voters.voters.voters.map((voter) => [voter.id, voter]))
       const voters = replicas.map(({ id, directoryId }): Voter => {
         const endpoints = known.get(id)?.endpoints ?? []
         return { id, directoryId, endpoints, minVersion: 0, maxVersion: 1 }
       })
       if (this.#isClosed) return true
+      await this.#makeRoom(entry)
       const group = await host.openGroup({
         topic,
         partition,
@@ -111,9 +192,11 @@ export class NodeGroups {
         kind: 'partition',
         config: settings.config,
         voters,
-        bootstrapIds: [...known.keys()],
+        bootstrapIds: [...(entry.placement ?? known.keys())],
       })
-      this.#open.set(key, { group, settings })
+      const opened = { led: group, group, topicId, settings }
+      this.#open.set(key, opened)
+      this.#options.opened(opened)
       announce(group, this.#options)
       group.watch({
         leadership: () => this.#reconcile(key, group),
@@ -136,6 +219,19 @@ export class NodeGroups {
     }
     this.#wake(key)
     return true
+  }
+
+  /** A log of an earlier topic of the name, which nobody has told this node to remove, keeps its records under another name. */
+  async #makeRoom({ topic, partition, topicId }: PartitionEntry): Promise<void> {
+    const { logs, logger } = this.#options
+    const found = logs.logs.get(`${topic}-${partition}`)
+    if (found === undefined || found.topicId === topicId) return
+    const keptAs = (await logs.setAside(topic, partition)) ?? ''
+    logger.warn('a log of an earlier topic has made room for one of the same name', {
+      topic,
+      partition,
+      keptAs,
+    })
   }
 
   #wake(key: GroupKey): void {
@@ -183,7 +279,9 @@ export class NodeGroups {
   /** What has to change first; null when nothing has to, or somebody else leads. */
   #nextChange(group: Group): { readonly type: 'add' | 'remove'; readonly voter: Voter } | null {
     if (group.state !== 'leader' || group.failure !== null) return null
-    const wanted = this.#options.metadata.voters.voters.voters
+    const all = this.#options.metadata.voters.voters.voters
+    const placement = this.#placements.get(group.key)
+    const wanted = placement === undefined ? all : all.filter(({ id }) => placement.includes(id))
     const present = group.voters.voters.voters
     // A static set says nothing of directories yet.
     if (wanted.length === 0 || wanted.some(({ directoryId }) => directoryId === zeroUuid)) return null
@@ -197,21 +295,6 @@ export class NodeGroups {
     if (added !== undefined) return { type: 'add', voter: added }
     return removed === undefined ? null : { type: 'remove', voter: removed }
   }
-}
-
-/** How the records of a partition are kept. Throws `invalidConfig` for settings that replication does not honour. */
-export function settingsFor(settings: LogSettings, defaults: LogSettings): ResolvedSettings {
-  const resolved = resolveSettings({ ...defaults, ...settings }, engineDefaults)
-  const { cleanupPolicy, timestampType } = resolved.config
-  const refused = cleanupPolicy.compact
-    ? 'cleanupPolicy "compact"'
-    : timestampType !== 'createTime'
-      ? 'timestamps "logAppendTime"'
-      : null
-  if (refused !== null) {
-    throw new EngineError('invalidConfig', `a replicated partition does not know ${refused} yet`)
-  }
-  return resolved
 }
 
 /** Tells what happens to a group. */

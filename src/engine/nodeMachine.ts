@@ -122,7 +122,8 @@ export class NodeMachine<Result = unknown> {
 
   /**
    * Resolves once this node has a replica and has taken up what it knew before. Rejects with the reason why it cannot:
-   * `corruptLog` for a damaged snapshot, `machineFailed` for what the machine throws, `leaderNotAvailable`. Calls wait by themselves.
+   * `corruptLog` for a damaged snapshot, `machineFailed` for what the machine throws, `leaderNotAvailable`, `replicaNotAvailable`
+   * where other nodes have its partition. Calls wait by themselves.
    */
   async ready(): Promise<this> {
     await this.#started()
@@ -214,7 +215,11 @@ export class NodeMachine<Result = unknown> {
   async #run(machine: StateMachine<Result>, snapshotBytes: number, keptRecords: number): Promise<Running> {
     const { runtime, logger } = this.#host
     const opened = await this.#host.open(this.name, 0)
-    const runner = new MachineRunner(opened.group, this.#batchMachine(machine), {
+    const { group } = opened
+    if (group === null) {
+      throw new EngineError('replicaNotAvailable', `this node has no replica of ${this.name} to run it on`)
+    }
+    const runner = new MachineRunner(group, this.#batchMachine(machine), {
       checksum: runtime.checksum,
       logger,
       name: this.name,
@@ -225,7 +230,7 @@ export class NodeMachine<Result = unknown> {
       snapshotTaken: (id, error) => this.#host.snapshotTaken(this.name, id, error),
     })
     await runner.start()
-    this.#running = { ...opened, runner }
+    this.#running = { ...opened, group, runner }
     return this.#running
   }
 

@@ -1,8 +1,9 @@
 import { EngineError } from '../model/errors.ts'
+import type { Uuid } from '../model/uuid.ts'
 import type { Group } from '../replica/group.ts'
 import type { Acks, GroupAck } from '../replica/groupTypes.ts'
 import { CallKind } from '../replica/nodes/nodeCalls.ts'
-import { abortable, type NodeRouter } from '../replica/nodes/nodeRouter.ts'
+import { abortable, type LeaderCall, type LedGroup, type NodeRouter } from '../replica/nodes/nodeRouter.ts'
 import type { Codecs } from '../runtime/compute.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import { BatchWriter } from '../segment/batchWriter.ts'
@@ -45,10 +46,18 @@ export interface PartitionStatus {
   readonly voters: readonly number[]
 }
 
-/** A replica that is open here, and how its records are kept. */
-export interface OpenPartition {
-  readonly group: Group
+/** A partition as calls reach it, and how its records are kept. */
+export interface ReachedPartition {
+  readonly led: LedGroup
+  /** The replica that is open here; null when other nodes have it. */
+  readonly group: Group | null
+  readonly topicId: Uuid
   readonly settings: ResolvedSettings
+}
+
+/** One with a replica here. */
+export interface OpenPartition extends ReachedPartition {
+  readonly group: Group
 }
 
 /** What a partition needs of its node. */
@@ -57,22 +66,24 @@ export interface PartitionHost {
   readonly codecs: Codecs
   readonly router: NodeRouter
   /** Resolves once the partition is there, made if need be; rejects with `leaderNotAvailable`, `invalidConfig`, `closed`. */
-  open(topic: string, partition: number): Promise<OpenPartition>
+  open(topic: string, partition: number): Promise<ReachedPartition>
   /** Why nothing goes on any more; null while it does. */
   ended(): EngineError | null
   onEnd(wake: () => void): () => void
 }
 
 /**
- * One partition of a topic, replicated on all voters of the cluster. Calls may be made on any node: what only the leader can
+ * One partition of a topic, replicated on all voters of the cluster, or on those that its settings name. Calls may be made on any node: what only the leader can
  * do is passed on to it. Records have offsets that count up from 0; no failover takes one.
  */
 export class NodePartition {
   readonly topic: string
   readonly partition: number
   readonly #host: PartitionHost
-  #opening: Promise<OpenPartition> | null = null
-  #opened: OpenPartition | null = null
+  #opening: Promise<ReachedPartition> | null = null
+  #opened: ReachedPartition | null = null
+  #removed: EngineError | null = null
+  readonly #enders = new Set<() => void>()
 
   /** Made by `Node.partition`. */
   constructor(topic: string, partition: number, host: PartitionHost) {
@@ -87,7 +98,10 @@ export class NodePartition {
     return `${this.topic}-${this.partition}`
   }
 
-  /** Resolves once this node has a replica; rejects with the reason why it cannot have one. Calls wait for it by themselves. */
+  /**
+   * Resolves once the partition is there, with a replica on this node if it has one; rejects with the reason why not:
+   * `leaderNotAvailable`, `invalidReplicaAssignment`, `invalidConfig`. Calls wait for it by themselves.
+   */
   async ready(): Promise<this> {
     await this.#open()
     return this
@@ -95,12 +109,13 @@ export class NodePartition {
 
   /** Who leads, as far as this node knows; -1 for nobody. */
   get leaderId(): number {
-    return this.#opened?.group.leaderId ?? -1
+    return this.#opened?.led.leaderId ?? -1
   }
 
-  /** How this node's replica is doing; null before `ready`. */
+  /** How this node's replica is doing; null before `ready`, and where there is none. */
   get status(): PartitionStatus | null {
-    return this.#opened === null ? null : statusOf(this.topic, this.partition, this.#opened.group)
+    const group = this.#opened?.group ?? null
+    return group === null ? null : statusOf(this.topic, this.partition, group)
   }
 
   /**
@@ -109,7 +124,8 @@ export class NodePartition {
    * takes the lead.
    *
    * Rejects, with nothing appended: `messageTooLarge`, `invalidRecord`, `malformed`, `leaderNotAvailable` (nobody led for
-   * `callTimeoutMs`), `diskFull`, `outOfOrderSequenceNumber`, `invalidProducerEpoch`, `closed`, the reason of `signal`. Rejects
+   * `callTimeoutMs`), `diskFull`, `outOfOrderSequenceNumber`, `invalidProducerEpoch`, `unknownTopicOrPartition` once the
+   * topic has been removed, `closed`, the reason of `signal`. Rejects
    * without knowing whether the records will be there: `networkException`, `requestTimedOut`, `notEnoughReplicasAfterAppend`
    * (the leader was lost meanwhile), `diskFailed`.
    */
@@ -122,19 +138,11 @@ export class NodePartition {
     const ready = this.#opened === null ? null : this.#encode(input, this.#opened)
     const opened = this.#opened ?? (await abortable(this.#open(), signal))
     const records = ready ?? this.#encode(input, opened)
-    const { group } = opened
-    return this.#host.router.run({
-      group,
-      name: this.name,
+    return this.#run(opened, {
       signal,
       repeatable: false,
-      local: async () => ({ ...(await group.append(records, { acks, signal })), acks }),
-      request: {
-        ...this.#ref(group),
-        kind: CallKind.append,
-        acks: acks === 'all' ? -1 : 1,
-        records,
-      },
+      local: async (group) => ({ ...(await group.append(records, { acks, signal })), acks }),
+      request: { kind: CallKind.append, acks: acks === 'all' ? -1 : 1, records },
       result: ({ baseOffset, lastOffset, leaderEpoch, duplicate }) => {
         return { baseOffset, lastOffset, leaderEpoch, duplicate: duplicate === 1, acks }
       },
@@ -144,7 +152,8 @@ export class NodePartition {
   /**
    * The committed records from an offset on. Without `follow` it ends with the last one that was committed when the read
    * began, on whatever node (see `stale`); with it, when the node is closed. Reads from this node's replica alone. Throws
-   * `invalidConfig` and `closed` at once; iterating rejects with `offsetOutOfRange`, `leaderNotAvailable`, `corruptLog`.
+   * `invalidConfig`, `unknownTopicOrPartition` and `closed` at once; iterating rejects with `offsetOutOfRange`,
+   * `leaderNotAvailable`, `corruptLog`, `replicaNotAvailable` where this node has none.
    */
   read(options: NodeReadOptions = {}): AsyncIterableIterator<LogRecord> {
     return new RecordIterator(this.#reader(options))
@@ -165,33 +174,34 @@ export class NodePartition {
    * still is one. Rejects with `leaderNotAvailable`.
    */
   async readIndex(signal?: AbortSignal): Promise<number> {
-    const { group } = await abortable(this.#open(), signal)
-    return this.#host.router.run({
-      group,
-      name: this.name,
+    return this.#run(await abortable(this.#open(), signal), {
       signal,
       repeatable: true,
-      local: () => group.readIndex(),
-      request: { ...this.#ref(group), kind: CallKind.readIndex },
+      local: (group) => group.readIndex(),
+      request: { kind: CallKind.readIndex },
       result: ({ baseOffset }) => baseOffset,
     })
   }
 
   /** Moves leadership to node `to`, or wherever it is best. Rejects with `leaderNotAvailable`, `invalidRequest`. */
   async transferLeadership(to = -1): Promise<void> {
-    const { group } = await this.#open()
-    await this.#host.router.run({
-      group,
-      name: this.name,
+    await this.#run(await this.#open(), {
       repeatable: false,
-      local: () => (to === group.leaderId ? Promise.resolve() : group.transferLeadership(to)),
-      request: { ...this.#ref(group), kind: CallKind.transferLeadership, json: JSON.stringify(to) },
+      local: (group) => (to === group.leaderId ? Promise.resolve() : group.transferLeadership(to)),
+      request: { kind: CallKind.transferLeadership, json: JSON.stringify(to) },
       result: () => {},
     })
   }
 
-  /** The replica, as soon as there is one. What was refused is tried again. */
-  #open(): Promise<OpenPartition> {
+  /** Its topic has been removed: calls reject, reads that follow end. */
+  remove(): void {
+    this.#removed = new EngineError('unknownTopicOrPartition', `${this.topic} has been removed`)
+    for (const wake of [...this.#enders]) wake()
+  }
+
+  /** The partition, as soon as it is there. What was refused is tried again. */
+  #open(): Promise<ReachedPartition> {
+    if (this.#removed !== null) return Promise.reject(this.#removed)
     if (this.#opened !== null) return Promise.resolve(this.#opened)
     this.#opening ??= this.#host.open(this.topic, this.partition).then(
       (opened) => {
@@ -206,11 +216,28 @@ export class NodePartition {
     return this.#opening
   }
 
-  #ref(group: Group): { topicId: string; topic: string; partition: number } {
-    return { topicId: group.log.topicId, topic: this.topic, partition: this.partition }
+  async #run<T>(
+    { led, group, topicId }: ReachedPartition,
+    call: Pick<LeaderCall<T>, 'signal' | 'repeatable' | 'request' | 'result'> & {
+      local(group: Group): Promise<T>
+    },
+  ): Promise<T> {
+    const { topic, partition, name } = this
+    try {
+      return await this.#host.router.run({
+        ...call,
+        group: led,
+        name,
+        // Only who has a replica leads.
+        local: () => call.local(group!),
+        request: { ...call.request, topicId, topic, partition },
+      })
+    } catch (error) {
+      throw this.#removed ?? error
+    }
   }
 
-  #encode(input: AppendInput, { settings }: OpenPartition): Uint8Array {
+  #encode(input: AppendInput, { settings }: ReachedPartition): Uint8Array {
     const { runtime, codecs } = this.#host
     const bytes = encodeInput(input, settings, new BatchWriter(1024), runtime, codecs)
     if (input instanceof Uint8Array) checkBatch(bytes, runtime.checksum)
@@ -225,10 +252,23 @@ export class NodePartition {
       decompress: (codec, body) => codecs.decompress(codec, body, maxBatchBytes),
       begin: async (stale, signal) => {
         const { group } = await abortable(this.#open(), signal)
+        if (group === null) {
+          throw new EngineError(
+            'replicaNotAvailable',
+            `this node has no replica of ${this.name} to read from`,
+          )
+        }
         return { group, end: stale ? group.highWatermark : await this.readIndex(signal) }
       },
-      ended: () => this.#host.ended(),
-      onEnd: (wake) => this.#host.onEnd(wake),
+      ended: () => this.#removed ?? this.#host.ended(),
+      onEnd: (wake) => {
+        const off = this.#host.onEnd(wake)
+        this.#enders.add(wake)
+        return () => {
+          this.#enders.delete(wake)
+          off()
+        }
+      },
     })
   }
 }

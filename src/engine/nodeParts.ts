@@ -98,9 +98,29 @@ export async function openParts(
       opened,
     )
     const { logs, host, metadata, router } = base
-    const groups = new NodeGroups({ nodeId, host, metadata, router, logger, channels, defaults })
+    const upkeep = new NodeUpkeep({
+      runtime,
+      logs,
+      logger,
+      scrubBytesPerSecond: options.scrubBytesPerSecond ?? defaultScrubBytesPerSecond,
+      partitions: () => groups.open,
+    })
+    const groups: NodeGroups = new NodeGroups({
+      nodeId,
+      host,
+      logs,
+      metadata,
+      router,
+      logger,
+      channels,
+      defaults,
+      opened: (partition) => upkeep.opened(partition),
+    })
     const registry = new NodeRegistry()
-    registry.onChange = (added) => groups.added(added)
+    registry.onChange = (added, removed) => {
+      groups.removed(removed)
+      groups.added(added)
+    }
     const runner = new MachineRunner(metadata, registry, {
       checksum: runtime.checksum,
       logger,
@@ -127,13 +147,6 @@ export async function openParts(
       other: (request) => called.other(request),
     })
     base.requests.answerCalls((payload) => calls.answer(payload))
-    const upkeep = new NodeUpkeep({
-      runtime,
-      logs: base.logs,
-      logger,
-      scrubBytesPerSecond: options.scrubBytesPerSecond ?? defaultScrubBytesPerSecond,
-      partitions: () => groups.open,
-    })
     return { ...base, options: checked, world, logger, groups, registry, runner, called, upkeep, defaults }
   } catch (error) {
     await inOrder(opened).catch(() => {})

@@ -19,6 +19,8 @@ export interface PartitionEntry {
   readonly partition: number
   /** The voters that its group begins with. */
   readonly replicas: readonly ReplicaKey[]
+  /** Ids of the only nodes that are to have a replica, in their order; null for all that vote. */
+  readonly placement: readonly number[] | null
   readonly settings: LogSettings
 }
 
@@ -31,6 +33,7 @@ interface TopicEntry {
 /** Kafka's number for topics as owners of configs. */
 const topicResource = 2
 const configPrefix = 'cordwood.log.'
+const placementPrefix = 'cordwood.replicas.'
 
 /**
  * Which partitions there are: Kafka's records of topics, partitions and configs, as they lie in `__cluster_metadata`, and what
@@ -47,7 +50,8 @@ export class NodeRegistry implements BatchMachine {
     const entry = this.#topics.get(topic)
     const replicas = entry?.partitions.get(partition)
     if (entry === undefined || replicas === undefined) return null
-    return { topic, topicId: entry.topicId, partition, replicas, settings: settingsOf(entry) }
+    const placement = placementOf(entry, partition)
+    return { topic, topicId: entry.topicId, partition, replicas, placement, settings: settingsOf(entry) }
   }
 
   /** All partitions, by topic and number. */
@@ -64,6 +68,7 @@ export class NodeRegistry implements BatchMachine {
     topic: string,
     partition: number,
     settings: LogSettings,
+    placement: readonly number[] | null,
     replicas: readonly ReplicaKey[],
     newId: () => Uuid,
   ): MetadataRecordInput[] {
@@ -74,16 +79,12 @@ export class NodeRegistry implements BatchMachine {
     if (known === undefined) {
       records.push({ type: 'topicRecord', version: 0, name: topic, topicId })
       for (const [name, value] of Object.entries(settings)) {
-        if (value === undefined) continue
-        records.push({
-          type: 'configRecord',
-          version: 0,
-          resourceType: topicResource,
-          resourceName: topic,
-          name: configPrefix + name,
-          value: JSON.stringify(value),
-        })
+        if (value !== undefined)
+          records.push(configRecordOf(topic, configPrefix + name, JSON.stringify(value)))
       }
+    }
+    if (placement !== null) {
+      records.push(configRecordOf(topic, `${placementPrefix}${partition}`, JSON.stringify(placement)))
     }
     records.push(partitionRecordOf(topicId, partition, replicas))
     return records
@@ -113,14 +114,7 @@ export class NodeRegistry implements BatchMachine {
     for (const [name, { topicId, settings, partitions }] of this.#topics) {
       yield encodeMetadataRecord({ type: 'topicRecord', version: 0, name, topicId })
       for (const [config, value] of settings) {
-        yield encodeMetadataRecord({
-          type: 'configRecord',
-          version: 0,
-          resourceType: topicResource,
-          resourceName: name,
-          name: config,
-          value,
-        })
+        yield encodeMetadataRecord(configRecordOf(name, config, value))
       }
       for (const [partition, replicas] of partitions) {
         yield encodeMetadataRecord(partitionRecordOf(topicId, partition, replicas))
@@ -154,9 +148,10 @@ export class NodeRegistry implements BatchMachine {
         this.#names.set(record.topicId, record.name)
         return
       case 'configRecord': {
-        const settings = this.#topics.get(record.resourceName)?.settings
-        if (settings === undefined || settings.has(record.name) || record.value === null) return
-        if (record.resourceType === topicResource) settings.set(record.name, record.value)
+        const topic = this.#topics.get(record.resourceName)
+        if (topic === undefined || topic.settings.has(record.name) || record.value === null) return
+        if (record.resourceType !== topicResource || isTooLate(topic, record.name)) return
+        topic.settings.set(record.name, record.value)
         return
       }
       case 'partitionRecord': {
@@ -204,6 +199,27 @@ function partitionRecordOf(topicId: Uuid, partition: number, replicas: readonly 
     directories,
     partitionEpoch: 0,
   } as const
+}
+
+function configRecordOf(topic: string, name: string, value: string) {
+  return {
+    type: 'configRecord',
+    version: 0,
+    resourceType: topicResource,
+    resourceName: topic,
+    name,
+    value,
+  } as const
+}
+
+/** Whether it says where a partition is to be that was made before. */
+function isTooLate({ partitions }: TopicEntry, name: string): boolean {
+  return name.startsWith(placementPrefix) && partitions.has(Number(name.slice(placementPrefix.length)))
+}
+
+function placementOf({ settings }: TopicEntry, partition: number): readonly number[] | null {
+  const value = settings.get(`${placementPrefix}${partition}`)
+  return value === undefined ? null : JSON.parse(value)
 }
 
 function settingsOf({ settings }: TopicEntry): LogSettings {

@@ -129,8 +129,6 @@ describe('a partition', () => {
       )
     }
     refused('orders', { flush: 'journal' })
-    refused('other', { cleanupPolicy: 'compact' })
-    refused('other', { timestamps: 'logAppendTime' })
     refused('other', { unheard: 1 })
     for (const name of ['', '..', 'a/b', '__cluster_metadata']) {
       expect(() => node.partition(name)).toThrow(expect.objectContaining({ code: 'invalidTopicException' }))

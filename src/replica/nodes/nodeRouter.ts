@@ -14,6 +14,8 @@ import {
 export interface LedGroup {
   readonly leaderId: number
   watch(listener: GroupListener): () => void
+  /** The node that was taken for the leader has refused a call, or could not be asked. */
+  missed?(asked: number, error: unknown): void
 }
 
 /** A call of a leader, here or elsewhere. */
@@ -85,6 +87,7 @@ export class NodeRouter {
         if (leaderId === nodeId) return await call.local()
         if (leaderId >= 0) return call.result(await this.ask(leaderId, call.request, leftMs))
       } catch (error) {
+        if (leaderId !== nodeId) group.missed?.(leaderId, error)
         if (!mayGoOn(error, repeatable)) throw error
         // The one that was asked may know better, or nobody has noticed yet.
       }
