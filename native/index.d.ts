@@ -130,6 +130,12 @@ export declare function decompress(codec: string, bytes: Uint8Array, maxBytes: n
 export declare function dropCached(path: string): boolean
 
 /**
+ * The number of the mount that `path` is on, which no other mount gets before the system is started again; none where the
+ * system has no such numbers.
+ */
+export declare function mountOf(path: string): string | null
+
+/**
  * Stamps every 4 KiB block in place: CRC-32C of all that follows it, `generation`, number of the block, `sequence`.
  * Throws unless `blocks` holds whole blocks.
  */

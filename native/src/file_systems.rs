@@ -1,7 +1,9 @@
 //! Whole file systems made durable at once.
 
 use std::collections::HashMap;
+use std::ffi::CString;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -52,6 +54,24 @@ impl FileSystems {
             }
         }
     }
+}
+
+/// Which mount `path` is on: a number that no other mount has until the system is started again. Not known to systems that
+/// give such numbers again.
+pub fn unique_mount(path: &Path) -> Option<u64> {
+    const MNT_ID_UNIQUE: libc::c_uint = 0x4000;
+    /// Where the number is in what `statx` fills, after the 64 bits of mask and block size; see linux/stat.h.
+    const MNT_ID_AT: usize = 0x90;
+    let path = CString::new(path.as_os_str().as_bytes()).ok()?;
+    let mut found = [0u64; 32];
+    // SAFETY: the path ends with a zero, and `struct statx` has 256 bytes.
+    let code = unsafe {
+        libc::syscall(libc::SYS_statx, libc::AT_FDCWD, path.as_ptr(), 0, MNT_ID_UNIQUE, found.as_mut_ptr())
+    };
+    // The mask of what was filled is the first 32 bits.
+    let mask = found[0].to_ne_bytes();
+    let mask = u32::from_ne_bytes([mask[0], mask[1], mask[2], mask[3]]);
+    (code == 0 && mask & MNT_ID_UNIQUE != 0).then(|| found[MNT_ID_AT / 8])
 }
 
 /// The highest directory above `path` that is on the same device, so that no directory of somebody's is held open.

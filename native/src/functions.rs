@@ -7,13 +7,20 @@ use napi_derive::napi;
 
 use crate::batches::BatchWalk;
 use crate::codecs::{Codec, CodecError};
-use crate::{bad_argument, checksum, codecs, files};
+use crate::{bad_argument, checksum, codecs, file_systems, files};
 
 /// Has the next reads of a file come from the disk, except for what is not written to it yet. Best effort: false
 /// when it cannot be done.
 #[napi]
 pub fn drop_cached(path: String) -> bool {
     files::drop_cached(Path::new(&path)).is_ok()
+}
+
+/// The number of the mount that `path` is on, which no other mount gets before the system is started again; none where the
+/// system has no such numbers.
+#[napi]
+pub fn mount_of(path: String) -> Option<String> {
+    file_systems::unique_mount(Path::new(&path)).map(|id| id.to_string())
 }
 
 /// CRC-32C of `bytes`, continuing from `seed`.

@@ -73,6 +73,8 @@ export const plantedReplicaBugs = [
   'readBeyondHighWatermark',
   /** A relaxed replica takes the page cache for whole whatever happened. */
   'forgettingForgotten',
+  /** The page cache is taken for whole without a look at the mount and the start of the machine. */
+  'mountNotCompared',
   /** At a start the whole log is taken for committed. */
   'logEndTakenForCommitted',
   /** A follower takes its leader for alive without having heard of it. */

@@ -19,6 +19,8 @@ export const stateKind = {
   voters: 18,
   snapshot: 19,
   place: 20,
+  /** The word of `CacheProof` under which a replica with a relaxed policy was last open, as text. */
+  cacheWord: 21,
 } as const
 
 /**

@@ -5,6 +5,7 @@ import type { BadRange } from '../segment/badRanges.ts'
 import type { LogConfig } from '../segment/logConfig.ts'
 import type { LogDirectory } from '../segment/logDirectory.ts'
 import type { AppendResult } from '../segment/logTypes.ts'
+import type { CacheProof } from './cacheProof.ts'
 import type { GroupObserver } from './observer.ts'
 import type { Transport, TransportHandler } from './transport.ts'
 
@@ -61,6 +62,8 @@ export interface HostOptions {
   readonly endpoints: readonly Endpoint[]
   /** Open, and closed by its owner after the host. */
   readonly logs: LogDirectory
+  /** What was found before `logs` were opened. Without it only a clean end says that a page cache is whole. */
+  readonly cache?: CacheProof
   readonly transport: (handler: TransportHandler) => Transport
   readonly logger: Logger
   readonly timeouts?: HostTimeouts

@@ -3,9 +3,11 @@ import { isDurable } from '../model/flushPolicy.ts'
 import { planted } from '../model/planted.ts'
 import { defaultTimeouts, type RaftConfig, type RaftRequest, type RaftResponse } from '../raft.ts'
 import type { Runtime } from '../runtime/runtime.ts'
+import type { Log } from '../segment/log.ts'
 import { afterRot } from './afterRot.ts'
 import { AppendBudget } from './appendBudget.ts'
 import { Group } from './group.ts'
+import { stateKind } from './groupStates.ts'
 import type { GroupSpec, HostOptions } from './groupTypes.ts'
 import type { GroupWorld } from './groupWorld.ts'
 import { HostStats } from './hostStats.ts'
@@ -111,12 +113,14 @@ export class ReplicaHost implements TransportHandler {
       for (const { id, endpoints } of start.voters.at(-1)!.voters.voters) {
         if (id !== nodeId && endpoints.length > 0) transport.know(id, endpoints)
       }
-      const forgotten = this.#mayHaveForgotten(spec, start.isNew)
+      const forgotten = await this.#mayHaveForgotten(spec, start)
+      const word = isRelaxed(spec) ? await this.#options.cache?.word() : null
       const group = new Group(this.#world, spec, this.#configOf(spec), start, forgotten, ({ key: closed }) =>
         this.#groups.delete(closed),
       )
       this.#groups.set(key, group)
       group.start()
+      if (isRelaxed(spec)) this.#rest(group, word ?? null)
       group.watch(this.stats.listener())
       group.watch({ leadership: () => this.#repairs.look(group) })
       this.#repairs.look(group)
@@ -185,11 +189,8 @@ export class ReplicaHost implements TransportHandler {
   /** A log that was damaged when it was found is whole again. */
   async #reopened(group: Group, mayHaveForgotten: boolean): Promise<void> {
     const start = await this.#find(group.spec)
-    group.revive(
-      this.#configOf(group.spec),
-      start,
-      mayHaveForgotten || this.#mayHaveForgotten(group.spec, false),
-    )
+    const forgotten = mayHaveForgotten || (await this.#mayHaveForgotten(group.spec, start))
+    group.revive(this.#configOf(group.spec), start, forgotten)
   }
 
   async #find(spec: GroupSpec): Promise<GroupStart> {
@@ -204,11 +205,29 @@ export class ReplicaHost implements TransportHandler {
   }
 
   /** Whether something may be gone that this replica has claimed. Source: fault model, section 2. */
-  #mayHaveForgotten({ kind, config }: GroupSpec, isNew: boolean): boolean {
-    const { isClean, isProven } = this.#options.logs.lastEnd
-    const isRelaxed = kind === 'partition' && !isDurable(config.flush)
+  async #mayHaveForgotten(spec: GroupSpec, { log, isNew }: GroupStart): Promise<boolean> {
+    const { logs, cache } = this.#options
+    const { isClean, isProven } = logs.lastEnd
     if (planted('forgettingForgotten')) return false
-    return !isProven || (isRelaxed && !isClean && !isNew)
+    if (!isProven) return true
+    if (!isRelaxed(spec) || isNew) return false
+    return cache === undefined ? !isClean : !(await cache.covers(this.#wordOf(log), isClean))
+  }
+
+  /** The word under which a replica was last open. */
+  #wordOf(log: Log): string | null {
+    const bytes = this.#options.logs.stateOf(log, stateKind.cacheWord)
+    return bytes === null ? null : Buffer.from(bytes).toString()
+  }
+
+  /** A replica begins to claim what the page cache has. What it may have forgotten is on its way to the disk before the word. */
+  #rest(group: Group, word: string | null): void {
+    const { cache } = this.#options
+    if (group.failure !== null) cache?.lose()
+    group.watch({ failed: () => cache?.lose() })
+    if (word === null || group.failure !== null || word === this.#wordOf(group.log)) return
+    // A log whose states cannot be stored fails by itself; without its word it is not covered.
+    this.#world.turn.putState(group.log, stateKind.cacheWord, Buffer.from(word), () => {})
   }
 
   #configOf(spec: GroupSpec): RaftConfig {
@@ -219,7 +238,7 @@ export class ReplicaHost implements TransportHandler {
       self: { id: nodeId, directoryId },
       endpoints,
       kind: spec.kind,
-      relaxed: spec.kind === 'partition' && !isDurable(spec.config.flush),
+      relaxed: isRelaxed(spec),
       kraftVersion: spec.kraftVersion ?? 1,
       ...timeouts,
       // Thousands of groups that all stood in the same moment would take longer than that to hear each other.
@@ -232,4 +251,9 @@ export class ReplicaHost implements TransportHandler {
       confirmation: spec.confirmation ?? 'peers',
     }
   }
+}
+
+/** Whether a replica claims what is in the page cache. */
+function isRelaxed({ kind, config }: GroupSpec): boolean {
+  return kind === 'partition' && !isDurable(config.flush)
 }

@@ -54,6 +54,11 @@ export interface Disk {
    */
   syncFileSystem?(path: string): Promise<void>
   /**
+   * A word without blanks for the mount of `path` and the start of the machine. As long as it is the same, the page cache has all
+   * that was written, but for what a sync failed to store. Null, or absent, where the system does not tell.
+   */
+  mountOf?(path: string): Promise<string | null>
+  /**
    * Whether ranges of whole batches may be sent: null when all of them are in memory and have been checked since they
    * came there. Otherwise they are read and checked aside, and the promise tells when they may. Rejects with
    * `CorruptionError` at the first batch that is not what was written: nothing from there on may be sent.

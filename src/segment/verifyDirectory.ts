@@ -18,7 +18,8 @@ const listedAtOnce = 16
 /** Logs whose segments are checked at the same time; each has one segment in memory. */
 const checkedAtOnce = 4
 /** Files that may stand in a data directory and are not looked into. */
-const otherFiles = /^(\.lock(\.\d+\.sock)?|replication-offset-checkpoint|bootstrap\.checkpoint|\.scrub)$/
+const otherFiles =
+  /^(\.lock(\.\d+\.sock)?|replication-offset-checkpoint|bootstrap\.checkpoint|\.scrub|\.cordwood_cache)$/
 
 /** How to check. */
 export interface VerifyOptions {

@@ -3,6 +3,7 @@ import { type Logger, silentLogger } from '../model/logger.ts'
 import type { Uuid } from '../model/uuid.ts'
 import { randomUuid } from '../model/uuid.ts'
 import type { Voter } from '../raft.ts'
+import { CacheProof } from '../replica/cacheProof.ts'
 import type { Group } from '../replica/group.ts'
 import type { GroupObserver } from '../replica/observer.ts'
 import { PeerTransport } from '../replica/peerTransport.ts'
@@ -85,6 +86,7 @@ export function clusterProgram(
       return { id: index + 1, directoryId, endpoints, minVersion: 0, maxVersion: 1 }
     })
     const config: LogConfig = { ...logConfig, flush: shape.flush, segmentBytes: shape.segmentBytes }
+    const cache = await CacheProof.look(runtime, dataDirectory, logger)
     const logs = await LogDirectory.open(runtime, {
       directory: dataDirectory,
       logger,
@@ -101,6 +103,7 @@ export function clusterProgram(
       clusterId,
       endpoints: [{ name: 'CONTROLLER', ...endpoint }],
       logs,
+      cache,
       transport(handler) {
         transport = new PeerTransport(runtime, { nodeId, clusterId, logger }, handler)
         return transport

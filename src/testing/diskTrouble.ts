@@ -31,6 +31,8 @@ export class DiskTrouble implements DiskPace {
   syncErrorIn = 0
   /** Whether a sync has failed since the process began. */
   hasFailedSync = false
+  /** Whether the next sync of the file system tells of a sync that failed in an earlier process, as Linux does. */
+  owesSyncError = false
   /** Asked at each call of the disk, before it is made. */
   onCall: (() => void) | null = null
 
@@ -70,6 +72,10 @@ export class DiskTrouble implements DiskPace {
     const random = this.#random
     if (kind === 'sync' && this.syncErrorIn > 0 && --this.syncErrorIn === 0) {
       this.hasFailedSync = true
+      return { code: 'EIO' }
+    }
+    if (kind === 'syncFileSystem' && this.owesSyncError) {
+      this.owesSyncError = false
       return { code: 'EIO' }
     }
     if (kind === 'open' && this.hasNoDescriptors) return { code: 'EMFILE' }

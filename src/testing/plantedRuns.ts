@@ -152,6 +152,7 @@ const focus: Readonly<Partial<Record<PlantedBug | PlantedRaftBug, Partial<RunOpt
   quarantinedCounts: relaxed,
   quarantineEndsEarly: relaxed,
   forgettingForgotten: relaxed,
+  mountNotCompared: relaxed,
   lateSnapshotInstalled: {
     ...snapshots,
     shape: { groups: 1, fetchBytes: 1 << 10 },

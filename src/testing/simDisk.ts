@@ -135,6 +135,11 @@ export class SimDisk implements Disk {
     return this.#attempt(`cannot sync the file system of ${path}`, () => this.#calls.syncFileSystem(path))
   }
 
+  async mountOf(): Promise<string | null> {
+    this.#checkOpen()
+    return this.#fs.mount
+  }
+
   /** Nothing is kept in memory: every range is read and checked. */
   async prepare(ranges: readonly FileRange[]): Promise<void> {
     for (const range of ranges) {

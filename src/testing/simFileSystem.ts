@@ -46,6 +46,8 @@ export interface SimFileSystemOptions {
   readonly wallMs?: () => number
   /** Bytes that files may take; without bound by default. */
   readonly capacityBytes?: number
+  /** What `Disk.mountOf` says of it: another one after each start of the machine. */
+  readonly mount?: string
 }
 
 /**
@@ -55,6 +57,8 @@ export interface SimFileSystemOptions {
 export class SimFileSystem {
   /** Bytes that files may take. */
   capacityBytes: number
+  /** What `Disk.mountOf` says; null when it is not known. */
+  readonly mount: string | null
   /** Syncs return as if they had stored something, and have not. */
   isLying = false
   /** Who holds which lock; gone with the process, which is to say: the owner's `SimDisk`. */
@@ -78,6 +82,7 @@ export class SimFileSystem {
     this.#medium = options.medium ?? new Medium(image)
     this.#onEvent = options.onEvent
     this.#wallMs = options.wallMs ?? (() => 0)
+    this.mount = options.mount ?? null
     this.capacityBytes = options.capacityBytes ?? Number.POSITIVE_INFINITY
     let last = rootNode
     for (const id of [...this.#files.keys(), ...this.#directories.keys()]) last = Math.max(last, id)

@@ -50,6 +50,8 @@ export class SimNode<P extends Running = Running> {
   /** What was on the disk some time ago. */
   copy: Image | null = null
   readonly #random: SimRandom
+  /** Counts the starts of the machine, and the disks that it had. */
+  #mounts = 0
   /** What happened to the process while it stood still. */
   #putOff: QueuedEvent[] = []
   #process: Process | null = null
@@ -111,6 +113,7 @@ export class SimNode<P extends Running = Running> {
     this.isClosing = false
     this.resume()
     this.trouble.isHung = false
+    this.trouble.owesSyncError ||= this.trouble.hasFailedSync
     this.trouble.hasFailedSync = false
     host.isUp = true
     this.#process = this.#newProcess()
@@ -129,6 +132,8 @@ export class SimNode<P extends Running = Running> {
     const hadProcess = this.#process !== null
     this.world.tell((watcher) => watcher.mayForget?.(this))
     this.#detach('crash')
+    this.trouble.hasFailedSync = false
+    this.trouble.owesSyncError = false
     this.fs = this.#fileSystem(powerCut(this.fs.medium, kept, names, this.#random))
     if (hadProcess) this.world.tell((watcher) => watcher.stopped?.(this, 'crash', null))
   }
@@ -242,6 +247,7 @@ export class SimNode<P extends Running = Running> {
   #fileSystem(image: Image | null): SimFileSystem {
     return new SimFileSystem({
       ...(image === null ? {} : { image }),
+      mount: `boot-${++this.#mounts}`,
       wallMs: () => this.machine.wallMs,
     })
   }

@@ -104,6 +104,15 @@ export class NativeDisk extends DiskBase implements Disk {
     })
   }
 
+  /** Mount numbers that are never used again are of Linux 6.8 and later. */
+  async mountOf(path: string): Promise<string | null> {
+    this.checkOpen()
+    const mount = this.#link.addon.mountOf(path)
+    if (mount === null) return null
+    const boot = Buffer.from(await this.readFile('/proc/sys/kernel/random/boot_id')).toString()
+    return `${boot.trim()}/${mount}`
+  }
+
   prepare(ranges: readonly FileRange[]): Promise<void> | null {
     this.checkOpen()
     if (ranges.length * 3 > this.#ranges.length) this.#ranges = new Float64Array(ranges.length * 6)

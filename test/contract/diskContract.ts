@@ -47,6 +47,15 @@ export function diskContract(create: CreateDisk): void {
     expect(await content(file)).toBe('kept')
   })
 
+  test('the word for a mount is one, and stays the same', async () => {
+    const { disk, directory, at } = world()
+    const mount = (await disk.mountOf?.(directory)) ?? null
+    expect(mount === null || /^\S+$/.test(mount)).toBe(true)
+    expect((await disk.mountOf?.(directory)) ?? null).toBe(mount)
+    await disk.makeDirectory(at('below'))
+    expect((await disk.mountOf?.(at('below'))) ?? null).toBe(mount)
+  })
+
   test('groups on one file are carried out in the order of calls', async () => {
     const { disk, at } = world()
     const file = disk.file(at('log'))

@@ -8,6 +8,7 @@ import type { LogConfig } from '../../segment/logConfig.ts'
 import { LogDirectory } from '../../segment/logDirectory.ts'
 import type { LogDirectoryOptions } from '../../segment/logDirectoryOptions.ts'
 import { decodeMetaProperties, metaPropertiesFile } from '../../segment/metaProperties.ts'
+import { CacheProof } from '../cacheProof.ts'
 import type { Group } from '../group.ts'
 import type { HostTimeouts } from '../groupTypes.ts'
 import type { GroupObserver } from '../observer.ts'
@@ -68,6 +69,7 @@ export async function openNodeBase(
   opened: (() => Promise<unknown>)[],
 ): Promise<NodeBase> {
   const { runtime, logger, nodeId, clusterId, listenerName, membership } = options
+  const cache = await CacheProof.look(runtime, options.logs.directory, logger)
   const logs = await LogDirectory.open(runtime, { ...options.logs, logger, nodeId, clusterId })
   opened.unshift(() => logs.close())
   options.checkLogs?.(logs)
@@ -92,6 +94,7 @@ export async function openNodeBase(
     clusterId,
     endpoints,
     logs,
+    cache,
     logger,
     transport: (handler) => {
       requests.forwardTo(handler)
