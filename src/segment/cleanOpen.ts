@@ -1,5 +1,6 @@
 import { CorruptionError } from '../model/errors.ts'
 import type { Runtime } from '../runtime/runtime.ts'
+import { unknownDigest } from './batchDigest.ts'
 import { walkHeaders } from './batchScan.ts'
 import type { ClosedLog } from './closedLog.ts'
 import { segmentFileName } from './fileNames.ts'
@@ -31,13 +32,15 @@ export async function resumeLog(
       return runtime.disk.stat(`${input.directory}/${segmentFileName(baseOffset, 'log')}`)
     }),
   )
-  for (const [index, [baseOffset, sizeBytes]] of closed.segments.entries()) {
+  for (const [index, [baseOffset, sizeBytes, digest, firstDigest]] of closed.segments.entries()) {
     const stat = stats[index]!
     // An active segment that nothing was written to has no file yet.
     if (stat === null ? sizeBytes > 0 : stat.sizeBytes !== sizeBytes) return null
     const file = runtime.disk.file(`${input.directory}/${segmentFileName(baseOffset, 'log')}`)
     const createdMs = stat?.modifiedMs ?? runtime.clock.wallMs()
     const segment = new Segment(baseOffset, file, createdMs, sizeBytes, stat === null)
+    if (sizeBytes > 0) segment.digest = digest ?? unknownDigest
+    segment.firstDigest = firstDigest ?? unknownDigest
     segment.offsetIndex = null
     segment.timeIndex = null
     segments.push(segment)

@@ -1,6 +1,20 @@
 import type { Uuid } from '../model/uuid.ts'
 import type { EpochStart } from './leaderEpochs.ts'
-import type { ClosedSegment } from './segment.ts'
+import type { ClosedSegment, Segment } from './segment.ts'
+
+/** Base offset and size in bytes of a segment; digests of all its batches and of the first, where they are known. */
+export type ClosedPlace = readonly [
+  baseOffset: number,
+  sizeBytes: number,
+  digest?: number,
+  firstDigest?: number,
+]
+
+/** What is stored of a segment that gets no more batches. */
+export function placeOf({ baseOffset, sizeBytes, digest, firstDigest, mayBeReplaced }: Segment): ClosedPlace {
+  if (digest < 0 || firstDigest < 0 || mayBeReplaced) return [baseOffset, sizeBytes]
+  return [baseOffset, sizeBytes, digest, firstDigest]
+}
 
 /** All that has to be known of a log to open it without reading its files. Noted at a clean shutdown. */
 export interface ClosedLog {
@@ -10,8 +24,8 @@ export interface ClosedLog {
   readonly leaderEpochs: readonly EpochStart[]
   /** Whether there is a `.snapshot` at `logEndOffset`. */
   readonly hasProducers: boolean
-  /** Base offset and size in bytes, ascending; the last is the active one. */
-  readonly segments: readonly (readonly [number, number])[]
+  /** Ascending; the last is the active one. */
+  readonly segments: readonly ClosedPlace[]
   readonly active: ClosedSegment
   /** Whether the active segment's indexes are in files; yes where it is not said. */
   readonly hasIndexFiles?: boolean
@@ -26,12 +40,12 @@ export function closedText(log: ClosedLog): string {
     epochs += `${epochs === '' ? '' : ','}{"epoch":${epoch},"startOffset":${startOffset}}`
   }
   let parts = ''
-  for (const [baseOffset, sizeBytes] of segments)
-    parts += `${parts === '' ? '' : ','}[${baseOffset},${sizeBytes}]`
+  for (const place of segments) parts += `${parts === '' ? '' : ','}[${place.join()}]`
   const mark =
     `"sizeBytes":${active.sizeBytes},"maxTimestampMs":${active.maxTimestampMs},` +
     `"offsetOfMaxTimestamp":${active.offsetOfMaxTimestamp},"firstTimestampMs":${active.firstTimestampMs},` +
-    `"bytesSinceIndexEntry":${active.bytesSinceIndexEntry}`
+    `"bytesSinceIndexEntry":${active.bytesSinceIndexEntry},"digest":${active.digest},` +
+    `"firstDigest":${active.firstDigest}`
   const indexes =
     `"offsets":{"count":${offsets.count},"lastRelativeOffset":${offsets.lastRelativeOffset},` +
     `"lastPosition":${offsets.lastPosition}},"times":{"count":${times.count},` +

@@ -1,5 +1,5 @@
 import type { Logger } from '../model/logger.ts'
-import type { ClosedLog } from './closedLog.ts'
+import { type ClosedLog, placeOf } from './closedLog.ts'
 import { leaderEpochFile, parseSegmentFileName } from './fileNames.ts'
 import { inParallel } from './inParallel.ts'
 import type { Log } from './log.ts'
@@ -48,7 +48,7 @@ export async function closeClean(state: LogState): Promise<ClosedLog | null> {
     logEndOffset: state.logEndOffset,
     leaderEpochs: state.epochs.entries,
     hasProducers,
-    segments: state.segments.all.map(({ baseOffset, sizeBytes }) => [baseOffset, sizeBytes] as const),
+    segments: state.segments.all.map(placeOf),
     active: active.closedState(),
     hasIndexFiles: active.hasIndexFiles,
   }

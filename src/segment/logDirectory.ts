@@ -167,7 +167,6 @@ export class LogDirectory {
       await this.#makeDirectory(name, topicId)
       id = await this.#journal.create(name, topicId)
     } catch (error) {
-      // The next start would take it for a log.
       if (!wasThere) await this.#runtime.disk.remove(path).catch(() => {})
       throw error
     }
@@ -351,6 +350,7 @@ export class LogDirectory {
       return log
     }
     const log = await open({ ...found, id, damage, journalIsDamaged, cleanedOffset, tail })
+    if (this.#journal.plan.hasBeyond(id, log.logEndOffset)) await log.forgetBeyondEnd()
     this.#checkpoints.release(name)
     return log
   }

@@ -97,6 +97,26 @@ export abstract class LogFacts {
     return this.state.sealedSegments()
   }
 
+  /** The part of the active segment that can be checked; null for none. */
+  get flushedPart(): SealedSegment | null {
+    return this.state.flushedPart()
+  }
+
+  /** How often the log was cut. */
+  get cuts(): number {
+    return this.state.cuts
+  }
+
+  /** Whether the active segment has batches that were there when the log was opened. */
+  get isResumed(): boolean {
+    return this.state.segments.active.resumedBytes > 0
+  }
+
+  /** A sealed segment whose digest nobody knew was found to be whole. */
+  adopt(segment: SealedSegment, digest: number, firstDigest: number): void {
+    this.state.adopt(segment, digest, firstDigest)
+  }
+
   /** Bytes of all batches, those on their way to the disk included. */
   get sizeBytes(): number {
     return this.state.segments.sizeBytes
@@ -143,7 +163,8 @@ export abstract class LogFacts {
 
   /** Keeps later starts from missing what the log was opened without; durable when it resolves. */
   async forgetBeyondEnd(): Promise<void> {
-    const { segments, logEndOffset, options } = this.state
+    const { segments, logEndOffset, options, offline } = this.state
+    if (offline !== null) return
     await forgetInJournal(this.state, logEndOffset, segments.active)
     await options.persistRecoveryPoint?.()
   }

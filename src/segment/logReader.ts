@@ -3,6 +3,7 @@ import type { LogState } from './logState.ts'
 import type { ReadResult } from './logTypes.ts'
 import { mayHaveGaps } from './mendChecks.ts'
 import { type BatchRange, findRange } from './rangeSearch.ts'
+import { OtherSegmentError } from './sameSegment.ts'
 import type { Segment } from './segment.ts'
 import type { TimestampView } from './timestampLookup.ts'
 
@@ -68,6 +69,7 @@ async function readFile(
     // Retention was faster.
     if (offset < state.logStartOffset) state.outOfRange(offset)
     if (segment.isReplaced) return readLog(state, offset, maxBytes, end, minOneBatch)
+    noteExchanged(state, segment, error)
     throw error
   }
   // Compaction was faster: what was read may be half of the old segment's, half of the new one's.
@@ -83,6 +85,16 @@ async function readFile(
     throw new CorruptionError({ file: segment.file.path, position: range.position, ...wrong })
   }
   return rangeOf(state, segment, range.position, range.end, range.firstOffset)
+}
+
+/** Nothing of an exchanged file is served. */
+function noteExchanged(state: LogState, segment: Segment, error: unknown): void {
+  const index = state.segments.all.indexOf(segment)
+  if (!(error instanceof OtherSegmentError) || index < 0) return
+  const { file, baseOffset } = segment
+  const nextOffset = Math.min(state.endOffsetOf(index), state.flush.flushedOffset)
+  const end = state.flush.readableBytes(segment)
+  state.badRanges.add({ ...error.corruption, file: file.path, position: 0, end, baseOffset, nextOffset })
 }
 
 /** The part of a log that lookups by time see. */

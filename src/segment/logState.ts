@@ -11,6 +11,7 @@ import type { Cut } from './ownStates.ts'
 import type { ProducerState } from './producerState.ts'
 import { RecentBatches } from './recentBatches.ts'
 import { Sealer } from './sealer.ts'
+import type { Segment } from './segment.ts'
 import { IndexCache } from './segmentIndexes.ts'
 import { SegmentList } from './segmentList.ts'
 
@@ -41,6 +42,8 @@ export class LogState {
   unfinishedCut: Cut | null = null
   /** How often the log was cut. */
   cuts = 0
+  /** How often a file was about to take the place of a segment's. */
+  replacements = 0
   /** Everything below it was compacted. */
   cleanedOffset: number
   /** Below it offsets may be gone: from before a compacted segment is put in place, also after a crash. At least `cleanedOffset`. */
@@ -87,6 +90,11 @@ export class LogState {
     this.flush = new FlushTracker(logEndOffset, durableOffset, syncedOffset, list.active)
   }
 
+  /** Changes whenever what was noted of the log's segments may not hold any more. */
+  get shape(): number {
+    return this.cuts + this.replacements
+  }
+
   /** Throws `offsetOutOfRange`. */
   outOfRange(offset: number): never {
     throw new EngineError(
@@ -104,10 +112,54 @@ export class LogState {
   sealedSegments(): SealedSegment[] {
     const { all } = this.segments
     const durable = Math.min(this.flush.durableOffset, this.sealer.oldestOffset ?? Number.MAX_SAFE_INTEGER)
-    return all.slice(0, -1).flatMap(({ file, baseOffset, sizeBytes }, index) => {
+    return all.slice(0, -1).flatMap(({ file, baseOffset, sizeBytes, digest }, index) => {
       const endOffset = this.endOffsetOf(index)
-      return endOffset <= durable ? [{ file, baseOffset, endOffset, sizeBytes }] : []
+      return endOffset <= durable ? [{ file, baseOffset, endOffset, sizeBytes, digest }] : []
     })
+  }
+
+  /** The part of the active segment that is flushed; null while there is none, or nobody knows its digest. */
+  flushedPart(): SealedSegment | null {
+    const { active } = this.segments
+    const [first] = this.flush.pending
+    if (first !== undefined && first.startSegment !== active) return null
+    const { sizeBytes, digest } = first === undefined ? active : first.startMark
+    const endOffset = first?.startOffset ?? this.logEndOffset
+    if (sizeBytes === 0 || endOffset > this.flush.durableOffset) return null
+    const { file, baseOffset } = active
+    return { file, baseOffset, endOffset, sizeBytes, digest }
+  }
+
+  /** What is known of the bytes of a segment that are flushed; null for nothing. */
+  storedOf(segment: Segment): Pick<SealedSegment, 'sizeBytes' | 'digest'> | null {
+    if (segment === this.segments.active) return this.flushedPart()
+    return segment.digest < 0 ? null : segment
+  }
+
+  /** Segment `baseOffset`, of which nobody knew the digest, was found to be whole. */
+  adopt({ file, sizeBytes }: SealedSegment, digest: number, firstDigest: number): void {
+    const segment = this.segments.all.find((each) => each.file === file)
+    if (segment === undefined || segment === this.segments.active || segment.digest >= 0) return
+    if (segment.sizeBytes !== sizeBytes || segment.isBeingReplaced) return
+    segment.digest = digest
+    segment.firstDigest = firstDigest
+    this.replacements++
+  }
+
+  /**
+   * Files are about to take the place of these segments': no checkpoint that is stored from now on has their digests, and what
+   * an earlier one has is gone when this resolves.
+   */
+  async replacing(segments: readonly Segment[]): Promise<void> {
+    for (const segment of segments) segment.mayBeReplaced = true
+    this.replacements++
+    await this.options.persistRecoveryPoint?.()
+  }
+
+  /** Nothing takes their places any more, but for those that are gone. */
+  stay(segments: readonly Segment[]): void {
+    for (const segment of segments) segment.mayBeReplaced = false
+    this.replacements++
   }
 
   /** Has the checkpoint of leader epochs stored, durably. Whoever comes while it is being written waits for the same end. */

@@ -42,8 +42,8 @@ export class LogSync implements SyncTarget {
   #stopped = false
   /** Where recovery may begin instead of at the beginning of a segment; never beyond `syncedOffset`. */
   #resume: ResumePoint | null = null
-  /** `LogState.cuts` when that was captured. */
-  #resumeCuts = 0
+  /** `LogState.shape` when that was captured. */
+  #resumeShape = 0
 
   /**
    * `failed` is called when a sync has failed and nobody has the bytes elsewhere, `rewrite` when the journal has all of
@@ -145,11 +145,11 @@ export class LogSync implements SyncTarget {
   }
 
   /**
-   * Whether records below `offset` are not durable although the policy says that such are. They must be before they are
-   * deleted: what a crash took of them would look like damage.
+   * Whether records below `offset` are not durable. They must be before they are deleted: what a crash took of them would look
+   * like damage if the policy is a durable one by then.
    */
   lacks(offset: number): boolean {
-    return isDurable(this.#state.config.flush) && this.#state.flush.durableOffset < offset
+    return this.#state.flush.durableOffset < offset
   }
 
   /** Makes everything below `endOffset`, which is flushed, durable. Rejects when the log is offline. */
@@ -184,7 +184,7 @@ export class LogSync implements SyncTarget {
     const isNameless = unfinished.some(({ isNameDurable }) => !isNameDurable)
     const underWay = this.#begin(unfinished)
     const resume = captureResume(this.#state)
-    const { cuts } = this.#state
+    const { cuts, shape } = this.#state
     return {
       files: unfinished.map(({ file }) => file),
       directories: isNameless ? [directory] : [],
@@ -196,7 +196,7 @@ export class LogSync implements SyncTarget {
         flush.synced(logEndOffset)
         if (resume === null) return
         this.#resume = resume
-        this.#resumeCuts = cuts
+        this.#resumeShape = shape
       },
       failed: async (error) => {
         if (!this.#stopped && this.isJournaled) await this.#rewrite(error)
@@ -221,11 +221,10 @@ export class LogSync implements SyncTarget {
 
   /** Where recovery may begin, as late as is known; null for the beginning of the recovery point's segment. */
   resumePoint(): ResumePoint | null {
-    const { flush } = this.#state
-    const { cuts } = this.#state
+    const { flush, shape } = this.#state
     if (this.#resume !== null && this.#resume.offset > flush.syncedOffset) this.#resume = null
     // The log may have grown beyond it again, and be another one below.
-    if (this.#resumeCuts !== cuts) this.#resume = null
+    if (this.#resumeShape !== shape) this.#resume = null
     // A segment that is finished may be compacted, and needs no scan.
     const firstUnfinished = this.#state.sealer.oldestOffset ?? this.#state.segments.active.baseOffset
     if (this.#resume !== null && this.#resume.segmentBaseOffset < firstUnfinished) this.#resume = null
@@ -233,7 +232,7 @@ export class LogSync implements SyncTarget {
     const isBehind = (this.#resume?.offset ?? -1) < flush.flushedOffset
     if (isBehind && flush.syncedOffset >= flush.flushedOffset)
       this.#resume = captureResume(this.#state) ?? this.#resume
-    this.#resumeCuts = cuts
+    this.#resumeShape = shape
     return this.#resume
   }
 
@@ -253,7 +252,7 @@ export class LogSync implements SyncTarget {
   /** The log was closed cleanly. */
   closed(state: ClosedLog): void {
     this.#resume = closedResume(this.#state, state)
-    this.#resumeCuts = this.#state.cuts
+    this.#resumeShape = this.#state.shape
   }
 
   /** Nothing is synced behind any more. */

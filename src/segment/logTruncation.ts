@@ -79,10 +79,13 @@ async function cutSegment(segment: Segment, offset: number, indexIntervalBytes: 
   let endOffset = baseOffset
   await walkHeaders(file, 0, segment.sizeBytes, (header) => {
     if (header.lastOffset >= offset) return false
+    kept.digestNext(header.baseOffset, header.sizeBytes, header.partitionLeaderEpoch, header.crc)
     kept.add(header.lastOffset, header.maxTimestampMs, header.sizeBytes, indexIntervalBytes)
     endOffset = header.lastOffset + 1
     return true
   })
+  // A file that was exchanged must not become this log's.
+  if (kept.sizeBytes > 0 && segment.firstDigest >= 0) kept.firstDigest = segment.firstDigest
   return { segment: kept, endOffset }
 }
 

@@ -88,6 +88,8 @@ export interface SealedSegment {
   /** Exclusive. */
   readonly endOffset: number
   readonly sizeBytes: number
+  /** `extendDigest` of its batches; -1 when nobody knows. */
+  readonly digest: number
 }
 
 /** Whole batches of one segment. */

@@ -99,6 +99,7 @@ export async function findDamage(state: LogState, offset: number): Promise<void>
     epochs: state.epochs.entries,
     epochsEnd: Number.MAX_SAFE_INTEGER,
     stepBytes,
+    stored: state.storedOf(segment),
   }
   const end = await auditBatches(range, state.runtime.checksum, { bad: (bad) => found.push(bad) })
   const hole = range.mayHaveGaps ? null : holeBehind(range, end, found)

@@ -3,6 +3,7 @@ import type { BadRange } from './badRanges.ts'
 import type { LogState } from './logState.ts'
 import { checkReplacement, checkStill, firstDamage, rulesOf, type Stretch } from './mendChecks.ts'
 import { MendingAside } from './mendingAside.ts'
+import { isExchanged } from './sameSegment.ts'
 import type { Segment } from './segment.ts'
 
 /** A damaged stretch of a log that is being written again, with batches that somebody else has kept. */
@@ -70,6 +71,19 @@ export async function beginMending(
   const found = await firstDamage(state, segment.file, { ...range, end, nextOffset })
   if (state.cuts !== cuts) return null
   checkStill(state, segment)
+  // Every batch is good by itself, and yet none of this log's.
+  const stored = found === null && range.position === 0 ? state.storedOf(segment) : null
+  if (stored !== null && (await isExchanged(segment.file, stored.sizeBytes, stored.digest))) {
+    if (state.cuts !== cuts) return null
+    checkStill(state, segment)
+    if (segment !== segments.active) return new MendingAside(state, segment, nextOffset, fail)
+    return new MendingInPlace(state, segment, {
+      position: 0,
+      end,
+      baseOffset: segment.baseOffset,
+      nextOffset,
+    })
+  }
   const goodUntil = found?.position ?? end
   if (goodUntil > range.position) badRanges.mended(file, range.position, goodUntil, nextOffset)
   if (found === null) return null

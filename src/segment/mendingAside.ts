@@ -1,10 +1,12 @@
 import { CorruptionError, EngineError } from '../model/errors.ts'
 import type { DiskFile } from '../runtime/disk.ts'
+import { unknownDigest } from './batchDigest.ts'
 import { swapSegments } from './compaction/swap.ts'
 import { segmentFileName } from './fileNames.ts'
 import type { LogState } from './logState.ts'
 import { checkReplacement, checkStill, firstDamage, rulesOf } from './mendChecks.ts'
 import type { Mending } from './mending.ts'
+import { digestsOf } from './sameSegment.ts'
 import type { Segment } from './segment.ts'
 
 /**
@@ -71,10 +73,13 @@ export class MendingAside implements Mending {
       const { position, expected, found } = bad
       throw new CorruptionError({ file: copy.path, position, expected, found })
     }
+    const digests = await digestsOf(copy, sizeBytes)
     await copy.close()
     this.#checkUnchanged()
     segment.isBeingReplaced = true
-    const swapping = swapSegments(state, [segment], { sizeBytes }, this.#fail).finally(() => {
+    // Its indexes are wanted once more, whatever file it is.
+    segment.firstDigest = unknownDigest
+    const swapping = swapSegments(state, [segment], { sizeBytes, ...digests }, this.#fail).finally(() => {
       segment.isBeingReplaced = false
     })
     state.busyWith(swapping)

@@ -1,7 +1,13 @@
 import type { LogState } from './logState.ts'
 import type { LogSync } from './logSync.ts'
 import type { AppendResult } from './logTypes.ts'
-import { type BatchHeader, setBaseOffset, setLogAppendTime, setPartitionLeaderEpoch } from './recordBatch.ts'
+import {
+  type BatchHeader,
+  readCrc,
+  setBaseOffset,
+  setLogAppendTime,
+  setPartitionLeaderEpoch,
+} from './recordBatch.ts'
 import type { WriteGroup } from './writeGroup.ts'
 
 /** Writes offset, epoch and, where the log sets it, time into a batch; the time, or -1 where the producer's stand. */
@@ -39,6 +45,7 @@ export function placeBatch(
   const pending = state.flush.pendingFor(group, baseOffset, segments.active)
   if (segments.active.mustRoll(lastOffset, bytes.length, maxTimestampMs, wallMs, config)) roll(baseOffset)
   const segment = segments.active
+  segment.digestNext(baseOffset, bytes.length, leaderEpoch, readCrc(bytes))
   const position = segment.add(lastOffset, maxTimestampMs, bytes.length, config.indexIntervalBytes)
   const survives = sync.add(pending, segment, position, bytes, baseOffset, lastOffset)
   state.indexFilesCurrent = false

@@ -107,6 +107,11 @@ export function sequenceAfter(sequence: number, delta: number): number {
   return sum > 0x7fff_ffff ? sum - 0x8000_0000 : sum
 }
 
+/** The checksum that a batch carries, unsigned. */
+export function readCrc(bytes: Uint8Array): number {
+  return readUint32(bytes, crcAt)
+}
+
 /** Who made a batch: clients may not write control records. */
 export type BatchOrigin = 'client' | 'broker'
 

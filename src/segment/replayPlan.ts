@@ -120,6 +120,11 @@ export class ReplayPlan implements ReplayVisitor {
     for (const entry of entries) this.#add(entry, this.#ordinal++)
   }
 
+  /** Whether the journal has records of a log beyond its end, behind others that are lost: they must not come back behind what follows. */
+  hasBeyond(id: Uuid, logEndOffset: number): boolean {
+    return (this.logs.get(id)?.endOffset ?? 0) > logEndOffset
+  }
+
   #add(entry: JournalEntry, ordinal: number): void {
     const { logId } = entry
     const log = this.logs.get(logId)

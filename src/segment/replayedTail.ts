@@ -65,6 +65,7 @@ export class ReplayedTail {
       return
     }
     const header = new BatchHeader(bytes, 0)
+    this.segment.digestNext(baseOffset, bytes.length, header.partitionLeaderEpoch, header.crc)
     this.segment.add(lastOffset, header.maxTimestampMs, bytes.length, this.#indexIntervalBytes)
     this.epochs.assign(header.partitionLeaderEpoch, baseOffset)
     if (header.producerId >= 0) this.producers.append(header, baseOffset, header.maxTimestampMs, this.#wallMs)

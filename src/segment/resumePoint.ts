@@ -1,5 +1,5 @@
 import type { Checksum } from '../runtime/checksum.ts'
-import { type ClosedLog, closedText, isClosedLog } from './closedLog.ts'
+import { type ClosedLog, type ClosedPlace, closedText, isClosedLog, placeOf } from './closedLog.ts'
 import { readUint32, writeInt32 } from './integers.ts'
 import type { LogState } from './logState.ts'
 import { decodeProducerSnapshot, encodeProducerSnapshot } from './producerSnapshot.ts'
@@ -60,6 +60,8 @@ export function captureResume(state: LogState): ResumePoint | null {
       offsetOfMaxTimestamp: mark.offsetOfMaxTimestamp,
       firstTimestampMs: mark.firstTimestampMs,
       bytesSinceIndexEntry: mark.bytesSinceIndexEntry,
+      digest: mark.digest,
+      firstDigest: mark.firstDigest,
       offsets: active.offsetIndex.summaryBefore(mark.sizeBytes),
       times: timesAt(active, mark, offset),
     },
@@ -101,10 +103,8 @@ function encode(closed: ClosedLog, producers: readonly ProducerEntry[], checksum
 
 /** Base offset and size of the segments up to `active`, of which `sizeBytes` count. */
 function placesUpTo(all: readonly Segment[], active: Segment, activeBytes: number): ClosedLog['segments'] {
-  const places: [number, number][] = []
-  for (const { baseOffset, sizeBytes } of all) {
-    if (baseOffset < active.baseOffset) places.push([baseOffset, sizeBytes])
-  }
+  const places: ClosedPlace[] = []
+  for (const segment of all) if (segment.baseOffset < active.baseOffset) places.push(placeOf(segment))
   places.push([active.baseOffset, activeBytes])
   return places
 }

@@ -1,8 +1,18 @@
 import { CorruptionError } from '../model/errors.ts'
+import type { Checksum } from '../runtime/checksum.ts'
 import type { DiskFile } from '../runtime/disk.ts'
+import { digestedBytes, extendDigest, extendDigestWith } from './batchDigest.ts'
 import { walkHeaders } from './batchScan.ts'
 import type { ClosedLog } from './closedLog.ts'
-import type { BatchHeader } from './recordBatch.ts'
+import { readInt32, readInt64 } from './integers.ts'
+import {
+  type BatchHeader,
+  batchHeaderBytes,
+  batchPrefixBytes,
+  checksummedFrom,
+  readCrc,
+} from './recordBatch.ts'
+import type { Segment } from './segment.ts'
 
 /** A file that holds the batches of another log: nothing in it can be trusted, however whole it is. */
 export class OtherSegmentError extends CorruptionError {}
@@ -27,6 +37,10 @@ export async function checkSameSegment(file: DiskFile, sizeBytes: number, closed
   }
   await walkHeaders(file, 0, sizeBytes, (header, position) => {
     checkTime(header, position)
+    const { baseOffset, sizeBytes: batchBytes, partitionLeaderEpoch, crc } = header
+    const digest = extendDigest(0, baseOffset, batchBytes, partitionLeaderEpoch, crc)
+    const { firstDigest = -1 } = active
+    if (firstDigest >= 0 && digest !== firstDigest) differs(0, ...digests(firstDigest, digest))
     return false
   })
   // Only of a file of this log: what is there of it may stay.
@@ -46,4 +60,54 @@ export async function checkSameSegment(file: DiskFile, sizeBytes: number, closed
     `the end of a batch before offset ${logEndOffset}`,
     `one before offset ${endOffset}`,
   )
+}
+
+/**
+ * Throws `OtherSegmentError` when the file of a segment begins with a good batch other than this log has stored there, where that is
+ * known. Of one that is no good batch its readers tell; what differs behind it takes a checksum of everything.
+ */
+export async function checkFirstBatch(segment: Segment, checksum: Checksum): Promise<void> {
+  const { file, baseOffset, sizeBytes, firstDigest } = segment
+  if (firstDigest < 0) return
+  const head = new Uint8Array(digestedBytes)
+  if ((await file.read(head, 0)) < digestedBytes) return
+  const digest = extendDigestWith(0, head)
+  if (digest === firstDigest) return
+  const batchBytes = readInt32(head, 8) + batchPrefixBytes
+  if (readInt64(head, 0) !== baseOffset || batchBytes < batchHeaderBytes || batchBytes > sizeBytes) return
+  const batch = new Uint8Array(batchBytes)
+  if ((await file.read(batch, 0)) < batchBytes) return
+  if (checksum.crc32c(batch.subarray(checksummedFrom)) !== readCrc(batch)) return
+  const [expected, found] = digests(firstDigest, digest)
+  throw new OtherSegmentError({ file: file.path, position: 0, expected, found })
+}
+
+/** Whether a file whose batches are all good holds others than its log has stored there, up to `sizeBytes`. */
+export async function isExchanged(file: DiskFile, sizeBytes: number, digest: number): Promise<boolean> {
+  return digest >= 0 && (await digestsOf(file, sizeBytes)).digest !== digest
+}
+
+/** The digests of the first `sizeBytes` of a file, all of them good batches, and of the first of them. */
+export async function digestsOf(
+  file: DiskFile,
+  sizeBytes: number,
+): Promise<{ readonly digest: number; readonly firstDigest: number }> {
+  let digest = 0
+  let firstDigest = -1
+  await walkHeaders(file, 0, sizeBytes, (header, position) => {
+    const { baseOffset, partitionLeaderEpoch, crc } = header
+    digest = extendDigest(digest, baseOffset, header.sizeBytes, partitionLeaderEpoch, crc)
+    if (position === 0) firstDigest = digest
+    return true
+  })
+  return { digest, firstDigest }
+}
+
+/** What an error says of a digest and the one that was found in its place. */
+export function digests(expected: number, found: number): [expected: string, found: string] {
+  return [`the batches that were stored here, of digest ${hex(expected)}`, `others, of digest ${hex(found)}`]
+}
+
+function hex(digest: number): string {
+  return digest.toString(16).padStart(8, '0')
 }

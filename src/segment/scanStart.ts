@@ -1,4 +1,5 @@
 import type { Runtime } from '../runtime/runtime.ts'
+import { unknownDigest } from './batchDigest.ts'
 import { segmentFileName } from './fileNames.ts'
 import { LeaderEpochs } from './leaderEpochs.ts'
 import { findSegments, type Listing, type RecoveryInput, type Unfinished } from './logFiles.ts'
@@ -57,9 +58,14 @@ export async function resumeStart(
   }
   // With the sizes that they have now: they may have been compacted since.
   const segments = await findSegments(runtime, input, kept)
+  const places = new Map(earlier.map((place) => [place[0], place]))
   for (const segment of segments) {
     segment.offsetIndex = null
     segment.timeIndex = null
+    const [, sizeBytes, digest, firstDigest] = places.get(segment.baseOffset)!
+    if (sizeBytes !== segment.sizeBytes) continue
+    segment.digest = digest ?? unknownDigest
+    segment.firstDigest = firstDigest ?? unknownDigest
   }
   const first = segments.length
   const path = `${directory}/${segmentFileName(activeBase, 'log')}`

@@ -50,6 +50,7 @@ export const scanSegmentTask: Task<ScanInput, ScanOutput> = {
       const range = { file, position: known.sizeBytes, end: endBytes, offset, leaderEpoch }
       const end = await verifyBatches(range, checksum, (header) => {
         check()
+        segment.digestNext(header.baseOffset, header.sizeBytes, header.partitionLeaderEpoch, header.crc)
         segment.add(header.lastOffset, header.maxTimestampMs, header.sizeBytes, input.indexIntervalBytes)
         epochs.assign(header.partitionLeaderEpoch, header.baseOffset)
         if (header.producerId >= 0 && header.baseOffset >= input.producersFrom) {

@@ -38,7 +38,7 @@ export interface ScrubberOptions {
 }
 
 /**
- * Walks over the sealed segments of all logs at a bounded rate, over and over, and checks every batch. What fails is
+ * Walks over the sealed segments of all logs, and what the active ones had when they were opened, at a bounded rate, over and over, and checks every batch. What fails is
  * noted in `badRanges`, so that no read gets it any more, and reported once, to the logger and to `badRanges.onFound`; everything else goes on being served.
  * After a restart it goes on where it was. With nothing sealed it has no timer. Safe beside appends, retention and
  * compaction.
@@ -116,7 +116,7 @@ export class Scrubber {
     let soonestMs: number | null = null
     for (const [name, log] of this.#options.logs()) {
       if (log.offline !== null) continue
-      for (const segment of log.sealedSegments) {
+      for (const segment of this.#partsOf(name, log)) {
         if (!this.#isRecent(name, segment)) return 0
         const inMs = this.#verified.get(name)!.get(segment.baseOffset)![1] + this.#periodMs - wallMs
         soonestMs = Math.min(soonestMs ?? inMs, inMs)
@@ -134,13 +134,26 @@ export class Scrubber {
       const log = this.#options.logs().get(name)
       if (log === undefined || log.offline !== null) continue
       this.#forgetRemoved(name, log)
-      for (const segment of log.sealedSegments) {
+      for (const segment of this.#partsOf(name, log)) {
         if (this.#isClosing) return
         if (this.#isRecent(name, segment)) continue
         await this.#check(name, log, segment)
         await this.#storeIfDue(false)
       }
     }
+  }
+
+  /**
+   * What is to be checked of a log: its sealed segments, and of the active one what was there at the start, once in a period: as it was
+   * then, for what it has got since is checked when it is sealed.
+   */
+  #partsOf(name: string, log: Log): readonly SealedSegment[] {
+    const active = log.isResumed ? log.flushedPart : null
+    if (active === null) return log.sealedSegments
+    const known = this.#verified.get(name)?.get(active.baseOffset)
+    if (known !== undefined && this.#isRecent(name, { ...active, sizeBytes: known[0] }))
+      return log.sealedSegments
+    return [...log.sealedSegments, active]
   }
 
   #isRecent(name: string, { baseOffset, sizeBytes }: SealedSegment): boolean {
@@ -156,11 +169,13 @@ export class Scrubber {
   }
 
   async #check(name: string, log: Log, segment: SealedSegment): Promise<void> {
-    const { file, baseOffset, sizeBytes, endOffset } = segment
+    const { file, baseOffset, sizeBytes, endOffset, digest } = segment
     const found: BadRange[] = []
     // Retention, compaction or a deletion may be faster.
+    const { cuts } = log
     const isCurrent = (): boolean =>
-      log.sealedSegments.some((now) => now.file === file && now.sizeBytes === sizeBytes)
+      log.cuts === cuts &&
+      [...log.sealedSegments, log.flushedPart].some((now) => now?.file === file && now.sizeBytes >= sizeBytes)
     try {
       const range = {
         file,
@@ -171,6 +186,7 @@ export class Scrubber {
         epochs: log.leaderEpochs.entries,
         epochsEnd: Number.MAX_SAFE_INTEGER,
         stepBytes,
+        stored: { sizeBytes, digest },
       }
       const end = await auditBatches(range, this.#runtime.checksum, {
         bad: (range) => found.push(range),
@@ -178,7 +194,9 @@ export class Scrubber {
       })
       const hole = range.mayHaveGaps ? null : holeBehind(range, end, found)
       if (hole !== null) found.push(hole)
-      if (isCurrent()) this.#settle(name, log, segment, found)
+      if (!isCurrent()) return
+      if (found.length === 0 && digest < 0) log.adopt(segment, end.digest, end.firstDigest)
+      this.#settle(name, log, segment, found)
     } catch (error) {
       if (error instanceof Closing || !isCurrent()) return
       const { message } = toEngineError(error, 'diskFailed', 'reading a segment')
@@ -225,6 +243,8 @@ export class Scrubber {
     const segments = this.#verified.get(name)
     if (segments === undefined) return
     const present = new Set(log.sealedSegments.map(({ baseOffset }) => baseOffset))
+    const active = log.flushedPart
+    if (active !== null) present.add(active.baseOffset)
     for (const baseOffset of segments.keys()) if (!present.has(baseOffset)) segments.delete(baseOffset)
   }
 

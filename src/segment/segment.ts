@@ -1,4 +1,5 @@
 import type { DiskFile } from '../runtime/disk.ts'
+import { extendDigest, unknownDigest } from './batchDigest.ts'
 import { OffsetIndex, offsetIndexEntryBytes, type UnreadOffsets } from './offsetIndex.ts'
 import { TimeIndex, timeIndexEntryBytes, type UnreadTimes } from './timeIndex.ts'
 
@@ -11,6 +12,10 @@ export interface SegmentMark {
   readonly offsetOfMaxTimestamp: number
   readonly firstTimestampMs: number
   readonly bytesSinceIndexEntry: number
+  /** Of all batches; -1 when nobody knows. */
+  readonly digest: number
+  /** Of the first batch; -1 when nobody knows, or there is none. */
+  readonly firstDigest: number
 }
 
 /** The mark of a segment that nothing was added to. */
@@ -20,6 +25,8 @@ export const emptyMark: SegmentMark = {
   offsetOfMaxTimestamp: -1,
   firstTimestampMs: -1,
   bytesSinceIndexEntry: 0,
+  digest: 0,
+  firstDigest: unknownDigest,
 }
 
 /** The active segment as a clean shutdown left it. */
@@ -48,6 +55,10 @@ export class Segment {
   /** Greatest timestamp of the first batch: `segmentMs` is measured from it. -1 while there is none. */
   firstTimestampMs = -1
   bytesSinceIndexEntry = 0
+  /** `extendDigest` of all batches; -1 when nobody knows. */
+  digest: number
+  /** Of the first batch alone; -1 when nobody knows, or there is none. */
+  firstDigest = unknownDigest
   /** Bytes that were there when the segment was taken up again after a clean shutdown. */
   resumedBytes = 0
   /** Whether index files were written that hold what is not in memory; a crash leaves none of the active segment's. */
@@ -60,6 +71,8 @@ export class Segment {
   isNameDurable: boolean
   /** Compaction is putting another one in its place: it stays in the list until that is done. */
   isBeingReplaced = false
+  /** Another file may take its place at any time from now on: what was stored of its digests would be wrong then. */
+  mayBeReplaced = false
   /** Another one has its place; only readers that were at it before still have it. */
   isReplaced = false
 
@@ -68,6 +81,7 @@ export class Segment {
     this.file = file
     this.createdMs = createdMs
     this.sizeBytes = sizeBytes
+    this.digest = sizeBytes === 0 ? 0 : unknownDigest
     this.isNew = isNew
     this.isNameSynced = !isNew
     this.isNameDurable = !isNew
@@ -92,6 +106,15 @@ export class Segment {
     this.bytesSinceIndexEntry += sizeBytes
     this.sizeBytes = position + sizeBytes
     return position
+  }
+
+  /** Takes the batch that `add` is about to take into the digests. */
+  digestNext(baseOffset: number, sizeBytes: number, leaderEpoch: number, crc: number): void {
+    const isFirst = this.sizeBytes === 0
+    if (isFirst) this.digest = 0
+    if (this.digest < 0) return
+    this.digest = extendDigest(this.digest, baseOffset, sizeBytes, leaderEpoch, crc)
+    if (isFirst) this.firstDigest = this.digest
   }
 
   /** Whether the segment has no room for a batch that ends at `lastOffset`, or has been active long enough. */
@@ -123,16 +146,7 @@ export class Segment {
 
   /** What `resume` needs after a clean shutdown. */
   closedState(): ClosedSegment {
-    const { sizeBytes, maxTimestampMs, offsetOfMaxTimestamp, firstTimestampMs, bytesSinceIndexEntry } = this
-    return {
-      sizeBytes,
-      maxTimestampMs,
-      offsetOfMaxTimestamp,
-      firstTimestampMs,
-      bytesSinceIndexEntry,
-      offsets: this.offsetIndex!.summary,
-      times: this.timeIndex!.summary,
-    }
+    return { ...this.mark(), offsets: this.offsetIndex!.summary, times: this.timeIndex!.summary }
   }
 
   /** Takes the segment up where a clean shutdown left it; its indexes stay in their files until they are asked for. */
@@ -142,13 +156,23 @@ export class Segment {
     this.offsetOfMaxTimestamp = state.offsetOfMaxTimestamp
     this.firstTimestampMs = state.firstTimestampMs
     this.bytesSinceIndexEntry = state.bytesSinceIndexEntry
+    // What an earlier release has stored knows none.
+    this.digest = state.sizeBytes === 0 ? 0 : (state.digest ?? unknownDigest)
+    this.firstDigest = state.firstDigest ?? unknownDigest
     this.offsetIndex = new OffsetIndex(undefined, state.offsets)
     this.timeIndex = new TimeIndex(undefined, undefined, state.times)
   }
 
   mark(): SegmentMark {
-    const { sizeBytes, maxTimestampMs, offsetOfMaxTimestamp, firstTimestampMs, bytesSinceIndexEntry } = this
-    return { sizeBytes, maxTimestampMs, offsetOfMaxTimestamp, firstTimestampMs, bytesSinceIndexEntry }
+    return {
+      sizeBytes: this.sizeBytes,
+      maxTimestampMs: this.maxTimestampMs,
+      offsetOfMaxTimestamp: this.offsetOfMaxTimestamp,
+      firstTimestampMs: this.firstTimestampMs,
+      bytesSinceIndexEntry: this.bytesSinceIndexEntry,
+      digest: this.digest,
+      firstDigest: this.firstDigest,
+    }
   }
 
   /** Undoes every `add` since `mark`, in memory. `endOffset` is the log's end at the mark, exclusive. */
@@ -158,6 +182,8 @@ export class Segment {
     this.offsetOfMaxTimestamp = mark.offsetOfMaxTimestamp
     this.firstTimestampMs = mark.firstTimestampMs
     this.bytesSinceIndexEntry = mark.bytesSinceIndexEntry
+    this.digest = mark.digest
+    this.firstDigest = mark.firstDigest
     this.offsetIndex!.truncate(mark.sizeBytes)
     this.timeIndex!.truncate(endOffset - this.baseOffset)
   }

@@ -1,9 +1,11 @@
 import { assert } from '../model/assert.ts'
 import { CorruptionError } from '../model/errors.ts'
 import type { Logger } from '../model/logger.ts'
+import type { Checksum } from '../runtime/checksum.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import { segmentFileName } from './fileNames.ts'
 import { type IndexLookups, MappedIndexes } from './mappedIndex.ts'
+import { checkFirstBatch } from './sameSegment.ts'
 import { Segment } from './segment.ts'
 import {
   buildIndexes,
@@ -143,12 +145,14 @@ export class SegmentList {
     const { offsetIndex, timeIndex } = segment
     if (offsetIndex !== null && timeIndex !== null) {
       if (!offsetIndex.isComplete || !timeIndex.isComplete) {
+        await checkFirstBatch(segment, this.#runtime.checksum)
         await completeIndexes(disk, segment, this.#options.indexIntervalBytes(), logger)
       }
       return { offsetIndex, timeIndex }
     }
     const cached = cache.get(segment)
     if (cached !== null) return cached
+    await checkFile(segment, this.#runtime.checksum)
     const loaded = await loadIndexes(disk, segment)
     // The greatest time decides whether the segment is looked at.
     const isGood = loaded !== null && (await hasGreatestTime(segment, loaded))
@@ -168,7 +172,7 @@ export class SegmentList {
     if (segment.offsetIndex !== null) return this.indexes(segment)
     const cached = cache.lookups(segment)
     if (cached !== null) return cached
-    await checkLength(segment)
+    await checkFile(segment, this.#runtime.checksum)
     const mapped = await MappedIndexes.open(this.#runtime.disk, segment)
     const kept = keptIndexes(segment)
     if (kept !== null) {
@@ -182,7 +186,7 @@ export class SegmentList {
 
   /** Makes a sealed segment's indexes again from its batches. Throws `CorruptionError`. */
   async rebuild(segment: Segment): Promise<SegmentIndexes> {
-    await checkLength(segment)
+    await checkFile(segment, this.#runtime.checksum)
     const built = await buildIndexes(segment, segment.sizeBytes, this.#options.indexIntervalBytes())
     // The files are those of the segment that has its place.
     if (segment.isBeingReplaced || segment.isReplaced) return built
@@ -227,10 +231,11 @@ function keptIndexes({ offsetIndex, timeIndex }: Segment): SegmentIndexes | null
   return offsetIndex !== null && timeIndex !== null ? { offsetIndex, timeIndex } : null
 }
 
-/** Throws `CorruptionError` when a finished segment's file has another length: it is not the one that was finished. */
-async function checkLength({ file, sizeBytes }: Segment): Promise<void> {
+/** Throws `CorruptionError` when a finished segment's file has another length or begins otherwise: it is not the one that was finished. */
+async function checkFile(segment: Segment, checksum: Checksum): Promise<void> {
+  const { file, sizeBytes } = segment
   const found = await file.size()
-  if (found === sizeBytes) return
+  if (found === sizeBytes) return segment.isReplaced ? undefined : checkFirstBatch(segment, checksum)
   throw new CorruptionError({
     file: file.path,
     position: Math.min(found, sizeBytes),

@@ -3,8 +3,10 @@ import type { Logger } from '../model/logger.ts'
 import { planted } from '../model/planted.ts'
 import type { Disk, DiskFile } from '../runtime/disk.ts'
 import type { Runtime } from '../runtime/runtime.ts'
+import { extendDigest } from './batchDigest.ts'
 import { verifyBatches } from './batchScan.ts'
 import type { LogState } from './logState.ts'
+import { digests } from './sameSegment.ts'
 import type { Segment } from './segment.ts'
 
 const stepBytes = 1 << 20
@@ -35,9 +37,17 @@ export async function rewriteSegment(
 ): Promise<void> {
   await replaceByCopy(disk, segment.file, segment.sizeBytes, async (copy) => {
     const range = { file: copy, position: 0, end: segment.sizeBytes, offset: segment.baseOffset }
-    const { damage, nextOffset, validBytes } = await verifyBatches(range, checksum, () => {})
+    let digest = 0
+    const { damage, nextOffset, validBytes } = await verifyBatches(range, checksum, (header) => {
+      const { baseOffset, sizeBytes, partitionLeaderEpoch, crc } = header
+      digest = extendDigest(digest, baseOffset, sizeBytes, partitionLeaderEpoch, crc)
+    })
     const file = segment.file.path
     if (damage !== null) throw new CorruptionError({ file, ...damage })
+    if (segment.digest >= 0 && digest !== segment.digest) {
+      const [expected, found] = digests(segment.digest, digest)
+      throw new CorruptionError({ file, position: 0, expected, found })
+    }
     if (nextOffset === endOffset) return
     const lost = { expected: `records up to offset ${endOffset}`, found: `none from offset ${nextOffset} on` }
     throw new CorruptionError({ file, position: validBytes, ...lost })

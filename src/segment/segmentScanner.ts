@@ -86,6 +86,7 @@ export class SegmentScanner {
     const { file, sizeBytes: position } = segment
     const range = { file, position, end, offset, leaderEpoch: epochs.epochFor(offset - 1) }
     return verifyBatches(range, this.#runtime.checksum, (header) => {
+      segment.digestNext(header.baseOffset, header.sizeBytes, header.partitionLeaderEpoch, header.crc)
       segment.add(header.lastOffset, header.maxTimestampMs, header.sizeBytes, indexIntervalBytes)
       epochs.assign(header.partitionLeaderEpoch, header.baseOffset)
       if (header.producerId >= 0 && header.baseOffset >= producersFrom) {

@@ -1,9 +1,11 @@
 import type { Checksum } from '../runtime/checksum.ts'
 import type { DiskFile } from '../runtime/disk.ts'
 import type { BadRange } from './badRanges.ts'
+import { extendDigest } from './batchDigest.ts'
 import { readInt32, readInt64 } from './integers.ts'
 import { type EpochStart, LeaderEpochs } from './leaderEpochs.ts'
 import { BatchHeader, batchHeaderBytes, batchPrefixBytes, checksummedFrom } from './recordBatch.ts'
+import { digests } from './sameSegment.ts'
 
 const defaultStepBytes = 2 << 20
 /** A segment's offsets are fewer than this. */
@@ -22,6 +24,8 @@ export interface AuditRange {
   /** Which epoch wrote what, below `epochsEnd`; null when nobody knows. */
   readonly epochs: readonly EpochStart[] | null
   readonly epochsEnd: number
+  /** What the log has stored up to `sizeBytes`, where a batch ends; absent when nobody knows. */
+  readonly stored?: { readonly sizeBytes: number; readonly digest: number } | null
   /** Bytes read, and checked without a pause, at a time; 2 MiB by default. */
   readonly stepBytes?: number
 }
@@ -45,6 +49,10 @@ export interface AuditEnd {
   /** Where the last good batch ends. */
   readonly validBytes: number
   readonly batches: number
+  /** Of all good batches: see `extendDigest`. */
+  readonly digest: number
+  /** Of the first of them. */
+  readonly firstDigest: number
 }
 
 /**
@@ -59,13 +67,19 @@ export async function auditBatches(
 ): Promise<AuditEnd> {
   const walk = new Walk(range, checksum, auditor)
   await walk.run()
-  return { nextOffset: walk.nextOffset, validBytes: walk.validBytes, batches: walk.batches }
+  const { nextOffset, validBytes, batches, digest, firstDigest } = walk
+  return { nextOffset, validBytes, batches, digest, firstDigest }
 }
 
 class Walk {
   nextOffset: number
   validBytes = 0
   batches = 0
+  digest = 0
+  firstDigest = -1
+  /** The digest where `stored` ends, and the offset there; null while no batch has ended there. */
+  #storedEnd: { readonly digest: number; readonly nextOffset: number } | null = null
+  #isWhole = true
   readonly #range: AuditRange
   readonly #checksum: Checksum
   readonly #auditor: Auditor
@@ -117,6 +131,18 @@ class Walk {
       position = await this.#resync(position)
     }
     if (this.#lost !== null) this.#report(end, this.#range.endOffset ?? this.#lostUntil)
+    this.#compare()
+  }
+
+  /** Good batches may yet be others than were stored: those of another file. */
+  #compare(): void {
+    const { stored = null, file, baseOffset } = this.#range
+    if (stored === null || stored.digest < 0 || !this.#isWhole || this.validBytes < stored.sizeBytes) return
+    const { digest, nextOffset } = this.#storedEnd ?? { digest: this.digest, nextOffset: this.nextOffset }
+    if (this.#storedEnd !== null && digest === stored.digest) return
+    const [expected, found] = digests(stored.digest, digest)
+    const range = { file: file.path, position: 0, end: stored.sizeBytes, baseOffset, nextOffset }
+    this.#auditor.bad({ ...range, expected, found })
   }
 
   /** Bytes of the whole batch at `position`, `needsBytes` when they are not in memory, 0 after having noted what is wrong. */
@@ -199,6 +225,12 @@ class Walk {
     this.nextOffset = header.lastOffset + 1
     this.validBytes = position + header.sizeBytes
     this.batches += 1
+    const { baseOffset, sizeBytes, partitionLeaderEpoch, crc } = header
+    this.digest = extendDigest(this.digest, baseOffset, sizeBytes, partitionLeaderEpoch, crc)
+    if (position === 0) this.firstDigest = this.digest
+    if (this.validBytes === this.#range.stored?.sizeBytes) {
+      this.#storedEnd = { digest: this.digest, nextOffset: this.nextOffset }
+    }
     this.#auditor.batch?.(header, position)
   }
 
@@ -214,6 +246,7 @@ class Walk {
 
   #report(end: number, nextOffset: number): void {
     const { position, expected, found } = this.#lost!
+    this.#isWhole = false
     this.#lost = null
     this.#lostUntil = 0
     const { path } = this.#range.file

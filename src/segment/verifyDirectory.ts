@@ -161,6 +161,7 @@ class Verification {
       logStartOffset:
         journal?.logs.get(name)?.logStartOffset ?? (starts === null ? null : (starts.get(name) ?? 0)),
       closed: closed.get(name) ?? null,
+      noted: journal?.noted.get(name) ?? null,
       isClean: hasMarker || closed.has(name),
       compactedBelow: cleaned === null ? Number.MAX_SAFE_INTEGER : (cleaned.get(name) ?? 0),
       judgeTail: this.#options.judgeTails,

@@ -5,7 +5,7 @@ import type { Checksum } from '../runtime/checksum.ts'
 import type { Disk, DiskFile } from '../runtime/disk.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import type { ClosedLog } from './closedLog.ts'
-import { CheckpointFiles, type StoredCheckpoint } from './journal/nodeCheckpoint.ts'
+import { CheckpointFiles } from './journal/nodeCheckpoint.ts'
 import { openJournalFiles } from './journal/openJournal.ts'
 import { notedJournalPlace } from './journalPlace.ts'
 import { resumePointKind } from './ownStates.ts'
@@ -20,6 +20,8 @@ export interface JournalFacts {
   readonly deleted: ReadonlySet<string>
   /** What the last clean shutdown noted of each log; empty when something was written since. */
   readonly closed: ReadonlyMap<string, ClosedLog>
+  /** What the last checkpoint, or the journal behind it, notes of each log; a log that was cut since has none. */
+  readonly noted: ReadonlyMap<string, ClosedLog>
 }
 
 /**
@@ -59,7 +61,8 @@ export async function verifyJournal(
       add(fileFinding('journalTear', `${place}/`, 'a last frame that is whole', found))
     }
     const logs = new Map([...plan.logs.values()].map((log) => [log.name, log]))
-    return { logs, deleted: plan.deletedNames, closed: closedLogs(checkpoint, runtime.checksum) }
+    const noted = notedLogs(plan, runtime.checksum)
+    return { logs, deleted: plan.deletedNames, closed: checkpoint.clean ? noted : new Map(), noted }
   } catch (error) {
     if (!(error instanceof EngineError)) throw error
     add(fileFinding('journalForeign', `${place}/`, 'the journal of this directory', error.message))
@@ -67,14 +70,14 @@ export async function verifyJournal(
   }
 }
 
-function closedLogs({ clean, logs }: StoredCheckpoint, checksum: Checksum): Map<string, ClosedLog> {
-  const closed = new Map<string, ClosedLog>()
-  for (const { name, states } of clean ? logs : []) {
-    const state = states.find(({ kind }) => kind === resumePointKind)
-    const resumed = state === undefined ? null : decodeResume(state.bytes, checksum)
-    if (resumed !== null) closed.set(name, resumed.closed)
+function notedLogs({ logs }: ReplayPlan, checksum: Checksum): Map<string, ClosedLog> {
+  const noted = new Map<string, ClosedLog>()
+  for (const { name, states, recoveryPoint } of logs.values()) {
+    const bytes = states.get(resumePointKind)
+    const closed = bytes === undefined ? null : (decodeResume(bytes, checksum)?.closed ?? null)
+    if (closed !== null && closed.logEndOffset <= recoveryPoint) noted.set(name, closed)
   }
-  return closed
+  return noted
 }
 
 /** `disk`, where everything that would change something does nothing, and writing throws. */

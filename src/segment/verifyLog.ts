@@ -34,6 +34,8 @@ export interface LogClaims {
   readonly logStartOffset: number | null
   /** What a clean shutdown noted, null after a crash. */
   readonly closed: ClosedLog | null
+  /** What the last checkpoint has of its segments: of the last one as far as it was then. */
+  readonly noted: ClosedLog | null
   /** The log was closed cleanly at the recovery point. */
   readonly isClean: boolean
   /** Compaction left gaps below this. */
@@ -93,6 +95,7 @@ export async function planLog(
       }
     }
     const mayHaveGaps = baseOffset < claims.compactedBelow
+    const stored = claims.noted === null ? null : notedOf(claims.noted, baseOffset, sizeBytes)
     return {
       directory,
       baseOffset,
@@ -103,6 +106,7 @@ export async function planLog(
       mayHaveGaps,
       epochs: epochs?.entries ?? null,
       epochsEnd: claims.recoveryPoint,
+      stored,
       files: (['index', 'timeindex', 'txnindex'] as const).filter(has),
       indexesMustFit: endOffset === null ? claims.isClean : endOffset <= durableOffset,
       claims: mayHaveGaps
@@ -113,6 +117,19 @@ export async function planLog(
           ),
     }
   })
+}
+
+/** The digest that was noted of a segment; null when none was, or of another size. */
+function notedOf(
+  { segments, active }: ClosedLog,
+  baseOffset: number,
+  sizeBytes: number,
+): SegmentTask['stored'] {
+  const isActive = segments.at(-1)![0] === baseOffset
+  const [, notedBytes, digest = -1] = segments.find((place) => place[0] === baseOffset) ?? [0, -1]
+  if (isActive && active.sizeBytes <= sizeBytes)
+    return { sizeBytes: active.sizeBytes, digest: active.digest ?? -1 }
+  return notedBytes === sizeBytes ? { sizeBytes, digest } : null
 }
 
 async function checkPartitionMetadata(

@@ -37,6 +37,8 @@ export interface SegmentTask {
   readonly mayHaveGaps: boolean
   readonly epochs: readonly EpochStart[] | null
   readonly epochsEnd: number
+  /** What is noted of its batches; see `AuditRange`. */
+  readonly stored: { readonly sizeBytes: number; readonly digest: number } | null
   /** Which of the segment's index files are there. */
   readonly files: readonly ('index' | 'timeindex' | 'txnindex')[]
   /** The indexes of the active segment are complete only after a clean shutdown. */
@@ -60,7 +62,7 @@ export async function verifySegment(
   task: SegmentTask,
   read: (bytes: number) => void = () => {},
 ): Promise<SegmentReport> {
-  const { baseOffset, sizeBytes, endOffset, mayHaveGaps, epochs, epochsEnd } = task
+  const { baseOffset, sizeBytes, endOffset, mayHaveGaps, epochs, epochsEnd, stored } = task
   const path = (kind: 'log' | 'index' | 'timeindex' | 'txnindex'): string =>
     `${task.directory}/${segmentFileName(task.baseOffset, kind)}`
   const findings: Finding[] = []
@@ -80,7 +82,7 @@ export async function verifySegment(
   let isWhole = true
   try {
     const end = await auditBatches(
-      { file, baseOffset, sizeBytes, endOffset, mayHaveGaps, epochs, epochsEnd },
+      { file, baseOffset, sizeBytes, endOffset, mayHaveGaps, epochs, epochsEnd, stored },
       checksum,
       {
         batch: (header, position) => {

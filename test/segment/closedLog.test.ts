@@ -14,13 +14,17 @@ const closedLogs: fc.Arbitrary<ClosedLog> = fc.record(
     logEndOffset: offset,
     leaderEpochs: fc.array(fc.record({ epoch: count, startOffset: offset })),
     hasProducers: fc.boolean(),
-    segments: fc.array(fc.tuple(offset, count), { minLength: 1 }),
+    segments: fc.array(fc.oneof(fc.tuple(offset, count), fc.tuple(offset, count, count, count)), {
+      minLength: 1,
+    }),
     active: fc.record({
       sizeBytes: count,
       maxTimestampMs: offset,
       offsetOfMaxTimestamp: offset,
       firstTimestampMs: offset,
       bytesSinceIndexEntry: count,
+      digest: offset,
+      firstDigest: offset,
       offsets: fc.record({ count, lastRelativeOffset: offset, lastPosition: count }),
       times: fc.record({ count, lastTimestampMs: offset, lastRelativeOffset: offset }),
     }),

@@ -46,6 +46,18 @@ describe('whenever the power goes', () => {
       },
     ],
     [
+      'records of a relaxed log are durable before they are deleted, for its policy may be a durable one by then',
+      {
+        policies: ['none'],
+        steps: [
+          append(0, 100),
+          { do: 'roll', log: 0, wait: true },
+          { do: 'retention' },
+          { do: 'policy', log: 0, policy: 'batch' },
+        ],
+      },
+    ],
+    [
       'a snapshot of producers does not vouch for a segment whose name is lost',
       { policies: ['none'], steps: [append(0, 300), { do: 'roll', log: 0, wait: true }, append(0, 10)] },
     ],
@@ -271,6 +283,29 @@ test.each<[string, Workload, CallFailure]>([
       ],
     },
     { kind: 'makeDirectory', count: 4, until: 4, code: 'ENOSPC', writtenBytes: 0 },
+  ],
+  [
+    'what the journal has behind records that are lost does not come back behind others',
+    {
+      seed: 2040170072,
+      policies: ['append', { records: 2 }],
+      names: 'adversarial',
+      segmentBytes: 600,
+      steps: [
+        { do: 'group', bytes: 100, wait: true },
+        { do: 'roll', log: 1, wait: true },
+        { do: 'checkpoint' },
+        { do: 'append', log: 1, bytes: 400, producer: false, wait: true },
+        { do: 'recycle', log: 0 },
+        { do: 'policy', log: 1, policy: 'journal' },
+        { do: 'append', log: 1, bytes: 10, producer: false, wait: true },
+        { do: 'policy', log: 1, policy: 'append' },
+        { do: 'kill' },
+        { do: 'append', log: 1, bytes: 100, producer: false, wait: true },
+        { do: 'retention' },
+      ],
+    },
+    { kind: 'sync', count: 29, until: 34, code: 'ENOSPC', writtenBytes: 0 },
   ],
 ])('after a call has failed, %s', async (_, workload, failure) => {
   await expect(checkFailure(workload, failure)).resolves.toBeUndefined()

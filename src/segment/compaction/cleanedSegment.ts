@@ -1,8 +1,14 @@
 import type { Checksum } from '../../runtime/checksum.ts'
 import type { Disk, DiskFile } from '../../runtime/disk.ts'
 import { type SegmentFileKind, segmentFileName } from '../fileNames.ts'
-import { writeInt16, writeInt32, writeInt64 } from '../integers.ts'
-import { type BatchHeader, batchHeaderBytes, batchPrefixBytes, updateChecksum } from '../recordBatch.ts'
+import { readInt32, readInt64, writeInt16, writeInt32, writeInt64 } from '../integers.ts'
+import {
+  type BatchHeader,
+  batchHeaderBytes,
+  batchPrefixBytes,
+  readCrc,
+  updateChecksum,
+} from '../recordBatch.ts'
 import { Segment } from '../segment.ts'
 import { writeWholeFile } from '../segmentIndexes.ts'
 
@@ -42,6 +48,12 @@ export class CleanedSegment {
 
   get sizeBytes(): number {
     return this.#segment.sizeBytes
+  }
+
+  /** Of all batches, and of the first; see `Segment`. */
+  get digests(): { readonly digest: number; readonly firstDigest: number } {
+    const { digest, firstDigest } = this.#segment
+    return { digest, firstDigest }
   }
 
   get maxTimestampMs(): number {
@@ -118,6 +130,7 @@ export class CleanedSegment {
   }
 
   #put(bytes: Uint8Array, lastOffset: number, maxTimestampMs: number): void {
+    this.#segment.digestNext(readInt64(bytes, 0), bytes.length, readInt32(bytes, 12), readCrc(bytes))
     this.#segment.add(lastOffset, maxTimestampMs, bytes.length, this.#indexIntervalBytes)
     this.#parts.push(bytes)
     this.#partBytes += bytes.length

@@ -1,5 +1,6 @@
 import { walkHeaders } from '../batchScan.ts'
 import type { LogState } from '../logState.ts'
+import { checkFirstBatch } from '../sameSegment.ts'
 import type { Segment } from '../segment.ts'
 import type { LastBatch } from './batchCleaner.ts'
 import { swapSegments } from './swap.ts'
@@ -134,15 +135,33 @@ async function compactRound(
   firstDirtyOffset: number,
   endOffset: number,
 ): Promise<Compacted | null> {
+  const { cuts } = state
+  const all = compactable(state, endOffset)
+  for (const { segment } of all) await checkFirstBatch(segment, state.runtime.checksum)
+  // A crash may not write into a segment again that is about to have another content.
+  const segments = all.map(({ segment }) => segment)
+  await state.replacing(segments)
+  try {
+    return await compactSegments(state, options, fail, firstDirtyOffset, all, cuts)
+  } finally {
+    state.stay(segments)
+  }
+}
+
+/** `all`: what compaction may work on, as it was after so many `cuts`. */
+async function compactSegments(
+  state: LogState,
+  options: CompactOptions,
+  fail: (cause: unknown) => void,
+  firstDirtyOffset: number,
+  all: ReturnType<typeof compactable>,
+  cuts: number,
+): Promise<Compacted | null> {
   const { compute, clock, random } = state.runtime
   const { maxMapBytes, maxBodyBytes, signal } = options
   const nowMs = clock.wallMs()
-  const { cuts } = state
   const run = signal === undefined ? {} : { signal }
-  const all = compactable(state, endOffset)
   const dirty = all.filter((each) => each.endOffset > firstDirtyOffset)
-  // A crash may not write into a segment again that is about to have another content.
-  await state.options.persistRecoveryPoint?.()
   const seed = random.below(2 ** 32)
   const input = { segments: dirty.map(sourceOf), firstDirtyOffset, maxMapBytes, seed, maxBodyBytes }
   const map = await guarded(state, cuts, () => compute.run(mapKeysTask, input, run))

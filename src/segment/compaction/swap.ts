@@ -21,12 +21,13 @@ const indexKinds = ['index', 'timeindex', 'txnindex'] as const
 export async function swapSegments(
   state: LogState,
   sources: readonly Segment[],
-  cleaned: Pick<CleanOutput, 'sizeBytes'>,
+  cleaned: Pick<CleanOutput, 'sizeBytes' | 'digest' | 'firstDigest'>,
   fail: (cause: unknown) => void,
 ): Promise<void> {
   const { disk } = state.runtime
   const { baseOffset } = sources[0]!
   const path = (kind: SegmentFileKind): string => `${state.directory}/${segmentFileName(baseOffset, kind)}`
+  if (!sources.every(({ mayBeReplaced }) => mayBeReplaced)) await state.replacing(sources)
   // Readers that have a source keep on using its indexes, whose files are about to change.
   for (const source of sources) await state.segments.keepIndexes(source)
   const kinds = await cleanedIndexes(disk, path)
@@ -47,6 +48,8 @@ export async function swapSegments(
   }
   const createdMs = sources.at(-1)!.createdMs
   const segment = new Segment(baseOffset, disk.file(path('log')), createdMs, cleaned.sizeBytes, false)
+  segment.digest = cleaned.digest
+  segment.firstDigest = cleaned.firstDigest
   segment.offsetIndex = null
   segment.timeIndex = null
   state.segments.replace(sources, segment, state.config.fileDeleteDelayMs)

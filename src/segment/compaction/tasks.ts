@@ -139,6 +139,9 @@ export interface CleanOutput {
   /** False: all of the only segment stays, and no new one was left behind. */
   readonly changed: boolean
   readonly sizeBytes: number
+  /** Of its batches; see `Segment`. */
+  readonly digest: number
+  readonly firstDigest: number
   readonly maxTimestampMs: number
   readonly recordsRead: number
   readonly recordsKept: number
@@ -193,6 +196,7 @@ export const cleanSegmentsTask: Task<CleanInput, CleanOutput> = {
     return {
       changed,
       sizeBytes: target.sizeBytes,
+      ...target.digests,
       maxTimestampMs: target.maxTimestampMs,
       recordsRead: cleaner.recordsRead,
       recordsKept: cleaner.recordsKept,

@@ -114,6 +114,10 @@ async function checkCrash(recorded: Recorded, moment: number, fs: SimFileSystem)
       // What was compacted away the journal does not bring back.
       if (round === 0 && moment >= recorded.doneAt) expect(offsetsOf(batches)).toEqual(recorded.left)
       expect((await readThrough(log, runtime, 0)).map(({ offset }) => offset)).toEqual(offsetsOf(batches))
+      // Nor do the digests that were stored of other files accuse those that are there.
+      for (const { baseOffset } of stateOf(log).segments.all) {
+        expect(await log.findDamage(baseOffset)).toBe(false)
+      }
       const names = (await runtime.disk.list('/data/keyed-0')).map(({ name }) => name)
       expect(names.filter((name) => /\.(swap|cleaned|deleted)$/.test(name))).toEqual([])
       await log.compact({ ...bounds, endOffset: log.flushedOffset })
