@@ -129,14 +129,21 @@ async function serve(options: ServeOptions, terminal: Terminal): Promise<void> {
     await closeRuntime()
     throw error
   }
+  let starting: Promise<Broker> | null = null
   try {
-    const starting = Broker.start(runtime, config, logger, {
+    starting = Broker.start(runtime, config, logger, {
       decompress: decompressWithin(maxLookupBytes),
       lost: (error) => lost.abort(error),
     })
     broker = await withPatience(starting, { inputEnded, lost: lost.signal }, config, logger)
   } catch (error) {
     await monitor.close()
+    if (starting !== null && mayBeginAnew(lost.signal)) {
+      const started = await starting.catch(() => null)
+      await started?.close()
+      await closeRuntime()
+      return serve(options, terminal)
+    }
     // One that was given up while it starts is still at work: the end of the process ends it.
     if (!lost.signal.aborted && !(error instanceof ExitWith)) await closeRuntime()
     throw withAdvice(error, config)
@@ -165,7 +172,13 @@ async function serve(options: ServeOptions, terminal: Terminal): Promise<void> {
   await monitor.close()
   await closeRuntime()
   logger.info('stopped')
+  if (!stop.aborted && mayBeginAnew(lost.signal)) return serve(options, terminal)
   if (lost.signal.aborted) throw lost.signal.reason
+}
+
+/** Whether it ended because its disk went back: the next start puts that aside, and the cluster takes the node up again. */
+function mayBeginAnew({ reason }: AbortSignal): boolean {
+  return reason instanceof EngineError && reason.code === 'directoryRolledBack'
 }
 
 /** What `starting` gives, with a word on what it waits for. Throws when the cluster refuses it, or who started it is gone. */

@@ -142,6 +142,13 @@ export class ClusterNode {
     const directory = options.logs.directory
     const place = await findCluster({ ...options, directory })
     const { clusterId } = place
+    let early: EngineError | null = null
+    const changes: Changes = {
+      changed: () => {},
+      failed: (error) => {
+        early = error
+      },
+    }
     try {
       const base = await openNodeBase(
         {
@@ -159,6 +166,7 @@ export class ClusterNode {
           timeouts: options.timeouts,
           maxFetchBytes: options.maxFetchBytes,
           observer: options.observer,
+          mustBeginAnew: (error) => changes.failed(error),
           askFirst: async (transport, { directoryId, logs }) => {
             const known = logs.get(`${metadataTopic}-0`)
             if (known !== undefined && (await isOfQuorum(runtime, known)) === false) throw ofOne(directory)
@@ -179,7 +187,6 @@ export class ClusterNode {
         },
         opened,
       )
-      const changes: Changes = { changed: () => {}, failed: () => {} }
       const machine = new ImageMachine(clusterId, (delta) => changes.changed(delta))
       const runner = new MachineRunner(base.metadata, machine, {
         checksum: runtime.checksum,
@@ -206,6 +213,7 @@ export class ClusterNode {
       const node = new ClusterNode(options, base, machine, { metadata, runner, place })
       changes.failed = (error) => node.#fail(error)
       node.#begin()
+      if (early !== null) node.#fail(early)
       return node
     } catch (error) {
       await inOrder(opened).catch(() => {})

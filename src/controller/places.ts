@@ -1,8 +1,7 @@
 import type { EngineError } from '../model/errors.ts'
 import type { Logger } from '../model/logger.ts'
-import { decodePlace, encodePlace, stateKind } from '../replica/groupStates.ts'
 import { greet } from '../replica/nodes/greeting.ts'
-import { lookAfterMembership, type OwnPlace } from '../replica/nodes/membership.ts'
+import { lookAfterMembership, placeIn } from '../replica/nodes/membership.ts'
 import type { NodeAddress } from '../replica/nodes/nodeAddress.ts'
 import type { NodeBase } from '../replica/nodes/nodeBase.ts'
 import { foreignCluster, isForeign } from './askFirst.ts'
@@ -33,10 +32,7 @@ export function lookAfterPlaces(options: PlacesOptions): Promise<void>[] {
       logger.warn(`this controller is not among the voters (${voters}) and only follows: ${advice}`)
     }
     // A voter that comes with an empty disk takes its old place; others wait to be asked.
-    const place: OwnPlace = {
-      read: () => decodePlace(logs.stateOf(metadata.log, stateKind.place)),
-      write: (next) => logs.putState(metadata.log, stateKind.place, encodePlace(next)),
-    }
+    const place = placeIn(logs, metadata)
     tasks.push(lookAfterMembership({ metadata, router, logger, self, autoJoin, place, leftOut, isClosed }))
   }
   const foreign = new Set<number>()

@@ -2,7 +2,7 @@ import { EngineError, toEngineError } from '../model/errors.ts'
 import { metadataTopicId, type Uuid } from '../model/uuid.ts'
 import type { Endpoint } from '../raft.ts'
 import { greet } from '../replica/nodes/greeting.ts'
-import { callVoters, helloTimeoutMs, lookAfterMembership } from '../replica/nodes/membership.ts'
+import { callVoters, helloTimeoutMs, lookAfterMembership, placeIn } from '../replica/nodes/membership.ts'
 import type { NodeAddress } from '../replica/nodes/nodeAddress.ts'
 import { inOrder, metadataTopic } from '../replica/nodes/nodeBase.ts'
 import { CallKind } from '../replica/nodes/nodeCalls.ts'
@@ -268,7 +268,9 @@ export class Node implements AsyncDisposable {
     }
     const isClosed = (): boolean => this.#ended !== null
     const autoJoin = membership.type === 'join' && options.autoJoin
-    this.#run(lookAfterMembership({ metadata, router, logger, self, autoJoin, isClosed }))
+    // One whose disk has begun anew takes its old place, however it was started.
+    const place = this.#parts.beginning === null ? {} : { place: placeIn(this.#parts.logs, metadata) }
+    this.#run(lookAfterMembership({ metadata, router, logger, self, autoJoin, ...place, isClosed }))
     const greeting = {
       directoryId: self.directoryId,
       router,
@@ -281,6 +283,9 @@ export class Node implements AsyncDisposable {
       },
     }
     for (const { id } of others) if (id !== nodeId) this.#run(greet(id, greeting))
+    const { trouble } = this.#parts
+    trouble.tell = (error) => this.#fail(error)
+    if (trouble.error !== null) this.#fail(trouble.error)
     metadata.watch({
       failed: (error) => this.#fail(toEngineError(error, 'diskFailed', 'the metadata log failed')),
     })

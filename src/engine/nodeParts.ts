@@ -52,6 +52,8 @@ export interface NodeParts extends NodeBase {
   readonly called: NodeCalled
   readonly upkeep: NodeUpkeep
   readonly defaults: LogSettings
+  /** Why the node cannot go on, as soon as it is known. */
+  readonly trouble: { error: EngineError | null; tell(error: EngineError): void }
 }
 
 /** Opens everything that a node is made of, listening once this resolves. */
@@ -65,6 +67,12 @@ export async function openParts(
   const { runtime, codecs, channels } = world
   const clusterId = await findClusterId(options, checked, runtime)
   const opened: (() => Promise<unknown>)[] = []
+  const trouble: NodeParts['trouble'] = {
+    error: null,
+    tell: (error) => {
+      trouble.error = error
+    },
+  }
   try {
     const base = await openNodeBase(
       {
@@ -87,6 +95,7 @@ export async function openParts(
         timeouts: options.timeouts,
         maxPendingBytes: options.maxPendingBytes,
         observer: options.observer,
+        mustBeginAnew: (error) => trouble.tell(error),
         checkLogs: (logs) => {
           if (logs.logs.size === 0 || logs.logs.has(`${metadataTopic}-0`)) return
           throw new EngineError(
@@ -147,7 +156,19 @@ export async function openParts(
       other: (request) => called.other(request),
     })
     base.requests.answerCalls((payload) => calls.answer(payload))
-    return { ...base, options: checked, world, logger, groups, registry, runner, called, upkeep, defaults }
+    return {
+      ...base,
+      options: checked,
+      world,
+      logger,
+      groups,
+      registry,
+      runner,
+      called,
+      upkeep,
+      defaults,
+      trouble,
+    }
   } catch (error) {
     await inOrder(opened).catch(() => {})
     throw error

@@ -22,6 +22,8 @@ export const EngineErrorCode = {
   directoryLocked: { kafka: KafkaError.unknownServerError.kafka, retriable: false },
   /** The data directory was written by another cluster or node. */
   directoryForeign: { kafka: KafkaError.unknownServerError.kafka, retriable: false },
+  /** The data directory is an earlier state of itself, or has lost votes: the next start begins anew, as a new replica. */
+  directoryRolledBack: { kafka: KafkaError.kafkaStorageError.kafka, retriable: false },
   /** A file or message has a format or version that this release does not read. */
   unsupportedFormat: { kafka: KafkaError.unsupportedVersion.kafka, retriable: false },
   /** The object was closed before or during the call. */

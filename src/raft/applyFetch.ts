@@ -4,7 +4,7 @@ import { isEpoch, isOffset } from './checks.ts'
 import { compareLogs, type LogPosition } from './epochHistory.ts'
 import type { EventOf } from './events.ts'
 import { dropRequest, loopOf, startClaiming, startFetching } from './fetchLoop.ts'
-import { learnRecorded, rolledBack } from './incarnations.ts'
+import { leaderAnswered, learnRecorded, rolledBack } from './incarnations.ts'
 import { fetchDeadline, learn, reconcileMembership, standDeadline } from './leadership.ts'
 import type { Batch, FetchResponse } from './messages.ts'
 import { planted } from './planted.ts'
@@ -22,6 +22,12 @@ export function applyFetch(r: RaftReplica, event: EventOf<'fetchResponse'>, nowM
   const loop = loopOf(r)!
   const asked = take(loop, requestId)
   learnRecorded(r, from, response.recorded, nowMs)
+  const isLeaders = response.leaderId === from && response.leaderEpoch >= r.epoch
+  if (isLeaders && response.rolledBack) {
+    r.accusedBy.add(from)
+    rolledBack(r, `leader ${from} knows that it had flushed more`, nowMs)
+  }
+  if (isLeaders) leaderAnswered(r, from)
   if (learn(r, response, nowMs)) return
   if (asked === null && !planted('staleFetchApplied')) return
   if (response.error !== 'none' || response.leaderEpoch !== r.epoch || response.leaderId !== loop.leaderId) {
@@ -35,7 +41,6 @@ export function applyFetch(r: RaftReplica, event: EventOf<'fetchResponse'>, nowM
   }
   heard(r, loop, nowMs)
   loop.round = Math.max(loop.round, response.round)
-  if (response.rolledBack) rolledBack(r, `leader ${from} knows that it had flushed more`, nowMs)
   if (asked === null || isStill(r, asked)) apply(r, loop, response, nowMs)
   if (loopOf(r) === null) return
   reconcileMembership(r, nowMs)

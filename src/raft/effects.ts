@@ -12,6 +12,8 @@ export type AlarmCode =
   | 'twoLeaders'
   /** A replica claims less than it did, or starts with a number that was used. */
   | 'rolledBack'
+  /** This replica is quarantined for good with reason, and a majority goes on without it: its disk is to begin anew. */
+  | 'mustBeginAnew'
   /** Everybody who may have forgotten something has voted: records from `offset` on may be lost. */
   | 'possibleLoss'
   /** What a node sent cannot be. */

@@ -54,6 +54,7 @@ export function learnRecorded(
   const own = r.incarnation
   const isOwn = isSameStart(recorded, own)
   if (!isOwn && !isBefore(recorded, own) && !planted('rollbackUnnoticed')) {
+    r.accusedBy.add(from)
     const detail = `start ${own.incarnation} does not follow start ${recorded.incarnation}, which node ${from} has seen`
     rolledBack(r, detail, nowMs)
   } else if (isOwn || planted('rollbackUnnoticed')) {
@@ -61,6 +62,24 @@ export function learnRecorded(
     // Half of the others and this one: more would let one dead node of three keep a second one from voting.
     if (r.confirmedBy.size >= r.voters.current.size >> 1) r.isConfirmed = true
   }
+}
+
+/**
+ * The leader of this epoch, or of a later one, has answered: there is a majority without this replica, if it is quarantined for
+ * good. Then it is known whether the disk has to begin anew, which one word alone does not prove: the leader's own does, those of as
+ * many voters as confirm a start do, and so does what the replica knew of itself when it started.
+ */
+export function leaderAnswered(r: RaftReplica, leaderId: number): void {
+  if (r.quorum.quarantine !== 'rolledBack' || r.mustBeginAnew) return
+  const { accusedBy } = r
+  const isProven =
+    r.wasRolledBack ||
+    accusedBy.has(leaderId) ||
+    (accusedBy.size > 0 && accusedBy.size >= r.voters.current.size >> 1)
+  if (!isProven) return
+  r.mustBeginAnew = true
+  const detail = `the disk has forgotten what others know of it; node ${leaderId} leads without it`
+  r.alarm('mustBeginAnew', r.config.self.id, r.log.endOffset, detail)
 }
 
 /** The disk is an earlier state of itself (I16): no vote, no candidacy, no lead, no claim until the replica is rebuilt. */

@@ -144,6 +144,21 @@ export class RaftNode {
     return this.#r.log.epochs.endOf(epoch, this.#r.log.end)
   }
 
+  /**
+   * What is known of this start: `unknown` before enough voters have recorded it, `sound` after that, `rolledBack` once somebody knows
+   * better.
+   */
+  get standing(): 'unknown' | 'sound' | 'rolledBack' {
+    const { quorum, isConfirmed } = this.#r
+    if (quorum.quarantine === 'rolledBack') return 'rolledBack'
+    return isConfirmed ? 'sound' : 'unknown'
+  }
+
+  /** Whether the disk has to begin anew: an alarm has said so. */
+  get mustBeginAnew(): boolean {
+    return this.#r.mustBeginAnew
+  }
+
   /** What was written last. */
   get quorumState(): QuorumState {
     return this.#r.quorum

@@ -34,6 +34,12 @@ export class RaftReplica {
   /** Peers that have recorded this start; the replica votes once they are enough. */
   readonly confirmedBy: Set<number> = new Set()
   isConfirmed: boolean
+  /** Those who have recorded a start that is none of this disk. */
+  readonly accusedBy: Set<number> = new Set()
+  /** It was known at the start that this disk has forgotten votes. */
+  readonly wasRolledBack: boolean
+  /** It is proven, and a majority goes on without this replica. */
+  mustBeginAnew = false
   quorum: QuorumState
   state: StateData = { name: 'stopped' }
   #highWatermark: number
@@ -49,6 +55,7 @@ export class RaftReplica {
     this.voters = new VoterHistory(start.voters)
     this.log = new LogView(start.log, this.voters.last.version, config.relaxed)
     this.quorum = start.quorum
+    this.wasRolledBack = start.quorum.quarantine === 'rolledBack'
     this.incarnation = {
       ...config.self,
       incarnation: start.quorum.incarnation + 1,

@@ -118,6 +118,21 @@ export class Group {
     return this.#driver.node.voters
   }
 
+  /** What is known of this start of the replica; see `RaftNode.standing`. */
+  get standing(): 'unknown' | 'sound' | 'rolledBack' {
+    return this.#driver.node.standing
+  }
+
+  /** How often this replica was started, this time included. */
+  get starts(): number {
+    return this.#driver.node.quorumState.incarnation
+  }
+
+  /** Whether the disk of this replica has to begin anew: proven, and others go on without it. */
+  get mustBeginAnew(): boolean {
+    return this.#driver.node.mustBeginAnew
+  }
+
   /** Why the replica is out of use until the next start; null while it is not. */
   get failure(): EngineError | null {
     return this.#driver.failure

@@ -18,7 +18,7 @@ import { closeLogs } from './logClosing.ts'
 import type { LogDirectoryOptions } from './logDirectoryOptions.ts'
 import { type FoundLog, findLogs } from './logFinder.ts'
 import type { LogOptions } from './logTypes.ts'
-import { type MetaProperties, openMetaProperties } from './metaProperties.ts'
+import { openIdentity } from './newBeginning.ts'
 import { NodeJournal } from './nodeJournal.ts'
 import { makeWithMetadata } from './partitionMetadata.ts'
 import { Progress } from './progress.ts'
@@ -70,7 +70,7 @@ export class LogDirectory {
     runtime: Runtime,
     options: LogDirectoryOptions,
     lock: DiskLock,
-    meta: MetaProperties,
+    meta: { readonly clusterId: string; readonly directoryId: Uuid },
     journal: NodeJournal,
   ) {
     this.#runtime = runtime
@@ -95,8 +95,8 @@ export class LogDirectory {
   static async open(runtime: Runtime, options: LogDirectoryOptions): Promise<LogDirectory> {
     const lock = await lockDirectory(runtime, options.directory)
     try {
-      const { directory, nodeId, logger, journalDirectory, journalBytes, journalFileBytes } = options
-      const meta = await openMetaProperties(runtime, directory, nodeId, options.clusterId ?? null)
+      const { directory, logger, journalDirectory, journalBytes, journalFileBytes } = options
+      const meta = await openIdentity(runtime, options)
       const journal = await NodeJournal.open(runtime, {
         dataDirectory: directory,
         directoryId: meta.directoryId,
@@ -242,7 +242,7 @@ export class LogDirectory {
     return this.#checkpoint(false)
   }
 
-  /** `isForced`: also when nothing but where recovery resumes may have changed. */
+  /** `isForced`: also when only the resume points may have changed. */
   async #checkpoint(isForced: boolean): Promise<void> {
     const points = new Map<Log, number>()
     await inParallel([...this.#logs.values()], parallel, async (log) => {

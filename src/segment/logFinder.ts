@@ -11,6 +11,7 @@ import { parseSegmentFileName, partitionMetadataFile } from './fileNames.ts'
 import { inParallel } from './inParallel.ts'
 import { defaultJournalName } from './journalPlace.ts'
 import { LeaderEpochs } from './leaderEpochs.ts'
+import { isSetAside } from './newBeginning.ts'
 import type { NodeJournal } from './nodeJournal.ts'
 import { epochsKind, resumePointKind } from './ownStates.ts'
 import type { ReplayedLog } from './replayPlan.ts'
@@ -82,7 +83,7 @@ export async function findLogs(
       journal.namesChanged(null)
     } else if (what === 'log') strange.push(name)
     else if (what === 'deleted') deleted.push(`${directory}/${name}`)
-    else if (name !== defaultJournalName) {
+    else if (name !== defaultJournalName && !isSetAside(name)) {
       const stray = /^(.*)\.[0-9a-f]{32}-stray$/.exec(name)
       if (stray !== null) strays.add(stray[1]!)
       logger.warn('an unknown directory is kept and not used', { directory: name })

@@ -32,7 +32,7 @@ export async function openMetaProperties(
       nodeId,
       directoryId: randomUuid(runtime.random),
     }
-    await runtime.disk.replaceFile(path, Buffer.from(encode(made)))
+    await runtime.disk.replaceFile(path, Buffer.from(encodeMetaProperties(made)))
     return made
   }
   const found = decodeMetaProperties(text)
@@ -53,11 +53,12 @@ export async function openMetaProperties(
   }
   if (found.directoryId !== '') return { ...found, directoryId: found.directoryId }
   const completed = { ...found, directoryId: randomUuid(runtime.random) }
-  await runtime.disk.replaceFile(path, Buffer.from(encode(completed)))
+  await runtime.disk.replaceFile(path, Buffer.from(encodeMetaProperties(completed)))
   return completed
 }
 
-function encode({ clusterId, nodeId, directoryId }: MetaProperties): string {
+/** The text of the file. */
+export function encodeMetaProperties({ clusterId, nodeId, directoryId }: MetaProperties): string {
   const lines = [
     '#',
     `cluster.id=${clusterId}`,

@@ -266,7 +266,11 @@ export class GroupChecks {
       if (from !== null) this.onLoss?.(from)
     }
     if (this.#options.isAlarmExpected?.(code, id) === true) return
-    check(code !== 'rolledBack', 'L2', () => `${replica.name} says that a disk went back: ${detail}`)
+    check(
+      code !== 'rolledBack' && code !== 'mustBeginAnew',
+      'L2',
+      () => `${replica.name} says that a disk went back: ${detail}`,
+    )
     check(code !== 'twoLeaders', 'I1', () => `${replica.name} sees two leaders: ${detail}`)
     check(code !== 'malformed', 'L2', () => `${replica.name} takes a message for malformed: ${detail}`)
   }

@@ -31,7 +31,7 @@ export function watchWorld<P extends Running>(world: World<P>, options: WatchOpt
     readLog: (node, group) => logFacts(world.node(node).fs, `${dataDirectory}/${group}`),
     readSnapshots: (node, group) => wholeSnapshots(world.node(node).fs, `${dataDirectory}/${group}`),
     isOverBudget,
-    isAlarmExpected: (code, node) => code === 'rolledBack' && harmed.has(node),
+    isAlarmExpected: (code, node) => (code === 'rolledBack' || code === 'mustBeginAnew') && harmed.has(node),
   })
   const watcher: WorldWatcher<P> = {
     starting: ({ id }) => trace?.note(id, 'start', 'starts'),

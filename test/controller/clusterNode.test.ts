@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import type { ClusterNode } from '../../src/controller/clusterNode.ts'
 import type { BrokerImage } from '../../src/controller/image.ts'
 import { EngineError } from '../../src/model/errors.ts'
+import { placeIn } from '../../src/replica/nodes/membership.ts'
 import { ClusterWorld } from './clusterSupport.ts'
 import { plain } from './support.ts'
 
@@ -216,6 +217,8 @@ describe('a broker', () => {
     const voters = () => active.base.metadata.voters.voters
     const { self } = gone.base
     await cluster.until(() => voters().get(gone.nodeId)?.directoryId === self.directoryId, 'voters')
+    const { logs, metadata } = gone.base
+    await cluster.until(() => placeIn(logs, metadata).read() === 'voter', 'its note of that')
     await active.changeVoter('remove', self)
     await cluster.kill(gone.nodeId)
     await cluster.broker(gone.nodeId)

@@ -2,8 +2,9 @@ import { EngineError } from '../../model/errors.ts'
 import type { Logger } from '../../model/logger.ts'
 import { zeroUuid } from '../../model/uuid.ts'
 import type { ReplicaKey, Voter } from '../../raft.ts'
+import type { LogDirectory } from '../../segment/logDirectory.ts'
 import type { Group } from '../group.ts'
-import type { Place } from '../groupStates.ts'
+import { decodePlace, encodePlace, type Place, stateKind } from '../groupStates.ts'
 import { NotLeaderError } from '../notLeader.ts'
 import { CallKind, votersSaid } from './nodeCalls.ts'
 import type { NodeRouter } from './nodeRouter.ts'
@@ -33,6 +34,14 @@ export interface JoiningOptions {
 export interface OwnPlace {
   read(): Place
   write(place: Place): Promise<void>
+}
+
+/** Where the node's data directory has that note. */
+export function placeIn(logs: LogDirectory, { log }: Group): OwnPlace {
+  return {
+    read: () => decodePlace(logs.stateOf(log, stateKind.place)),
+    write: (next) => logs.putState(log, stateKind.place, encodePlace(next)),
+  }
 }
 
 /**

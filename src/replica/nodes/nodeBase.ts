@@ -1,3 +1,4 @@
+import type { EngineError } from '../../model/errors.ts'
 import type { Logger } from '../../model/logger.ts'
 import { metadataTopicId, zeroUuid } from '../../model/uuid.ts'
 import type { Endpoint, Voter } from '../../raft.ts'
@@ -8,6 +9,7 @@ import type { LogConfig } from '../../segment/logConfig.ts'
 import { LogDirectory } from '../../segment/logDirectory.ts'
 import type { LogDirectoryOptions } from '../../segment/logDirectoryOptions.ts'
 import { decodeMetaProperties, metaPropertiesFile } from '../../segment/metaProperties.ts'
+import { type NewBeginning, readNewBeginning } from '../../segment/newBeginning.ts'
 import { CacheProof } from '../cacheProof.ts'
 import type { Group } from '../group.ts'
 import type { HostTimeouts } from '../groupTypes.ts'
@@ -15,6 +17,7 @@ import type { GroupObserver } from '../observer.ts'
 import { PeerTransport } from '../peerTransport.ts'
 import { ReplicaHost } from '../replicaHost.ts'
 import { EarlyRequests } from './earlyRequests.ts'
+import { isSound, orderAnew, watchStanding } from './newDisk.ts'
 import type { Membership } from './nodeAddress.ts'
 import { NodeRouter } from './nodeRouter.ts'
 
@@ -45,6 +48,8 @@ export interface BaseOptions {
   askFirst?(transport: PeerTransport, logs: LogDirectory): Promise<void>
   /** Looks at what the directory holds before anything else is opened; may throw. */
   checkLogs?(logs: LogDirectory): void
+  /** The directory turned out to be an earlier state of itself while the node was in use: the next opening begins anew. */
+  mustBeginAnew(error: EngineError): void
 }
 
 /** What every node of a cluster has: its logs, its connections, its replica of the metadata log. */
@@ -61,17 +66,40 @@ export interface NodeBase {
   readonly router: NodeRouter
   /** This node as a voter. */
   readonly self: Voter
+  /** Why its directory has begun anew, as that of a new replica; null while it never had to. */
+  readonly beginning: NewBeginning | null
 }
 
-/** Opens it, listening once this resolves; calls are refused until `requests.answerCalls`. `opened` gets what closes each part, the last first. */
+/**
+ * Opens it, listening once this resolves; calls are refused until `requests.answerCalls`. `opened` gets what closes each part, the last
+ * first. A directory that turns out to be an earlier state of itself is put aside, and the node opens as a new replica.
+ */
 export async function openNodeBase(
   options: BaseOptions,
   opened: (() => Promise<unknown>)[],
 ): Promise<NodeBase> {
-  const { runtime, logger, nodeId, clusterId, listenerName, membership } = options
+  const base = await openOnce(options, opened)
+  const order = (): Promise<EngineError> => orderAnew(options, base)
+  if (await isSound(base, options.runtime.clock)) {
+    watchStanding(base, order, options)
+    return base
+  }
+  await order()
+  await inOrder(opened.splice(0))
+  const anew = await openOnce(options, opened)
+  watchStanding(anew, () => orderAnew(options, anew), options)
+  return anew
+}
+
+async function openOnce(options: BaseOptions, opened: (() => Promise<unknown>)[]): Promise<NodeBase> {
+  const { runtime, logger, nodeId, clusterId, listenerName } = options
   const cache = await CacheProof.look(runtime, options.logs.directory, logger)
   const logs = await LogDirectory.open(runtime, { ...options.logs, logger, nodeId, clusterId })
   opened.unshift(() => logs.close())
+  const beginning = await readNewBeginning(runtime, logs.directory)
+  // Others have the cluster: whatever the settings say, nobody begins it a second time.
+  const membership: Membership =
+    beginning === null ? options.membership : { type: 'join', others: beginning.others }
   options.checkLogs?.(logs)
   const requests = new EarlyRequests()
   const transport = new PeerTransport(runtime, { nodeId, clusterId, logger, listenerName }, requests)
@@ -84,8 +112,8 @@ export async function openNodeBase(
     }
   }
   await options.askFirst?.(transport, logs)
-  const ownVoter =
-    membership.type === 'static' ? membership.voters.find(({ id }) => id === nodeId) : undefined
+  const given = options.membership
+  const ownVoter = given.type === 'static' ? given.voters.find(({ id }) => id === nodeId) : undefined
   const { host: hostName, port } = options.advertise ?? ownVoter ?? bound
   const address = { host: hostName, port: port === 0 ? bound.port : port }
   const endpoints = [{ name: listenerName, ...address }]
@@ -122,7 +150,7 @@ export async function openNodeBase(
     timeoutMs: options.callTimeoutMs,
     call: (to, payload, timeoutMs) => transport.call(to, payload, timeoutMs),
   })
-  return { nodeId, logs, requests, transport, address, endpoints, host, metadata, router, self }
+  return { nodeId, logs, requests, transport, address, endpoints, host, metadata, router, self, beginning }
 }
 
 /** The cluster that the directory says it belongs to; null for a new one. */

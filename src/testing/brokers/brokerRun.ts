@@ -147,6 +147,7 @@ class BrokerRun {
     // Faults aim at who leads the metadata, or a partition.
     const prefix = random.pick(['__cluster_metadata', 't0-0'])
     world.leaderOf = () => checks.leaderOf(prefix)
+    world.mayGoBack = (id) => checks.mayGoBack(id)
   }
 
   /** Plays the run to its end; what was broken first, or null. */

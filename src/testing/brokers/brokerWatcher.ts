@@ -28,7 +28,10 @@ export function watchBrokers(
   trace: Trace | null,
   isDeleted: (group: string) => boolean,
 ): { readonly checks: Checks; observer(node: number): GroupObserver } {
+  /** Nodes whose disks are not what they were: others are to notice. */
+  const harmed = new Set<number>()
   const checks = new Checks({
+    isAlarmExpected: (code, node) => (code === 'rolledBack' || code === 'mustBeginAnew') && harmed.has(node),
     readLog: (node, group) => logFacts(world.node(node).fs, directoryOf(group)),
     readSnapshots: (node, group) => wholeSnapshots(world.node(node).fs, directoryOf(group)),
   })
@@ -43,7 +46,11 @@ export function watchBrokers(
     faulted({ number, atMs: _, ...fault }) {
       trace?.note(-1, 'fault', `fault ${number}: ${JSON.stringify(fault)}`)
     },
-    diskReplaced: ({ id }, by) => (by === 'nothing' ? checks.lostDisk(id) : checks.wentBack(id)),
+    diskReplaced({ id }, by) {
+      if (by !== 'nothing') harmed.add(id)
+      if (by === 'nothing') checks.lostDisk(id)
+      else checks.wentBack(id)
+    },
     mayForget: ({ id }) => checks.mayForget(id),
     damaged: ({ id }) => checks.damaged(id),
     afterEvent() {

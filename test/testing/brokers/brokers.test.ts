@@ -14,6 +14,15 @@ describe('a world of brokers', () => {
     }
   }, 120_000)
 
+  test('takes up brokers again whose disks went back', async () => {
+    for (const seed of [1, 6]) {
+      const classes = ['diskBack', 'kill'] as const
+      const { failure, faultCounts } = await runBrokers({ seed, classes, faultCount: [3, 4] })
+      expect({ seed, failure: failure?.message ?? null }).toEqual({ seed, failure: null })
+      expect(faultCounts.get('diskBack')).toBeGreaterThan(0)
+    }
+  }, 120_000)
+
   test('is a pure function of its seed', async () => {
     const first = await runBrokers({ seed: 5 })
     const second = await runBrokers({ seed: 5 })

@@ -1,0 +1,96 @@
+import { expect, test } from 'vitest'
+import { silentChannels } from '../../src/engine/events.ts'
+import { Node } from '../../src/engine/node.ts'
+import type { NodeChannels } from '../../src/engine/nodeEvents.ts'
+import { watchWorld } from '../../src/testing/checkWatcher.ts'
+import { noCodecs } from '../../src/testing/noCodecs.ts'
+import { World } from '../../src/testing/world.ts'
+import type { Running } from '../../src/testing/worldTypes.ts'
+
+const channel = silentChannels.append as never
+const channels: NodeChannels = {
+  leadership: channel,
+  voters: channel,
+  snapshot: channel,
+  alarm: channel,
+  repair: channel,
+}
+
+interface PlainNode extends Running {
+  readonly node: Node
+}
+
+function newWorld(seed: number) {
+  const voters = [1, 2, 3].map((id) => ({ id, host: `node-${id}`, port: 9092 }))
+  const world = new World<PlainNode>({
+    seed,
+    nodes: 3,
+    faults: [],
+    program: async ({ nodeId, runtime }) => {
+      const node = await Node.start(
+        {
+          nodeId,
+          directory: '/data',
+          listen: `node-${nodeId}:9092`,
+          voters,
+          journalBytes: 2 << 20,
+          callTimeoutMs: 5000,
+          observer: watched.observer(nodeId),
+        },
+        { runtime, codecs: noCodecs, channels, close: async () => {} },
+      )
+      return { node, close: () => node.close() }
+    },
+  })
+  const watched = watchWorld(world, { dataDirectory: '/data' })
+  const nodeOf = (id: number): Node => world.node(id).running!.node
+  const append = (id: number, text: string): Promise<{ readonly baseOffset: number }> =>
+    world.settle(
+      nodeOf(id)
+        .partition('t')
+        .append([{ value: text }]),
+    ) as never
+  const restart = async (id: number, change: () => void = () => {}): Promise<void> => {
+    world.node(id).kill()
+    change()
+    world.node(id).start()
+    await world.runUntil(() => world.node(id).running !== null, 20_000)
+  }
+  return { world, nodeOf, append, restart }
+}
+
+test.each([1, 2, 3])(
+  'a disk that was put back is set aside, and its node comes back as a new voter (node %i)',
+  async (victim) => {
+    const { world, nodeOf, append, restart } = newWorld(victim)
+    world.startAll()
+    await world.runUntil(() => [1, 2, 3].every((id) => world.node(id).running !== null), 20_000)
+    await append(1, 'a')
+    await world.advance(500)
+    const before = nodeOf(victim).status
+    const copy = world.node(victim).fs.image
+    await restart(victim)
+    await append(1 + (victim % 3), 'b')
+    await world.advance(500)
+    await restart(victim, () => world.node(victim).replaceDisk(copy))
+    const other = 1 + (victim % 3)
+    const isBack = (): boolean => {
+      const { directoryId, voters, partitions } = nodeOf(victim).status
+      const group = partitions.find(({ topic }) => topic === 't')
+      return (
+        directoryId !== before.directoryId &&
+        voters.includes(victim) &&
+        nodeOf(other).status.voters.length === 3 &&
+        group?.voters.includes(victim) === true
+      )
+    }
+    expect(await world.runUntil(isBack, 30_000)).toBe(true)
+    expect(await append(victim, 'c')).toMatchObject({ baseOffset: 2 })
+    const names = [...world.node(victim).fs.list('/data')].map(({ name }) => name)
+    expect(names.filter((name) => name.startsWith('.set-aside.'))).toHaveLength(1)
+    // Nobody begins anew without need.
+    const { directoryId } = nodeOf(victim).status
+    await restart(victim)
+    expect(nodeOf(victim).status.directoryId).toBe(directoryId)
+  },
+)
