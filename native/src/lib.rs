@@ -162,11 +162,11 @@ impl Engine {
                 if piece[0] < 0.0 {
                     let part: &[u8] = parts.get(next_part)?.ok_or_else(bad_argument)?;
                     next_part += 1;
-                    bytes.extend_from_slice(part);
+                    writer.copy(part, &mut bytes);
                 } else {
                     let from = piece[0] as usize;
                     let part = memory.get(from..from + piece[1] as usize).ok_or_else(bad_argument)?;
-                    bytes.extend_from_slice(part);
+                    writer.copy(part, &mut bytes);
                 }
             }
             let flags = write[3] as u32;

@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 
+use crate::buffers::GroupBytes;
 use crate::files::FileId;
 
 /// The most slices that one system call takes.
-const MAX_SLICES: usize = 1024;
+pub const MAX_SLICES: usize = 1024;
 
 /// One write of a group.
 pub struct Write {
@@ -24,7 +25,7 @@ pub struct Write {
 /// Writes that complete together.
 pub struct Group {
     pub ticket: f64,
-    pub bytes: Vec<u8>,
+    pub bytes: GroupBytes,
     pub writes: Vec<Write>,
     /// Nobody waits for it before an urgent group that is queued with it.
     pub patient: bool,
@@ -101,18 +102,16 @@ pub fn plan(operations: &[Operation]) -> Vec<Step> {
             }
             Operation::Group(group) => {
                 for write in &group.writes {
-                    let bytes = &group.bytes[write.start..write.start + write.length];
-                    let slice =
-                        libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
+                    let slices = group.bytes.slices(write.start, write.length);
                     let joined = last_run.get(&write.file).and_then(|at| match &mut steps[*at] {
                         Step::Write(run) if run.takes(write) => Some(run),
                         _ => None,
                     });
                     match joined {
-                        Some(run) => run.add(index, write, slice),
+                        Some(run) => run.add(index, write, slices),
                         None => {
                             let mut run = Run::new(write);
-                            run.add(index, write, slice);
+                            run.add(index, write, slices);
                             last_run.insert(write.file, steps.len());
                             steps.push(Step::Write(run));
                         }
@@ -143,12 +142,12 @@ impl Run {
             || (self.position + self.length == write.position && self.slices.len() < MAX_SLICES)
     }
 
-    fn add(&mut self, operation: usize, write: &Write, slice: libc::iovec) {
+    fn add(&mut self, operation: usize, write: &Write, slices: impl Iterator<Item = libc::iovec>) {
         if write.length > 0 {
             if self.slices.is_empty() {
                 self.position = write.position;
             }
-            self.slices.push(slice);
+            self.slices.extend(slices);
             self.length += write.length as u64;
         }
         self.create |= write.create;
@@ -161,6 +160,7 @@ impl Run {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::buffers::BufferPool;
 
     fn group(writes: &[(FileId, u64, usize)]) -> Operation {
         let total = writes.iter().map(|(_, _, length)| length).sum();
@@ -171,7 +171,10 @@ mod tests {
             Write { file, position, start: start - length, length, create, sync: false, sync_name: false }
         });
         let writes = writes.collect();
-        Operation::Group(Group { patient: false, ticket: 0.0, bytes: vec![7; total], writes })
+        let pool = BufferPool::new(0, false);
+        let mut bytes = pool.take(total);
+        bytes.push(&vec![7; total], &pool);
+        Operation::Group(Group { patient: false, ticket: 0.0, bytes, writes })
     }
 
     fn shape(operations: &[Operation]) -> Vec<String> {

@@ -4,6 +4,7 @@ use std::os::fd::RawFd;
 
 use crate::files::{Errno, last_errno};
 use crate::open_file::{DIRECT_BYTES, OpenFile};
+use crate::plan::MAX_SLICES;
 
 /// Writes all of `slices` one after the other from `position` on.
 pub fn write_all(file: &OpenFile, slices: &mut [libc::iovec], position: u64) -> Result<(), Errno> {
@@ -48,7 +49,7 @@ pub fn write_past_cache(file: &OpenFile, slices: &mut [libc::iovec], position: u
 fn write_slices(fd: RawFd, slices: &mut [libc::iovec], mut position: u64) -> Result<(), Errno> {
     let mut first = 0;
     while first < slices.len() {
-        let rest = &slices[first..];
+        let rest = &slices[first..slices.len().min(first + MAX_SLICES)];
         // SAFETY: every slice lies in the memory of a group that outlives the call, and nobody writes to it.
         let written =
             unsafe { libc::pwritev(fd, rest.as_ptr(), rest.len() as libc::c_int, position as libc::off_t) };
@@ -105,6 +106,17 @@ mod tests {
 
     fn slice(bytes: &[u8]) -> libc::iovec {
         libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() }
+    }
+
+    #[test]
+    fn writes_more_slices_than_one_system_call_takes() {
+        let path = std::env::temp_dir().join(format!("cordwood-slices-{}", std::process::id()));
+        let file = OpenFile::open(&path, true, Arc::default()).unwrap();
+        let memory: Vec<u8> = (0..10 * (2 * MAX_SLICES + 3)).map(|at| (at / 7) as u8).collect();
+        let mut slices: Vec<libc::iovec> = memory.chunks(10).map(slice).collect();
+        write_all(&file, &mut slices, 0).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), memory);
+        std::fs::remove_file(path).unwrap();
     }
 
     #[test]

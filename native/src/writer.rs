@@ -3,19 +3,22 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
-use crate::buffers::BufferPool;
+use crate::buffers::{BufferPool, GroupBytes};
 use crate::completions::{Completions, Failure, Stage};
 use crate::files::{Errno, FileId, FileTable};
-use crate::open_file::{DIRECT_BYTES, OpenFile};
+use crate::open_file::OpenFile;
 use crate::plan::{Operation, Step, plan, wanted_syncs};
 use crate::stores::{truncate, write_all, write_past_cache};
 use crate::syncer::{SyncWaiter, Syncer, sync_file};
 
 /// About how many bytes are written before their groups are completed.
 const TURN_BYTES: usize = 8 << 20;
-/// How much memory is kept for later groups.
-const KEPT_BYTES: usize = 16 << 20;
+/// How much memory is kept for later groups: as much as may be queued, since each fresh page costs more than filling it.
+const KEPT_BYTES: usize = 64 << 20;
+/// How long nothing is written before that memory is let go.
+const IDLE: Duration = Duration::from_secs(2);
 
 #[derive(Default)]
 struct Queue {
@@ -62,26 +65,26 @@ impl Writer {
     }
 
     fn in_role(role: Role, files: Arc<FileTable>, completions: Arc<Completions>) -> Self {
+        let aligned = matches!(role, Role::Urgent(_));
         let shared = Shared {
             queue: Mutex::default(),
             wake: Condvar::new(),
             files,
             completions,
-            pool: BufferPool::new(KEPT_BYTES),
+            pool: BufferPool::new(KEPT_BYTES, aligned),
             role,
         };
         Writer { shared: Arc::new(shared), thread: Mutex::new(None) }
     }
 
-    /// Memory for the bytes of a group. For urgent ones it begins with bytes of no meaning, so that what follows them lies
-    /// where it can be written past the page cache.
-    pub fn buffer(&self, capacity: usize) -> Vec<u8> {
-        if let Role::Common(_) = self.shared.role {
-            return self.shared.pool.take(capacity);
-        }
-        let mut bytes = self.shared.pool.take(capacity + DIRECT_BYTES);
-        bytes.resize(bytes.as_ptr().align_offset(DIRECT_BYTES), 0);
-        bytes
+    /// Memory for the bytes of a group that has `capacity` of them.
+    pub fn buffer(&self, capacity: usize) -> GroupBytes {
+        self.shared.pool.take(capacity)
+    }
+
+    /// Copies bytes of a group into its memory. What is urgent lies where it can be written past the page cache.
+    pub fn copy(&self, part: &[u8], bytes: &mut GroupBytes) {
+        bytes.push(part, &self.shared.pool);
     }
 
     /// Queues an operation, which `wake` starts. False when the writer has been stopped or its thread cannot be
@@ -182,12 +185,24 @@ impl Shared {
     /// The next operations, or none when the writer is stopped and nothing is left.
     fn take(&self) -> Option<Vec<Operation>> {
         let mut queue = self.lock();
+        let mut trimmed = false;
         while queue.operations.is_empty() {
             if queue.stopped {
                 return None;
             }
             queue.asleep = true;
-            queue = self.wake.wait(queue).unwrap_or_else(|poisoned| poisoned.into_inner());
+            if trimmed {
+                queue = self.wake.wait(queue).unwrap_or_else(|poisoned| poisoned.into_inner());
+                continue;
+            }
+            let waited = self.wake.wait_timeout(queue, IDLE).unwrap_or_else(|poisoned| poisoned.into_inner());
+            queue = waited.0;
+            if waited.1.timed_out() {
+                trimmed = true;
+                drop(queue);
+                self.pool.trim();
+                queue = self.lock();
+            }
         }
         queue.asleep = false;
         let mut bytes = 0;
