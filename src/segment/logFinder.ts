@@ -14,6 +14,7 @@ import { LeaderEpochs } from './leaderEpochs.ts'
 import { isSetAside } from './newBeginning.ts'
 import type { NodeJournal } from './nodeJournal.ts'
 import { epochsKind, resumePointKind } from './ownStates.ts'
+import { restoreMetadata } from './partitionMetadata.ts'
 import type { ReplayedLog } from './replayPlan.ts'
 import { decodeResume, type ResumedLog } from './resumePoint.ts'
 
@@ -107,6 +108,13 @@ export async function findLogs(
     if (damage !== null) absent.add(log.id)
     logs.push(known(runtime, log, isClean, damage))
   }
+  const isFresh = (log: ReplayedLog): boolean => plan.created.has(log.id) && present.has(log.name)
+  const fresh = isClean ? [] : [...plan.logs.values()].filter(isFresh)
+  // Neither the directory nor what is in it may be durable; the journal lets go of the creation once both are.
+  await inParallel(fresh, parallel, async ({ name, topicId }) => {
+    await restoreMetadata(disk, `${directory}/${name}`, topicId)
+    journal.namesChanged(name)
+  })
   const unreadable: string[] = []
   await inParallel(strange, parallel, async (name) => {
     const text = await readTextIfThere(disk, `${directory}/${name}/${partitionMetadataFile}`)

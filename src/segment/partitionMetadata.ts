@@ -1,5 +1,6 @@
 import type { Uuid } from '../model/uuid.ts'
 import type { Disk } from '../runtime/disk.ts'
+import { readTextIfThere } from './checkpointFile.ts'
 import { encodePartitionMetadata } from './directoryNames.ts'
 import { partitionMetadataFile } from './fileNames.ts'
 import { writeWholeFile } from './segmentIndexes.ts'
@@ -23,6 +24,13 @@ export async function syncMetadata(disk: Disk, directory: string, topicId: Uuid 
 export async function writeMetadata(disk: Disk, directory: string, topicId: Uuid): Promise<void> {
   const metadata = Buffer.from(encodePartitionMetadata(topicId))
   await writeWholeFile(disk, `${directory}/${partitionMetadataFile}`, metadata, 'none')
+}
+
+/** Writes a `partition.metadata` again that is there and is not what it should be; not durable yet. */
+export async function restoreMetadata(disk: Disk, directory: string, topicId: Uuid): Promise<void> {
+  const text = await readTextIfThere(disk, `${directory}/${partitionMetadataFile}`)
+  if (text !== null && text !== encodePartitionMetadata(topicId))
+    await writeMetadata(disk, directory, topicId)
 }
 
 /** Makes the directory of a log with its `partition.metadata`; nothing is durable yet. */

@@ -393,6 +393,22 @@ describe('the journal of a data directory', () => {
     await logs.close()
   })
 
+  test('writes a partition.metadata again of which a power cut has left the length alone', async () => {
+    const directory = temporaryDirectory()
+    const { logs } = await open(directory)
+    const log = await create(logs, 'orders')
+    await append(log, batchOf(['a']))
+    const copy = killed(directory)
+    const path = `${copy}/orders-0/partition.metadata`
+    const text = readFileSync(path, 'utf8')
+    writeFileSync(path, Buffer.alloc(text.length))
+    const again = await open(copy)
+    expect(readFileSync(path, 'utf8')).toBe(text)
+    expect(valuesOf(await readAll(again.log('orders-0')))).toEqual(['a'])
+    await again.logs.close()
+    await logs.close()
+  })
+
   test('takes over logs that it does not know', async () => {
     const directory = temporaryDirectory()
     const { logs } = await open(directory)
