@@ -7,6 +7,7 @@ import type { Ledger, Placed } from './ledger.ts'
 import type { Network } from './network.ts'
 import { textOf } from './programs/values.mjs'
 
+const main = new URL('../../dist/cli/main.js', import.meta.url).pathname
 const programs = new URL('programs/', import.meta.url).pathname
 const javaFlags = [
   '-XX:TieredStopAtLevel=1',
@@ -81,10 +82,17 @@ export class Clients {
     return [...counts].sort((a, b) => b[1] - a[1])[0]?.[0] ?? -1
   }
 
-  /** Whether every partition has all its replicas in sync, as clients are told. */
+  /** Whether every partition has all its replicas in sync, as clients are told, and every node votes on the metadata. */
   async inSync(): Promise<boolean> {
     const partitions = await this.#partitions()
-    return partitions.length > 0 && partitions.every(({ replicas, isrs }) => isrs.length === replicas.length)
+    if (partitions.length === 0 || !partitions.every(({ replicas, isrs }) => isrs.length === replicas.length))
+      return false
+    const { bootstrap } = this.#place
+    const asked = [process.execPath, main, 'quorum', 'status', '--json', '--bootstrap', bootstrap]
+    const [program, ...args] = this.#at(1, asked)
+    const { code, stdout } = await run(program!, args, { mayFail: true, timeoutMs: 20_000 })
+    if (code !== 0) return false
+    return (JSON.parse(stdout) as { voters: unknown[] }).voters.length === bootstrap.split(',').length
   }
 
   /** Everything that is stored, by a reader of its own. */

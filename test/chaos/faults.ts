@@ -116,6 +116,7 @@ export const faults: Readonly<Record<string, Begin>> = {
   },
   damage: async (target) => {
     const victim = victimOf(target)
+    await target.inSync()
     await victim.end('SIGKILL')
     const { flips, cuts, swaps } = damageSegments(victim.data, target.topic, target.spots, target.random)
     const detail = `${victim.name}: ${flips} flipped bits, ${cuts} cut files, ${swaps} exchanged files`
@@ -123,6 +124,8 @@ export const faults: Readonly<Record<string, Begin>> = {
   },
   diskLost: async (target) => {
     const victim = victimOf(target)
+    // What only it has is gone: the others must have recovered from what came before.
+    await target.inSync()
     await victim.end('SIGKILL')
     victim.emptyDisk()
     return { detail: victim.name, end: async () => startAgain([victim]), repaired: victim }

@@ -4,6 +4,7 @@ import {
   existsSync,
   mkdirSync,
   openSync,
+  readFileSync,
   renameSync,
   rmdirSync,
   rmSync,
@@ -40,8 +41,8 @@ export class ChaosNode {
   readonly #clockFile: string
   #child: ChildProcess | null = null
   #gone: Promise<unknown> = Promise.resolve()
-  /** Times that it ended by itself. */
-  unexpectedEnds = 0
+  /** How it ended by itself, since `takeOwnEnd` was asked last; null when it did not. */
+  #ownEnd: string | null = null
   #isWanted = false
 
   constructor(place: NodePlace) {
@@ -101,12 +102,25 @@ export class ChaosNode {
     this.#child = child
     this.#isWanted = true
     this.#gone = new Promise((resolve) =>
-      child.once('exit', () => {
+      child.once('exit', (code, signal) => {
         if (this.#child === child) this.#child = null
-        if (this.#isWanted) this.unexpectedEnds += 1
+        if (this.#isWanted) this.#ownEnd = signal ?? `code ${code}`
         resolve(null)
       }),
     )
+  }
+
+  /** How it ended by itself since this was asked last; null when it did not. */
+  takeOwnEnd(): string | null {
+    const end = this.#ownEnd
+    this.#ownEnd = null
+    return end
+  }
+
+  /** The last lines that it wrote. */
+  lastWords(lines: number): string {
+    const path = join(this.#place.directory, `${this.name}.log`)
+    return existsSync(path) ? readFileSync(path, 'utf8').trimEnd().split('\n').slice(-lines).join('\n') : ''
   }
 
   /** Ends the process; resolves once it is gone. */
