@@ -73,6 +73,7 @@ function isStill(r: RaftReplica, { fetchOffset, lastFetchedEpoch, votersVersion 
 /** The leader lives. */
 function heard(r: RaftReplica, loop: FollowerData | ObserverData, nowMs: number): void {
   loop.hasFetched = true
+  r.backUntilMs = -1
   loop.retryAtMs = nowMs
   if (loop.name === 'follower') loop.fetchDeadlineMs = fetchDeadline(r, nowMs)
   else loop.standAtMs = standDeadline(r, nowMs)

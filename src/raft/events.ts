@@ -32,6 +32,8 @@ export type RaftEvent =
   | { readonly type: 'flushed'; readonly sequence: number }
   /** The log can be neither read nor written any more. */
   | { readonly type: 'logFailed' }
+  /** Records that the log should hold are known to be damaged, or have all been mended. */
+  | { readonly type: 'damaged'; readonly isDamaged: boolean }
   /** A request got no answer: the connection broke, or it took too long. */
   | { readonly type: 'requestFailed'; readonly requestId: number }
   /** The connection to a node is gone; the replica does not wait for a timeout if that was its leader. */

@@ -1,3 +1,4 @@
+import type { EventOf } from './events.ts'
 import { planted } from './planted.ts'
 import type { RaftReplica } from './raftReplica.ts'
 import type { FetchLoop, FollowerData, ObserverData } from './states.ts'
@@ -49,6 +50,17 @@ export function startClaiming(r: RaftReplica, nowMs: number): void {
   )
     return
   loop.claim = inFlight(r, sendFetch(r, loop, loop.leaderId, true), nowMs)
+}
+
+/** The log is damaged, or mended: whoever leads hears of it, behind a Fetch that waits. */
+export function damageChanged(r: RaftReplica, { isDamaged }: EventOf<'damaged'>, nowMs: number): void {
+  if (isDamaged === r.isDamaged) return
+  r.isDamaged = isDamaged
+  const loop = loopOf(r)
+  if (loop === null) return
+  loop.claimedOffset = -1
+  loop.claimedVersion = -1
+  startClaiming(r, nowMs)
 }
 
 /** A request got no answer. True if it was one of this loop's. */
@@ -123,6 +135,7 @@ function sendFetch(r: RaftReplica, loop: FetchLoop, to: number, claimOnly: boole
     flushedVotersVersion: loop.claimedVersion,
     votersVersion: log.votersVersion,
     claimOnly,
+    damaged: r.isDamaged,
     quarantined: r.quorum.quarantine !== 'none',
     round: loop.round,
     incarnation: r.incarnation,

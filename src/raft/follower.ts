@@ -68,6 +68,6 @@ export function followerContact(r: RaftReplica, event: EventOf<'contact'>, nowMs
 /** Asks for an election, unless this replica must not lead. */
 function stand(r: RaftReplica, data: FollowerData, nowMs: number): void {
   data.hasFetched = false
-  if (!r.mayStand) data.fetchDeadlineMs = fetchDeadline(r, nowMs)
+  if (!r.mayStand || r.standsBack(nowMs)) data.fetchDeadlineMs = fetchDeadline(r, nowMs)
   else becomeProspective(r, data.leaderId, false, nowMs)
 }

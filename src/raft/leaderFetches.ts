@@ -21,6 +21,7 @@ export function newProgress({ id, directoryId }: ReplicaKey, nowMs: number): Pro
     claimVersion: -1,
     fetchOffset: -1,
     isQuarantined: false,
+    isDamaged: false,
     rolledBack: false,
     lastFetchMs: nowMs,
     round: -1,
@@ -52,6 +53,7 @@ export function answerFetch(r: RaftReplica, event: EventOf<'fetchRequest'>, nowM
   progress.lastFetchMs = nowMs
   progress.beginAtMs = nowMs + r.config.fetchTimeoutMs / 2
   noteStart(r, progress, request)
+  progress.isDamaged = request.damaged
   const refusal = refusalOf(r, leader, progress, request)
   if (refusal !== null) {
     r.respond(replyTo, { type: 'fetch', ...refusal })

@@ -1,6 +1,6 @@
 import type { EventOf } from './events.ts'
 import { tickFetching } from './fetchLoop.ts'
-import { becomeObserver } from './leadership.ts'
+import { becomeObserver, standDeadline } from './leadership.ts'
 import { askForMembership } from './membership.ts'
 import { becomeProspective } from './prospective.ts'
 import type { RaftReplica } from './raftReplica.ts'
@@ -15,11 +15,11 @@ import type { ObserverData } from './states.ts'
 export function observerTimer(r: RaftReplica, _: EventOf<'timerFired'>, nowMs: number): void {
   const data = r.state as ObserverData
   if (nowMs >= data.standAtMs && !data.snapshot?.isReceived) {
-    if (r.mayStand) {
+    if (r.mayStand && r.standsBack(nowMs)) data.standAtMs = standDeadline(r, nowMs)
+    else if (r.mayStand) {
       becomeProspective(r, data.leaderId, false, nowMs)
       return
-    }
-    data.standAtMs = Number.POSITIVE_INFINITY
+    } else data.standAtMs = Number.POSITIVE_INFINITY
   }
   tickFetching(r, nowMs)
   askForMembership(r, nowMs)

@@ -23,6 +23,9 @@ export interface RaftStart {
   readonly mayHaveForgotten: boolean
 }
 
+/** For so many election timeouts a damaged replica lets others stand. */
+const backTimeouts = 4
+
 /** What all states share: what is durable, the log, the voters, and the effects of the step under way. */
 export class RaftReplica {
   readonly config: RaftConfig
@@ -38,6 +41,10 @@ export class RaftReplica {
   readonly accusedBy: Set<number> = new Set()
   /** It was known at the start that this disk has forgotten votes. */
   readonly wasRolledBack: boolean
+  /** Some of what it holds cannot be read: it leads only where nobody else does. */
+  isDamaged = false
+  /** Until when it lets others stand, since no leader was heard of; -1 while there is one. */
+  backUntilMs = -1
   /** It is proven, and a majority goes on without this replica. */
   mustBeginAnew = false
   quorum: QuorumState
@@ -205,6 +212,13 @@ export class RaftReplica {
     }
     this.#highWatermark = offset
     this.emit({ type: 'highWatermark', offset })
+  }
+
+  /** Whether to leave it to others to stand: a damaged replica does so for a while, since it could not serve what it leads. */
+  standsBack(nowMs: number): boolean {
+    if (!this.isDamaged || this.voters.current.isOnly(this.config.self)) return false
+    if (this.backUntilMs < 0) this.backUntilMs = nowMs + backTimeouts * this.config.electionTimeoutMs
+    return nowMs < this.backUntilMs
   }
 
   /** When to stand again, having nobody to wait for. Whoever is to lead first hardly waits while nobody ever led. */

@@ -6,12 +6,18 @@ import type { LeaderData, ResignedData } from './states.ts'
 
 /* Resigned: led this epoch and does so no longer. It votes for nobody in it; voters are told to elect another leader. */
 
-/** Gives the lead up and says who should have it next: whoever holds most. Source: KIP-595. */
+/** Gives the lead up and says who should have it next: whoever holds most and can read it. Source: KIP-595. */
 export function resign(r: RaftReplica, nowMs: number, first: ReplicaKey | null = null): void {
   const leader = r.state as LeaderData
   const successors = [...leader.progress.values()]
     .filter(({ key, isQuarantined }) => r.voters.current.has(key) && !isQuarantined)
-    .sort((a, b) => b.claimOffset - a.claimOffset || b.fetchOffset - a.fetchOffset || a.key.id - b.key.id)
+    .sort(
+      (a, b) =>
+        Number(a.isDamaged) - Number(b.isDamaged) ||
+        b.claimOffset - a.claimOffset ||
+        b.fetchOffset - a.fetchOffset ||
+        a.key.id - b.key.id,
+    )
     .map(({ key }) => key)
   const preferredCandidates =
     first === null ? successors : [first, ...successors.filter(({ id }) => id !== first.id)]

@@ -18,6 +18,7 @@ import {
   snapshotTaken,
 } from './common.ts'
 import type { EventOf, RaftEventType } from './events.ts'
+import { damageChanged } from './fetchLoop.ts'
 import { followerConnectionLost, followerContact, followerEndQuorum, followerTimer } from './follower.ts'
 import { leaderAppend, leaderFlushed, leaderTimer } from './leader.ts'
 import { answerFetch } from './leaderFetches.ts'
@@ -60,6 +61,7 @@ const alike = {
   shutdown,
   snapshotTaken,
   incarnationRecorded,
+  damaged: damageChanged,
 } as const
 
 /** What all states but `leader` do alike. */
@@ -180,6 +182,7 @@ export const stateTable: Readonly<Record<RaftState, StateRow>> = {
     updateVoterResponse: ignore,
     flushed: ignore,
     logFailed: ignore,
+    damaged: ignore,
     requestFailed: ignore,
     connectionLost: ignore,
     contact: ignore,

@@ -106,6 +106,8 @@ export interface Progress {
   /** Exclusive end of what it has fetched. */
   fetchOffset: number
   isQuarantined: boolean
+  /** It says that some of what it holds cannot be read. */
+  isDamaged: boolean
   /** It held more before it started anew. */
   rolledBack: boolean
   lastFetchMs: number

@@ -6,13 +6,14 @@ import type { LeaderData, Progress } from './states.ts'
 
 /**
  * Moves leadership in order: takes no appends until the successor has everything, then resigns in its favour.
- * Gives up after an election timeout. Source: Raft dissertation, section 3.10.
+ * Gives up after an election timeout. A damaged replica takes no lead: it would hand it over at once. Source: Raft dissertation, section 3.10.
  */
 export function leaderTransfer(r: RaftReplica, event: EventOf<'transferLeadership'>, nowMs: number): void {
   const leader = r.state as LeaderData
   const { token, to } = event
   const candidates = [...leader.progress.values()].filter(
-    ({ key, isQuarantined }) => r.voters.current.has(key) && !isQuarantined && (to < 0 || key.id === to),
+    ({ key, isQuarantined, isDamaged }) =>
+      r.voters.current.has(key) && !isQuarantined && !isDamaged && (to < 0 || key.id === to),
   )
   const best = candidates.sort((a, b) => b.fetchOffset - a.fetchOffset || a.key.id - b.key.id)[0]
   if (best === undefined || leader.transfer !== null) {

@@ -12,7 +12,7 @@ import type { FreeData } from './states.ts'
 export function unattachedTimer(r: RaftReplica, _: EventOf<'timerFired'>, nowMs: number): void {
   const data = r.state as FreeData
   if (nowMs < data.electionDeadlineMs) return
-  if (!r.mayStand) data.electionDeadlineMs = r.electionDeadline(nowMs)
+  if (!r.mayStand || r.standsBack(nowMs)) data.electionDeadlineMs = r.electionDeadline(nowMs)
   else becomeProspective(r, -1, false, nowMs)
 }
 

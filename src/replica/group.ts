@@ -281,13 +281,20 @@ export class Group {
     return this.#repairs.wait(this.#world.runtime.clock, timeoutMs)
   }
 
+  /** The log may be damaged, or may be so no longer: others hear of it, and lead in its place. */
+  noteDamage(): void {
+    if (this.failure === null) this.#driver.step({ type: 'damaged', isDamaged: this.log.damage.length > 0 })
+  }
+
   /** Damage was found in the log. */
   damaged(range: BadRange): void {
+    this.noteDamage()
     this.#listeners.tell((each) => each.damaged?.(range))
   }
 
   /** Some of it was mended. */
   repaired(range: RepairedRange): void {
+    this.noteDamage()
     this.#listeners.tell((each) => each.repaired?.(range))
     this.#repairs.wake(true)
   }

@@ -115,6 +115,7 @@ const news: Readonly<{ [T in RaftEventType]: (lone: Lone) => RaftEvent }> = {
   transferLeadership: () => ({ type: 'transferLeadership', token: 't', to: 2 }),
   upgradeVersion: () => ({ type: 'upgradeVersion', token: 'u' }),
   uncleanElection: () => ({ type: 'uncleanElection', token: 'x' }),
+  damaged: () => ({ type: 'damaged', isDamaged: true }),
   snapshotTaken: (lone) => ({
     type: 'snapshotTaken',
     snapshotId: { endOffset: lone.core.highWatermark, epoch: lone.core.epochBefore(lone.core.highWatermark) },

@@ -174,6 +174,7 @@ test('others fetch what the leader has not flushed', async () => {
     flushedVotersVersion: -1,
     votersVersion: 0,
     claimOnly: false,
+    damaged: false,
     quarantined: false,
     round: 0,
     incarnation,

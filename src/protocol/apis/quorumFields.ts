@@ -74,6 +74,8 @@ export const fetchFlags = {
   quarantined: 2,
   /** To be answered at once, whatever there is. */
   atOnce: 4,
+  /** Some of what the replica holds cannot be read. */
+  damaged: 8,
 } as const
 
 /** Private: what a replica's Fetch says beside Kafka's fields. */

@@ -79,6 +79,7 @@ export class Repairs {
   /** A replica may have something to mend: it has been opened, leads, or has somebody to ask. */
   look(group: Group): void {
     if (!this.#isDamaged(group)) return
+    group.noteDamage()
     this.#handOver(group)
     // Nobody who comes can help a log that has everything and cannot be opened.
     if (this.#attempts.get(group.key)?.isReopening !== true) this.#attempts.delete(group.key)
@@ -173,7 +174,10 @@ export class Repairs {
   #start(group: Group): void {
     const { key } = group
     const running = this.#mendAll(group).then(
-      () => this.#attempts.delete(key),
+      () => {
+        this.#attempts.delete(key)
+        group.noteDamage()
+      },
       (error) => this.#putOff(group, error),
     )
     this.#running.set(

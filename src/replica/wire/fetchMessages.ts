@@ -68,6 +68,7 @@ export function fetchRequestBody(
       votersVersion: request.votersVersion,
       flags:
         (request.claimOnly ? fetchFlags.claimOnly : 0) |
+        (request.damaged ? fetchFlags.damaged : 0) |
         (request.quarantined ? fetchFlags.quarantined : 0) |
         (atOnce ? fetchFlags.atOnce : 0),
       round: request.round,
@@ -128,6 +129,7 @@ export function readFetchRequest(body: Infer<typeof fetchRequest>): {
           flushedVotersVersion: own?.flushedVotersVersion ?? -1,
           votersVersion: own?.votersVersion ?? 0,
           claimOnly: (flags & fetchFlags.claimOnly) !== 0,
+          damaged: (flags & fetchFlags.damaged) !== 0,
           quarantined: (flags & fetchFlags.quarantined) !== 0,
           round: own?.round ?? 0,
         },

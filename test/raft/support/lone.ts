@@ -156,6 +156,7 @@ export class Lone {
       flushedVotersVersion: votersVersion,
       votersVersion,
       claimOnly: false,
+      damaged: false,
       quarantined: false,
       round: 0,
       incarnation: { ...from, incarnation: 1, startNonce: from.id, earlierNonces: [] },

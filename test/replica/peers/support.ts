@@ -174,6 +174,7 @@ export function fetchRequest(
     flushedVotersVersion: 0,
     votersVersion: 0,
     claimOnly,
+    damaged: false,
     quarantined: false,
     round: 0,
     incarnation: startOf(from),

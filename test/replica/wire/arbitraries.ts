@@ -133,6 +133,7 @@ export const requests: {
       flushedVotersVersion: fc.oneof(fc.constant(-1), version),
       votersVersion: version,
       claimOnly: fc.boolean(),
+      damaged: fc.boolean(),
       quarantined: fc.boolean(),
       round: offset,
       incarnation,
