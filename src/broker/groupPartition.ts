@@ -155,7 +155,7 @@ export class GroupPartition extends Partition {
   }
 
   isAcked(endOffset: number, acks: number): boolean {
-    if (acks !== acksAll) return this.log.flushedOffset >= endOffset
+    if (acks !== acksAll || planted('producedBeforeCommit')) return this.log.flushedOffset >= endOffset
     return this.group.highWatermark >= endOffset && this.#isReplicated(endOffset)
   }
 

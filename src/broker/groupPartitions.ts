@@ -3,6 +3,7 @@ import type { PartitionState } from '../controller/metadata.ts'
 import { type Configs, minInsyncReplicas, toLogConfig } from '../controller/topicConfigs.ts'
 import { EngineError, toEngineError } from '../model/errors.ts'
 import type { Logger } from '../model/logger.ts'
+import { planted } from '../model/planted.ts'
 import type { Uuid } from '../model/uuid.ts'
 import type { Group } from '../replica/group.ts'
 import { replicaMemory } from '../replica/leasedMemory.ts'
@@ -65,7 +66,7 @@ export class GroupPartitions implements Partitions {
   #turn: Promise<void> = Promise.resolve()
   #timer: Timer | null = null
   /** The image has everything that was decided before this start. */
-  #isCaughtUp = false
+  #isCaughtUp = planted('oldImageTrusted')
   #isClosed = false
 
   constructor(options: GroupPartitionsOptions) {

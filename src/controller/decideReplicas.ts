@@ -1,4 +1,5 @@
 import { EngineError } from '../model/errors.ts'
+import { planted } from '../model/planted.ts'
 import type { MetadataRecordInput } from '../protocol/metadataRecords/metadataRecord.ts'
 import type { ReplicaKey } from '../raft.ts'
 import type { Command, CommandResults, Decision } from './commands.ts'
@@ -96,6 +97,7 @@ function targetOf({ replicas, removingReplicas }: PartitionImage): readonly numb
 
 function isReassigned(known: PartitionImage, voters: readonly ReplicaKey[]): boolean {
   if (known.addingReplicas.length + known.removingReplicas.length === 0) return false
+  if (planted('reassignedEarly')) return true
   const target = targetOf(known)
   return (
     voters.length === target.length &&

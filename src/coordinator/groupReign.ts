@@ -1,4 +1,5 @@
 import { EngineError } from '../model/errors.ts'
+import { planted } from '../model/planted.ts'
 import type { Group } from '../replica/group.ts'
 import { readBytes } from '../replica/groupReader.ts'
 import type { Clock } from '../runtime/clock.ts'
@@ -13,7 +14,7 @@ export type ReignGroup = Pick<
   readonly log: { readonly config: { readonly maxMessageBytes: number }; readonly logStartOffset: number }
   append: (
     bytes: Uint8Array,
-    options: { readonly acks: 'all'; readonly leaderEpoch: number },
+    options: { readonly acks: 'all' | 'leader'; readonly leaderEpoch: number },
   ) => Promise<{ readonly lastOffset: number }>
 }
 
@@ -54,6 +55,7 @@ export class GroupReign implements OffsetsReign {
   async begin(): Promise<number> {
     for (let delayMs = firstLookMs; ; delayMs = Math.min(2 * delayMs, longestLookMs)) {
       this.#check()
+      if (planted('offsetsLoadedInPart')) return this.group.highWatermark
       try {
         const endOffset = await this.group.readIndex()
         this.#check()
@@ -81,7 +83,8 @@ export class GroupReign implements OffsetsReign {
   async append(batches: readonly Uint8Array[]): Promise<number> {
     this.#check()
     const bytes = batches.length === 1 ? batches[0]! : Buffer.concat(batches)
-    const { lastOffset } = await this.group.append(bytes, { acks: 'all', leaderEpoch: this.leaderEpoch })
+    const acks = planted('offsetAckedEarly') ? 'leader' : 'all'
+    const { lastOffset } = await this.group.append(bytes, { acks, leaderEpoch: this.leaderEpoch })
     return lastOffset + 1
   }
 

@@ -65,6 +65,8 @@ export const plantedReplicaBugs = [
   'votersNotStored',
   /** A cut changes what the replica believes, and not its log. */
   'cutNotDone',
+  /** Memory of records is given back after the first of several answers that have it. */
+  'leaseGivenBackEarly',
   /** An append is acknowledged when the leader has taken it. */
   'ackBeforeCommit',
   /** Appends of a leader that lost its lead are acknowledged once others' records reach their offsets. */
@@ -91,6 +93,18 @@ export const plantedBrokerBugs = [
   'uncommittedShown',
   /** A new active controller decides before it has applied what the one before has left. */
   'controllerBeginsEarly',
+  /** A broker begins and removes replicas by an image from before its start. */
+  'oldImageTrusted',
+  /** A reassignment is over, and the old replicas removed, before the new ones vote. */
+  'reassignedEarly',
+  /** Blocks of producer ids overlap. */
+  'producerIdsTwice',
+  /** A topic that is made anew gets the id of the one that was deleted. */
+  'topicIdReused',
+  /** A commit of an offset is answered when the coordinator has stored it. */
+  'offsetAckedEarly',
+  /** A new coordinator loads what it knows to be committed, and not all that is. */
+  'offsetsLoadedInPart',
 ] as const
 
 /** Any of the mistakes. */

@@ -1,3 +1,4 @@
+import type { EngineError } from '../model/errors.ts'
 import type { Effect, RaftConfig, RaftEvent, RaftRequest, RaftResponse, RaftStart } from '../raft.ts'
 import type { GroupRef } from './transport.ts'
 
@@ -9,4 +10,6 @@ export interface GroupObserver {
   stepped(group: GroupRef, event: RaftEvent | null, effects: readonly Effect[]): void
   /** Something was handed to the transport: what it had to wait for is durable. `asked` is what it answers. */
   left(group: GroupRef, to: number, message: RaftRequest | RaftResponse, asked: RaftRequest | null): void
+  /** Records that another node sent are no sound batches. */
+  received?(group: GroupRef, damage: EngineError): void
 }

@@ -147,7 +147,8 @@ export class ReplicaHost implements TransportHandler {
     this.#groups.get(groupKey(ref))?.response(from, requestId, response)
   }
 
-  failed(ref: GroupRef, requestId: number): void {
+  failed(ref: GroupRef, requestId: number, damage?: EngineError): void {
+    if (damage !== undefined) this.#world.observer?.received?.(ref, damage)
     this.#groups.get(groupKey(ref))?.tell({ type: 'requestFailed', requestId })
   }
 

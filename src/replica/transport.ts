@@ -1,3 +1,4 @@
+import type { EngineError } from '../model/errors.ts'
 import type { SendPart } from '../model/fileRange.ts'
 import type { Uuid } from '../model/uuid.ts'
 import type { Endpoint, RaftRequest, RaftResponse } from '../raft.ts'
@@ -73,8 +74,8 @@ export interface TransportHandler {
   ): void
   /** The answer to a request. Records of a Fetch are in its batches, as they came, and valid during the call: see `LeasedMemory`. */
   response(from: number, group: GroupRef, requestId: number, response: RaftResponse): void
-  /** A request got no answer. */
-  failed(group: GroupRef, requestId: number): void
+  /** A request got no answer, or one whose records are no sound batches: `damage` says why. */
+  failed(group: GroupRef, requestId: number, damage?: EngineError): void
   /** A call of another node; `payload` is its own. Without this, calls are refused. */
   call?(from: number, payload: Uint8Array): Promise<Uint8Array>
   /**

@@ -75,6 +75,14 @@ export function watchWorld<P extends Running>(world: World<P>, options: WatchOpt
           observer.left(groupName(group.topic, group.partition), message, asked)
           if (isBindingVote(message, asked)) world.node(node).onVote?.()
         },
+        received({ topic, partition }, { message }) {
+          // From a damaged disk anything may come; from memory that somebody else uses already, too.
+          if (harmed.size > 0 || world.faultCounts.has('lyingFlush')) return
+          checks.fail(
+            'I19',
+            `node ${node} is sent damaged records of ${groupName(topic, partition)}: ${message}`,
+          )
+        },
       }
     },
   }

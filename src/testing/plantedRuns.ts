@@ -135,6 +135,21 @@ const brokers: Partial<BrokerRunOptions> = {
   ],
 }
 
+/** Brokers whose topics and replicas change all the time. */
+const administered: Partial<BrokerRunOptions> = {
+  ...brokers,
+  adminShare: 0.4,
+  classes: ['kill', 'powerCut', 'restart', 'partition', 'pause', 'crashLoop', 'slowDisk'],
+}
+
+/** What worlds of brokers are drawn for a mistake. */
+const brokerFocus: Readonly<Partial<Record<string, Partial<BrokerRunOptions>>>> = {
+  controllerBeginsEarly: administered,
+  oldImageTrusted: administered,
+  reassignedEarly: administered,
+  topicIdReused: administered,
+}
+
 /** The options of either kind of run. */
 export type PlantedRun = RunOptions | BrokerRunOptions
 
@@ -172,7 +187,7 @@ const focus: Readonly<Partial<Record<PlantedBug | PlantedRaftBug, Partial<RunOpt
 
 /** The run of a seed with which a mistake is looked for. */
 export function plantedRun(bug: WorldBug, seed: number): PlantedRun {
-  if (bug.layer === 'broker') return { seed, ...brokers }
+  if (bug.layer === 'broker') return { seed, ...(brokerFocus[bug.name] ?? brokers) }
   return { seed, ...focus[bug.name as PlantedRaftBug] }
 }
 

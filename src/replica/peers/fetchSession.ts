@@ -254,6 +254,6 @@ export class FetchSession {
     this.#outstanding--
     entry.isUnsure = damage !== null || response.error !== 'none'
     if (damage === null) this.#handler.response(this.#node, entry.group, asked.requestId, response)
-    else this.#handler.failed(entry.group, asked.requestId)
+    else this.#handler.failed(entry.group, asked.requestId, damage)
   }
 }

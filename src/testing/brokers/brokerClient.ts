@@ -7,23 +7,13 @@ import { factsOfBytes } from '../checkFacts.ts'
 import type { Checks } from '../checks.ts'
 import type { LogHistory } from '../history.ts'
 import { SimProducer } from '../simProducer.ts'
+import { administer } from './brokerAdmin.ts'
+import type { BrokerCounts } from './brokerCounts.ts'
 import { type BrokerLink, type KnownTopic, patienceMs, requestMs, retryMs } from './brokerLink.ts'
 import { type BrokerOperation, churnTopic } from './brokerOperations.ts'
 import { groupNameOf } from './brokerWatcher.ts'
 import { OffsetsChecked } from './offsetsChecked.ts'
 import { errorOf } from './simKafka.ts'
-
-/** What all clients have in common. */
-export interface BrokerCounts {
-  acked: number
-  refused: number
-  /** May or may not have happened. */
-  unknown: number
-  read: number
-  administered: number
-  /** How often somebody has asked to delete a topic. */
-  deletions: number
-}
 
 /** One client on a machine of its own: it learns who leads, asks again, and remembers every answer. */
 export class BrokerClient {
@@ -78,7 +68,7 @@ export class BrokerClient {
       case 'fetchOffset':
         return this.#fetchOffset()
       default:
-        return this.#administer(operation)
+        return administer(this.link, this.#checks, this.#counts, operation)
     }
   }
 
@@ -100,6 +90,8 @@ export class BrokerClient {
     }
     const first = leaderOr(topic, index, node)
     if (isIdempotent) {
+      // Now and then it is another producer.
+      if (number % 16 === 0) this.#forgetProducers()
       const producerId = await this.#ownProducerId()
       this.#producer(topic, index, producerId, written).append({
         node: first,
@@ -192,6 +184,11 @@ export class BrokerClient {
     return producer
   }
 
+  #forgetProducers(): void {
+    this.#producerId = null
+    this.#producers.clear()
+  }
+
   #ownProducerId(): Promise<number> {
     this.#producerId ??= this.link
       .patiently(async (node) => {
@@ -203,7 +200,12 @@ export class BrokerClient {
         )
         const error = errorOf(answer.errorCode)
         if (error !== null) throw error
-        return answer.producerId
+        const { producerId } = answer
+        if (this.#counts.producerIds.has(producerId)) {
+          this.#checks.fail('I13', `producer id ${producerId} is handed out twice`)
+        }
+        this.#counts.producerIds.add(producerId)
+        return producerId
       })
       .catch((error: unknown) => {
         this.#producerId = null
@@ -296,51 +298,6 @@ export class BrokerClient {
     const error = errorOf(errorCode)
     if (error !== null) throw error
     return nodeId
-  }
-
-  async #administer({ kind, topic: number, partition, node, replicas }: BrokerOperation): Promise<void> {
-    const { nodes } = this.link.world
-    const name = `t${number}`
-    const timeoutMs = 5000
-    const ids = Array.from(
-      { length: Math.min(replicas, nodes.size) },
-      (_, at) => 1 + ((node - 1 + at) % nodes.size),
-    )
-    const known = this.link.topics.get(name)
-    switch (kind) {
-      case 'createTopic': {
-        const topics = [{ name, numPartitions: 1 + (partition % 3), replicationFactor: ids.length }]
-        await this.link.anybody('createTopics', { topics, timeoutMs }, timeoutMs)
-        break
-      }
-      case 'deleteTopic':
-        this.#counts.deletions++
-        await this.link.anybody('deleteTopics', { topics: [{ name }], timeoutMs }, timeoutMs)
-        break
-      case 'createPartitions': {
-        const count = (known?.partitions.length ?? 1) + 1
-        if (count > 4) return
-        await this.link.anybody('createPartitions', { topics: [{ name, count }], timeoutMs }, timeoutMs)
-        break
-      }
-      case 'reassign': {
-        await this.link.refresh()
-        const now = this.link.topics.get(name)
-        if (now === undefined) return
-        const partitionIndex = partition % now.partitions.length
-        const topics = [{ name, partitions: [{ partitionIndex, replicas: ids }] }]
-        await this.link.anybody('alterPartitionReassignments', { topics, timeoutMs }, timeoutMs)
-        break
-      }
-      case 'electLeaders':
-        await this.link.anybody(
-          'electLeaders',
-          { electionType: 0, topicPartitions: null, timeoutMs },
-          timeoutMs,
-        )
-        break
-    }
-    this.#counts.administered++
   }
 
   /** The topic and partition that an operation is about; null when there is none. */

@@ -44,6 +44,8 @@ export interface BrokerOperationOptions {
   readonly durationMs: number
   /** How many in a second, of all clients. */
   readonly perSecond: number
+  /** The share of what administrators do; drawn by default. */
+  readonly adminShare?: number
 }
 
 /** What clients ask for in one run: every topic is made at first, and most of what follows is writing and reading. */
@@ -52,7 +54,8 @@ export function planBrokerOperations(options: BrokerOperationOptions): readonly 
   const random = new SimRandom(seed ^ 0x6a09_e667)
   const idempotentShare = random.pick([0, 0.5, 1])
   const idempotent = Array.from({ length: clients }, () => random.chance(idempotentShare))
-  const adminShare = random.pick([0, 0.03, 0.1])
+  const drawnShare = random.pick([0, 0.03, 0.1])
+  const adminShare = options.adminShare ?? drawnShare
   const mostRecords = random.pick([1, 3, 10])
   const mostBytes = random.pick([10, 100, 1000])
   const meanMs = 1000 / perSecond

@@ -7,11 +7,13 @@ import { SimRandom } from '../simRandom.ts'
 import { planFaults } from '../swarm.ts'
 import type { Trace } from '../trace.ts'
 import { World } from '../world.ts'
-import { BrokerClient, type BrokerCounts } from './brokerClient.ts'
+import { BrokerClient } from './brokerClient.ts'
+import type { BrokerCounts } from './brokerCounts.ts'
 import { BrokerLink } from './brokerLink.ts'
 import { type BrokerOperation, churnTopic, planBrokerOperations } from './brokerOperations.ts'
 import { type BrokerNode, type BrokerShape, brokerProgram } from './brokerProgram.ts'
 import { directoryOf, groupNameOf, watchBrokers } from './brokerWatcher.ts'
+import { writeTo } from './writeTo.ts'
 
 /** How long brokers may take to be registered, partitions to be led, and writes to be taken again, in milliseconds. */
 const healingMs = 30_000
@@ -46,6 +48,8 @@ export const brokerFaults: readonly FaultClass[] = [
 /** What a run of brokers is asked to be. What is left out follows from the seed. */
 export interface BrokerRunOptions extends Omit<RunOptions, 'shape' | 'expectation'> {
   readonly shape?: Partial<BrokerShape>
+  /** The share of what administrators do among operations. */
+  readonly adminShare?: number
 }
 
 /** What a run of brokers came to. */
@@ -75,9 +79,15 @@ export async function runBrokers(options: BrokerRunOptions): Promise<BrokerRunRe
     count: options.faultCount ?? [5, 12],
   })
   const faults = planned.map((fault) => ({ ...fault, atMs: fault.atMs + quietMs }))
-  const operations = planBrokerOperations({ seed, nodes, clients, topics, durationMs, perSecond }).map(
-    (operation) => ({ ...operation, atMs: operation.atMs + quietMs / 2 }),
-  )
+  const operations = planBrokerOperations({
+    seed,
+    nodes,
+    clients,
+    topics,
+    durationMs,
+    perSecond,
+    ...(options.adminShare === undefined ? {} : { adminShare: options.adminShare }),
+  }).map((operation) => ({ ...operation, atMs: operation.atMs + quietMs / 2 }))
   const run = new BrokerRun(shape, faults, clients, options, random)
   const failure = await run.play(operations, durationMs + quietMs, skipOperations ?? new Set())
   const { world, checks, counts, trace } = run
@@ -109,6 +119,8 @@ class BrokerRun {
     read: 0,
     administered: 0,
     deletions: 0,
+    topicIds: new Set(),
+    producerIds: new Set(),
   }
   readonly trace: Trace | null
   readonly #clients: readonly BrokerClient[]
@@ -255,21 +267,5 @@ class BrokerRun {
       return `${id} ${running !== null ? 'runs' : isAlive ? 'opening' : 'down'}${why}`
     })
     return `${nodes.join('; ')}; ${this.checks.describe()}`
-  }
-}
-
-function writeTo(topic: number, partition: number, number: number): BrokerOperation {
-  return {
-    number: 1_000_000 + number,
-    atMs: 0,
-    client: 0,
-    kind: 'produce',
-    topic,
-    partition,
-    node: 1,
-    records: 1,
-    valueBytes: 10,
-    isIdempotent: false,
-    replicas: 3,
   }
 }
