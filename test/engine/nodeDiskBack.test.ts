@@ -94,3 +94,35 @@ test.each([1, 2, 3])(
     expect(nodeOf(victim).status.directoryId).toBe(directoryId)
   },
 )
+
+test('a node whose journal is lost comes back as a new voter while most others are there, and says what to do while they are not', async () => {
+  const { world, nodeOf, append } = newWorld(4)
+  world.startAll()
+  await world.runUntil(() => [1, 2, 3].every((id) => world.node(id).running !== null), 20_000)
+  await append(1, 'a')
+  await world.advance(500)
+  const before = nodeOf(3).status.directoryId
+  const { fs } = world.node(3)
+  const lose = (): void => {
+    for (const { name } of fs.list('/data/.journal')) {
+      if (name.startsWith('checkpoint-')) fs.unlink(`/data/.journal/${name}`)
+    }
+  }
+  world.node(2).kill()
+  world.node(3).kill()
+  lose()
+  world.node(3).start()
+  expect(await world.runUntil(() => world.node(3).failure !== null, 20_000)).toBe(true)
+  expect(world.node(3).failure).toMatchObject({
+    code: 'corruptLog',
+    message: expect.stringMatching(/start most of/),
+  })
+  world.node(2).start()
+  await world.runUntil(() => world.node(3).running !== null, 30_000)
+  const isBack = (): boolean =>
+    nodeOf(3).status.directoryId !== before &&
+    nodeOf(1).status.partitions.some(({ topic, voters }) => topic === 't' && voters.includes(3)) &&
+    nodeOf(3).status.voters.includes(3)
+  expect(await world.runUntil(isBack, 30_000)).toBe(true)
+  expect(await append(3, 'b')).toMatchObject({ baseOffset: 1 })
+})

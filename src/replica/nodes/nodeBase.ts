@@ -6,7 +6,7 @@ import type { Address } from '../../runtime/network.ts'
 import type { Runtime } from '../../runtime/runtime.ts'
 import { readTextIfThere } from '../../segment/checkpointFile.ts'
 import type { LogConfig } from '../../segment/logConfig.ts'
-import { LogDirectory } from '../../segment/logDirectory.ts'
+import type { LogDirectory } from '../../segment/logDirectory.ts'
 import type { LogDirectoryOptions } from '../../segment/logDirectoryOptions.ts'
 import { decodeMetaProperties, metaPropertiesFile } from '../../segment/metaProperties.ts'
 import { type NewBeginning, readNewBeginning } from '../../segment/newBeginning.ts'
@@ -17,6 +17,7 @@ import type { GroupObserver } from '../observer.ts'
 import { PeerTransport } from '../peerTransport.ts'
 import { ReplicaHost } from '../replicaHost.ts'
 import { EarlyRequests } from './earlyRequests.ts'
+import { openLogs } from './lostJournal.ts'
 import { isSound, orderAnew, watchStanding } from './newDisk.ts'
 import type { Membership } from './nodeAddress.ts'
 import { NodeRouter } from './nodeRouter.ts'
@@ -94,7 +95,7 @@ export async function openNodeBase(
 async function openOnce(options: BaseOptions, opened: (() => Promise<unknown>)[]): Promise<NodeBase> {
   const { runtime, logger, nodeId, clusterId, listenerName } = options
   const cache = await CacheProof.look(runtime, options.logs.directory, logger)
-  const logs = await LogDirectory.open(runtime, { ...options.logs, logger, nodeId, clusterId })
+  const logs = await openLogs(options)
   opened.unshift(() => logs.close())
   const beginning = await readNewBeginning(runtime, logs.directory)
   // Others have the cluster: whatever the settings say, nobody begins it a second time.
