@@ -313,7 +313,7 @@ export class GroupPartitions implements Partitions {
     const { directory } = this.#options
     const left = topics.flatMap(({ name, id, partitions }) =>
       partitions
-        .filter(({ partition }) => directory.logs.get(`${name}-${partition}`)?.topicId === id)
+        .filter(({ partition }) => directory.topicIdOf(`${name}-${partition}`) === id)
         .map(({ partition }) => ({ name, partition })),
     )
     await inParallel(left, parallel, ({ name, partition }) => this.#deleteLog(name, partition))

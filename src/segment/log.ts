@@ -205,7 +205,8 @@ export class Log extends LogFacts implements FlushEvents {
     const recoveryPoint = this.recoveryPoint
     if (this.state.offline !== null || this.#closed) return recoveryPoint
     this.#sealReady()
-    await this.state.storeEpochs()
+    // A journal's checkpoints have them: a file for each of thousands of logs would cost seconds.
+    if (!this.state.options.journal) await this.state.storeEpochs()
     return recoveryPoint
   }
 

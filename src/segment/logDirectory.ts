@@ -15,9 +15,9 @@ import { inParallel } from './inParallel.ts'
 import { lockDirectory } from './lockOwner.ts'
 import { Log, type LogConfig } from './log.ts'
 import { closeLogs } from './logClosing.ts'
-import type { LogDirectoryOptions } from './logDirectoryOptions.ts'
+import { defaultProducerIdExpirationMs, type LogDirectoryOptions } from './logDirectoryOptions.ts'
 import { type FoundLog, findLogs } from './logFinder.ts'
-import type { LogOptions } from './logTypes.ts'
+import type { OpenInput } from './logTypes.ts'
 import { openIdentity } from './newBeginning.ts'
 import { NodeJournal } from './nodeJournal.ts'
 import { makeWithMetadata } from './partitionMetadata.ts'
@@ -32,13 +32,8 @@ import { UnopenedLogs } from './unopenedLogs.ts'
 
 /** Logs that are opened, closed or checkpointed at the same time. */
 const parallel = 16
-/** Kafka's default of `producer.id.expiration.ms`: a day. */
-const defaultProducerIdExpirationMs = 86_400_000
 
-/**
- * The data directory of one node: its lock, its identity, its journal and every log in it. While it is open nobody else
- * has it; directories in it that it does not know are kept and reported.
- */
+/** A node's data directory, its journal and every log in it. Nobody else has it meanwhile; directories that it does not know are kept. */
 export class LogDirectory {
   readonly directory: string
   readonly clusterId: string
@@ -181,22 +176,30 @@ export class LogDirectory {
     })
   }
 
+  /** The topic of a log, open or not; null when there is none of this name. */
+  topicIdOf(name: string): Uuid | null {
+    return this.#logs.get(name)?.topicId ?? this.#unopened.topicIdOf(name)
+  }
+
   /** Opens a log that the start could not open; null when there is none of this name. Rejects when it still cannot be opened. */
   async openAgain(topic: string, partition: number): Promise<Log | null> {
     this.#checkOpen()
     return this.#unopened.open(logDirectoryName(topic, partition))
   }
 
-  /** Removes a log: at once from `logs`, durably when this resolves, its files after `fileDeleteDelayMs`. */
+  /** Removes a log, open or not: at once from `logs`, durably when this resolves, its files after `fileDeleteDelayMs`. */
   async deleteLog(topic: string, partition: number): Promise<void> {
-    const log = this.#logs.get(logDirectoryName(topic, partition))
-    if (log === undefined) return
-    const id = await this.#take(log)
-    if (!planted('deletionNotJournaled')) await this.#journal.delete(id)
-    const deleted = await this.#rename(log, 'delete')
-    this.#journal.renamed(id)
+    const name = logDirectoryName(topic, partition)
+    if (!this.#logs.has(name) && (await this.#unopened.take(name))) this.#checkpoints.release(name)
+    else if (!this.#logs.has(name)) return
+    const log = this.#logs.get(name)
+    const id = log === undefined ? this.#journal.idOf(name) : await this.#take(name, log)
+    if (id !== null && !planted('deletionNotJournaled')) await this.#journal.delete(id)
+    const deleted = await this.#rename(name, 'delete')
+    if (id !== null) this.#journal.renamed(id)
     if (deleted === null) return
-    removeLater(this.#runtime, deleted, log.config.fileDeleteDelayMs, () => this.#closed, this.#logger)
+    const delayMs = (log?.config ?? this.#configOf(name)).fileDeleteDelayMs
+    removeLater(this.#runtime, deleted, delayMs, () => this.#closed, this.#logger)
   }
 
   /**
@@ -204,10 +207,11 @@ export class LogDirectory {
    * when this resolves. Its files stay, in the directory that this returns, and no later start looks at them.
    */
   async setAside(topic: string, partition: number): Promise<string | null> {
-    const log = this.#logs.get(logDirectoryName(topic, partition))
+    const name = logDirectoryName(topic, partition)
+    const log = this.#logs.get(name)
     if (log === undefined) return null
-    const id = await this.#take(log)
-    const stray = await this.#rename(log, 'stray')
+    const id = await this.#take(name, log)
+    const stray = await this.#rename(name, 'stray')
     await this.#names.sync()
     await this.#journal.delete(id)
     this.#journal.renamed(id)
@@ -215,26 +219,23 @@ export class LogDirectory {
   }
 
   /** Closes a log and takes it out; returns its id. */
-  async #take(log: Log): Promise<Uuid> {
+  async #take(name: string, log: Log): Promise<Uuid> {
     this.#checkOpen()
     const id = this.#ids.get(log)!
-    this.#logs.delete(this.#nameOf(log))
+    this.#logs.delete(name)
     this.#ids.delete(log)
     await log.close({ clean: false })
     return id
   }
 
-  async #rename(log: Log, why: 'delete' | 'stray'): Promise<string | null> {
+  async #rename(name: string, why: 'delete' | 'stray'): Promise<string | null> {
+    const path = `${this.directory}/${name}`
     // The directory of a damaged log may be gone.
-    if ((await this.#runtime.disk.stat(log.directory)) === null) return null
-    const retired = await retire(this.#runtime, log.directory, why)
-    this.#retiredNames.add(this.#nameOf(log))
+    if ((await this.#runtime.disk.stat(path)) === null) return null
+    const retired = await retire(this.#runtime, path, why)
+    this.#retiredNames.add(name)
     this.#journal.namesChanged(null)
     return retired
-  }
-
-  #nameOf(log: Log): string {
-    return log.directory.slice(this.directory.length + 1)
   }
 
   /** Stores recovery points and start offsets, after what they depend on. */
@@ -315,7 +316,7 @@ export class LogDirectory {
         const error = toEngineError(cause, 'diskFailed', 'the log could not be opened')
         this.#checkpoints.keep(each.name, found.checkpoints)
         // What replay has made ready may be half used up.
-        this.#unopened.add(each.name, () => this.#openFound(each, this.#configOf(each.name), new Map()))
+        this.#unopened.add(each, () => this.#openFound(each, this.#configOf(each.name), new Map()))
         this.#logger.error('a log could not be opened; it is kept and not used', {
           directory: `${this.directory}/${each.name}`,
           error: error.message,
@@ -346,7 +347,9 @@ export class LogDirectory {
       const log = await this.#openLog(name, config, from)
       const { offline } = log
       if (offline !== null)
-        this.#reopeners.set(log, (end) => this.#take(log).then(() => open(reopenInput(from, end, offline))))
+        this.#reopeners.set(log, (end) =>
+          this.#take(name, log).then(() => open(reopenInput(from, end, offline))),
+        )
       return log
     }
     const log = await open({ ...found, id, damage, journalIsDamaged, cleanedOffset, tail })
@@ -394,7 +397,3 @@ export class LogDirectory {
     if (this.#closed) throw new EngineError('closed', 'the data directory has been closed')
   }
 }
-
-/** What is known of a log before it is opened. */
-type OpenInput = Pick<LogOptions, 'topicId' | 'recoveryPoint' | 'logStartOffset' | 'cleanShutdown'> &
-  Partial<LogOptions> & { readonly id: Uuid }

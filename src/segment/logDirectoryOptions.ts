@@ -1,6 +1,9 @@
 import type { Logger } from '../model/logger.ts'
 import type { LogConfig } from './logConfig.ts'
 
+/** Kafka's default of `producer.id.expiration.ms`: a day. */
+export const defaultProducerIdExpirationMs = 86_400_000
+
 /** What `LogDirectory.open` needs to know. */
 export interface LogDirectoryOptions {
   /** Made if it is not there. */

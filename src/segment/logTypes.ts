@@ -81,6 +81,10 @@ export interface AppendResult {
   readonly survives: Survives
 }
 
+/** What is known of a log before it is opened. */
+export type OpenInput = Pick<LogOptions, 'topicId' | 'recoveryPoint' | 'logStartOffset' | 'cleanShutdown'> &
+  Partial<LogOptions> & { readonly id: Uuid }
+
 /** A segment that gets no more batches and is synced. */
 export interface SealedSegment {
   readonly file: DiskFile

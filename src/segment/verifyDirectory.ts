@@ -5,7 +5,7 @@ import { decodeCheckpoint, logStartOffsetFile, readTextIfThere, recoveryPointFil
 import { cleanShutdownFile } from './checkpoints.ts'
 import { directoryKind } from './directoryNames.ts'
 import { inParallel } from './inParallel.ts'
-import { journalPlaceFile } from './journalPlace.ts'
+import { journalPlaceFile, notedJournalPlace } from './journalPlace.ts'
 import { decodeMetaProperties, metaPropertiesFile } from './metaProperties.ts'
 import { type Finding, fileFinding, findingKinds, type Severity } from './verifyFindings.ts'
 import { type JournalFacts, verifyJournal } from './verifyJournal.ts'
@@ -148,6 +148,7 @@ class Verification {
     const points = await this.#checkpoint(recoveryPointFile, 'checkpoint')
     const starts = await this.#checkpoint(logStartOffsetFile, 'startOffsets')
     const cleaned = await this.#checkpoint(cleanerFile, 'checkpoint')
+    const hasJournal = (await notedJournalPlace(this.#runtime, this.#directory)) !== null
     const hasMarker = (await disk.stat(`${this.#directory}/${cleanShutdownFile}`)) !== null
     const closed: JournalFacts['closed'] = hasMarker && journal !== null ? journal.closed : new Map()
     const present = new Set(names)
@@ -165,6 +166,7 @@ class Verification {
       isClean: hasMarker || closed.has(name),
       compactedBelow: cleaned === null ? Number.MAX_SAFE_INTEGER : (cleaned.get(name) ?? 0),
       judgeTail: this.#options.judgeTails,
+      epochsAreCurrent: hasMarker || !hasJournal,
     })
   }
 

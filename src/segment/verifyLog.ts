@@ -42,6 +42,8 @@ export interface LogClaims {
   readonly compactedBelow: number
   /** Nobody is writing. */
   readonly judgeTail: boolean
+  /** The file of leader epochs was written when the log was last: by a clean shutdown, or where there is no journal. */
+  readonly epochsAreCurrent: boolean
 }
 
 /** Lists a log's directory. A file that goes away meanwhile is left out. */
@@ -104,8 +106,8 @@ export async function planLog(
       durableOffset,
       judgeTail: claims.judgeTail,
       mayHaveGaps,
-      epochs: epochs?.entries ?? null,
-      epochsEnd: claims.recoveryPoint,
+      epochs: claims.epochsAreCurrent ? (epochs?.entries ?? null) : (claims.noted?.leaderEpochs ?? null),
+      epochsEnd: claims.epochsAreCurrent ? claims.recoveryPoint : (claims.noted?.logEndOffset ?? 0),
       stored,
       files: (['index', 'timeindex', 'txnindex'] as const).filter(has),
       indexesMustFit: endOffset === null ? claims.isClean : endOffset <= durableOffset,

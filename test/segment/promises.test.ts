@@ -474,3 +474,27 @@ test('a log that the start could not open keeps what is known of it, and is open
   expect(last.lastEnd.isClean).toBe(true)
   expect(last.logs.get('orders-0')!.logEndOffset).toBe(3)
 })
+
+test('a log that the start could not open is deleted like any other, and comes back neither as itself nor as a stray', async () => {
+  const config = configOf('journal')
+  const world = worldOf()
+  const directory = await openDirectory(world, config)
+  await append(await create(directory, world, config), world, 'a', 'b')
+  world.runtime.disk.kill()
+  let isOut = true
+  const next = worldOf({
+    fs: world.fs,
+    faults: ({ kind, path }) =>
+      isOut && kind === 'list' && path === '/data/orders-0' ? { code: 'EMFILE' } : null,
+  })
+  const again = await openDirectory(next, config)
+  expect(again.logs.size).toBe(0)
+  const [, opening] = await Promise.allSettled([again.deleteLog('orders', 0), again.openAgain('orders', 0)])
+  expect(opening).toMatchObject({ status: 'fulfilled', value: null })
+  isOut = false
+  expect(await again.openAgain('orders', 0)).toBe(null)
+  expect(world.fs.list('/data').filter(({ name }) => name === 'orders-0')).toEqual([])
+  const log = await create(again, next, config)
+  await append(log, next, 'c')
+  expect(await found(powerCut(next), config)).toEqual(['c'])
+})
