@@ -25,6 +25,8 @@ const maxUnflushedBytes = 16 << 20
 
 /** How long a group that has nothing to do may sleep. */
 const longestSleepMs = 30_000
+/** Groups that sleep are looked after together: at whole multiples of this. */
+const togetherMs = 1000
 
 /**
  * Steps the core of one replica with whatever happens and carries its effects out in their order. Nothing leaves the node
@@ -80,7 +82,8 @@ export class GroupDriver implements Sleeper {
         : start.stored.highWatermark,
       mayHaveForgotten,
     }
-    this.node = new RaftNode(config, world.runtime.random, raftStart)
+    // The log tells of a flush once its policy's promise holds: under a relaxed one too, nothing is claimed that only this process has.
+    this.node = new RaftNode({ ...config, relaxed: false }, world.runtime.random, raftStart)
     this.appends = new GroupAppends(world.runtime, world.budget, this)
     this.#received = new GroupSnapshots(start.snapshots, this.node, (event) => this.step(event), world.logger)
     this.#answers = new Answers(world, ref, this, this.#received, this.#outbox)
@@ -155,7 +158,7 @@ export class GroupDriver implements Sleeper {
       this.node.state === 'leader' ? 'follower' : 'leader',
     )
     // Looked after now and then all the same: the session does not tell that a group has left it.
-    if (this.#isAsleep) this.dueMs = nowMs + longestSleepMs
+    if (this.#isAsleep) this.dueMs = Math.ceil((nowMs + longestSleepMs) / togetherMs) * togetherMs
   }
 
   /** Somebody that the group rests on is silent. */

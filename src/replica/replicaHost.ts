@@ -206,12 +206,14 @@ export class ReplicaHost implements TransportHandler {
   }
 
   /** Whether something may be gone that this replica has claimed. Source: fault model, section 2. */
-  async #mayHaveForgotten(spec: GroupSpec, { log, isNew }: GroupStart): Promise<boolean> {
+  async #mayHaveForgotten(spec: GroupSpec, { log, isNew, stored }: GroupStart): Promise<boolean> {
     const { logs, cache } = this.#options
     const { isClean, isProven } = logs.lastEnd
     if (planted('forgettingForgotten')) return false
     if (!isProven) return true
     if (!isRelaxed(spec) || isNew) return false
+    // Whole as the cache may be, its file is not: what was cut may have been claimed.
+    if (log.wasCut || stored.highWatermark > log.logEndOffset) return true
     return cache === undefined ? !isClean : !(await cache.covers(this.#wordOf(log), isClean))
   }
 

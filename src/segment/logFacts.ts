@@ -102,6 +102,11 @@ export abstract class LogFacts {
     return this.state.flushedPart()
   }
 
+  /** Whether its end was torn when it was opened, and cut. */
+  get wasCut(): boolean {
+    return this.state.wasCut
+  }
+
   /** How often the log was cut. */
   get cuts(): number {
     return this.state.cuts

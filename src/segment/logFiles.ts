@@ -74,6 +74,8 @@ export interface RecoveredLog {
   readonly producers: ProducerState
   /** Damage below the recovery point; the log can only be offline. */
   readonly corruption: CorruptionError | null
+  /** Whether the end that was found was none, and was cut. */
+  readonly wasCut?: boolean
   /** Exclusive end of what the files hold durably. */
   readonly syncedOffset: number
   /** Exclusive end of what survives the loss of power: the journal may hold what the files do not. */

@@ -256,7 +256,8 @@ async function scanLog(
   const isBelowStart = torn !== null && endOffset < input.logStartOffset && isDurable(config.flush)
   if (endOffset <= input.logStartOffset && durableOffset <= input.logStartOffset && !isBelowStart) {
     // All that is left was deleted; what followed it never became durable.
-    return startOver(runtime, input, listing, segments, start.epochs)
+    const empty = await startOver(runtime, input, listing, segments, start.epochs)
+    return { ...empty, wasCut: torn !== null }
   }
   // Where the journal has lost something, what looks like a torn end may have been acknowledged.
   const isUnknown = torn !== null && input.journalIsDamaged === true && config.flush === 'journal'
@@ -297,6 +298,7 @@ async function scanLog(
   return {
     ...found,
     corruption: null,
+    wasCut: torn !== null,
     syncedOffset: mustSync ? endOffset : Math.min(start.durableOffset, endOffset),
     durableOffset: mustSync ? endOffset : Math.min(durableOffset, endOffset),
     unfinished,

@@ -40,6 +40,8 @@ export class LogState {
   refusal: EngineError | null = null
   /** A cut that may not have been carried out durably; it stays when that fails. */
   unfinishedCut: Cut | null = null
+  /** Whether its end was torn when it was opened. */
+  readonly wasCut: boolean
   /** How often the log was cut. */
   cuts = 0
   /** How often a file was about to take the place of a segment's. */
@@ -83,6 +85,7 @@ export class LogState {
     this.epochsChanged = found.leaderEpochsChanged
     this.indexFilesCurrent = found.indexFilesCurrent
     this.offline = found.corruption
+    this.wasCut = found.wasCut === true
     for (const { segment, endOffset, producers } of found.unfinished) {
       this.sealer.add(segment, endOffset, producers)
     }

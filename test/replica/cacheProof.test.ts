@@ -9,6 +9,7 @@ import { defaultLogConfig } from '../../src/segment/logConfig.ts'
 import { SimFileSystem } from '../../src/testing/simFileSystem.ts'
 import { createSimRuntime } from '../../src/testing/simRuntime.ts'
 import type { DiskFaults } from '../../src/testing/systemCalls.ts'
+import { batchOf } from './support/cluster.ts'
 import { Lone } from './support/lone.ts'
 
 const directory = '/data'
@@ -106,6 +107,22 @@ describe('a replica that claims what is in the page cache', () => {
     expect(quarantineOf(next, await open(next))).toBe('forgotten')
   })
 
+  test('may have forgotten something when the end of its log is damaged, though the cache was kept', async () => {
+    const lone = await start(withMount())
+    await open(lone)
+    const group = await lone.elect()
+    await group.append(batchOf(lone.runtime, 'a'), { acks: 'leader' })
+    await group.append(batchOf(lone.runtime, 'b'), { acks: 'leader' })
+    const fs = kill(lone)
+    const file = fs.list(group.log.directory).find(({ name }) => name.endsWith('.log'))!.name
+    fs.damage(`${group.log.directory}/${file}`, (bytes) => bytes.subarray(0, bytes.length - 3))
+    const next = await start(fs)
+    const again = await open(next)
+    expect(again.log.logEndOffset).toBe(1)
+    expect(again.log.wasCut).toBe(true)
+    expect(quarantineOf(next, again)).toBe('forgotten')
+  })
+
   test('is not covered where the system does not tell of mounts', async () => {
     const lone = await start(new SimFileSystem())
     await open(lone)
@@ -121,4 +138,21 @@ test('a replica with a durable policy needs no proof, and leaves none', async ()
   expect(lone.fs.stat(`${directory}/${cacheWordFile}`)).toBe(null)
   const next = await start(reboot(lone, 'boot-2'))
   expect(quarantineOf(next, await open(next, 'journal'))).toBe('none')
+})
+
+test('nothing is acknowledged under a relaxed policy that is not in the page cache: the process may die any moment', async () => {
+  const lone = await Lone.start()
+  const group = await lone.open(1, 0, { config: { ...defaultLogConfig, flush: 'none' } })
+  await lone.quiet()
+  lone.gate.hold('write')
+  let isAcknowledged = false
+  const appended = group.append(batchOf(lone.runtime, 'a'), { acks: 'all' }).then(() => {
+    isAcknowledged = true
+  })
+  await lone.quiet()
+  expect(isAcknowledged).toBe(false)
+  expect(group.highWatermark).toBe(0)
+  lone.gate.release()
+  await appended
+  expect(group.highWatermark).toBe(1)
 })
