@@ -1,8 +1,10 @@
 import { type ChildProcess, fork } from 'node:child_process'
+import { subscribe } from 'node:diagnostics_channel'
 import { closeSync, fdatasyncSync, mkdtempSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { startNode } from '../src/index.ts'
 import { silentLogger } from '../src/model/logger.ts'
 import { randomUuid, type Uuid } from '../src/model/uuid.ts'
 import type { Voter } from '../src/raft.ts'
@@ -18,8 +20,9 @@ import { createRuntime } from '../src/zerocopy/nativeRuntime.ts'
  * Three processes on loopback, journal flush. What a commit costs beside one fdatasync of the same disk, how many bytes a second
  * are committed beside a group with one voter, how long nobody leads after the leader was killed, and what idle groups cost.
  *
- * `SECONDS` (4) for each throughput, `KILLS` (11), `IDLE_GROUPS` (10000), `ONLY` (latency, throughput, failover, idle) in
- * the environment; `DIRECTORY` is where.
+ * `SECONDS` (4) for each throughput, `KILLS` (11), `IDLE_GROUPS` (10000), `ONLY` (latency, throughput, failover, library, idle) in
+ * the environment; `DIRECTORY` is where. `library` is what `failover` is, with `startNode`: to the new leader, and to the next append
+ * that is acknowledged.
  */
 
 const number = (name: string, otherwise: number): number => Number(process.env[name] ?? otherwise)
@@ -147,6 +150,46 @@ async function runNode(nodeId: number, directory: string): Promise<void> {
   process.send!({ event: 'ready', directoryId: logs.directoryId, address })
 }
 
+/** What a node of `startNode` is told, and answers with a time on the clock that all processes share. */
+type LibraryCommand = { readonly type: 'leader' } | { readonly type: 'append' }
+
+const nowMs = (): number => performance.timeOrigin + performance.now()
+
+/** One node of `startNode`. */
+async function runLibrary(nodeId: number, directory: string, places: string): Promise<void> {
+  const voters = places
+    .split(',')
+    .map((port, index) => ({ id: index + 1, host: '127.0.0.1', port: Number(port) }))
+  subscribe('cordwood:leadership', (message) => {
+    const { topic, state } = message as { topic: string; state: string }
+    if (topic === 't' && state === 'leader') process.send!({ event: 'leads', nodeId, atMs: nowMs() })
+  })
+  const { port } = voters[nodeId - 1]!
+  const node = await startNode({ nodeId, directory, listen: `127.0.0.1:${port}`, voters })
+  const partition = node.partition('t')
+  const value = Buffer.alloc(recordBytes)
+  // What was on its way to the leader that died may be there or not: it is appended once more.
+  const append = async (): Promise<void> => {
+    for (;;) {
+      try {
+        await partition.append({ value })
+        return
+      } catch (error) {
+        const { code } = error as { code?: string }
+        if (code !== 'networkException' && code !== 'notEnoughReplicasAfterAppend') throw error
+      }
+    }
+  }
+  process.on('message', ({ id, command }: { id: number; command: LibraryCommand }) => {
+    const answer = command.type === 'leader' ? Promise.resolve(node.leaderOf('t')) : append()
+    answer.then(
+      (value) => process.send!({ id, value: command.type === 'leader' ? value : nowMs() }),
+      (error) => process.send!({ id, error: String(error) }),
+    )
+  })
+  process.send!({ event: 'ready', directoryId: '', address: { host: '127.0.0.1', port } })
+}
+
 /** A node as the parent sees it. */
 class Node {
   readonly id: number
@@ -154,25 +197,31 @@ class Node {
   directoryId: Uuid = ''
   address: Address = { host: '', port: 0 }
   process!: ChildProcess
-  onLeads: (() => void) | null = null
+  onLeads: ((atMs: number) => void) | null = null
   #next = 0
   readonly #waiting = new Map<number, { resolve: (value: never) => void; reject: (error: Error) => void }>()
 
-  constructor(id: number, root: string) {
+  readonly role: 'node' | 'library'
+  /** Ports of all nodes, where they are known beforehand. */
+  readonly places: string | null
+
+  constructor(id: number, root: string, places: string | null = null) {
     this.id = id
     this.directory = join(root, `${id}`)
+    this.role = places === null ? 'node' : 'library'
+    this.places = places
   }
 
   start(): Promise<void> {
     return new Promise((resolve) => {
-      const args = ['node', `${this.id}`, this.directory, `${this.address.port}`]
+      const args = [this.role, `${this.id}`, this.directory, this.places ?? `${this.address.port}`]
       this.process = fork(fileURLToPath(import.meta.url), args)
       this.process.on('message', (message: Record<string, unknown>) => {
         if (message.event === 'ready') {
           this.directoryId = message.directoryId as Uuid
           this.address = message.address as Address
           resolve()
-        } else if (message.event === 'leads') this.onLeads?.()
+        } else if (message.event === 'leads') this.onLeads?.(message.atMs as number)
         else {
           const waiting = this.#waiting.get(message.id as number)!
           this.#waiting.delete(message.id as number)
@@ -183,7 +232,7 @@ class Node {
     })
   }
 
-  ask<T>(command: Command): Promise<T> {
+  ask<T>(command: Command | LibraryCommand): Promise<T> {
     return new Promise((resolve, reject) => {
       const id = ++this.#next
       this.#waiting.set(id, { resolve, reject })
@@ -200,7 +249,9 @@ class Node {
 }
 
 const root =
-  process.argv[2] === 'node' ? '' : mkdtempSync(join(process.env.DIRECTORY ?? tmpdir(), 'cordwood-bench-'))
+  process.argv[2] === 'node' || process.argv[2] === 'library'
+    ? ''
+    : mkdtempSync(join(process.env.DIRECTORY ?? tmpdir(), 'cordwood-bench-'))
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
 const quantile = (values: readonly number[], share: number): number =>
   [...values].sort((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * share))]!
@@ -334,6 +385,44 @@ async function failover(): Promise<void> {
   await stop(cluster)
 }
 
+async function library(): Promise<void> {
+  const firstPort = number('FIRST_PORT', 27_100)
+  const places = [0, 1, 2].map((at) => firstPort + at).join(',')
+  const nodes = [1, 2, 3].map((id) => new Node(id, join(root, 'library'), places))
+  await Promise.all(nodes.map((node) => node.start()))
+  const tookLeader: number[] = []
+  const tookAck: number[] = []
+  for (let round = 0; round < number('KILLS', 11); round++) {
+    // Everybody is there and follows.
+    let leader: Node | undefined
+    while (leader === undefined) {
+      const seen = await Promise.all(nodes.map((node) => node.ask<number>({ type: 'leader' })))
+      if (seen.every((id) => id > 0 && id === seen[0])) leader = nodes.find(({ id }) => id === seen[0])
+      else await pause(20)
+    }
+    await Promise.all(nodes.map((node) => node.ask({ type: 'append' })))
+    await pause(200)
+    const others = nodes.filter((node) => node !== leader)
+    const led = new Promise<number>((resolve) => {
+      for (const node of others) node.onLeads = resolve
+    })
+    const startedMs = nowMs()
+    const killed = leader.kill()
+    const acked = Promise.any(others.map((node) => node.ask<number>({ type: 'append' })))
+    tookLeader.push((await led) - startedMs)
+    tookAck.push((await acked) - startedMs)
+    await killed
+    for (const node of nodes) node.onLeads = null
+    await leader.start()
+  }
+  const text = (took: number[]): string =>
+    `median ${quantile(took, 0.5).toFixed(0)} ms, worst of ${took.length} ${Math.max(...took).toFixed(0)} ms`
+  console.log(
+    `startNode, leader killed: to a new one ${text(tookLeader)}; to the next append acknowledged ${text(tookAck)}`,
+  )
+  for (const node of nodes) node.process.kill()
+}
+
 async function idle(): Promise<void> {
   const groups = number('IDLE_GROUPS', 10_000)
   const startedMs = performance.now()
@@ -356,9 +445,11 @@ async function idle(): Promise<void> {
 
 if (process.argv[2] === 'node') {
   await runNode(Number(process.argv[3]), process.argv[4]!)
+} else if (process.argv[2] === 'library') {
+  await runLibrary(Number(process.argv[3]), process.argv[4]!, process.argv[5]!)
 } else {
   try {
-    const all: Record<string, () => Promise<void>> = { latency, throughput, failover, idle }
+    const all: Record<string, () => Promise<void>> = { latency, throughput, failover, library, idle }
     for (const [name, run] of Object.entries(all)) {
       if ((process.env.ONLY ?? name).split(',').includes(name)) await run()
     }
