@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, renameSync, statSync, utimesSync, writeFileSync } from 'node:fs'
+import { cpSync, readdirSync, readFileSync, renameSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { silentLogger } from '../../src/model/logger.ts'
 import { randomUuid } from '../../src/model/uuid.ts'
@@ -7,6 +7,7 @@ import type { Log, LogConfig } from '../../src/segment/log.ts'
 import { LogDirectory } from '../../src/segment/logDirectory.ts'
 import { Scrubber } from '../../src/segment/scrubber.ts'
 import { temporaryDirectory } from '../support/temporaryDirectory.ts'
+import { keyedBatch } from './compaction/support.ts'
 import { append, batchOf, ManualClock, readAll, readBytes, testConfig } from './support.ts'
 import { flip, runtime, verify } from './verify/support.ts'
 
@@ -213,6 +214,37 @@ test("an exchanged sealed segment is written again, and is this log's from then 
   await logs.close()
   const { findings } = await verify(directory)
   expect(findings.map(({ file }) => file)).toEqual([segmentsOf(directory, 'b-0')[1]])
+})
+
+test('a compacted segment of the same size is not accused by what was noted of the one before', async () => {
+  const directory = temporaryDirectory()
+  const compacted = { ...config, cleanupPolicy: { delete: false, compact: true }, deleteRetentionMs: 10 }
+  const options = { logger: silentLogger, nodeId: 1, configFor: () => compacted }
+  const clock = new ManualClock()
+  clock.nowMs = 1_600_000_000_000
+  const world = { ...runtime, clock }
+  const logs = await LogDirectory.open(world, { directory, ...options })
+  const log = await logs.createLog('keyed', 0, randomUuid(runtime.random), compacted)
+  for (let index = 0; index < 20; index++) {
+    const bytes = keyedBatch([{ key: `key ${index}`, value: null }], clock.nowMs)
+    await append(log, bytes, 1)
+  }
+  await logs.checkpoint()
+  const before = log.sealedSegments
+  // Compaction gives tombstones the time until which they stay, where another time was.
+  await log.compact({ endOffset: log.logEndOffset, maxMapBytes: 1 << 20, maxBodyBytes: 1 << 20 })
+  expect(log.sealedSegments.map(({ sizeBytes }) => sizeBytes)).toEqual(
+    before.map(({ sizeBytes }) => sizeBytes),
+  )
+  expect(log.sealedSegments[0]!.digest).not.toBe(before[0]!.digest)
+  const copy = `${temporaryDirectory()}/copy`
+  cpSync(directory, copy, { recursive: true, filter: (path) => !path.includes('.lock') })
+  await logs.close()
+  // As a crash has left it: no checkpoint was stored after the compaction.
+  const after = await LogDirectory.open(world, { directory: copy, ...options })
+  expect(await readAll(after.logs.get('keyed-0')!)).toHaveLength(20)
+  expect(await scrub(after)).toEqual([])
+  await after.close()
 })
 
 test('of a directory of an earlier release nothing is known until the scrubber has seen it', async () => {
