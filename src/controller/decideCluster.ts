@@ -1,4 +1,3 @@
-import { planted } from '../model/planted.ts'
 import type { MetadataRecordInput } from '../protocol/metadataRecords/metadataRecord.ts'
 import type { Command, CommandResults, Decision, Registration } from './commands.ts'
 import type { BrokerImage, MetadataImage } from './image.ts'
@@ -58,7 +57,7 @@ export function decideAllocateProducerIds(
         version: 0,
         brokerId,
         brokerEpoch: image.brokers.get(brokerId)?.epoch ?? -1,
-        nextProducerId: first + (planted('producerIdsTwice') ? 1 : producerIdBlockSize),
+        nextProducerId: first + producerIdBlockSize,
       },
     ],
     result: { first, count: producerIdBlockSize },

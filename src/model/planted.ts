@@ -97,8 +97,6 @@ export const plantedBrokerBugs = [
   'oldImageTrusted',
   /** A reassignment is over, and the old replicas removed, before the new ones vote. */
   'reassignedEarly',
-  /** Blocks of producer ids overlap. */
-  'producerIdsTwice',
   /** A topic that is made anew gets the id of the one that was deleted. */
   'topicIdReused',
   /** A commit of an offset is answered when the coordinator has stored it. */
