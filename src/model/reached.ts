@@ -44,6 +44,9 @@ export const coverageMarks = [
   'lostOverBudget',
   /** A disk lied about its syncs, and the checks saw what that did. */
   'lieNoticed',
+  /** At the end of a run a node whose disk was harmed serves all that is committed again; or says what it cannot serve. */
+  'damageMended',
+  'damageLeft',
 ] as const
 
 /** One of `coverageMarks`. */

@@ -79,6 +79,9 @@ export function applyFault<P extends Running>(world: World<P>, fault: Fault): vo
       if (fault.shape === 'clientWithLeader') clientWithLeader(world, fault.forMs, fault.resets)
       else partition(world, fault.links, fault.forMs, fault.repeats, fault.resets)
       break
+    case 'cutReigns':
+      cutReigns(world, fault.times, fault.forMs)
+      break
     case 'clog':
       partition(world, [fault], fault.forMs, 0, false)
       break
@@ -280,6 +283,28 @@ function partition<P extends Running>(
       }
     }
     if (repeats > 0) later(world, forMs, () => partition(world, cuts, forMs, repeats - 1, resets))
+  })
+}
+
+/** The next leaders are cut off as soon as they lead. */
+function cutReigns<P extends Running>(world: World<P>, times: number, forMs: number): void {
+  let left = times
+  let last: number | null = world.leaderOf?.() ?? null
+  world.watch({
+    afterEvent() {
+      if (left === 0 || world.isHealed) return
+      const leader = world.leaderOf?.() ?? null
+      if (leader === last) return
+      last = leader
+      if (leader === null) return
+      left--
+      const others = [...world.nodes.keys()].filter((id) => id !== leader)
+      const cuts = others.flatMap((id) => [
+        { from: leader, to: id },
+        { from: id, to: leader },
+      ])
+      partition(world, cuts, forMs, 0, false)
+    },
   })
 }
 

@@ -28,16 +28,15 @@ export interface ClusterPlan {
   start<P extends Running>(program: (place: Place) => Promise<P>): World<P>
 }
 
-/** What takes durable bytes, what somebody has to restart the process for, and what only a program of its own can do. */
+/** What takes durable bytes, what somebody has to restart the process for, and what only the program can do or knows. */
 const special: ReadonlySet<FaultClass> = new Set([
   'rot',
   'diskLost',
   'diskBack',
   'lyingFlush',
+  'cutReigns',
   'syncError',
   'readError',
-  'noDescriptors',
-  'diskFull',
   'transferLeadership',
   'addVoter',
   'removeVoter',

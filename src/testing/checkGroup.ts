@@ -82,7 +82,11 @@ export class GroupChecks {
     replica.isRunning = true
     markStart(replica, start)
     checkStart(replica, start, facts, this.#entries, this.commits, isNew)
-    const isLost = replica.hasRotted && this.#options.isOverBudget === true
+    // Who may have forgotten an epoch or a vote knows it, however much was taken from it.
+    const isLost =
+      replica.hasRotted &&
+      this.#options.isOverBudget === true &&
+      (isQuarantined(start.quorum) || start.mayHaveForgotten)
     if (isLost) replica.sentEpoch = 0
     else if (!isNew) this.elections.started(replica)
   }

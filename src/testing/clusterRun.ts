@@ -2,7 +2,6 @@ import { InvariantError } from '../model/assert.ts'
 import { isDurable } from '../model/flushPolicy.ts'
 import { reached } from '../model/reached.ts'
 import { Violation } from './checkFacts.ts'
-import { logFacts } from './checkFiles.ts'
 import { type WorldChecks, watchWorld } from './checkWatcher.ts'
 import {
   type ClusterNode,
@@ -15,6 +14,7 @@ import {
 import { drawExpectation, drawShape, type Expectation } from './drawRun.ts'
 import { EventKind } from './eventKinds.ts'
 import type { Fault, FaultClass } from './fault.ts'
+import { compareLogs, readDamaged } from './finalLogs.ts'
 import { type Operation, planOperations } from './operations.ts'
 import { leaderOf, operate } from './operator.ts'
 import { nameOf, SimClients } from './simClient.ts'
@@ -178,7 +178,8 @@ class ClusterRun {
       this.#heal()
       if (this.#expectation !== 'kept') await this.#goOnAnyhow()
       else if (await this.#recover()) {
-        this.#compareLogs()
+        await readDamaged(world, watched.checks, this.#damaged)
+        compareLogs(world, watched.checks, this.#damaged)
         this.#checkIdle()
       }
       watched.checks.checkHistories()
@@ -352,17 +353,6 @@ class ClusterRun {
 
   #isDiskIdle(): boolean {
     return [...this.world.nodes.values()].every(({ runtime }) => runtime?.disk.isBusy !== true)
-  }
-
-  #compareLogs(): void {
-    for (let group = 0; group < this.#shape.groups; group++) {
-      const logs = new Map(
-        [...this.world.nodes.values()]
-          .filter(({ id, running }) => running !== null && !this.#damaged.has(id))
-          .map(({ id, fs }) => [id, logFacts(fs, `${dataDirectory}/${nameOf(group)}`)]),
-      )
-      this.watched.checks.checkSameLogs(nameOf(group), logs)
-    }
   }
 
   #describe(): string {

@@ -66,6 +66,11 @@ export type FaultAction =
       readonly repeats: number
       readonly resets: boolean
     }
+  /**
+   * Each of the next `times` leaders of the first group is cut off from all others for `forMs` as soon as it leads: nobody learns
+   * of its epoch, which is all in its log.
+   */
+  | { readonly kind: 'cutReigns'; readonly times: number; readonly forMs: number }
   /** Delay of a link, drawn for each chunk; a long tail now and then. */
   | {
       readonly kind: 'slowLink'
@@ -198,4 +203,5 @@ export const faultClasses: readonly FaultClass[] = [
   'addVoter',
   'removeVoter',
   'snapshot',
+  'cutReigns',
 ]

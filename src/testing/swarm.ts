@@ -20,7 +20,7 @@ export interface SwarmOptions {
   readonly voters: number
   /** Faults begin within this time. */
   readonly durationMs: number
-  /** Classes that may happen; all but `lyingFlush` by default. */
+  /** Classes that may happen; all but `lyingFlush` by default, and `cutReigns` in one run of 25. */
   readonly classes?: readonly FaultClass[]
   /** How far faults may go; `kept` by default: what is durable is taken from a minority of the voters alone. */
   readonly expectation?: Expectation
@@ -37,6 +37,9 @@ const destructive: ReadonlySet<FaultClass> = new Set([
   'syncError',
 ])
 
+/** Classes that are not drawn like all others: only where they are asked for, or in a few runs beside the rest. */
+const rare: ReadonlySet<FaultClass> = new Set(['lyingFlush', 'cutReigns'])
+
 /**
  * The faults of one seed: a random subset of the classes, each with a weight of its own. All at once would find less: what
  * one fault opens another one shuts. Source: Groce et al., "Swarm Testing".
@@ -44,7 +47,7 @@ const destructive: ReadonlySet<FaultClass> = new Set([
 export function planFaults(options: SwarmOptions): readonly Fault[] {
   const random = new SimRandom(options.seed ^ 0x5bd1_e995)
   const { expectation = 'kept' } = options
-  const allowed = options.classes ?? faultClasses.filter((kind) => kind !== 'lyingFlush')
+  const allowed = options.classes ?? faultClasses.filter((kind) => !rare.has(kind))
   const share = random.pick([0.15, 0.3, 0.5])
   let chosen = allowed.filter(() => random.chance(share))
   if (chosen.length < 2) chosen = [random.pick(allowed), random.pick(allowed)]
@@ -60,7 +63,7 @@ export function planFaults(options: SwarmOptions): readonly Fault[] {
   const count = min + random.below(max - min + 1)
   const victims = drawVictims(options, random)
   const times = Array.from({ length: count }, () => random.below(options.durationMs * 8) / 8)
-  return times
+  const faults = times
     .sort((left, right) => left - right)
     .map((atMs, index) => {
       // Each fault has randomness of its own: leaving one out changes no other.
@@ -68,6 +71,12 @@ export function planFaults(options: SwarmOptions): readonly Fault[] {
       const kind = weighted(chosen, weights, own)
       return { ...drawFault(kind, options, victims, own), number: index + 1, atMs }
     })
+  const extra = new SimRandom(options.seed ^ 0x2545_f491)
+  if (options.classes === undefined && extra.below(25) === 0) {
+    const action = drawFault('cutReigns', options, victims, extra)
+    faults.push({ ...action, number: count + 1, atMs: extra.below(options.durationMs / 2) })
+  }
+  return faults
 }
 
 function weighted<T>(values: readonly T[], weights: readonly number[], random: SimRandom): T {
@@ -186,6 +195,8 @@ export function drawFault(
       }
     case 'diskBack':
       return { kind, node, agoMs: random.pick([20, 300, 2000]), downMs }
+    case 'cutReigns':
+      return { kind, times: 4 + random.below(4), forMs: random.pick([700, 1200, 2000]) }
     case 'transferLeadership':
       return { kind, to: random.chance(0.3) ? -1 : from }
     case 'addVoter':

@@ -69,7 +69,7 @@ export class FuzzTotals {
     const reached = coverageMarks.length - this.unreached.length
     const faults = [...this.#faults.values()].reduce((sum, count) => sum + count, 0)
     return [
-      `${number(this.seeds)} seeds`,
+      `${number(this.seeds)} seeds in ${number(seconds)} s`,
       `${number(this.events)} events (${number(this.events / seconds)}/s)`,
       `${number(this.simulatedMs / 1000)} s simulated (${number(this.simulatedMs / 1000 / seconds)} x)`,
       `${number(faults)} faults`,

@@ -1,0 +1,59 @@
+import { reached } from '../model/reached.ts'
+import { logFacts } from './checkFiles.ts'
+import { checkServed } from './checkServed.ts'
+import type { Checks } from './checks.ts'
+import { type ClusterNode, dataDirectory } from './clusterProgram.ts'
+import { nameOf } from './simClient.ts'
+import type { World } from './world.ts'
+
+/**
+ * Reads all that is committed from the nodes that were `damaged`: what is damaged is mended when it is read, and what cannot be is
+ * known and refused, never served wrong. Whoever serves all that the others have is no longer among `damaged`.
+ */
+export async function readDamaged(
+  world: World<ClusterNode>,
+  checks: Checks,
+  damaged: Set<number>,
+): Promise<void> {
+  const sound = [...world.nodes.values()].find(({ id, running }) => running !== null && !damaged.has(id))
+  for (const id of [...damaged]) {
+    const { running } = world.node(id)
+    if (running === null) continue
+    let isWhole = true
+    for (const [index, group] of running.groups.entries()) {
+      if (group.failure !== null) {
+        isWhole = false
+        continue
+      }
+      const { commits } = checks.group(nameOf(index))
+      const name = `node ${id} (${nameOf(index)})`
+      const error = await world.settle(checkServed(name, group, (offset) => commits.at(offset)))
+      if (error !== null) {
+        reached('damageLeft')
+        const isKnown =
+          !running.logs.badRanges.isEmpty || group.log.offline !== null || group.failure !== null
+        if (!isKnown) checks.fail('I19', `${name} knows nothing of its damage: ${error.message}`)
+      }
+      const other = sound?.running?.groups[index]
+      const isLevel =
+        group.highWatermark === other?.highWatermark && group.log.logEndOffset === group.highWatermark
+      if (error !== null || !isLevel) isWhole = false
+    }
+    if (!isWhole) continue
+    reached('damageMended')
+    damaged.delete(id)
+  }
+}
+
+/** I22: the files of all nodes that run hold the same bytes, but for those that are `damaged`. */
+export function compareLogs(world: World<ClusterNode>, checks: Checks, damaged: ReadonlySet<number>): void {
+  const groups = Math.max(0, ...[...world.nodes.values()].map(({ running }) => running?.groups.length ?? 0))
+  for (let group = 0; group < groups; group++) {
+    const logs = new Map(
+      [...world.nodes.values()]
+        .filter(({ id, running }) => running !== null && !damaged.has(id))
+        .map(({ id, fs }) => [id, logFacts(fs, `${dataDirectory}/${nameOf(group)}`)]),
+    )
+    checks.checkSameLogs(nameOf(group), logs)
+  }
+}
