@@ -25,8 +25,6 @@ const maxUnflushedBytes = 16 << 20
 
 /** How long a group that has nothing to do may sleep. */
 const longestSleepMs = 30_000
-/** Groups that sleep are looked after together: at whole multiples of this. */
-const togetherMs = 1000
 
 /**
  * Steps the core of one replica with whatever happens and carries its effects out in their order. Nothing leaves the node
@@ -158,7 +156,7 @@ export class GroupDriver implements Sleeper {
       this.node.state === 'leader' ? 'follower' : 'leader',
     )
     // Looked after now and then all the same: the session does not tell that a group has left it.
-    if (this.#isAsleep) this.dueMs = Math.ceil((nowMs + longestSleepMs) / togetherMs) * togetherMs
+    if (this.#isAsleep) this.dueMs = nowMs + longestSleepMs
   }
 
   /** Somebody that the group rests on is silent. */

@@ -13,21 +13,16 @@ export interface Due {
 /** How far apart slots are: so much later than asked for things may come. */
 const slotMs = 4
 const slotCount = 512
-/** What is due in a later span of so long than the next one is kept apart until that begins, half of a turn of the wheel. */
-const spanMs = (slotMs * slotCount) / 2
 /** How late the timer of a process is that stood still. */
 const stallMs = 50
 
 /**
  * Thousands of deadlines behind one timer of the clock. What is put off is found in its old slot and moved then, so that
- * putting off costs nothing; within a slot things fire in the order in which they came there. What is far away makes nobody
- * look at slots in between.
+ * putting off costs nothing; within a slot things fire in the order in which they came there.
  */
 export class TimerWheel {
   readonly #clock: Clock
   readonly #slots: Due[][] = Array.from({ length: slotCount }, () => [])
-  /** What is far away, by the beginning of its span. */
-  readonly #far = new Map<number, Due[]>()
   #timer: Timer | null = null
   /** What the timer is set to, infinite for no timer. */
   #timerMs = Number.POSITIVE_INFINITY
@@ -60,24 +55,13 @@ export class TimerWheel {
     this.#timer?.cancel()
     this.#timer = null
     for (const slot of this.#slots) slot.length = 0
-    this.#far.clear()
   }
 
   #put(due: Due): void {
-    this.#count++
-    const spanAtMs = Math.floor(due.dueMs / spanMs) * spanMs
-    // Slots may be done up to a time long ago, when there was nothing to do.
-    if (spanAtMs > this.#doneMs + spanMs && spanAtMs > this.#clock.monotonicMs() + spanMs) {
-      due.slotMs = spanAtMs
-      const span = this.#far.get(spanAtMs)
-      if (span === undefined) this.#far.set(spanAtMs, [due])
-      else span.push(due)
-      if (spanAtMs < this.#timerMs) this.#setTimer(spanAtMs)
-      return
-    }
     const atMs = Math.max(ceilSlot(due.dueMs), this.#doneMs + slotMs)
     due.slotMs = atMs
     this.#slots[(atMs / slotMs) % slotCount]!.push(due)
+    this.#count++
     if (atMs < this.#timerMs) this.#setTimer(atMs)
   }
 
@@ -101,28 +85,12 @@ export class TimerWheel {
     }
     this.#isCatchingUp = false
     const untilMs = floorSlot(nowMs)
-    this.#comeNear(untilMs)
     const from = Math.max(this.#doneMs + slotMs, untilMs - (slotCount - 1) * slotMs)
     for (let atMs = from; atMs <= untilMs && !this.#isClosed; atMs += slotMs) {
       this.#doneMs = atMs
       this.#serve((atMs / slotMs) % slotCount, untilMs, nowMs)
     }
     if (!this.#isClosed) this.#next()
-  }
-
-  /** Spans that have begun: what is due in them gets its slot. */
-  #comeNear(untilMs: number): void {
-    for (const [spanAtMs, span] of this.#far) {
-      if (spanAtMs > untilMs) continue
-      this.#far.delete(spanAtMs)
-      this.#count -= span.length
-      for (const due of span) {
-        // It has been moved to a nearer slot, and this is what it left behind.
-        if (due.slotMs !== spanAtMs) continue
-        due.slotMs = Number.POSITIVE_INFINITY
-        this.arm(due)
-      }
-    }
   }
 
   #serve(index: number, untilMs: number, nowMs: number): void {
@@ -148,7 +116,6 @@ export class TimerWheel {
   /** Sets the timer to the next slot that has something. */
   #next(): void {
     if (this.#count === 0) return
-    for (const spanAtMs of this.#far.keys()) if (spanAtMs < this.#timerMs) this.#setTimer(spanAtMs)
     const base = this.#doneMs / slotMs
     for (let step = 1; step <= slotCount; step++) {
       if (this.#slots[(base + step) % slotCount]!.length === 0) continue

@@ -95,36 +95,6 @@ test('thousands of things are behind one timer of the clock', () => {
   expect(timers).toBeLessThan(30)
 })
 
-test('thousands of things that are far away wake nobody before', () => {
-  const clock = new SimClock()
-  let timers = 0
-  const counted = {
-    wallMs: () => clock.wallMs(),
-    monotonicMs: () => clock.monotonicMs(),
-    setTimer: (delayMs: number, fire: () => void) => {
-      timers++
-      return clock.setTimer(delayMs, fire)
-    },
-  }
-  const wheel = new TimerWheel(counted)
-  const alarms = Array.from({ length: 3000 }, (_, index) => {
-    const alarm = new Alarm()
-    alarm.dueMs = 30_000 + index
-    return alarm
-  })
-  for (const alarm of alarms) wheel.arm(alarm)
-  clock.advance(29_900)
-  expect(timers).toBeLessThan(20)
-  // One of them is needed at once.
-  alarms[2999]!.dueMs = 29_910
-  wheel.arm(alarms[2999]!)
-  clock.advance(50)
-  expect(alarms[2999]!.firedMs).toHaveLength(1)
-  clock.advance(4000)
-  expect(alarms.every(({ firedMs }) => firedMs.length === 1)).toBe(true)
-  expect(wheel.count).toBe(0)
-})
-
 test('after it was closed nothing fires', () => {
   const clock = new SimClock()
   const wheel = new TimerWheel(clock)
