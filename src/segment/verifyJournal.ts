@@ -7,6 +7,7 @@ import type { Runtime } from '../runtime/runtime.ts'
 import type { ClosedLog } from './closedLog.ts'
 import { CheckpointFiles } from './journal/nodeCheckpoint.ts'
 import { openJournalFiles } from './journal/openJournal.ts'
+import { ReadPatience } from './journal/readPatience.ts'
 import { notedJournalPlace } from './journalPlace.ts'
 import { resumePointKind } from './ownStates.ts'
 import { type ReplayedLog, ReplayPlan } from './replayPlan.ts'
@@ -38,7 +39,9 @@ export async function verifyJournal(
   if (place === null || directoryId === null || directoryId === '') return null
   const readOnly: Runtime = { ...runtime, disk: readOnlyDisk(runtime.disk) }
   try {
-    const { checkpoint, damaged } = await new CheckpointFiles(readOnly, place).read()
+    const { checkpoint, damaged } = await new CheckpointFiles(readOnly, place).read(
+      new ReadPatience(runtime.clock),
+    )
     for (const path of damaged) {
       add(fileFinding('journalCheckpoint', path, 'a checkpoint with a true checksum', 'other bytes'))
     }

@@ -9,7 +9,7 @@ import type { SimRandom } from './simRandom.ts'
 export interface DiskCall {
   readonly kind: DiskCallKind
   readonly path: string
-  /** Where a write begins, and how many bytes it has; 0 for all other calls. */
+  /** Where a read or write begins, and how many bytes it has; 0 for all other calls. */
   readonly position: number
   readonly length: number
 }
@@ -128,7 +128,7 @@ export class SystemCalls {
 
   async read(path: string, target: Uint8Array, position: number): Promise<number> {
     await this.#opened(path)
-    this.#throwIf(await this.#begin('read', path))
+    this.#throwIf(await this.#begin('read', path, position, target.length))
     return this.fs.read(this.fs.fileAt(path), target, position)
   }
 

@@ -1,24 +1,26 @@
-import { EngineError } from '../../model/errors.ts'
 import type { DiskFile } from '../../runtime/disk.ts'
 import { blockBytes } from './blocks.ts'
+import { isReadError, type ReadPatience } from './readPatience.ts'
 
 const windowBytes = 1 << 20
 
 /**
- * Reads one journal file from the front to the back, through a window. What cannot be read, or lies behind the end of the
- * file, is zeros: no block that verifies.
+ * Reads one journal file from the front to the back, through a window. What cannot be read for longer than patience lasts, or
+ * lies behind the end of the file, is zeros: no block that verifies.
  */
 export class BlockReader {
   readonly #file: DiskFile
   readonly #sizeBytes: number
+  readonly #patience: ReadPatience
   #window: Uint8Array
   #from = 0
   #to = 0
 
   /** `memory` is used for the window, which may be larger afterwards: `window`. */
-  constructor(file: DiskFile, sizeBytes: number, memory: Uint8Array | null) {
+  constructor(file: DiskFile, sizeBytes: number, patience: ReadPatience, memory: Uint8Array | null) {
     this.#file = file
     this.#sizeBytes = sizeBytes
+    this.#patience = patience
     this.#window = memory ?? new Uint8Array(Math.min(windowBytes, Math.max(sizeBytes, blockBytes)))
   }
 
@@ -48,7 +50,7 @@ export class BlockReader {
     this.#window.fill(0, read)
   }
 
-  /** Reads what can be read; blocks that cannot be, even alone and twice, become zeros. */
+  /** Reads what can be read; blocks that cannot be, even alone, become zeros. */
   async #readOr(target: Uint8Array, position: number): Promise<number> {
     if (target.length === 0) return 0
     try {
@@ -57,25 +59,18 @@ export class BlockReader {
       if (!isReadError(error)) throw error
     }
     for (let at = 0; at < target.length; at += blockBytes) {
-      const block = target.subarray(at, at + blockBytes)
-      if (!(await this.#tryBlock(block, position + at)) && !(await this.#tryBlock(block, position + at)))
-        block.fill(0)
+      await this.#readBlock(target.subarray(at, at + blockBytes), position + at)
     }
     return target.length
   }
 
-  async #tryBlock(block: Uint8Array, position: number): Promise<boolean> {
+  async #readBlock(block: Uint8Array, position: number): Promise<void> {
     try {
-      const read = await this.#file.read(block, position)
+      const read = await this.#patience.read(() => this.#file.read(block, position))
       block.fill(0, read)
-      return true
     } catch (error) {
       if (!isReadError(error)) throw error
-      return false
+      block.fill(0)
     }
   }
-}
-
-function isReadError(error: unknown): boolean {
-  return error instanceof EngineError && error.code === 'diskFailed'
 }

@@ -143,10 +143,9 @@ export class Journal {
   /** What a start would find now, as far as it is durable. No checkpoint may end while frames are read. */
   get content(): JournalContent {
     const { logs } = this.#checkpoint
-    const { checksum } = this.#runtime
     return {
       logs,
-      frames: () => liveFrames(this.#files.live, this.#checkpoint, this.flushedSequence, checksum),
+      frames: () => liveFrames(this.#files.live, this.#checkpoint, this.flushedSequence, this.#runtime),
     }
   }
 

@@ -7,6 +7,7 @@ import { BlockReader } from './blockReader.ts'
 import { blockBytes, readStamp } from './blocks.ts'
 import { chainOf, type FrameHeader, followsHeader, frameBlocks, readFrameHeader } from './frames.ts'
 import type { JournalPlace } from './nodeCheckpoint.ts'
+import type { ReadPatience } from './readPatience.ts'
 
 /** A file that may hold frames to replay. */
 export interface ScannedFile {
@@ -84,6 +85,7 @@ export class JournalScan {
   readonly #flushedBefore: number
   readonly #journalId: Uint8Array
   readonly #checksum: Checksum
+  readonly #patience: ReadPatience
   #survey: Survey | null = null
   /** Files with a frame that counts. */
   readonly #walked = new Set<ScannedFile>()
@@ -101,12 +103,14 @@ export class JournalScan {
     flushedBefore: number,
     journalId: Uint8Array,
     checksum: Checksum,
+    patience: ReadPatience,
   ) {
     this.#files = files
     this.#from = from
     this.#flushedBefore = flushedBefore
     this.#journalId = journalId
     this.#checksum = checksum
+    this.#patience = patience
   }
 
   /** What the first walk has found; null before its end. */
@@ -352,7 +356,10 @@ export class JournalScan {
   #blocksOf(file: ScannedFile): BlockReader {
     if (this.#reader?.file !== file) {
       this.#memory = this.#reader?.blocks.window ?? this.#memory
-      this.#reader = { file, blocks: new BlockReader(file.file, file.sizeBytes, this.#memory) }
+      this.#reader = {
+        file,
+        blocks: new BlockReader(file.file, file.sizeBytes, this.#patience, this.#memory),
+      }
       assert(file.fileBytes >= blockBytes, 'a journal file has a block')
     }
     return this.#reader.blocks

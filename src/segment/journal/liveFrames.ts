@@ -1,9 +1,10 @@
-import type { Checksum } from '../../runtime/checksum.ts'
+import type { Runtime } from '../../runtime/runtime.ts'
 import { EntryReader } from './entries.ts'
 import type { JournalFile } from './journalFiles.ts'
 import { type ReplayFrame, readEntries } from './journalReplay.ts'
 import { JournalScan, type ScannedFile } from './journalScan.ts'
 import type { StoredCheckpoint } from './nodeCheckpoint.ts'
+import { ReadPatience } from './readPatience.ts'
 
 /**
  * The frames that a start would replay, up to `flushedSequence` inclusive, from the files of a journal that is in use. None of
@@ -14,14 +15,16 @@ export async function* liveFrames(
   files: readonly JournalFile[],
   checkpoint: StoredCheckpoint,
   flushedSequence: number,
-  checksum: Checksum,
+  { checksum, clock }: Pick<Runtime, 'checksum' | 'clock'>,
 ): AsyncGenerator<ReplayFrame, void, undefined> {
   const { replayFrom, journalId } = checkpoint
   // What an earlier life left may have a length of its own.
   const scanned = files.map((file: JournalFile & Partial<ScannedFile>) => {
     return { ...file, fileBytes: file.fileBytes ?? file.sizeBytes }
   })
-  const scan = new JournalScan(scanned, replayFrom, checkpoint.flushedSequence, journalId, checksum)
+  const patience = new ReadPatience(clock)
+  const { flushedSequence: flushedBefore } = checkpoint
+  const scan = new JournalScan(scanned, replayFrom, flushedBefore, journalId, checksum, patience)
   const reader = new EntryReader()
   for await (const frame of scan.frames()) {
     const { sequence } = frame.header

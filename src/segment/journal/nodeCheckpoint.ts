@@ -4,6 +4,7 @@ import { type Uuid, uuidFromBytes, uuidToBytes } from '../../model/uuid.ts'
 import type { Checksum } from '../../runtime/checksum.ts'
 import type { Runtime } from '../../runtime/runtime.ts'
 import { readInt64, readUint32, writeInt32, writeInt64 } from '../integers.ts'
+import type { ReadPatience } from './readPatience.ts'
 import { writeInPieces } from './writeInPieces.ts'
 
 /** What the node knows of all logs, beside which nothing of the journal below `replayFrom` is needed. */
@@ -192,14 +193,14 @@ export class CheckpointFiles {
   }
 
   /** The valid checkpoint, null when neither file is one; `damaged` names files that are there and are not. */
-  async read(): Promise<{
+  async read(patience: ReadPatience): Promise<{
     readonly checkpoint: StoredCheckpoint | null
     readonly damaged: readonly string[]
   }> {
     let checkpoint: StoredCheckpoint | null = null
     const damaged: string[] = []
     for (const [index, path] of this.#paths.entries()) {
-      const bytes = await this.#bytesOf(path)
+      const bytes = await this.#bytesOf(path, patience)
       if (bytes === null) continue
       this.#capacity[index] = bytes.length
       const found = decodeCheckpoint(bytes, this.#runtime.checksum)
@@ -242,9 +243,9 @@ export class CheckpointFiles {
     this.#first = 1 - index
   }
 
-  async #bytesOf(path: string): Promise<Uint8Array | null> {
+  async #bytesOf(path: string, patience: ReadPatience): Promise<Uint8Array | null> {
     try {
-      return await this.#runtime.disk.readFile(path, largestBytes)
+      return await patience.read(() => this.#runtime.disk.readFile(path, largestBytes))
     } catch (error) {
       if (!(error instanceof EngineError)) throw error
       if (error.code === 'notFound') return null

@@ -16,6 +16,7 @@ import {
   lostCheckpoint,
   type StoredCheckpoint,
 } from './nodeCheckpoint.ts'
+import { ReadPatience } from './readPatience.ts'
 
 /** Told what the journal holds while it is read the first time, which saves reading it once more. */
 export interface ReplayVisitor {
@@ -55,10 +56,11 @@ export async function openJournalFiles(
   visitor: ReplayVisitor | null,
 ): Promise<OpenedJournal> {
   await runtime.disk.makeDirectory(directory)
-  const listed = await listFiles(runtime, directory)
+  const patience = new ReadPatience(runtime.clock)
+  const listed = await listFiles(runtime, directory, patience)
   const checkpoints = new CheckpointFiles(runtime, directory)
   await settleCheckpoints(runtime, directory)
-  const { checkpoint: stored, damaged } = await checkpoints.read()
+  const { checkpoint: stored, damaged } = await checkpoints.read(patience)
   if (stored === null && listed.length > 0) throw lostCheckpoint(directory)
   for (const path of damaged)
     logger.warn('a checkpoint of the journal is damaged; the other one counts', { path })
@@ -67,10 +69,11 @@ export async function openJournalFiles(
   for (const { header, path } of listed) {
     if (header !== null) checkOwner(header, path, directoryId, checkpoint.journalId)
   }
-  const found = await sortFiles(runtime, listed, checkpoint.replayFrom.generation)
+  const found = await sortFiles(runtime, listed, checkpoint.replayFrom.generation, patience)
   await settleNewest(found.scanned)
   const { replayFrom, flushedSequence, journalId } = checkpoint
-  const scan = new JournalScan(found.scanned, replayFrom, flushedSequence, journalId, runtime.checksum)
+  const { checksum } = runtime
+  const scan = new JournalScan(found.scanned, replayFrom, flushedSequence, journalId, checksum, patience)
   let frameCount = 0
   const reader = new EntryReader()
   visitor?.begin(stored)
@@ -112,7 +115,7 @@ export async function openJournalFiles(
   }
 }
 
-async function listFiles(runtime: Runtime, directory: string): Promise<ListedFile[]> {
+async function listFiles(runtime: Runtime, directory: string, patience: ReadPatience): Promise<ListedFile[]> {
   const { disk, checksum } = runtime
   const files: ListedFile[] = []
   for (const { name, kind } of await disk.list(directory)) {
@@ -124,7 +127,8 @@ async function listFiles(runtime: Runtime, directory: string): Promise<ListedFil
     if (kind !== 'file' || number === null) continue
     const file = disk.file(path)
     const sizeBytes = await file.size()
-    const block = await new BlockReader(file, sizeBytes, new Uint8Array(blockBytes)).read(0, blockBytes)
+    const reader = new BlockReader(file, sizeBytes, patience, new Uint8Array(blockBytes))
+    const block = await reader.read(0, blockBytes)
     files.push({ path, number, sizeBytes, header: decodeFileHeader(block, checksum) })
   }
   return files
@@ -186,6 +190,7 @@ async function sortFiles(
   runtime: Runtime,
   listed: readonly ListedFile[],
   generation: number,
+  patience: ReadPatience,
 ): Promise<SortedFiles> {
   const scanned: ScannedFile[] = []
   const free: ScannedFile[] = []
@@ -194,7 +199,7 @@ async function sortFiles(
   for (const { path, number, sizeBytes, header } of listed) {
     const file = runtime.disk.file(path)
     const known = header ?? {
-      generation: await newestGeneration(runtime, path, sizeBytes),
+      generation: await newestGeneration(runtime, path, sizeBytes, patience),
       fileBytes: sizeBytes,
     }
     if (header === null) damaged.push(path)
@@ -219,8 +224,13 @@ async function sortFiles(
 const nothingReadable = -1
 
 /** The newest generation of any block of a file whose first block is damaged. */
-async function newestGeneration(runtime: Runtime, path: string, sizeBytes: number): Promise<number> {
-  const reader = new BlockReader(runtime.disk.file(path), sizeBytes, null)
+async function newestGeneration(
+  runtime: Runtime,
+  path: string,
+  sizeBytes: number,
+  patience: ReadPatience,
+): Promise<number> {
+  const reader = new BlockReader(runtime.disk.file(path), sizeBytes, patience, null)
   let newest = nothingReadable
   for (let at = blockBytes; at + blockBytes <= sizeBytes; at += blockBytes) {
     const block = await reader.read(at, blockBytes)

@@ -1,6 +1,5 @@
 import { expect, test } from 'vitest'
 import { EngineError } from '../../../src/model/errors.ts'
-import { silentLogger } from '../../../src/model/logger.ts'
 import { Journal } from '../../../src/segment/journal/journal.ts'
 import type { JournalOptions } from '../../../src/segment/journal/journalOptions.ts'
 import type { JournalReplay } from '../../../src/segment/journal/journalReplay.ts'
@@ -312,48 +311,6 @@ test('refuses the journal of another data directory, and a file of one', async (
   const file = `${directory}/journal-00000001`
   mine.fs.damage(file, () => other.fs.contentOf(file))
   await expect(open(mine.fs)).rejects.toMatchObject({ code: 'directoryForeign' })
-})
-
-test('a sector that cannot be read costs its frame, not the start', async () => {
-  const fs = new SimFileSystem()
-  const first = await open(fs)
-  for (let id = 0; id < 3; id++) await first.journal.commit([numbered(id, 10)])
-  await first.journal.close({ clean: false })
-  let reads = 0
-  const runtime = createSimRuntime(fs, { seed: 2 })
-  const { disk } = runtime
-  const failing = new Proxy(disk, {
-    get(target, name) {
-      if (name !== 'file') {
-        const value: unknown = Reflect.get(target, name, target)
-        return typeof value === 'function' ? value.bind(target) : value
-      }
-      return (path: string) => {
-        const file = target.file(path)
-        const read: typeof file.read = async (bytes, position) => {
-          if (position <= 8_192 && position + bytes.length > 8_192) {
-            reads++
-            throw new EngineError('diskFailed', 'EIO')
-          }
-          return file.read(bytes, position)
-        }
-        return new Proxy(file, {
-          get: (inner, key) => {
-            if (key === 'read') return read
-            const value: unknown = Reflect.get(inner, key, inner)
-            return typeof value === 'function' ? value.bind(inner) : value
-          },
-        })
-      }
-    },
-  })
-  const { replay } = await Journal.open(
-    { ...runtime, disk: failing },
-    { ...tiny, logger: silentLogger, directory },
-  )
-  expect(reads).toBeGreaterThan(1)
-  expect(await numbersIn(replay)).toEqual([0, 2])
-  expect(replay.verdict.rot).toMatchObject([{ fromSequence: 2, toSequence: 2, position: 8_192 }])
 })
 
 test('a journal with a smaller bound than it had gives files back, and keeps what they held', async () => {
