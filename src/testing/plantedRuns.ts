@@ -182,6 +182,13 @@ const focus: Readonly<Partial<Record<PlantedBug | PlantedRaftBug, Partial<RunOpt
     shape: { groups: 1, kind: 'partition', flush: 'batch', confirmation: 'none' },
   },
   sentBeforePersist: elections,
+  // A checkpoint is written in a moment now and then: much is written, and power goes often.
+  checkpointCopiesBothWritten: {
+    ...long,
+    perSecond: 60,
+    faultCount: [40, 60],
+    classes: ['powerCut', 'powerCut', 'powerCut', 'slowDisk'],
+  },
   epochStartsReplaced: { ...elections, shape: { kind: 'partition', groups: 1 }, perSecond: 2 },
 }
 
