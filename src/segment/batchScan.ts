@@ -118,6 +118,7 @@ export async function walkHeaders(
   const buffer = new Uint8Array(Math.min(headerStepBytes, Math.max(end - position, 0)))
   let start = position
   let filled = 0
+  let nextOffset = 0
   while (position < end) {
     let at = position - start
     if (at + batchHeaderBytes > filled) {
@@ -132,6 +133,11 @@ export async function walkHeaders(
     if (sizeBytes < batchHeaderBytes || sizeBytes > end - position) {
       damaged(file, position, `a batch of at most ${end - position} bytes`, `a batch of ${sizeBytes}`)
     }
+    const { baseOffset, lastOffset } = header
+    if (baseOffset < nextOffset || lastOffset < baseOffset) {
+      damaged(file, position, `offsets from ${nextOffset} on`, `offsets ${baseOffset} to ${lastOffset}`)
+    }
+    nextOffset = lastOffset + 1
     if (!visit(header, position)) return
     position += sizeBytes
   }

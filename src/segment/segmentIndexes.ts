@@ -18,6 +18,9 @@ export interface SegmentIndexes {
 /** The most pairs of mapped indexes that are kept. */
 const maxMapped = 4096
 
+/** What an entry of an index has room for. */
+const maxRelativeOffset = 2 ** 31 - 1
+
 /** Indexes of sealed segments, the latest used ones, up to a number of bytes; shared by all logs of a directory. */
 export class IndexCache {
   readonly #maxBytes: number
@@ -197,8 +200,13 @@ export async function buildIndexes(
 ): Promise<SegmentIndexes> {
   const { baseOffset, file, createdMs } = segment
   const shadow = new Segment(baseOffset, file, createdMs, 0, false)
-  await walkHeaders(file, 0, endBytes, (header) => {
-    shadow.add(header.lastOffset, header.maxTimestampMs, header.sizeBytes, indexIntervalBytes)
+  await walkHeaders(file, 0, endBytes, (header, position) => {
+    const { lastOffset } = header
+    if (header.baseOffset < baseOffset || lastOffset - baseOffset > maxRelativeOffset) {
+      const expected = `offsets of the segment from ${baseOffset} on`
+      throw new CorruptionError({ file: file.path, position, expected, found: `offset ${lastOffset}` })
+    }
+    shadow.add(lastOffset, header.maxTimestampMs, header.sizeBytes, indexIntervalBytes)
     return true
   })
   shadow.completeTimeIndex()
