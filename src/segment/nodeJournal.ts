@@ -148,7 +148,8 @@ export class NodeJournal implements JournalHost {
         toSequence,
       })
     }
-    for (const file of damagedFiles) logger.error('the first block of a journal file is damaged', { file })
+    for (const file of damagedFiles)
+      logger.error('a journal file has a damaged head, or is too short', { file })
     if (verdict.end === 'tear') logger.info('cut the torn end of the journal: it was never durable', {})
     if (verdict.end === 'tearUnproven') {
       logger.warn('cut the torn end of the journal; that it was never durable cannot be proven', {})

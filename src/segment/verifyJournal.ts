@@ -56,7 +56,7 @@ export async function verifyJournal(
       add(fileFinding('journalRot', file, frames, 'bytes that do not verify', position))
     }
     for (const file of replay.damagedFiles) {
-      add(fileFinding('journalRot', file, 'the head of a journal file', 'bytes that do not verify', 0))
+      add(fileFinding('journalRot', file, 'the head of a journal file, and all of its bytes', 'others', 0))
     }
     const { end } = replay.verdict
     if (end !== 'clean') {

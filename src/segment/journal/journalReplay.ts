@@ -28,7 +28,7 @@ export class JournalReplay {
   readonly isClean: boolean
   /** How many frames there are. */
   readonly frameCount: number
-  /** Files that could not be read at all, or whose first block is damaged. */
+  /** Files that could not be read at all, whose first block is damaged, or that are shorter than they were made. */
   readonly damagedFiles: readonly string[]
   readonly #scan: JournalScan
 

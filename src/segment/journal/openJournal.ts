@@ -182,7 +182,7 @@ interface SortedFiles {
   readonly free: readonly ScannedFile[]
   /** Files without a single block that verifies. */
   readonly unreadable: readonly ScannedFile[]
-  /** Paths of files whose first block is damaged. */
+  /** Paths of files whose first block is damaged, and of those that are shorter than they were made. */
   readonly damaged: readonly string[]
 }
 
@@ -215,7 +215,11 @@ async function sortFiles(
     // Freed by the next checkpoint, like everything from before it.
     if (known.generation === nothingReadable) unreadable.push({ ...scannedFile, generation })
     else if (known.generation < generation) free.push(scannedFile)
-    else scanned.push(scannedFile)
+    else {
+      scanned.push(scannedFile)
+      // A file has all its bytes before it has its name: no crash takes any of them, nobody knows what was in them.
+      if (sizeBytes < fileBytes) damaged.push(path)
+    }
   }
   scanned.sort((a, b) => a.generation - b.generation)
   return { scanned, free, unreadable, damaged }

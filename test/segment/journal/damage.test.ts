@@ -171,3 +171,18 @@ test('damage is told or makes no difference; nothing wrong is ever replayed', as
     expect([outcome, (outcomes.get(outcome) ?? 0) > 0]).toEqual([outcome, true])
   }
 }, 60_000)
+
+test('a journal file that is shorter than it was made has lost what was durable, and says so', async () => {
+  const truth = newTruth()
+  const fs = new SimFileSystem({ image: await journalWith(truth, [[10], [10], [10]], 1) })
+  const [path] = fs
+    .list(directory)
+    .filter(({ name }) => name.startsWith('journal-'))
+    .map(({ name }) => `${directory}/${name}`)
+  fs.damage(path!, (bytes) => bytes.slice(0, 2 * blockBytes))
+  fs.syncAll(Number.MAX_SAFE_INTEGER)
+  const { replay } = await openWorld(fs.image, 2, truth, large)
+  expect(await numbersIn(replay)).toEqual([0])
+  expect(replay.verdict).toEqual({ end: 'tearUnproven', rot: [] })
+  expect(replay.damagedFiles).toEqual([path])
+})
