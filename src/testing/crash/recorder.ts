@@ -1,5 +1,6 @@
 import { EngineError } from '../../model/errors.ts'
 import { randomUuid } from '../../model/uuid.ts'
+import { eachTurn } from '../../runtime/node/turn.ts'
 import type { Log } from '../../segment/log.ts'
 import { checkBatch } from '../../segment/recordBatch.ts'
 import { encodeBatch } from '../../segment/records.ts'
@@ -130,7 +131,8 @@ export class Recorder {
       }
       case 'idle':
         this.#clock.advance(step.ms)
-        return this.#settleRunning()
+        await this.#settleRunning()
+        return this.#rest()
     }
   }
 
@@ -307,6 +309,8 @@ export class Recorder {
   async #compact(history: LogHistory | null): Promise<void> {
     const log = history === null ? null : this.#open(history)
     if (history === null || log === null) return
+    // Compaction takes sealed segments only: sealing goes on by itself.
+    await this.#rest()
     history.compactedAt = Math.min(history.compactedAt, this.#now)
     const options = { endOffset: log.flushedOffset, maxMapBytes: 1 << 16, maxBodyBytes: 1 << 20 }
     await this.#attempt(() => log.compact(options))
@@ -353,6 +357,12 @@ export class Recorder {
 
   #start(work: Promise<unknown>): void {
     this.#running.push(work)
+  }
+
+  /** Resolves once nothing goes on by itself any more, but for timers. */
+  #rest(): Promise<void> {
+    let turns = 0
+    return eachTurn(() => ++turns < 3)
   }
 
   async #settleRunning(): Promise<void> {
