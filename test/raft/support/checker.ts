@@ -74,7 +74,7 @@ export class Checker {
       case 'alarm':
         if (effect.code === 'possibleLoss') this.#losing(node)
         check(
-          effect.code !== 'rolledBack' || node.world.isRollbackAllowed,
+          (effect.code !== 'rolledBack' && effect.code !== 'mustBeginAnew') || node.world.isRollbackAllowed,
           () => `a disk is said to have gone back: ${effect.detail}`,
         )
         check(effect.code !== 'twoLeaders', () => `I1: two leaders, ${effect.detail}`)

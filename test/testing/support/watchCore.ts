@@ -7,7 +7,7 @@ import type { World, WorldObserver } from '../../raft/support/world.ts'
 export function watchCore(world: World): GroupChecks {
   const checks = new GroupChecks('group', {
     readLog: (node) => factsOf(world.nodes.get(node)!.disk.cache),
-    isAlarmExpected: (code) => code === 'rolledBack' && world.isRollbackAllowed,
+    isAlarmExpected: (code) => (code === 'rolledBack' || code === 'mustBeginAnew') && world.isRollbackAllowed,
   })
   const observer: WorldObserver = {
     started: (node, config, start) => checks.started(node.id, config, start),
