@@ -18,11 +18,16 @@ const javaFlags = [
   join(peersDirectory, 'kafka/libs/*'),
 ]
 
+interface NodeId {
+  readonly id: number
+}
+
 /** A partition as kcat describes it. */
 interface PartitionState {
+  readonly partition: number
   readonly leader: number
-  readonly replicas: readonly unknown[]
-  readonly isrs: readonly unknown[]
+  readonly replicas: readonly NodeId[]
+  readonly isrs: readonly NodeId[]
 }
 
 /** Where clients run and what they talk to. */
@@ -82,17 +87,26 @@ export class Clients {
     return [...counts].sort((a, b) => b[1] - a[1])[0]?.[0] ?? -1
   }
 
-  /** Whether every partition has all its replicas in sync, as clients are told, and every node votes on the metadata. */
-  async inSync(): Promise<boolean> {
+  /** What is not in sync, as clients are told: replicas of partitions, nodes that do not vote on the metadata; null for nothing. */
+  async behind(): Promise<string | null> {
     const partitions = await this.#partitions()
-    if (partitions.length === 0 || !partitions.every(({ replicas, isrs }) => isrs.length === replicas.length))
-      return false
+    if (partitions.length === 0) return 'nobody tells of partitions'
+    const short = partitions.filter(({ replicas, isrs }) => isrs.length < replicas.length)
+    if (short.length > 0) {
+      const ids = (of: readonly NodeId[]): string => of.map(({ id }) => id).join(' ')
+      return short
+        .map(({ partition, leader, replicas, isrs }) => {
+          return `partition ${partition}, which ${leader} leads: ${ids(isrs)} of ${ids(replicas)}`
+        })
+        .join('; ')
+    }
     const { bootstrap } = this.#place
     const asked = [process.execPath, main, 'quorum', 'status', '--json', '--bootstrap', bootstrap]
     const [program, ...args] = this.#at(1, asked)
-    const { code, stdout } = await run(program!, args, { mayFail: true, timeoutMs: 20_000 })
-    if (code !== 0) return false
-    return (JSON.parse(stdout) as { voters: unknown[] }).voters.length === bootstrap.split(',').length
+    const { code, stdout, stderr } = await run(program!, args, { mayFail: true, timeoutMs: 20_000 })
+    if (code !== 0) return `nobody tells of the quorum: ${stderr}`
+    const { voters } = JSON.parse(stdout) as { voters: unknown[] }
+    return voters.length === bootstrap.split(',').length ? null : `the quorum is ${stdout}`
   }
 
   /** Everything that is stored, by a reader of its own. */

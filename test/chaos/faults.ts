@@ -13,8 +13,8 @@ export interface Target {
   readonly topic: string
   /** Places that one fault damages. */
   readonly spots: number
-  /** Resolves once every replica is in sync; false when that takes too long. */
-  inSync(): Promise<boolean>
+  /** Resolves with null once every replica is in sync, or after a while with what is not. */
+  inSync(): Promise<string | null>
   /** A number from 0 to below 1; all that is random about a fault. */
   random(): number
   /** The node that leads most partitions, as far as clients know. */

@@ -81,7 +81,14 @@ async function main(): Promise<number> {
     const id = await clients.leader()
     return nodes.find((node) => node.id === id) ?? nodes[0]!
   }
-  const inSync = (): Promise<boolean> => within(repairMs, () => clients.inSync())
+  const inSync = async (): Promise<string | null> => {
+    let behind: string | null = null
+    const isSo = async (): Promise<boolean> => {
+      behind = await clients.behind()
+      return behind === null
+    }
+    return (await within(repairMs, isSo)) ? null : behind
+  }
   const spots = Number(values.spots)
   const target: Target = { network, nodes, clients: members, random, leader, inSync, topic, spots }
   const episodes: Episode[] = []
@@ -100,7 +107,8 @@ async function main(): Promise<number> {
   }
   await clients.stop()
   // Before anything is read: a reader would wait for ever for a partition that nobody leads.
-  if (!(await inSync())) ledger.problem(`not every replica was in sync ${repairMs} ms after the last fault`)
+  const last = await inSync()
+  if (last !== null) ledger.problem(`not in sync ${repairMs} ms after the last fault: ${last}`)
   const stored = await clients.read().catch((error: unknown) => {
     ledger.problem(`not everything can be read: ${String(error).slice(0, 300)}`)
     return null
@@ -190,7 +198,8 @@ async function repaired(node: ChaosNode, { inSync }: Target): Promise<void> {
   })
   if (!isGood)
     ledger.problem(`${node.name} is still damaged after ${repairMs} ms: ${found.slice(0, 3).join('; ')}`)
-  if (!(await inSync())) ledger.problem(`the replicas of ${node.name} are not in sync after ${repairMs} ms`)
+  const behind = await inSync()
+  if (behind !== null) ledger.problem(`${node.name} is not in sync after ${repairMs} ms: ${behind}`)
   console.log(`           ${node.name} is whole again after ${now() - fromMs} ms`)
 }
 
