@@ -10,8 +10,11 @@ import type { Peers } from './peers.ts'
 const retryMs = 300
 /** Groups of one node whose voters change at the same time: what joins has to copy whole logs. */
 const maxChanging = 8
-/** How long a replica may take to catch up until it is asked for anew. Milliseconds. */
-const catchUpMs = 600_000
+/**
+ * How long a group waits for a replica to catch up until it looks again who is wanted: another directory may have come for it
+ * meanwhile. What the replica has fetched by then stays. Milliseconds.
+ */
+const catchUpMs = 10_000
 
 /** The directory ids that say that a broker may choose, or that nothing is known. Source: KIP-858. */
 const reservedDirectories: readonly Uuid[] = [

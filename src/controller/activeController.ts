@@ -1,7 +1,6 @@
 import { assert } from '../model/assert.ts'
 import { EngineError } from '../model/errors.ts'
 import type { Logger } from '../model/logger.ts'
-import { planted } from '../model/planted.ts'
 import { encodeMetadataRecord, type MetadataRecordInput } from '../protocol/metadataRecords/metadataRecord.ts'
 import type { Group } from '../replica/group.ts'
 import type { MachineRunner } from '../replica/machineRunner.ts'
@@ -119,7 +118,7 @@ export class ActiveController {
     const { group, machine, runner, logger } = this.#options
     // What is appended in this epoch comes from here alone, so that this is all there is. The group's end, not the log's, which is
     // behind it while writes wait for their turn.
-    if (!planted('controllerBeginsEarly')) await runner.whenApplied(group.endOfEpoch(epoch).endOffset)
+    await runner.whenApplied(group.endOfEpoch(epoch).endOffset)
     this.#checkEpoch(epoch)
     if (machine.isInTransaction) {
       const reason = 'the controller was lost before it had written the whole change'

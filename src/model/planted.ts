@@ -91,8 +91,6 @@ export const plantedBrokerBugs = [
   'producedBeforeCommit',
   /** Consumers are shown what the leader has stored. */
   'uncommittedShown',
-  /** A new active controller decides before it has applied what the one before has left. */
-  'controllerBeginsEarly',
   /** A broker begins and removes replicas by an image from before its start. */
   'oldImageTrusted',
   /** A reassignment is over, and the old replicas removed, before the new ones vote. */

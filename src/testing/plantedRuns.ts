@@ -144,7 +144,6 @@ const administered: Partial<BrokerRunOptions> = {
 
 /** What worlds of brokers are drawn for a mistake. */
 const brokerFocus: Readonly<Partial<Record<string, Partial<BrokerRunOptions>>>> = {
-  controllerBeginsEarly: administered,
   oldImageTrusted: administered,
   reassignedEarly: administered,
   topicIdReused: administered,
