@@ -109,9 +109,9 @@ export interface FetchRequest {
   readonly votersVersion: number
   /** Private: this only reports a claim and wants no records. */
   readonly claimOnly: boolean
-  /** Private. */
   /** Private: some of what it holds cannot be read: it is not to lead. */
   readonly damaged: boolean
+  /** Private. */
   readonly quarantined: boolean
   /** Private: the latest round of the leader that the replica has seen; see `FetchResponse.round`. */
   readonly round: number

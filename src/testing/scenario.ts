@@ -133,10 +133,13 @@ export async function playScenario(script: string): Promise<string> {
   }
 }
 
-/** The text of a scenario file with its trace below the dashes made anew. */
-export async function replayScenario(text: string): Promise<string> {
+/** The text of a scenario file with its trace below the dashes made anew, by `play` where scenarios are of another kind. */
+export async function replayScenario(
+  text: string,
+  play: (script: string) => Promise<string> = playScenario,
+): Promise<string> {
   const [script = ''] = text.split(dashes)
-  return `${script}${dashes}${await playScenario(script)}`
+  return `${script}${dashes}${await play(script)}`
 }
 
 /** A cluster of one group, and what commands do to it. */

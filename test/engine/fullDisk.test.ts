@@ -1,38 +1,22 @@
 import { expect, test } from 'vitest'
-import { silentChannels } from '../../src/engine/events.ts'
-import { Node } from '../../src/engine/node.ts'
-import type { NodeChannels } from '../../src/engine/nodeEvents.ts'
+import type { Node } from '../../src/engine/node.ts'
 import type { NodeMachine } from '../../src/engine/nodeMachine.ts'
-import { noCodecs } from '../../src/testing/noCodecs.ts'
 import { World } from '../../src/testing/world.ts'
 import type { Running } from '../../src/testing/worldTypes.ts'
-
-const channel = silentChannels.append as never
-const channels: NodeChannels = {
-  leadership: channel,
-  voters: channel,
-  snapshot: channel,
-  alarm: channel,
-  repair: channel,
-}
+import { startInWorld } from './nodeSupport.ts'
 
 interface CountingNode extends Running {
   readonly node: Node
   readonly machine: NodeMachine<number>
 }
 
-const voters = [1, 2, 3].map((id) => ({ id, host: `node-${id}`, port: 9092 }))
-
 test('a leader whose disk is full gives the lead to one that has room', async () => {
   using world = new World<CountingNode>({
     seed: 7,
     nodes: 3,
     faults: [],
-    program: async ({ nodeId, runtime }) => {
-      const node = await Node.start(
-        { nodeId, directory: '/data', listen: `node-${nodeId}:9092`, voters, journalBytes: 2 << 20 },
-        { runtime, codecs: noCodecs, channels, close: async () => {} },
-      )
+    program: async (place) => {
+      const node = await startInWorld(place, 3)
       let count = 0
       const machine = node.stateMachine<number>('count', {
         apply: () => {

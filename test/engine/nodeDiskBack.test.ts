@@ -1,44 +1,22 @@
 import { expect, test } from 'vitest'
-import { silentChannels } from '../../src/engine/events.ts'
-import { Node } from '../../src/engine/node.ts'
-import type { NodeChannels } from '../../src/engine/nodeEvents.ts'
+import type { Node } from '../../src/engine/node.ts'
 import { watchWorld } from '../../src/testing/checkWatcher.ts'
-import { noCodecs } from '../../src/testing/noCodecs.ts'
 import { World } from '../../src/testing/world.ts'
 import type { Running } from '../../src/testing/worldTypes.ts'
-
-const channel = silentChannels.append as never
-const channels: NodeChannels = {
-  leadership: channel,
-  voters: channel,
-  snapshot: channel,
-  alarm: channel,
-  repair: channel,
-}
+import { startInWorld } from './nodeSupport.ts'
 
 interface PlainNode extends Running {
   readonly node: Node
 }
 
 function newWorld(seed: number) {
-  const voters = [1, 2, 3].map((id) => ({ id, host: `node-${id}`, port: 9092 }))
   const world = new World<PlainNode>({
     seed,
     nodes: 3,
     faults: [],
-    program: async ({ nodeId, runtime }) => {
-      const node = await Node.start(
-        {
-          nodeId,
-          directory: '/data',
-          listen: `node-${nodeId}:9092`,
-          voters,
-          journalBytes: 2 << 20,
-          callTimeoutMs: 5000,
-          observer: watched.observer(nodeId),
-        },
-        { runtime, codecs: noCodecs, channels, close: async () => {} },
-      )
+    program: async (place) => {
+      const observer = watched.observer(place.nodeId)
+      const node = await startInWorld(place, 3, { callTimeoutMs: 5000, observer })
       return { node, close: () => node.close() }
     },
   })

@@ -6,16 +6,33 @@ import type { NodeChannels } from '../../src/engine/nodeEvents.ts'
 import type { NodeAddress, NodeOptions } from '../../src/index.ts'
 import { noCodecs } from '../../src/testing/noCodecs.ts'
 import { World } from '../../src/testing/world.ts'
-import type { NodeRuntime, Running } from '../../src/testing/worldTypes.ts'
+import type { NodeRuntime, Place, Running } from '../../src/testing/worldTypes.ts'
 
 const silent = silentChannels.append as never
 /** Nobody listens to what nodes tell. */
-export const quiet: NodeChannels = {
+const quiet: NodeChannels = {
   leadership: silent,
   voters: silent,
   snapshot: silent,
   alarm: silent,
   repair: silent,
+}
+
+/** Starts the node of a place in a world whose nodes 1 to `count` all vote. */
+export function startInWorld(
+  { nodeId, runtime }: Pick<Place, 'nodeId' | 'runtime'>,
+  count: number,
+  more: Partial<NodeOptions> = {},
+): Promise<Node> {
+  const voters = Array.from({ length: count }, (_, index) => ({
+    id: index + 1,
+    host: `node-${index + 1}`,
+    port: 9092,
+  }))
+  return Node.start(
+    { nodeId, directory: '/data', listen: `node-${nodeId}:9092`, voters, journalBytes: 2 << 20, ...more },
+    { runtime, codecs: noCodecs, channels: quiet, close: async () => {} },
+  )
 }
 
 interface Machine extends Running {

@@ -1,26 +1,15 @@
 import { describe, expect, test } from 'vitest'
-import { silentChannels } from '../../src/engine/events.ts'
-import { Node } from '../../src/engine/node.ts'
-import type { NodeChannels } from '../../src/engine/nodeEvents.ts'
+import type { Node } from '../../src/engine/node.ts'
 import type { NodeMachine } from '../../src/engine/nodeMachine.ts'
 import { usualFaults } from '../../src/testing/arbitraries.ts'
 import { watchWorld } from '../../src/testing/checkWatcher.ts'
-import { noCodecs } from '../../src/testing/noCodecs.ts'
 import { planFaults } from '../../src/testing/swarm.ts'
 import { World } from '../../src/testing/world.ts'
 import type { Running } from '../../src/testing/worldTypes.ts'
+import { startInWorld } from './nodeSupport.ts'
 
 /** Faults that take nothing that is durable, and no node for good. */
 const classes = usualFaults.filter((kind) => kind !== 'crashAfterVote' && kind !== 'hungDisk')
-const channel = silentChannels.append as never
-const channels: NodeChannels = {
-  leadership: channel,
-  voters: channel,
-  snapshot: channel,
-  alarm: channel,
-  repair: channel,
-}
-
 /** A node whose machine is a list of what it was given. */
 interface ListNode extends Running {
   readonly node: Node
@@ -30,30 +19,15 @@ interface ListNode extends Running {
 }
 
 async function run(seed: number, nodes = 3) {
-  const voters = Array.from({ length: nodes }, (_, index) => ({
-    id: index + 1,
-    host: `node-${index + 1}`,
-    port: 9092,
-  }))
   let restores = 0
   const problems: string[] = []
   const world = new World<ListNode>({
     seed,
     nodes,
     faults: planFaults({ seed, nodes, voters: nodes, durationMs: 5000, classes }),
-    program: async ({ nodeId, runtime }) => {
-      const node = await Node.start(
-        {
-          nodeId,
-          directory: '/data',
-          listen: `node-${nodeId}:9092`,
-          voters,
-          journalBytes: 2 << 20,
-          callTimeoutMs: 3000,
-          observer: watched.observer(nodeId),
-        },
-        { runtime, codecs: noCodecs, channels, close: async () => {} },
-      )
+    program: async (place) => {
+      const observer = watched.observer(place.nodeId)
+      const node = await startInWorld(place, nodes, { callTimeoutMs: 3000, observer })
       const list: string[] = []
       const machine = node.stateMachine<number>(
         'list',

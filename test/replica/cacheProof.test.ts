@@ -9,6 +9,7 @@ import { defaultLogConfig } from '../../src/segment/logConfig.ts'
 import { SimFileSystem } from '../../src/testing/simFileSystem.ts'
 import { createSimRuntime } from '../../src/testing/simRuntime.ts'
 import type { DiskFaults } from '../../src/testing/systemCalls.ts'
+import { expectAckBehind } from './support/ackBehind.ts'
 import { batchOf } from './support/cluster.ts'
 import { Lone } from './support/lone.ts'
 
@@ -144,15 +145,5 @@ test('nothing is acknowledged under a relaxed policy that is not in the page cac
   const lone = await Lone.start()
   const group = await lone.open(1, 0, { config: { ...defaultLogConfig, flush: 'none' } })
   await lone.quiet()
-  lone.gate.hold('write')
-  let isAcknowledged = false
-  const appended = group.append(batchOf(lone.runtime, 'a'), { acks: 'all' }).then(() => {
-    isAcknowledged = true
-  })
-  await lone.quiet()
-  expect(isAcknowledged).toBe(false)
-  expect(group.highWatermark).toBe(0)
-  lone.gate.release()
-  await appended
-  expect(group.highWatermark).toBe(1)
+  await expectAckBehind(lone, group, 'write')
 })

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import type { Effect, RaftEvent } from '../../src/raft.ts'
 import { defaultLogConfig } from '../../src/segment/logConfig.ts'
+import { expectAckBehind } from './support/ackBehind.ts'
 import { batchOf } from './support/cluster.ts'
 import { Lone } from './support/lone.ts'
 
@@ -50,17 +51,7 @@ test('an append is committed by a single voter when its fdatasync has returned, 
   const group = await lone.open(1)
   await lone.quiet()
   expect(group.state).toBe('leader')
-  lone.gate.hold('sync')
-  let isAcknowledged = false
-  const appended = group.append(batchOf(lone.runtime, 'a'), { acks: 'all' }).then(() => {
-    isAcknowledged = true
-  })
-  await lone.quiet()
-  expect(isAcknowledged).toBe(false)
-  expect(group.highWatermark).toBe(0)
-  lone.gate.release()
-  await appended
-  expect(group.highWatermark).toBe(1)
+  await expectAckBehind(lone, group, 'sync')
 })
 
 test('an append whose sync has returned says nothing about the next one', async () => {

@@ -442,6 +442,20 @@ test('a start goes on without the log that cannot be written, and keeps what the
   expect(await found(powerCut(second), config)).toEqual(['a', 'b'])
 })
 
+/** The next process on the disk of `world`, which cannot open the log `orders-0` until `heal`. */
+function withoutOrders(world: ReturnType<typeof worldOf>) {
+  let isOut = true
+  const next = worldOf({
+    fs: world.fs,
+    faults: ({ kind, path }) =>
+      isOut && kind === 'list' && path === '/data/orders-0' ? { code: 'EMFILE' } : null,
+  })
+  const heal = (): void => {
+    isOut = false
+  }
+  return { next, heal }
+}
+
 test('a log that the start could not open keeps what is known of it, and is opened once that can be', async () => {
   const config = configOf('journal')
   const world = worldOf()
@@ -450,18 +464,13 @@ test('a log that the start could not open keeps what is known of it, and is open
   await append(log, world, 'a', 'b')
   await directory.putState(log, 20, Buffer.from('vote'))
   world.runtime.disk.kill()
-  let isOut = true
-  const next = worldOf({
-    fs: world.fs,
-    faults: ({ kind, path }) =>
-      isOut && kind === 'list' && path === '/data/orders-0' ? { code: 'EMFILE' } : null,
-  })
+  const { next, heal } = withoutOrders(world)
   const again = await openDirectory(next, config)
   expect(again.logs.size).toBe(0)
   expect(await again.openAgain('others', 0)).toBe(null)
   await expect(again.openAgain('orders', 0)).rejects.toMatchObject({ code: 'diskFull' })
   await expect(create(again, next, config)).rejects.toMatchObject({ code: 'kafkaStorageError' })
-  isOut = false
+  heal()
   const [found, same] = await Promise.all([again.openAgain('orders', 0), again.openAgain('orders', 0)])
   expect(found).toBe(same)
   expect(again.logs.get('orders-0')).toBe(found)
@@ -481,17 +490,12 @@ test('a log that the start could not open is deleted like any other, and comes b
   const directory = await openDirectory(world, config)
   await append(await create(directory, world, config), world, 'a', 'b')
   world.runtime.disk.kill()
-  let isOut = true
-  const next = worldOf({
-    fs: world.fs,
-    faults: ({ kind, path }) =>
-      isOut && kind === 'list' && path === '/data/orders-0' ? { code: 'EMFILE' } : null,
-  })
+  const { next, heal } = withoutOrders(world)
   const again = await openDirectory(next, config)
   expect(again.logs.size).toBe(0)
   const [, opening] = await Promise.allSettled([again.deleteLog('orders', 0), again.openAgain('orders', 0)])
   expect(opening).toMatchObject({ status: 'fulfilled', value: null })
-  isOut = false
+  heal()
   expect(await again.openAgain('orders', 0)).toBe(null)
   expect(world.fs.list('/data').filter(({ name }) => name === 'orders-0')).toEqual([])
   const log = await create(again, next, config)

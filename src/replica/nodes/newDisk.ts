@@ -12,6 +12,13 @@ const lookMs = 10
 const answerMs = 1000
 const proofMs = 5000
 
+/** What ordering a new beginning needs of the node. */
+interface OrderOptions {
+  readonly runtime: Runtime
+  readonly logger: Logger
+  readonly listenerName: string
+}
+
 /**
  * Whether the directory of a node is what it was when the node ended, as far as others say: false once it is proven that it is not.
  * The metadata log alone decides: it is on every node and never moves, so what is wrong with it is wrong with the disk.
@@ -32,16 +39,18 @@ export async function isSound({ metadata }: Pick<NodeBase, 'metadata'>, clock: C
 
 /** Tells once the proof comes later, when the next opening is to begin anew, durably. */
 export function watchStanding(
-  { metadata }: NodeBase,
-  order: () => Promise<EngineError>,
-  { mustBeginAnew, logger }: { mustBeginAnew(error: EngineError): void; readonly logger: Logger },
+  options: OrderOptions & { mustBeginAnew(error: EngineError): void },
+  base: NodeBase,
 ): void {
+  const { metadata } = base
   let isTold = false
   const look = (): void => {
     if (isTold || !metadata.mustBeginAnew) return
     isTold = true
-    void order().then(mustBeginAnew, (error) =>
-      logger.error('the disk has to begin anew, and does not take the order', { error: String(error) }),
+    void orderAnew(options, base).then(options.mustBeginAnew, (error) =>
+      options.logger.error('the disk has to begin anew, and does not take the order', {
+        error: String(error),
+      }),
     )
   }
   metadata.watch({ alarm: look })
@@ -50,7 +59,7 @@ export function watchStanding(
 
 /** Has the next opening begin anew; what to tell whoever has the node. Rejects with what the disk says. */
 export async function orderAnew(
-  options: { readonly runtime: Runtime; readonly logger: Logger; readonly listenerName: string },
+  options: OrderOptions,
   { logs, metadata, nodeId }: Pick<NodeBase, 'logs' | 'metadata' | 'nodeId'>,
 ): Promise<EngineError> {
   const reason = 'this disk has forgotten what others know of it: it was put back, or has lost votes'

@@ -79,17 +79,14 @@ export async function openNodeBase(
   options: BaseOptions,
   opened: (() => Promise<unknown>)[],
 ): Promise<NodeBase> {
-  const base = await openOnce(options, opened)
-  const order = (): Promise<EngineError> => orderAnew(options, base)
-  if (await isSound(base, options.runtime.clock)) {
-    watchStanding(base, order, options)
-    return base
+  let base = await openOnce(options, opened)
+  if (!(await isSound(base, options.runtime.clock))) {
+    await orderAnew(options, base)
+    await inOrder(opened.splice(0))
+    base = await openOnce(options, opened)
   }
-  await order()
-  await inOrder(opened.splice(0))
-  const anew = await openOnce(options, opened)
-  watchStanding(anew, () => orderAnew(options, anew), options)
-  return anew
+  watchStanding(options, base)
+  return base
 }
 
 async function openOnce(options: BaseOptions, opened: (() => Promise<unknown>)[]): Promise<NodeBase> {

@@ -1,7 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
+import { replayScenario } from '../../../src/testing/scenario.ts'
 import { golden } from '../../raft/support/golden.ts'
-import { playBrokerScenario, replayBrokerScenario } from '../support/brokerScenario.ts'
+import { playBrokerScenario } from '../support/brokerScenario.ts'
 
 const folder = new URL('../../scenarios/brokers/', import.meta.url)
 
@@ -11,7 +12,7 @@ describe('scenarios of brokers', () => {
     '%s',
     async (name) => {
       const url = new URL(name, folder)
-      const actual = await replayBrokerScenario(readFileSync(url, 'utf8'))
+      const actual = await replayScenario(readFileSync(url, 'utf8'), playBrokerScenario)
       expect(actual).toBe(golden(url, actual))
     },
     60_000,

@@ -13,7 +13,6 @@ import { World } from '../../../src/testing/world.ts'
 
 /** How long anything that is waited for may take, in milliseconds. */
 const patienceMs = 30_000
-const dashes = '----\n'
 const metadata = '__cluster_metadata-0'
 
 type Command = (scenario: BrokerScenario, words: readonly string[]) => Promise<void> | void
@@ -82,12 +81,6 @@ export async function playBrokerScenario(script: string): Promise<string> {
   } finally {
     scenario.world[Symbol.dispose]()
   }
-}
-
-/** The text of a scenario file with its trace below the dashes made anew. */
-export async function replayBrokerScenario(text: string): Promise<string> {
-  const [script = ''] = text.split(dashes)
-  return `${script}${dashes}${await playBrokerScenario(script)}`
 }
 
 class BrokerScenario {
