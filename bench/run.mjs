@@ -3,7 +3,8 @@
 // npm run bench -- --vs-kafka [options]  side by side with real Kafka; see bench/vs/options.mjs
 // npm run bench -- --cluster [options]   three brokers beside three of Kafka's; see bench/vs/cluster.mjs
 // npm run bench -- --durable [options]   what a synced answer costs beside one that is not; see bench/vs/durable.mjs
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -24,14 +25,14 @@ if (
   const { runDurable } = await import('./vs/durable.mjs')
   process.exitCode = await runDurable(args.filter((arg) => arg !== '--durable'))
 } else {
-  process.exitCode = runMicro(args)
+  process.exitCode = await runMicro(args)
 }
 
 /**
  * Runs the micro-benchmarks. They are compiled next to a copy of the sources, since Node 20 does not run
  * TypeScript and a test runner's import wrappers would cost more than what is measured.
  */
-function runMicro(words) {
+async function runMicro(words) {
   const out = join(root, '.stamps/bench')
   mkdirSync(out, { recursive: true })
   try {
@@ -59,10 +60,17 @@ function runMicro(words) {
     console.log(`\n# ${name}\n`)
     const script = join(out, 'bench', name.replace(/\.ts$/, '.js'))
     const flags = ['--expose-gc', '--enable-source-maps']
-    const { status } = spawnSync(process.execPath, [...flags, script], {
-      stdio: ['ignore', 'inherit', 'inherit'],
-    })
-    if (status !== 0) failed++
+    const child = spawn(process.execPath, [...flags, script], { stdio: ['ignore', 'inherit', 'inherit'] })
+    // A benchmark removes what it made when it is told to end; what it started must not outlive this.
+    let stopped = false
+    const forward = (signal) => (stopped = child.kill(signal))
+    for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, forward)
+    const [code, endedBy] = await once(child, 'close')
+    for (const signal of ['SIGINT', 'SIGTERM']) process.off(signal, forward)
+    if (code === 0) continue
+    console.error(`bench: ${name} failed (${endedBy ?? `code ${code}`})`)
+    failed++
+    if (stopped || endedBy !== null) break
   }
   return failed === 0 ? 0 : 1
 }
