@@ -152,7 +152,8 @@ export class Broker {
       logger,
       log,
       config,
-      dispatch: (exchange) => dispatcher.dispatch(exchange),
+      dispatch: (exchange, stream) => dispatcher.dispatch(exchange, stream),
+      begin: (exchange, arrivedBytes) => dispatcher.begin(exchange, arrivedBytes),
     })
     let ready = (): void => {}
     const isReady = new Promise<void>((resolve) => {

@@ -2,7 +2,7 @@ import type { SendPart } from '../model/fileRange.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Connection, ConnectionHandler } from '../runtime/network.ts'
 import type { RateLimitedLog } from '../runtime/rateLimitedLog.ts'
-import { Exchange, type ExchangeOwner, type FailureKind } from './exchange.ts'
+import { Exchange, type ExchangeOwner, type FailureKind, type RequestStream } from './exchange.ts'
 import { whatIsIt } from './frames.ts'
 import type { RequestBytes, RequestPool } from './requestPool.ts'
 import { RequestReader, type RequestReaderOwner } from './requestReader.ts'
@@ -32,7 +32,11 @@ export interface ConnectionServices {
   readonly pool: RequestPool
   readonly limits: ConnectionLimits
   /** Carries out one request; settles the exchange now or later and never throws. */
-  dispatch(exchange: Exchange): void
+  dispatch(exchange: Exchange, stream: RequestStream | null): void
+  /**
+   * Begins with a large request of which `arrivedBytes` are there; null for one that is carried out when it is whole.
+   */
+  begin(exchange: Exchange, arrivedBytes: number): RequestStream | null
   /** Called once, when the connection is gone. */
   gone(connection: ClientConnection): void
 }
@@ -54,6 +58,8 @@ export class ClientConnection implements ConnectionHandler, ExchangeOwner, Reque
   readonly #socket: Connection
   readonly #services: ConnectionServices
   readonly #reader: RequestReader
+  /** The request that is carried out while it arrives. */
+  #arriving: { readonly exchange: Exchange; readonly stream: RequestStream } | null = null
   /** When the request that is arriving got its memory. */
   #requestMs = 0
   /** What arrived while nothing could be read. */
@@ -205,11 +211,31 @@ export class ClientConnection implements ConnectionHandler, ExchangeOwner, Reque
     return position
   }
 
+  arriving(request: RequestBytes, arrivedBytes: number): boolean {
+    if (this.#arriving === null) {
+      const exchange = new Exchange(this, request)
+      const stream = this.#services.begin(exchange, arrivedBytes)
+      if (stream === null) return false
+      this.#arriving = { exchange, stream }
+      this.#exchanges.push(exchange)
+    }
+    this.#arriving.stream.arrived(arrivedBytes)
+    return true
+  }
+
+  abandoned(): void {
+    const exchange = this.#arriving?.exchange
+    this.#arriving = null
+    exchange?.skip()
+  }
+
   complete(request: RequestBytes): void {
-    const exchange = new Exchange(this, request)
-    this.#exchanges.push(exchange)
+    const arriving = this.#arriving
+    this.#arriving = null
+    const exchange = arriving?.exchange ?? new Exchange(this, request)
+    if (arriving === null) this.#exchanges.push(exchange)
     if (this.#exchanges.length >= this.#services.limits.maxInFlight) this.#blocked |= Blocked.inFlight
-    this.#services.dispatch(exchange)
+    this.#services.dispatch(exchange, arriving?.stream ?? null)
     if (this.#exchanges[0]?.isSettled) this.#sendSettledSoon()
   }
 

@@ -9,7 +9,7 @@ import {
   unsupportedApiVersionsResponse,
 } from '../protocol/headers.ts'
 import { type Infer, type InferInput, inRange } from '../protocol/schema.ts'
-import type { Exchange } from './exchange.ts'
+import type { Exchange, RequestStream } from './exchange.ts'
 import { RequestStats } from './requestStats.ts'
 import { type RequestContext, type Services, wireError } from './services.ts'
 
@@ -22,6 +22,12 @@ export type Handler<A extends AnyApi> = (
   context: RequestContext,
   request: Infer<A['request']>,
 ) => Answer<A> | Promise<Answer<A>>
+
+/** A request of one API whose first parts are carried out while the rest of it arrives. */
+export interface Stream<A extends AnyApi> extends RequestStream {
+  /** All of it is there and is well-formed. */
+  complete(request: Infer<A['request']>): Answer<A> | Promise<Answer<A>>
+}
 
 /** When a request has taken too long, and what is answered then in place of what its handler will say. */
 export interface Deadline<A extends AnyApi> {
@@ -40,16 +46,18 @@ export interface Route<A extends AnyApi = AnyApi> {
   readonly overlaps: boolean
   /** Null for handlers that see to it themselves, or do not wait for the disk. */
   readonly deadline: Deadline<A> | null
+  /** For requests so large that it pays to begin before they are whole; `bodyPosition` is where the body begins. */
+  readonly begin: ((services: Services, context: RequestContext, bodyPosition: number) => Stream<A>) | null
 }
 
 /** One entry of the dispatch table. */
 export function route<A extends AnyApi>(
   api: A,
   handle: Handler<A>,
-  options: { overlaps?: boolean; deadline?: Deadline<NoInfer<A>> } = {},
+  options: { overlaps?: boolean; deadline?: Deadline<NoInfer<A>>; begin?: Route<NoInfer<A>>['begin'] } = {},
 ): Route {
-  const { overlaps = false, deadline = null } = options
-  return { api, handle, overlaps, deadline } as unknown as Route
+  const { overlaps = false, deadline = null, begin = null } = options
+  return { api, handle, overlaps, deadline, begin } as unknown as Route
 }
 
 /** A request that is being carried out. */
@@ -77,8 +85,28 @@ export class Dispatcher {
     for (const [key, { stats }] of this.#routes) yield [key, stats]
   }
 
-  /** Carries out the request of `exchange`; settles it now or later, whatever happens. */
-  dispatch(exchange: Exchange): void {
+  /**
+   * Begins with a request of which the first `arrivedBytes` are there; null where that is not done for its API, and for one that
+   * `dispatch` will refuse. The stream is to be given to `dispatch` once the request is whole.
+   */
+  begin(exchange: Exchange, arrivedBytes: number): RequestStream | null {
+    try {
+      // What lies behind them is of another request.
+      const arrived = exchange.requestBytes.subarray(0, arrivedBytes)
+      const { apiKey, apiVersion, clientId, bodyPosition } = decodeRequestHeader(arrived)
+      const route = this.#routes.get(apiKey)?.route
+      if (!route?.begin || apiVersion < route.api.min || apiVersion > route.api.max) return null
+      return route.begin(this.#services, { exchange, apiVersion, clientId }, bodyPosition)
+    } catch {
+      return null
+    }
+  }
+
+  /**
+   * Carries out the request of `exchange`; settles it now or later, whatever happens. `stream` is what `begin` gave for it, and
+   * has carried out some of it.
+   */
+  dispatch(exchange: Exchange, stream: RequestStream | null = null): void {
     let header: RequestHeader
     try {
       header = decodeRequestHeader(exchange.requestBytes)
@@ -110,7 +138,10 @@ export class Dispatcher {
     const context = { exchange, apiVersion: version, clientId: header.clientId }
     let answer: Answer<AnyApi> | Promise<Answer<AnyApi>>
     try {
-      answer = found.handle(this.#services, context, request)
+      answer =
+        stream === null
+          ? found.handle(this.#services, context, request)
+          : (stream as Stream<AnyApi>).complete(request)
     } catch (error) {
       this.#failed(served, error)
       return

@@ -1,6 +1,12 @@
 import type { SendPart } from '../model/fileRange.ts'
 import type { RequestBytes } from './requestPool.ts'
 
+/** Somebody who carries out the first parts of a request while the rest of it arrives. */
+export interface RequestStream {
+  /** So many bytes of the request are there. */
+  arrived(bytes: number): void
+}
+
 /** Why a request cannot be answered. */
 export type FailureKind = 'malformed' | 'notImplemented' | 'unacknowledged' | 'failed'
 
@@ -26,6 +32,9 @@ export class Exchange {
   readonly #request: RequestBytes
   #held = false
   #closed = false
+  /** Who still looks at the request's bytes, whatever becomes of the exchange. */
+  #borrowers = 0
+  #isReleased = false
   #onClose: (() => void) | null = null
   /** The whole response frame; null before there is one, and for a request that gets none. */
   parts: readonly SendPart[] | null = null
@@ -51,9 +60,24 @@ export class Exchange {
     return this.#closed
   }
 
-  /** Gives the request's memory to the next one: nothing decoded from it may be looked at afterwards. */
+  /**
+   * Gives the request's memory to the next one as soon as nobody has borrowed it: nothing decoded from it may be looked at
+   * afterwards.
+   */
   releaseRequest(): void {
-    this.#request.release()
+    this.#isReleased = true
+    if (this.#borrowers === 0) this.#request.release()
+  }
+
+  /** Keeps the request's memory as it is, whatever becomes of the exchange, until as many calls of `returnRequest`. */
+  borrowRequest(): void {
+    this.#borrowers += 1
+  }
+
+  /** Ends one `borrowRequest`. */
+  returnRequest(): void {
+    this.#borrowers -= 1
+    if (this.#isReleased) this.releaseRequest()
   }
 
   /** Makes later requests of this connection wait until `proceed`, or until this one is settled. */
@@ -107,7 +131,7 @@ export class Exchange {
     if (this.isSettled) return
     this.isSettled = true
     this.#onClose = null
-    this.#request.release()
+    this.releaseRequest()
     this.#owner.settled(this)
     this.proceed()
   }

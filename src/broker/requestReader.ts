@@ -9,8 +9,20 @@ const decodedWeight = 8
  */
 const firstPartBytes = 16 * 1024
 
+/** Produce requests above this size are told of while they arrive. */
+const streamedBytes = 256 * 1024
+/** How much more of one has to arrive before it is told of again. */
+const streamStepBytes = 128 * 1024
+
 /** Whoever reads a stream of requests. */
 export interface RequestReaderOwner {
+  /**
+   * A large Produce request has all its memory, and the first `arrivedBytes` of it are there. Returns whether the memory has
+   * been taken over: then it is not the reader's to release any more.
+   */
+  arriving(request: RequestBytes, arrivedBytes: number): boolean
+  /** The request that was taken over while it arrived will never be whole. */
+  abandoned(): void
   /** A whole request has arrived. */
   complete(request: RequestBytes): void
   /** The size field says something that no request has. */
@@ -44,6 +56,9 @@ export class RequestReader implements PoolWaiter {
   /** Of the whole request, of which `#request` may hold the first part alone. */
   #wholeBytes = 0
   #wholeWeight = 1
+  /** When to tell of a request that arrives; infinite where nobody is told. */
+  #tellAtBytes = Number.POSITIVE_INFINITY
+  #isTakenOver = false
 
   constructor(pool: RequestPool, maxRequestBytes: number, owner: RequestReaderOwner) {
     this.#pool = pool
@@ -69,8 +84,11 @@ export class RequestReader implements PoolWaiter {
   /** Gives back what has arrived of a request, and the place in line. */
   drop(): void {
     this.#pool.cancel(this)
-    this.#request?.release()
+    const request = this.#request
     this.#request = null
+    if (this.#isTakenOver) this.#owner.abandoned()
+    else request?.release()
+    this.#isTakenOver = false
   }
 
   granted(request: RequestBytes): void {
@@ -102,6 +120,8 @@ export class RequestReader implements PoolWaiter {
     this.#isFirst = false
     this.#wholeBytes = lengthBytes
     this.#wholeWeight = this.#fieldBytes === 4 || isProduce ? 1 : decodedWeight
+    const isTold = isProduce && lengthBytes >= streamedBytes
+    this.#tellAtBytes = isTold ? streamStepBytes : Number.POSITIVE_INFINITY
     if (this.#pool.isPlentyFor(lengthBytes, this.#wholeWeight)) {
       this.#ask(lengthBytes, this.#wholeWeight)
     } else {
@@ -147,13 +167,24 @@ export class RequestReader implements PoolWaiter {
     target.set(isWhole ? chunk : chunk.subarray(from, from + count), this.#requestBytes)
     this.#requestBytes += count
     if (this.#requestBytes === this.#wholeBytes) this.#complete()
+    else if (target.length === this.#wholeBytes) this.#tell()
     else if (this.#requestBytes === target.length) this.#ask(this.#wholeBytes, this.#wholeWeight)
     return from + count
+  }
+
+  #tell(): void {
+    if (this.#requestBytes < this.#tellAtBytes) return
+    this.#tellAtBytes = this.#requestBytes + streamStepBytes
+    const isTaken = this.#owner.arriving(this.#request!, this.#requestBytes)
+    if (this.#request === null) return
+    this.#isTakenOver = isTaken
+    if (!isTaken) this.#tellAtBytes = Number.POSITIVE_INFINITY
   }
 
   #complete(): void {
     const request = this.#request!
     this.#request = null
+    this.#isTakenOver = false
     this.#owner.complete(request)
   }
 }

@@ -36,7 +36,7 @@ import {
 import { handleInitProducerId } from './handlers/initProducerId.ts'
 import { handleListOffsets } from './handlers/listOffsets.ts'
 import { handleMetadata } from './handlers/metadata.ts'
-import { handleProduce } from './handlers/produce.ts'
+import { beginProduce, handleProduce } from './handlers/produce.ts'
 import { quorumRoutes } from './handlers/quorum.ts'
 import {
   handleAlterPartitionReassignments,
@@ -49,7 +49,7 @@ import { handleCreatePartitions, handleCreateTopics, handleDeleteTopics } from '
 /** Every API of `apiKeys` and who carries it out. Complete, since what is advertised must be answered. */
 export const routes: readonly Route[] = [
   // A producer has several requests on their way, and a fetch may wait long.
-  route(apiKeys.produce, handleProduce, { overlaps: true }),
+  route(apiKeys.produce, handleProduce, { overlaps: true, begin: beginProduce }),
   route(apiKeys.fetch, handleFetch, { overlaps: true }),
   route(apiKeys.listOffsets, handleListOffsets),
   route(apiKeys.metadata, handleMetadata),

@@ -4,7 +4,7 @@ import type { Address, Connection, Listener, Network } from '../runtime/network.
 import type { RateLimitedLog } from '../runtime/rateLimitedLog.ts'
 import type { BrokerConfig } from './brokerConfig.ts'
 import { ClientConnection, type ConnectionLimits } from './connection.ts'
-import type { Exchange } from './exchange.ts'
+import type { Exchange, RequestStream } from './exchange.ts'
 import { RequestPool } from './requestPool.ts'
 
 const sweepMs = 1000
@@ -20,8 +20,10 @@ export interface ServerOptions {
   readonly logger: Logger
   readonly log: RateLimitedLog
   readonly config: BrokerConfig
-  /** Carries out one request. */
-  dispatch(exchange: Exchange): void
+  /** Carries out one request; `stream` has carried out some of it, if it is not null. */
+  dispatch(exchange: Exchange, stream: RequestStream | null): void
+  /** Begins with a request that is arriving, where that is possible. */
+  begin(exchange: Exchange, arrivedBytes: number): RequestStream | null
 }
 
 /** The listening socket and its connections. */
@@ -101,7 +103,7 @@ export class Server {
   }
 
   #accept(socket: Connection): void {
-    const { log, clock, dispatch } = this.#options
+    const { log, clock, dispatch, begin } = this.#options
     if (this.#isClosed) {
       socket.destroy()
       return
@@ -120,6 +122,7 @@ export class Server {
       pool: this.pool,
       limits: this.#limits,
       dispatch,
+      begin,
       gone: (gone) => this.#gone(gone),
     })
     this.#connections.add(connection)

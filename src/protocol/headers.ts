@@ -117,7 +117,8 @@ function hasTaggedResponseHeader(api: AnyApi, version: number): boolean {
   return api.key !== apiVersionsKey && isFlexible(api.response, version)
 }
 
-function skipTagged(reader: Reader): void {
+/** Moves past a section of tagged fields. Source: KIP-482. */
+export function skipTagged(reader: Reader): void {
   const count = reader.uvarint()
   if (count > maxTaggedFields) throw malformed(`${count} tagged fields are more than ${maxTaggedFields}`)
   for (let i = 0; i < count; i++) {

@@ -15,8 +15,11 @@ const limits: ConnectionLimits = {
   minBytesPerMs: 64,
 }
 
-/** A connection whose requests are text; `auto` answers each at once with the same text. */
-function world({ pool = new RequestPool(1024 * 1024), auto = true } = {}) {
+/**
+ * A connection whose requests are text; `auto` answers each at once with the same text. How much has arrived of large
+ * requests goes to `arrived`; without it they are not begun before they are whole.
+ */
+function world({ pool = new RequestPool(1024 * 1024), auto = true, arrived = null as number[] | null } = {}) {
   const clock = new ManualClock()
   const logger = new LineLogger()
   const socket = new FakeSocket()
@@ -33,6 +36,12 @@ function world({ pool = new RequestPool(1024 * 1024), auto = true } = {}) {
       const text = Buffer.from(exchange.requestBytes).toString()
       requests.push(text)
       if (auto) exchange.answer([Buffer.from(`<${text}>`)])
+    },
+    begin: (exchange, arrivedBytes) => {
+      if (arrived === null) return null
+      exchanges.push(exchange)
+      arrived.push(arrivedBytes)
+      return { arrived: (bytes) => void arrived.push(bytes) }
     },
     gone: () => {
       gone += 1
@@ -311,5 +320,47 @@ test('an answer after the client has gone is dropped, and the memory is free', (
   expect(exchanges[0]!.isClosed).toBe(true)
   exchanges[0]!.answer(reply('late'))
   expect(socket.text).toBe('')
+  expect(pool.usedBytes).toBe(0)
+})
+
+/** A frame of a Produce request, as far as the reader looks, that is large enough to be begun early. */
+const large = frame(`\0\0${'p'.repeat(600_000)}`)
+
+test('a large produce request is told of as it arrives, from the memory that it is carried out from', () => {
+  const arrived: number[] = []
+  const { socket, exchanges, requests, pool } = world({ auto: false, arrived })
+  const [used, step] = [pool.usedBytes, 50_000]
+  for (let at = 0; at < large.length; at += step) socket.receive(large.subarray(at, at + step))
+  expect(arrived.length).toBeGreaterThan(3)
+  expect(arrived).toEqual(arrived.toSorted((a, b) => a - b))
+  expect(exchanges).toHaveLength(2)
+  expect(exchanges[0]).toBe(exchanges[1])
+  expect(requests[0]).toHaveLength(600_002)
+  exchanges[0]!.answer(reply('done'))
+  expect(socket.text).toBe('<done>')
+  expect(pool.usedBytes).toBe(used)
+})
+
+test('memory of a request that was begun and never became whole is given back once nobody borrows it', () => {
+  for (const leave of ['close', 'end'] as const) {
+    const { socket, exchanges, pool } = world({ auto: false, arrived: [] })
+    socket.receive(large.subarray(0, 300_000))
+    exchanges[0]!.borrowRequest()
+    if (leave === 'close') socket.destroy()
+    else socket.handler!.end()
+    expect(exchanges[0]!.isSettled).toBe(true)
+    expect(exchanges[0]!.requestBytes).toHaveLength(600_002)
+    exchanges[0]!.returnRequest()
+    expect(pool.usedBytes).toBe(0)
+  }
+})
+
+test('an answer does not give borrowed memory away', () => {
+  const { socket, exchanges, pool } = world({ auto: false })
+  socket.receive(frame('x'.repeat(5000)))
+  exchanges[0]!.borrowRequest()
+  exchanges[0]!.answer(reply('timed out'))
+  expect(pool.usedBytes).toBeGreaterThan(0)
+  exchanges[0]!.returnRequest()
   expect(pool.usedBytes).toBe(0)
 })
