@@ -1,5 +1,6 @@
 import type { ClusterConfig } from '../controller/clusterConfig.ts'
 import { ClusterNode } from '../controller/clusterNode.ts'
+import { isThrottled, throttledRateOf } from '../controller/throttles.ts'
 import { GroupCoordinator } from '../coordinator/groupCoordinator.ts'
 import { GroupOffsets } from '../coordinator/groupReign.ts'
 import { EngineError } from '../model/errors.ts'
@@ -37,6 +38,16 @@ export async function openClusterCore(
   })
   const { metadata, base } = own
   const { image } = metadata
+  base.host.limitCatchUp({
+    get sendingRate() {
+      return throttledRateOf(image, nodeId, 'leader')
+    },
+    get receivingRate() {
+      return throttledRateOf(image, nodeId, 'follower')
+    },
+    limitsSending: ({ topicId, partition }) => isThrottled(image, topicId, partition, nodeId, 'leader'),
+    limitsReceiving: ({ topicId, partition }) => isThrottled(image, topicId, partition, nodeId, 'follower'),
+  })
   const nodes = new ClusterNodes(image, cluster.clientListenerName)
   const partitions: GroupPartitions = new GroupPartitions({
     nodeId,

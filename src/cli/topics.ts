@@ -152,6 +152,8 @@ async function create(
       terminal.note(
         `created topic ${name}${numPartitions > 0 ? ` with ${count(numPartitions, 'partition')}` : ''}`,
       )
+      // What the broker says of a topic that it has created all the same.
+      if (errorMessage !== null && errorMessage !== '') terminal.note(errorMessage)
     }
   }
 }

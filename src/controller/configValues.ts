@@ -23,6 +23,8 @@ export interface ConfigRule {
   readonly max?: bigint
   /** The only words there are; for lists, the only items. */
   readonly words?: readonly string[]
+  /** What each item of a list must look like, and what to say of one that does not. */
+  readonly items?: { readonly pattern: RegExp; readonly wrong: string }
 }
 
 const intMax = 2n ** 31n - 1n
@@ -51,8 +53,12 @@ export function whatIsWrong(rule: ConfigRule, text: string): string | null {
       if (rule.max !== undefined && value > Number(rule.max)) return `Value must be no more than ${rule.max}`
       return null
     }
-    case 'list':
-      return whatIsWrongWithWords(rule, listItems(text))
+    case 'list': {
+      const items = listItems(text)
+      if (rule.items !== undefined && !items.every((item) => rule.items!.pattern.test(item)))
+        return rule.items.wrong
+      return whatIsWrongWithWords(rule, items)
+    }
     case 'string':
       return whatIsWrongWithWords(rule, [text])
     case 'class':

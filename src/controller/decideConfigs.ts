@@ -8,10 +8,11 @@ import {
   type Decision,
   type DecisionContext,
 } from './commands.ts'
-import { listItems } from './configValues.ts'
+import { listItems, whatIsWrong } from './configValues.ts'
 import type { MetadataImage, TopicImage } from './image.ts'
 import { decideEach, duplicates } from './outcomes.ts'
 import { ConfigResourceType } from './replay.ts'
+import { throttleRate, throttleRates } from './throttles.ts'
 import {
   type Configs,
   checkBrokerDefaults,
@@ -32,19 +33,10 @@ interface ConfigOwner {
   /** The value to store. Throws `invalidConfig`. */
   check(name: string, value: string | null): string
   isKnown(name: string): boolean
-  /** What Kafka has here and this does not. */
-  readonly throttles: ReadonlySet<string>
 }
 
-const topicThrottles = new Set([
-  'leader.replication.throttled.replicas',
-  'follower.replication.throttled.replicas',
-])
-const brokerThrottles = new Set([
-  'leader.replication.throttled.rate',
-  'follower.replication.throttled.rate',
-  'replica.alter.log.dirs.io.max.bytes.per.second',
-])
+/** What Kafka's tools take back whether they have set it or not, and this has nothing of. */
+const foreign: ReadonlySet<string> = new Set(['replica.alter.log.dirs.io.max.bytes.per.second'])
 
 interface Resource {
   readonly resourceType: number
@@ -112,27 +104,32 @@ function topicOwner({ name, configs }: TopicImage): ConfigOwner {
   const resource = { resourceType: ConfigResourceType.topic, resourceName: name }
   const check = checkTopicConfig
   const isKnown = (config: string): boolean => topicConfigTable.has(config)
-  return { resource, configs, check, isKnown, throttles: topicThrottles }
+  return { resource, configs, check, isKnown }
 }
 
-/** One broker, or all of them under the empty name: what they hold are the defaults of topics. */
+/** One broker, or all of them under the empty name: what they hold are the defaults of topics, and the rates of replicas that catch up. */
 function brokerOwner(image: MetadataImage, resourceName: string): ConfigOwner {
   if (resourceName !== '' && !image.brokers.has(Number(resourceName))) {
     throw new EngineError('invalidRequest', `There is no broker ${resourceName}.`)
   }
   const resource = { resourceType: ConfigResourceType.broker, resourceName }
   const configs = image.brokerConfigs.get(resourceName) ?? noConfigs
-  const isKnown = (config: string): boolean => topicConfigsNamed(config).length > 0
+  const isKnown = (config: string): boolean =>
+    throttleRates.has(config) || topicConfigsNamed(config).length > 0
   const check = (config: string, value: string | null): string => {
     if (!isKnown(config)) {
       const text = `${config} cannot be altered while the broker runs: set it when it is started`
       throw new EngineError('invalidConfig', text)
     }
     if (value === null) throw new EngineError('invalidConfig', `null value not supported for ${config}`)
-    checkBrokerDefaults(new Map([[config, value.trim()]]))
-    return value.trim()
+    const text = value.trim()
+    const wrong = throttleRates.has(config) ? whatIsWrong(throttleRate, text) : null
+    if (wrong !== null)
+      throw new EngineError('invalidConfig', `Invalid value ${text} for configuration ${config}: ${wrong}`)
+    checkBrokerDefaults(new Map([[config, text]]))
+    return text
   }
-  return { resource, configs, check, isKnown, throttles: brokerThrottles }
+  return { resource, configs, check, isKnown }
 }
 
 /**
@@ -172,8 +169,7 @@ function changedValue(
     case ConfigOperation.set:
       return owner.check(name, value)
     case ConfigOperation.delete:
-      // Kafka's tools take these back after every reassignment, whether they had set them or not.
-      if (owner.isKnown(name) || owner.throttles.has(name)) return null
+      if (owner.isKnown(name) || foreign.has(name)) return null
       throw new EngineError('invalidConfig', `unknown config: ${name}`)
     case ConfigOperation.append:
     case ConfigOperation.subtract: {

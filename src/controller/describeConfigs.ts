@@ -2,6 +2,7 @@ import { EngineError } from '../model/errors.ts'
 import { ConfigType } from './configValues.ts'
 import type { MetadataImage } from './image.ts'
 import { ConfigResourceType } from './replay.ts'
+import { throttleRates } from './throttles.ts'
 import {
   ConfigSource,
   type Configs,
@@ -171,7 +172,9 @@ function brokerEntries(broker: Configs, isWanted: (name: string) => boolean): re
   }
   for (const { source, configs } of layersOf(broker)) {
     for (const [name, value] of configs) {
-      if (!ofTopics.has(name)) add(name, value, source, ConfigType.string, null)
+      if (ofTopics.has(name)) continue
+      const isRate = throttleRates.has(name)
+      add(name, value, source, isRate ? ConfigType.long : ConfigType.string, null, !isRate)
     }
   }
   return [...entries.values()].sort((a, b) => (a.name < b.name ? -1 : 1))

@@ -25,6 +25,13 @@ const minutes = (name: string): BrokerSynonym => ({ name, factor: 60_000 })
 const hours = (name: string): BrokerSynonym => ({ name, factor: 3_600_000 })
 const same = (name: string): readonly BrokerSynonym[] => [{ name, factor: 1 }]
 
+/** Source: Kafka's ThrottledReplicaListValidator. */
+const throttledReplicas = {
+  pattern: /^(\*|\d{1,10}:\d{1,10})$/,
+  wrong:
+    "it must be the literal '*' or a list of replicas in the following format: [partitionId]:[brokerId],[partitionId]:[brokerId],...",
+}
+
 const definitions: Readonly<Record<string, TopicConfigDefinition>> = {
   'cleanup.policy': {
     type: 'list',
@@ -125,9 +132,11 @@ const definitions: Readonly<Record<string, TopicConfigDefinition>> = {
   'follower.replication.throttled.replicas': {
     type: 'list',
     default: '',
+    items: throttledReplicas,
     synonyms: [],
-    honoured: false,
-    documentation: 'The replicas whose fetching is throttled, as partition:broker.',
+    honoured: true,
+    documentation:
+      'Which replicas take no more than follower.replication.throttled.rate while they catch up: PARTITION:BROKER,…, or * for all.',
   },
   'index.interval.bytes': {
     type: 'int',
@@ -140,9 +149,11 @@ const definitions: Readonly<Record<string, TopicConfigDefinition>> = {
   'leader.replication.throttled.replicas': {
     type: 'list',
     default: '',
+    items: throttledReplicas,
     synonyms: [],
-    honoured: false,
-    documentation: 'The replicas whose serving is throttled, as partition:broker.',
+    honoured: true,
+    documentation:
+      'Which replicas send those that catch up no more than leader.replication.throttled.rate: PARTITION:BROKER,…, or * for all.',
   },
   'local.retention.bytes': {
     type: 'long',

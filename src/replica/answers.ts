@@ -57,11 +57,12 @@ export class Answers {
       )
     }
     if (read.type === 'nothing') leave(response, [])
-    else this.#fill(response, read, leave)
+    else this.#fill(replyTo.from, response, read, leave)
   }
 
   /** Adds what the log or a snapshot has to an answer. What cannot be read makes it an error. */
   #fill(
+    to: number,
     response: RaftResponse,
     read: Read,
     leave: (answer: RaftResponse, parts: readonly SendPart[]) => void,
@@ -80,25 +81,35 @@ export class Answers {
         .part(response, read, this.#world.maxFetchBytes)
         .then((answer) => leave(answer, []), refuse)
     } else if (read.type === 'records') {
-      const { leaderEpoch, logEnd } = this.#driver.node
-      this.#world.turn.atEnd(() => {
+      const { catchUp, maxFetchBytes } = this.#world
+      const { leaderEpoch, logEnd, voters } = this.#driver.node
+      const isVoter = voters.voters.get(to) !== null
+      const send = (parts: readonly SendPart[]): void => {
+        if (!isVoter) catchUp.sent(this.#ref, maxFetchBytes, parts)
+        leave(response, parts)
+      }
+      const readOn = (): void => {
         if (this.#driver.failure !== null) return
-        const { node } = this.#driver
-        if (node.state !== 'leader' || node.leaderEpoch !== leaderEpoch) {
-          leave(response, [])
+        const { node, log } = this.#driver
+        // What it asked for may have been deleted while it was held back: it is told so when it asks again.
+        const isThere = read.fromOffset >= log.log.logStartOffset
+        if (node.state !== 'leader' || node.leaderEpoch !== leaderEpoch || !isThere) {
+          send([])
           return
         }
         // What was appended since goes along, unless a voter set came before it that the answer does not tell of.
         const isSame = node.logEnd.votersVersion === logEnd.votersVersion
         const toOffset = isSame ? node.logEnd.endOffset : read.toOffset
         try {
-          const found = this.#driver.log.read(read.fromOffset, toOffset, this.#world.maxFetchBytes)
-          if (found instanceof Promise) found.then((parts) => leave(response, parts ?? []), refuse)
-          else leave(response, found)
+          const found = log.read(read.fromOffset, toOffset, maxFetchBytes)
+          if (found instanceof Promise) found.then((parts) => send(parts ?? []), refuse)
+          else send(found)
         } catch (error) {
           refuse(error)
         }
-      })
+      }
+      if (isVoter) this.#world.turn.atEnd(readOn)
+      else catchUp.beforeSending(this.#ref, maxFetchBytes, () => this.#world.turn.atEnd(readOn))
     }
   }
 }

@@ -4,6 +4,7 @@ import { planted } from '../model/planted.ts'
 import type { Batch, Effect, RaftConfig, RaftEvent, VotersEntry } from '../raft.ts'
 import { RaftNode } from '../raft.ts'
 import { Answers } from './answers.ts'
+import { leasesOf, recordBytesOf } from './fetchedRecords.ts'
 import { GroupAppends } from './groupAppends.ts'
 import type { GroupListeners } from './groupListeners.ts'
 import { GroupLog } from './groupLog.ts'
@@ -48,7 +49,9 @@ export class GroupDriver implements Sleeper {
   #isDraining = false
   /** An answer with records that waits until fewer are unflushed. */
   #held: RaftEvent | null = null
-  /** Leases of its memory. */
+  /** One that waits for its turn among those that catch up. */
+  #paced: RaftEvent | null = null
+  /** Leases of the memory of `#held`. */
   #heldLeases: readonly Uint8Array[] = []
   #failed: EngineError | null = null
   #isClosed = false
@@ -127,8 +130,24 @@ export class GroupDriver implements Sleeper {
     this.#drain()
   }
 
-  /** Steps it with an answer to a Fetch, once there is room for what that brings. */
+  /** Steps it with an answer to a Fetch, once there is room for what that brings. Who only catches up takes no more than it may. */
   stepWithRecords(event: Extract<RaftEvent, { type: 'fetchResponse' }>): void {
+    if (this.node.state !== 'observer') {
+      this.#takeRecords(event)
+      return
+    }
+    const bytes = recordBytesOf(event)
+    this.#paced = event
+    const take = (): void => {
+      // It has left that leader meanwhile, and asks another one.
+      if (this.#paced !== event) return
+      this.#paced = null
+      this.#takeRecords(event)
+    }
+    if (this.#world.catchUp.beforeTaking(this.#ref, bytes, take)) leasesOf(event)
+  }
+
+  #takeRecords(event: Extract<RaftEvent, { type: 'fetchResponse' }>): void {
     if (this.log.unflushedBytes <= maxUnflushedBytes) {
       // What is looked at later has a lease that nobody gives back.
       if (this.#isStepping || this.#isDraining) leasesOf(event)
@@ -145,7 +164,7 @@ export class GroupDriver implements Sleeper {
       this.dueMs = Number.POSITIVE_INFINITY
       return
     }
-    this.#life.tell(nowMs, this.#held !== null, (event, atMs) => this.#stepAt(event, atMs))
+    this.#life.tell(nowMs, this.#heldFor(), (event, atMs) => this.#stepAt(event, atMs))
     if (this.node.deadlineMs <= nowMs) this.#stepAt({ type: 'timerFired' }, nowMs)
     this.dueMs = this.node.deadlineMs
     const nodes = this.node.restsOn
@@ -199,7 +218,7 @@ export class GroupDriver implements Sleeper {
     if (this.#isAsleep) {
       this.wake()
       // What the sessions have shown meanwhile comes before what happens now.
-      this.#life.tell(nowMs, false, (sign, atMs) => this.#run(sign, () => this.node.step(sign, atMs)))
+      this.#life.tell(nowMs, null, (sign, atMs) => this.#run(sign, () => this.node.step(sign, atMs)))
     }
     this.#run(event, () => this.node.step(event, nowMs))
   }
@@ -270,6 +289,7 @@ export class GroupDriver implements Sleeper {
         this.#outbox.dropFetches()
         this.#world.transport.forget(this.#ref)
         this.#held = null
+        this.#paced = null
         if (effect.state !== 'leader') this.appends.leadershipLost()
         this.#listeners.tell((each) => each.leadership?.(effect.state, effect.leaderEpoch, effect.leaderId))
         break
@@ -299,6 +319,10 @@ export class GroupDriver implements Sleeper {
         break
       }
     }
+  }
+
+  #heldFor(): 'disk' | 'rate' | null {
+    return this.#paced !== null ? 'rate' : this.#held !== null ? 'disk' : null
   }
 
   #bytesOf(batch: Batch): Uint8Array {
@@ -354,6 +378,7 @@ export class GroupDriver implements Sleeper {
     this.#failed = error
     this.#events = []
     this.#held = null
+    this.#paced = null
     this.#outbox.clear()
     this.#world.transport.forget(this.#ref)
     this.appends.close(error)
@@ -362,11 +387,4 @@ export class GroupDriver implements Sleeper {
     this.#world.logger.error('a replica is out of use', { topic, partition, error: error.message })
     this.#listeners.tell((each) => each.failed?.(error))
   }
-}
-
-/** Leases of the records that an answer brings. */
-function leasesOf({ response }: Extract<RaftEvent, { type: 'fetchResponse' }>): readonly Uint8Array[] {
-  return response.batches.flatMap(({ records }) =>
-    records instanceof Uint8Array ? [replicaMemory.share(records)] : [],
-  )
 }

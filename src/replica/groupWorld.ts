@@ -3,6 +3,7 @@ import type { Uuid } from '../model/uuid.ts'
 import type { Endpoint } from '../raft.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import type { AppendBudget } from './appendBudget.ts'
+import type { CatchUp } from './catchUp.ts'
 import type { GroupObserver } from './observer.ts'
 import type { Sleepers } from './sleepers.ts'
 import type { TimerWheel } from './timerWheel.ts'
@@ -21,6 +22,7 @@ export interface GroupWorld {
   readonly wheel: TimerWheel
   readonly sleepers: Sleepers
   readonly budget: AppendBudget
+  readonly catchUp: CatchUp
   readonly maxFetchBytes: number
   readonly logger: Logger
   readonly observer: GroupObserver | null

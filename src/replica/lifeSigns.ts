@@ -2,7 +2,7 @@ import { planted } from '../model/planted.ts'
 import type { RaftEvent, RaftNode } from '../raft.ts'
 import type { GroupRef, Transport } from './transport.ts'
 
-/** How long an answer that waits to be appended counts for the leader's life. */
+/** How long an answer that waits for the disk counts for the leader's life. */
 const heldMs = 10_000
 
 /**
@@ -25,17 +25,20 @@ export class LifeSigns {
     this.#selfId = selfId
   }
 
-  /** Steps the core, by `step`, with every sign of life that is new. `isHeld`: the leader has answered, and the answer waits here. */
-  tell(nowMs: number, isHeld: boolean, step: (event: RaftEvent, atMs: number) => void): void {
+  /**
+   * Steps the core, by `step`, with every sign of life that is new. `held`: the leader has answered, and the answer waits here, for the
+   * `disk`, or because of a `rate`, however long that takes.
+   */
+  tell(nowMs: number, held: 'disk' | 'rate' | null, step: (event: RaftEvent, atMs: number) => void): void {
     const { state, leaderId } = this.#node
-    if (!isHeld) this.#heldSinceMs = -1
+    if (held !== 'disk') this.#heldSinceMs = -1
     if (state === 'leader') {
       for (const { id } of this.#node.voters.voters.voters) {
         if (id !== this.#selfId) this.#contact(id, this.#transport.followerContactMs(id, this.#ref), step)
       }
     } else if (leaderId >= 0 && (state === 'follower' || state === 'observer')) {
-      if (isHeld && this.#heldSinceMs < 0) this.#heldSinceMs = nowMs
-      const isWaiting = isHeld && nowMs - this.#heldSinceMs < heldMs
+      if (held === 'disk' && this.#heldSinceMs < 0) this.#heldSinceMs = nowMs
+      const isWaiting = held === 'rate' || (held === 'disk' && nowMs - this.#heldSinceMs < heldMs)
       const atMs =
         isWaiting || planted('contactInvented') ? nowMs : this.#transport.leaderContactMs(leaderId, this.#ref)
       this.#contact(leaderId, atMs, step)

@@ -6,6 +6,7 @@ import type { Runtime } from '../runtime/runtime.ts'
 import type { Log } from '../segment/log.ts'
 import { afterRot } from './afterRot.ts'
 import { AppendBudget } from './appendBudget.ts'
+import { CatchUp, type CatchUpLimits } from './catchUp.ts'
 import { Group } from './group.ts'
 import { stateKind } from './groupStates.ts'
 import type { GroupSpec, HostOptions } from './groupTypes.ts'
@@ -59,6 +60,7 @@ export class ReplicaHost implements TransportHandler {
       // Woken well before the first of them would miss it.
       sleepers: new Sleepers(runtime.clock, wheel, transport, 0.7 * fetchTimeoutMs),
       budget: new AppendBudget(options.maxPendingBytes ?? defaults.maxPendingBytes),
+      catchUp: new CatchUp(runtime.clock),
       maxFetchBytes: options.maxFetchBytes ?? defaults.maxFetchBytes,
       logger,
       observer: options.observer ?? null,
@@ -88,6 +90,11 @@ export class ReplicaHost implements TransportHandler {
   get pending(): { readonly usedBytes: number; readonly capacityBytes: number } {
     const capacityBytes = this.#options.maxPendingBytes ?? defaults.maxPendingBytes
     return { usedBytes: this.#world.budget.pendingBytes, capacityBytes }
+  }
+
+  /** Bounds what replicas that are no voters yet are sent and take, from now on. */
+  limitCatchUp(limits: CatchUpLimits): void {
+    this.#world.catchUp.limits = limits
   }
 
   /** What was found damaged on this node, and mended from others, since the host was opened. */
@@ -164,8 +171,9 @@ export class ReplicaHost implements TransportHandler {
   }
 
   async #close(): Promise<void> {
-    const { budget, wheel, transport } = this.#world
+    const { budget, catchUp, wheel, transport } = this.#world
     budget.close()
+    catchUp.close()
     const groups = [...this.#groups.values()]
     // Whoever follows takes over at once, with everything; those that nobody can follow just end.
     await Promise.allSettled(

@@ -193,3 +193,44 @@ test('a broker that starts with an image of earlier begins no replica that it ha
   await nodes.produce(await nodes.leader('bills'), 'c', { topic: 'bills' })
   await expect.poll(() => nodes.partition(3, 'bills').readableEnd).toBe(2)
 })
+
+test.each(['sending', 'receiving'] as const)(
+  'a new replica gets no more than the rate allows that bounds %s, and those that vote get everything',
+  async (side) => {
+    const nodes = await GroupNodes.start(4)
+    await nodes.createTopic('orders', {
+      replicationFactor: -1,
+      numPartitions: -1,
+      assignments: [{ partitionIndex: 0, brokerIds: [1, 2, 3] }],
+    })
+    let rate = 0
+    for (const { host } of nodes.nodes.values()) {
+      host.limitCatchUp({
+        sendingRate: Number.POSITIVE_INFINITY,
+        receivingRate: Number.POSITIVE_INFINITY,
+        limitsSending: () => true,
+        limitsReceiving: () => true,
+        get [`${side}Rate`]() {
+          return rate
+        },
+      })
+    }
+    const leader = await nodes.leader()
+    for (let count = 0; count < 5; count++) await nodes.produce(leader, batchOf(['x'.repeat(5000)]))
+    await nodes.reassign('orders', [4, 2, 3])
+    const follows = (): boolean =>
+      nodes.partition(leader).group.followers.some(({ id }) => id === 4) &&
+      nodes.partition(4).group.leaderId === leader
+    await expect.poll(follows).toBe(true)
+    for (let count = 0; count < 5; count++) {
+      expect(await nodes.produce(leader, batchOf(['x'.repeat(5000)]))).toMatchObject({ errorCode: 0 })
+    }
+    expect(nodes.partition(4).log.logEndOffset).toBe(0)
+    expect(nodes.image.topics.get('orders')!.partitions[0]!.addingReplicas).toEqual([4])
+    rate = 10_000_000
+    await expect.poll(() => nodes.partition(4).log.logEndOffset, { timeout: 10_000 }).toBe(10)
+    await expect
+      .poll(() => nodes.image.topics.get('orders')!.partitions[0]!.replicas, { timeout: 10_000 })
+      .toEqual([4, 2, 3])
+  },
+)

@@ -337,18 +337,30 @@ describe('configs of brokers', () => {
     ['', 'node.id', '7', 'invalidConfig'],
     ['', 'log.retention.ms', 'soon', 'invalidConfig'],
     ['99', 'log.retention.ms', '1', 'invalidRequest'],
-    ['', 'leader.replication.throttled.rate', '1000', 'invalidConfig'],
+    ['', 'leader.replication.throttled.rate', '-1', 'invalidConfig'],
+    ['1', 'follower.replication.throttled.rate', 'fast', 'invalidConfig'],
+    ['', 'replica.alter.log.dirs.io.max.bytes.per.second', '1000', 'invalidConfig'],
   ])('of broker "%s" refuse %s=%s', async (resourceName, name, value, code) => {
     const { nodes } = await threeBrokers()
     const [outcome] = await nodes[0]!.metadata.incrementalAlterConfigs(ofBroker(resourceName, name, value))
     expect(outcome).toMatchObject({ code })
   })
 
+  test('bound what replicas that catch up get, and are told as what they are', async () => {
+    const { cluster, nodes } = await threeBrokers()
+    const [one, two] = nodes as [ClusterNode, ClusterNode]
+    const name = 'follower.replication.throttled.rate'
+    expect(await one.metadata.incrementalAlterConfigs(ofBroker('2', name, '2000'))).toEqual([null])
+    await cluster.until(() => two.metadata.defaults.get(name) === '2000', 'the second broker')
+    expect(effective(two, name)).toMatchObject({ value: '2000', configSource: 2, readOnly: false })
+    expect(effective(one, name)).toBeUndefined()
+  })
+
   test('that only Kafka has may be taken back, which changes nothing', async () => {
     const { nodes } = await threeBrokers()
     const { metadata } = nodes[0]!
     const before = metadata.image.nextOffset
-    const change = ofBroker('1', 'leader.replication.throttled.rate', null, 1)
+    const change = ofBroker('1', 'replica.alter.log.dirs.io.max.bytes.per.second', null, 1)
     expect(await metadata.incrementalAlterConfigs(change)).toEqual([null])
     expect(metadata.image.nextOffset).toBe(before)
   })

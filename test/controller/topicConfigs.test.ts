@@ -68,7 +68,6 @@ describe('a value that a client sets', () => {
     ['compression.type', 'gzip', 'only producer is'],
     ['segment.jitter.ms', '5', 'only 0 is'],
     ['remote.storage.enable', 'true', 'only false is'],
-    ['leader.replication.throttled.replicas', '*', 'only the empty default is'],
   ])('is refused because it has no effect yet: %s=%s', (name, value, text) => {
     expect(() => checkTopicConfig(name, value)).toThrow(invalid(`is not supported yet: ${text}`))
   })
