@@ -16,7 +16,7 @@ const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm'
 function run(program, parameters, cwd) {
   try {
     const stdio = ['ignore', 'pipe', 'pipe']
-    return execFileSync(program, parameters, { cwd, encoding: 'utf8', stdio, timeout: 120_000 })
+    return execFileSync(program, parameters, { cwd, encoding: 'utf8', stdio, timeout: 600_000 })
   } catch (error) {
     throw new Error(
       `${program} ${parameters.join(' ')}\n${error.stdout ?? ''}${error.stderr ?? error.message}`,
@@ -126,9 +126,8 @@ const checks = [
 ]
 
 try {
-  const packed = JSON.parse(
-    run(npm, ['pack', '--json', '--ignore-scripts', '--pack-destination', directory], root),
-  )
+  // Whoever packs a clone that was never built must get one that works: packing builds, as publishing does.
+  const packed = JSON.parse(run(npm, ['pack', '--json', '--silent', '--pack-destination', directory], root))
   const { filename, size, files } = packed[0] ?? Object.values(packed)[0]
   console.log(`${filename}: ${files.length} files, ${(size / 1024).toFixed(0)} KiB`)
   const tarball = join(directory, filename)
