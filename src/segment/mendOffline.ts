@@ -32,7 +32,8 @@ interface Gap extends Stretch {
 
 /**
  * What has to be written again before a log can be opened that is offline because of damage: every stretch that is not what it must
- * be, from the first damaged file on. `epochs` says which epoch wrote what; null when nobody can tell.
+ * be, from the first damaged file on. `epochs` says which epoch wrote what; null when nobody can tell. What stands in a file behind
+ * everything that belongs there has been cut off when it resolves.
  */
 export async function mendOffline(
   state: LogState,
@@ -82,8 +83,12 @@ export async function mendOffline(
     for (const range of bad) {
       const isEnd = range.end >= sizeBytes
       const nextOffset = isEnd ? (endOffset ?? mustHave) : range.nextOffset
-      // The end of what is there may be torn: what is not known to be durable is nobody's.
-      if (nextOffset <= range.baseOffset) continue
+      if (nextOffset <= range.baseOffset) {
+        // The end of what is there may be torn: what is not known to be durable is nobody's. With another file behind it, that is all there: no
+        // start would cut it.
+        if (isEnd && endOffset !== null) await cut(file, range.position)
+        continue
+      }
       gaps.push({ ...range, file, isEnd, isLast: isEnd && endOffset === null, nextOffset })
       if (isEnd) next = nextOffset
     }
@@ -221,6 +226,12 @@ class OfflineMending implements Mending {
     else await disk.rename(this.#target.path, this.file)
     await disk.syncDirectory(directory)
   }
+}
+
+async function cut(file: DiskFile, sizeBytes: number): Promise<void> {
+  await file.truncate(sizeBytes)
+  await file.sync()
+  await file.dropCached?.()
 }
 
 function missing(state: LogState, baseOffset: number, nextOffset: number, isLast: boolean): Gap {

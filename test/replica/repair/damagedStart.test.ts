@@ -1,4 +1,12 @@
-import { cpSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import {
+  appendFileSync,
+  cpSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
 import { basename, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import type { Group } from '../../../src/replica/group.ts'
@@ -21,13 +29,13 @@ interface Crashed {
 }
 
 /** Three replicas of a log of several segments, one of which has died with its recovery point at the end of the log. */
-async function crashed(mendingMs = 10_000, values = fifty): Promise<Crashed> {
+async function crashed(mendingMs = 10_000, values = fifty, isStored = true): Promise<Crashed> {
   const cluster = await Cluster.start(3, () => runtime, {}, { timeouts: { mendingMs } })
   const leader = await cluster.leader()
   for (const value of values) await leader.append(batchOf(runtime, value), { acks: 'all' })
   await cluster.whenCommitted(values.length)
   const id = [...cluster.nodes.keys()].find((node) => cluster.group(node) !== leader)!
-  return { cluster, id, ...(await crash(cluster, id)) }
+  return { cluster, id, ...(await crash(cluster, id, isStored)) }
 }
 
 /** Ends a node such that its directory is as at this moment, its recovery points stored or not. */
@@ -143,6 +151,16 @@ describe('a replica that finds at its start that it has lost', () => {
     expect(again.failure).toBe(null)
     await cluster.whenCommitted(10)
     expect(await committed(again)).toEqual(values.slice(0, 10))
+    await cluster.stop()
+  })
+
+  test('nothing, but has more in a segment than belongs there, cuts that and goes on', async () => {
+    const { cluster, id, segments } = await crashed(10_000, fifty, false)
+    appendFileSync(segments.at(-2)!, readFileSync(segments.at(-1)!).subarray(0, 89))
+    const group = await cluster.run(id)
+    expect(group.failure).toBe(null)
+    await cluster.whenCommitted(values.length)
+    expect(await committed(group)).toEqual(values)
     await cluster.stop()
   })
 
