@@ -5,7 +5,7 @@ import { parseSeen } from '../interop/support/clients.ts'
 import { peersDirectory, repositoryRoot, run, until } from '../interop/support/run.ts'
 import type { Ledger, Placed } from './ledger.ts'
 import type { Network } from './network.ts'
-import { textOf } from './programs/values.mjs'
+import { javaPrefix, textOf } from './programs/values.mjs'
 
 const main = new URL('../../dist/cli/main.js', import.meta.url).pathname
 const programs = new URL('programs/', import.meta.url).pathname
@@ -48,6 +48,7 @@ export interface ClientsPlace {
 export class Clients {
   readonly #place: ClientsPlace
   readonly #children: ChildProcess[] = []
+  #isEnding = false
 
   constructor(place: ClientsPlace) {
     this.#place = place
@@ -111,27 +112,20 @@ export class Clients {
 
   /** Everything that is stored, by a reader of its own. */
   async read(): Promise<readonly Placed[]> {
-    const { bootstrap, topic } = this.#place
-    const read = [
-      'kcat',
-      '-q',
-      '-b',
-      bootstrap,
-      '-C',
-      '-t',
-      topic,
-      '-o',
-      'beginning',
-      '-e',
-      '-f',
-      '%p\t%o\t%k\t%s\n',
-    ]
-    const [program, ...args] = this.#at(0, read)
-    return parseSeen((await run(program!, args, { timeoutMs: 120_000 })).stdout)
+    return await this.#consume(['-e'])
+  }
+
+  /** The first records of each partition, so many of each, from the replica that is in `rack`, if there is one. */
+  async readFrom(rack: string, counts: ReadonlyMap<number, number>): Promise<readonly Placed[]> {
+    const parts = [...counts].map(([partition, count]) =>
+      this.#consume(['-X', `client.rack=${rack}`, '-p', `${partition}`, '-c', `${count}`]),
+    )
+    return (await Promise.all(parts)).flat()
   }
 
   /** Lets producers end what they have begun, then ends everybody. */
   async stop(): Promise<void> {
+    this.#isEnding = true
     for (const child of this.#children) child.kill('SIGTERM')
     const gone = this.#children.map((child) => new Promise((resolve) => child.once('exit', resolve)))
     const timer = setTimeout(() => this.kill(), 20_000)
@@ -141,7 +135,15 @@ export class Clients {
 
   /** Ends everybody at once. */
   kill(): void {
+    this.#isEnding = true
     for (const child of this.#children) child.kill('SIGKILL')
+  }
+
+  async #consume(how: readonly string[]): Promise<readonly Placed[]> {
+    const { bootstrap, topic } = this.#place
+    const what = ['-C', '-t', topic, '-o', 'beginning', '-f', '%p\t%o\t%k\t%s\n']
+    const [program, ...args] = this.#at(0, ['kcat', '-q', '-b', bootstrap, ...what, ...how])
+    return parseSeen((await run(program!, args, { timeoutMs: 120_000 })).stdout)
   }
 
   async #partitions(): Promise<readonly PartitionState[]> {
@@ -158,6 +160,8 @@ export class Clients {
     const properties = join(directory, 'java.properties')
     const settings = [
       'enable.idempotence=true',
+      // This program's own default is none at all.
+      `retries=${2 ** 31 - 1}`,
       'linger.ms=5',
       'request.timeout.ms=5000',
       'delivery.timeout.ms=60000',
@@ -168,7 +172,7 @@ export class Clients {
     )
     const tool = 'org.apache.kafka.tools.VerifiableProducer'
     const what = ['--topic', topic, '--throughput', '200', '--acks', '-1', '--command-config', properties]
-    const more = ['--value-prefix', 'java', '--bootstrap-server', bootstrap]
+    const more = ['--value-prefix', `${javaPrefix}`, '--bootstrap-server', bootstrap]
     this.#spawn(1, 'java', [...javaFlags, tool, ...what, ...more], (line) => {
       if (line.name === 'producer_send_success') {
         const { partition, offset, value } = line as { partition: number; offset: number; value: string }
@@ -201,6 +205,10 @@ export class Clients {
     const child = spawn(first!, rest, { stdio: ['pipe', 'pipe', errors], cwd: repositoryRoot })
     closeSync(errors)
     this.#children.push(child)
+    child.once('exit', (code, signal) => {
+      if (!this.#isEnding)
+        this.#place.ledger.problem(`a client, ${program}, has ended by itself: ${signal ?? code}`)
+    })
     let tail = ''
     child.stdout!.on('data', (chunk: Buffer) => {
       const lines = (tail + chunk.toString()).split('\n')

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { damageSegments } from './damage.ts'
+import { countOf, damageSegments, logsOf, type Spot } from './damage.ts'
 import type { Network } from './network.ts'
 import type { ChaosNode } from './node.ts'
 
@@ -15,6 +15,8 @@ export interface Target {
   readonly spots: number
   /** Resolves with null once every replica is in sync, or after a while with what is not. */
   inSync(): Promise<string | null>
+  /** Compares what each node gives readers with what was acknowledged; resolves with how many records each has, as text. */
+  readEverywhere(): Promise<string>
   /** A number from 0 to below 1; all that is random about a fault. */
   random(): number
   /** The node that leads most partitions, as far as clients know. */
@@ -28,7 +30,16 @@ export interface Fault {
   /** Takes it back; nodes that it ended are started again. */
   end(): Promise<void>
   /** The node whose disk has to be made good again. */
-  readonly repaired?: ChaosNode
+  readonly repair?: ToRepair
+}
+
+/** A disk that has to be made good again. */
+export interface ToRepair {
+  readonly node: ChaosNode
+  /** The partitions that were there. */
+  readonly logs: readonly string[]
+  /** What was damaged of them; none where a whole disk went away. */
+  readonly spots: readonly Spot[]
 }
 
 type Begin = (target: Target) => Promise<Fault>
@@ -118,17 +129,24 @@ export const faults: Readonly<Record<string, Begin>> = {
     const victim = victimOf(target)
     await target.inSync()
     await victim.end('SIGKILL')
-    const { flips, cuts, swaps } = damageSegments(victim.data, target.topic, target.spots, target.random)
-    const detail = `${victim.name}: ${flips} flipped bits, ${cuts} cut files, ${swaps} exchanged files`
-    return { detail, end: async () => startAgain([victim]), repaired: victim }
+    const logs = logsOf(victim.data, target.topic)
+    const spots = damageSegments(victim.data, target.topic, target.spots, target.random)
+    const [flips, cuts, swaps] = [countOf(spots, 'flip'), countOf(spots, 'cut'), countOf(spots, 'swap')]
+    const detail = `${victim.name}: ${flips} flipped bits, ${cuts} cut files, ${swaps} exchanges of files`
+    return { detail, end: async () => startAgain([victim]), repair: { node: victim, logs, spots } }
   },
   diskLost: async (target) => {
     const victim = victimOf(target)
     // What only it has is gone: the others must have recovered from what came before.
     await target.inSync()
     await victim.end('SIGKILL')
+    const logs = logsOf(victim.data, target.topic)
     victim.emptyDisk()
-    return { detail: victim.name, end: async () => startAgain([victim]), repaired: victim }
+    return {
+      detail: victim.name,
+      end: async () => startAgain([victim]),
+      repair: { node: victim, logs, spots: [] },
+    }
   },
   diskBack: async (target) => {
     const victim = victimOf(target)
@@ -138,11 +156,12 @@ export const faults: Readonly<Record<string, Begin>> = {
     await target.inSync()
     await delay(1000)
     await victim.end('SIGKILL')
+    const logs = logsOf(victim.data, target.topic)
     victim.restoreDisk()
     return {
       detail: `${victim.name}, as it was before`,
       end: async () => startAgain([victim]),
-      repaired: victim,
+      repair: { node: victim, logs, spots: [] },
     }
   },
   clockJump: async (target) => {

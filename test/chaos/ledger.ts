@@ -7,6 +7,14 @@ export interface Placed {
   readonly value: string
 }
 
+/** A moment: how many places had been acknowledged by then, and how many read. */
+interface Mark {
+  readonly acknowledged: number
+  readonly seen: number
+  /** By partition, the offset behind all of them. */
+  readonly ends: ReadonlyMap<number, number>
+}
+
 /** What all clients were told, and what is wrong with what is stored. */
 export class Ledger {
   /** Values by `partition/offset`. */
@@ -17,6 +25,8 @@ export class Ledger {
   readonly lastMs = new Map<number, number>()
   /** All times of acknowledgements in milliseconds since the start, ascending: one number a batch. */
   readonly times: number[] = []
+  /** Records that were acknowledged, by writer. */
+  readonly byWriter = new Map<string, number>()
   doubts = 0
 
   get acknowledged(): number {
@@ -46,6 +56,8 @@ export class Ledger {
       this.#problems.add(`${place} was acknowledged twice: for ${other} and for ${value}`)
     }
     this.#acknowledged.set(place, value)
+    const writer = writtenBy(value)?.writer ?? 'nobody'
+    this.byWriter.set(writer, (this.byWriter.get(writer) ?? 0) + 1)
     this.lastMs.set(partition, atMs)
     if (this.times.at(-1) !== atMs) this.times.push(atMs)
   }
@@ -60,8 +72,19 @@ export class Ledger {
     this.#seen.set(place, value)
   }
 
-  /** Compares with everything that is stored at the end. */
-  compare(stored: readonly Placed[]): void {
+  /** How much clients have been told until now. */
+  mark(): Mark {
+    const ends = new Map<number, number>()
+    for (const place of [...this.#acknowledged.keys(), ...this.#seen.keys()]) {
+      const [partition, offset] = place.split('/').map(Number) as [number, number]
+      ends.set(partition, Math.max(ends.get(partition) ?? 0, offset + 1))
+    }
+    return { acknowledged: this.#acknowledged.size, seen: this.#seen.size, ends }
+  }
+
+  /** Compares with everything that is stored what clients had been told until then. `where` is said behind what is wrong. */
+  compare(stored: readonly Placed[], until: Mark = this.mark(), where = ''): void {
+    const wrong = (text: string): unknown => this.#problems.add(`${text}${where}`)
     const found = new Map<string, string>()
     const next = new Map<number, number>()
     const places = new Map<string, string>()
@@ -69,36 +92,30 @@ export class Ledger {
     for (const { partition, offset, value } of stored) {
       const place = `${partition}/${offset}`
       const expected = next.get(partition) ?? 0
-      if (offset !== expected) this.#problems.add(`${place} follows offset ${expected - 1}`)
+      if (offset !== expected) wrong(`${place} follows offset ${expected - 1}`)
       next.set(partition, offset + 1)
       found.set(place, value)
-      const written = parse(value)
+      const written = writtenBy(value)
       if (written === null || (written.partition ?? partition) !== partition) {
-        this.#problems.add(`${place} has ${value.slice(0, 60)}, which nobody wrote there`)
+        wrong(`${place} has ${value.slice(0, 60)}, which nobody wrote there`)
         continue
       }
       const twice = places.get(value)
-      if (twice !== undefined) this.#problems.add(`${value} is at ${twice} and at ${place}`)
+      if (twice !== undefined) wrong(`${value} is at ${twice} and at ${place}`)
       places.set(value, place)
       const writer = `${written.writer}/${partition}`
-      if (written.number <= (last.get(writer) ?? -1)) this.#problems.add(`${place} has ${value} out of order`)
+      if (written.number <= (last.get(writer) ?? -1)) wrong(`${place} has ${value} out of order`)
       last.set(writer, Math.max(written.number, last.get(writer) ?? -1))
     }
-    this.#hold('acknowledged', this.#acknowledged, found)
-    this.#hold('read by a consumer', this.#seen, found)
-  }
-
-  #hold(what: string, places: ReadonlyMap<string, string>, found: ReadonlyMap<string, string>): void {
-    for (const [place, value] of places) {
-      const now = found.get(place)
-      if (now !== value) this.#problems.add(`${place} was ${what} as ${value} and is ${now ?? 'gone'}`)
+    const hold = (what: string, told: ReadonlyMap<string, string>, count: number): void => {
+      let left = count
+      for (const [place, value] of told) {
+        if (left-- === 0) return
+        const now = found.get(place)
+        if (now !== value) wrong(`${place} was ${what} as ${value} and is ${now ?? 'gone'}`)
+      }
     }
+    hold('acknowledged', this.#acknowledged, until.acknowledged)
+    hold('read by a consumer', this.#seen, until.seen)
   }
-}
-
-/** What the programs of this folder write, and Java's: it counts over all partitions, and adds no checksum. */
-function parse(value: string): { writer: string; partition: number | null; number: number } | null {
-  const counted = /^(java\d*)\.(\d+)$/.exec(value)
-  if (counted !== null) return { writer: counted[1]!, partition: null, number: Number(counted[2]) }
-  return writtenBy(value)
 }

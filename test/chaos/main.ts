@@ -6,10 +6,11 @@ import { parseArgs } from 'node:util'
 import { SimRandom } from '../../src/testing/simRandom.ts'
 import { Clients } from './clients.ts'
 import { damageIn, partitionBytes } from './damage.ts'
-import { type Fault, faults, type Target } from './faults.ts'
+import { type Fault, faults, type Target, type ToRepair } from './faults.ts'
 import { Ledger } from './ledger.ts'
 import { Network } from './network.ts'
 import { ChaosNode } from './node.ts'
+import { type Repaired, RepairWatch, repairsText } from './repair.ts'
 import { type Episode, page, type Report } from './report.ts'
 
 const { values } = parseArgs({
@@ -32,6 +33,8 @@ const count = Number(values.nodes)
 const seed = Number(values.seed)
 const topic = 'chaos'
 const partitions = 6
+/** Each has to have had something acknowledged. */
+const writers = ['kafkajs', 'java']
 /** What was damaged has to be good again, on every disk, within this time. */
 const repairMs = 60_000
 /** A cluster that has been healed has to take records again, in every partition, within this time. */
@@ -46,6 +49,7 @@ const directory = mkdtempSync(join(tmpdir(), 'cordwood-chaos-'))
 const startMs = performance.now()
 const now = (): number => Math.round(performance.now() - startMs)
 const ledger = new Ledger()
+const damages: Repaired[] = []
 const cleanUps: (() => void)[] = []
 let isCleaned = false
 process.once('exit', cleanUp)
@@ -90,7 +94,17 @@ async function main(): Promise<number> {
     return (await within(repairMs, isSo)) ? null : behind
   }
   const spots = Number(values.spots)
-  const target: Target = { network, nodes, clients: members, random, leader, inSync, topic, spots }
+  const target: Target = {
+    network,
+    nodes,
+    clients: members,
+    random,
+    leader,
+    inSync,
+    topic,
+    spots,
+    readEverywhere: () => readEverywhere(clients, nodes),
+  }
   const episodes: Episode[] = []
   const endMs = now() + minutes * 60_000
   let told = 0
@@ -106,6 +120,9 @@ async function main(): Promise<number> {
     told = ledger.problems.length
   }
   await clients.stop()
+  for (const writer of writers) {
+    if (!ledger.byWriter.has(writer)) ledger.problem(`nothing of ${writer} was acknowledged`)
+  }
   // Before anything is read: a reader would wait for ever for a partition that nobody leads.
   const last = await inSync()
   if (last !== null) ledger.problem(`not in sync ${repairMs} ms after the last fault: ${last}`)
@@ -126,6 +143,7 @@ async function main(): Promise<number> {
     readByConsumer: ledger.seen,
     stored: stored?.length ?? 0,
     episodes,
+    damages,
     problems: ledger.problems,
     perSecond: perSecond(ledger.times),
   })
@@ -157,7 +175,7 @@ async function episode(name: string, target: Target): Promise<Episode> {
   await fault.end()
   const endedMs = now()
   const recoveredAfterMs = await everyPartition(endedMs)
-  if (fault.repaired !== undefined) await repaired(fault.repaired, target)
+  if (fault.repair !== undefined) await repaired(fault.repair, endedMs, target)
   const times = [beganMs, ...ledger.times.filter((atMs) => atMs > beganMs), now()]
   const longestGapMs = Math.max(...times.slice(1).map((atMs, index) => atMs - times[index]!))
   const line = `${name} (${fault.detail}): ${endedMs - beganMs} ms, again after ${recoveredAfterMs} ms, longest gap ${longestGapMs} ms`
@@ -188,19 +206,45 @@ async function everyPartition(sinceMs: number, withinMs = recoveryMs): Promise<n
   return now() - sinceMs
 }
 
-/** Waits until nothing on a node's disk is damaged any more and its replicas are in sync. */
-async function repaired(node: ChaosNode, { inSync }: Target): Promise<void> {
-  const fromMs = now()
+/**
+ * Waits until what was damaged is as it was and a node's replicas are in sync, then reads every record from every node. `sinceMs` is when the
+ * node was started.
+ */
+async function repaired({ node, logs, spots }: ToRepair, sinceMs: number, target: Target): Promise<void> {
+  const others = target.nodes.filter((other) => other !== node)
+  const watch = new RepairWatch(node, others, logs, spots)
   let found: readonly string[] = []
-  const isGood = await within(repairMs, async () => {
-    found = await damageIn(node.data, true)
+  const isGood = await within(repairMs - (now() - sinceMs), async () => {
+    found = await watch.look(now() - sinceMs)
     return found.length === 0
   })
+  const tookMs = now() - sinceMs
+  damages.push(...watch.outcome)
   if (!isGood)
-    ledger.problem(`${node.name} is still damaged after ${repairMs} ms: ${found.slice(0, 3).join('; ')}`)
-  const behind = await inSync()
-  if (behind !== null) ledger.problem(`${node.name} is not in sync after ${repairMs} ms: ${behind}`)
-  console.log(`           ${node.name} is whole again after ${now() - fromMs} ms`)
+    ledger.problem(`${node.name} is still damaged after ${tookMs} ms: ${found.slice(0, 3).join('; ')}`)
+  if (!isGood) node.keepDisk()
+  const behind = await target.inSync()
+  if (behind !== null) ledger.problem(`${node.name} is not in sync after ${now() - sinceMs} ms: ${behind}`)
+  const read = await target.readEverywhere()
+  console.log(
+    `           ${node.name} is whole again after ${tookMs} ms; read from every node: ${read} records`,
+  )
+}
+
+/** Compares what every node has for readers with what clients were told until now. Resolves with how many records each has. */
+async function readEverywhere(clients: Clients, nodes: readonly ChaosNode[]): Promise<string> {
+  const counts: number[] = []
+  for (const { name } of nodes) {
+    const until = ledger.mark()
+    try {
+      const stored = await clients.readFrom(name, until.ends)
+      ledger.compare(stored, until, ` on ${name}`)
+      counts.push(stored.length)
+    } catch (error) {
+      ledger.problem(`not everything can be read from ${name}: ${String(error).slice(0, 300)}`)
+    }
+  }
+  return counts.join(' ')
 }
 
 /** Every checksum of every disk, and the replicas beside each other: byte by byte the same. */
@@ -239,8 +283,9 @@ function tell(report: Report): number {
     if (file !== undefined) writeFileSync(file, text)
   }
   const { acknowledged, inDoubt, readByConsumer, stored, episodes, problems } = report
+  if (damages.length > 0) console.log(repairsText(damages))
   console.log(
-    `${episodes.length} faults, ${acknowledged} records acknowledged, ${inDoubt} batches in doubt, ${readByConsumer} read meanwhile, ${stored} stored`,
+    `${episodes.length} faults, ${acknowledged} records acknowledged (${[...ledger.byWriter].map(([writer, count]) => `${writer} ${count}`).join(', ')}), ${inDoubt} batches in doubt, ${readByConsumer} read meanwhile, ${stored} stored`,
   )
   for (const problem of problems.slice(0, 50)) console.log(`WRONG: ${problem}`)
   if (problems.length > 0)

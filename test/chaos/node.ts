@@ -75,6 +75,8 @@ export class ChaosNode {
     const settings = {
       'node.id': `${this.id}`,
       'process.roles': 'broker,controller',
+      // Each in its own: consumers can ask for the copy of a certain node.
+      'broker.rack': this.name,
       listeners: `PLAINTEXT://${address}:9092,CONTROLLER://${address}:9093`,
       'controller.listener.names': 'CONTROLLER',
       'controller.quorum.voters': ids.map((id) => `${id}@${network.address(`n${id}`)}:9093`).join(','),
@@ -84,7 +86,7 @@ export class ChaosNode {
       'min.insync.replicas': '2',
       'group.initial.rebalance.delay.ms': '0',
       // Many sealed segments, checked quickly.
-      'log.segment.bytes': '131072',
+      'log.segment.bytes': '32768',
       'cordwood.scrub.bytes.per.second': `${64 << 20}`,
     }
     const set = Object.entries(settings).flatMap(([name, value]) => ['--set', `${name}=${value}`])
@@ -156,6 +158,12 @@ export class ChaosNode {
     // Sockets, too, which Node does not copy.
     const { status, stderr } = spawnSync('cp', ['-a', this.data, this.#copy], { encoding: 'utf8' })
     if (status !== 0) throw new Error(`cp failed: ${stderr}`)
+  }
+
+  /** Keeps what is on the disk now, in use or not, beside what the node has said. */
+  keepDisk(): void {
+    const kept = join(this.#place.directory, `${this.name}.data`)
+    spawnSync('cp', ['-a', '--sparse=always', this.data, kept])
   }
 
   /** Puts back what `copyDisk` has kept. */

@@ -1,4 +1,5 @@
 import { escapeHtml } from '../../src/cli/bench/plot.ts'
+import { type Repaired, repairsText } from './repair.ts'
 
 /** One fault of a run, and how it went on. */
 export interface Episode {
@@ -23,6 +24,8 @@ export interface Report {
   readonly readByConsumer: number
   readonly stored: number
   readonly episodes: readonly Episode[]
+  /** Every place on a disk that was damaged. */
+  readonly damages: readonly Repaired[]
   readonly problems: readonly string[]
   /** Acknowledged batches in each second of the run. */
   readonly perSecond: readonly number[]
@@ -75,6 +78,7 @@ table { border-collapse: collapse } td, th { padding: .2em .8em; text-align: lef
 <h1>Chaos with real processes</h1>
 <p>${nodes} brokers, ${seconds} s, seed ${seed}: ${acknowledged} records acknowledged, ${inDoubt} batches in doubt, ${stored} stored.</p>
 ${verdict}
+${report.damages.length === 0 ? '' : `<p>${escapeHtml(repairsText(report.damages))}</p>`}
 <h2>Acknowledged batches a second; faults in red</h2>
 <svg viewBox="0 0 ${width} ${height}" width="${width}" height="${height}">${bands}${bars}</svg>
 <h2>Faults</h2>
