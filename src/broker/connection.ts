@@ -95,6 +95,11 @@ export class ClientConnection implements ConnectionHandler, ExchangeOwner, Reque
     return this.#exchanges.length
   }
 
+  memory(): Uint8Array | null {
+    const canRead = this.#state === 'open' && this.#blocked === 0 && this.#stash === null
+    return canRead ? this.#reader.memory : null
+  }
+
   data(chunk: Uint8Array): void {
     if (this.#state !== 'open') return
     this.#activeMs = this.#services.clock.monotonicMs()
@@ -337,6 +342,7 @@ export class ClientConnection implements ConnectionHandler, ExchangeOwner, Reque
   }
 
   #dropArriving(): void {
+    this.#socket.forgetMemory?.()
     this.#reader.drop()
     this.#stash = null
   }

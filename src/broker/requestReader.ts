@@ -14,6 +14,10 @@ const streamedBytes = 256 * 1024
 /** How much more of one has to arrive before it is told of again. */
 const streamStepBytes = 128 * 1024
 
+/** Less than that is not worth reading into the request's own memory, more than that is not read at once. */
+const smallestReadBytes = 64 * 1024
+const largestReadBytes = 1 << 20
+
 /** Whoever reads a stream of requests. */
 export interface RequestReaderOwner {
   /**
@@ -74,6 +78,14 @@ export class RequestReader implements PoolWaiter {
   /** Bytes that have arrived of a request that has its memory; -1 when there is none. */
   get arrivedBytes(): number {
     return this.#request === null ? -1 : this.#requestBytes
+  }
+
+  /** Where the next bytes of a large request go if they are read there directly; null when there is none. */
+  get memory(): Uint8Array | null {
+    const target = this.#request?.bytes
+    if (target === undefined || target.length !== this.#wholeBytes) return null
+    if (target.length - this.#requestBytes < smallestReadBytes) return null
+    return target.subarray(this.#requestBytes, this.#requestBytes + largestReadBytes)
   }
 
   /** Takes bytes of `chunk` from `from` on, up to the end of at most one request; returns where it stopped. */
@@ -163,8 +175,12 @@ export class RequestReader implements PoolWaiter {
   #fill(chunk: Uint8Array, from: number): number {
     const target = this.#request!.bytes
     const count = Math.min(target.length - this.#requestBytes, chunk.length - from)
-    const isWhole = from === 0 && count === chunk.length
-    target.set(isWhole ? chunk : chunk.subarray(from, from + count), this.#requestBytes)
+    const isThere =
+      chunk.buffer === target.buffer && chunk.byteOffset + from === target.byteOffset + this.#requestBytes
+    if (!isThere) {
+      const isWhole = from === 0 && count === chunk.length
+      target.set(isWhole ? chunk : chunk.subarray(from, from + count), this.#requestBytes)
+    }
     this.#requestBytes += count
     if (this.#requestBytes === this.#wholeBytes) this.#complete()
     else if (target.length === this.#wholeBytes) this.#tell()

@@ -40,6 +40,8 @@ export interface Connection {
   send(parts: readonly SendPart[]): void
   /** Whether `send` has sent or copied all bytes when it returns, which may change from then on. */
   readonly keepsNothing?: boolean
+  /** Reads into its own memory from now on, whatever `ConnectionHandler.memory` has given. */
+  forgetMemory?(): void
   /** Bytes queued by `send` that the kernel has not taken. */
   readonly unsentBytes: number
   /** Sends what is queued, then closes. */
@@ -52,6 +54,11 @@ export interface Connection {
 export interface ConnectionHandler {
   /** `chunk` is only valid during the call: the memory is used again for the next one. */
   data(chunk: Uint8Array): void
+  /**
+   * Where the next bytes shall be read to, which spares a copy; null for the connection's own memory. May be asked once for
+   * every read, and holds for that read, which may come late: whoever needs the memory before calls `forgetMemory`.
+   */
+  memory?(): Uint8Array | null
   /** The other side sends no more. */
   end(): void
   /** `unsentBytes` has fallen to zero after a `send` could not be completed at once. */

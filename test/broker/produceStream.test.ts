@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { apiKeys } from '../../src/protocol/apiKeys.ts'
 import { encodeRequest } from '../../src/protocol/headers.ts'
+import { readRecords } from '../../src/segment/records.ts'
 import { batchOf, createTopic, produce } from './support/produce.ts'
 import { RawClient, runBroker } from './support/runningBroker.ts'
 
@@ -79,3 +80,44 @@ test('acks=0: a large request is appended in parts, and what follows is behind i
   client.write(requestOf(0))
   expect(await produce(client, 'orders', batchOf(['next']))).toMatchObject({ errorCode: 0, baseOffset: 2 })
 })
+
+test('large requests that are cut anywhere, of clients that come and go, are stored as they were sent', async () => {
+  const { client, broker } = await world()
+  const request = requestOf(1)
+  for (let round = 0; round < 8; round++) {
+    const leaver = await RawClient.connect(broker)
+    leaver.write(Buffer.concat([request.subarray(0, 300_000 + round * 90_001)]))
+    for (let at = 0, step = 30_011 + round * 70_003; at < request.length; at += step) {
+      client.write(request.subarray(at, at + step))
+      if (round === 3) leaver.socket.destroy()
+    }
+    const { responses } = await client.response(apiKeys.produce, 9)
+    expect(responses[0]!.partitionResponses.every(({ errorCode }) => errorCode === 0)).toBe(true)
+    leaver.socket.destroy()
+  }
+  for (let index = 0; index < partitions; index++) {
+    const records = await everything(client, index)
+    for (const [at, record] of records.entries()) expect(record).toBe(at % 2 === 0 ? `${index}` : value)
+    expect(records.length).toBeGreaterThanOrEqual(16)
+  }
+})
+
+/** The values of all records of a partition. */
+async function everything(client: RawClient, partition: number): Promise<string[]> {
+  const values: string[] = []
+  const end = await endOffset(client, partition)
+  while (values.length < end) {
+    const topics = [
+      {
+        topic: 'orders',
+        partitions: [{ partition, fetchOffset: values.length, partitionMaxBytes: 1 << 20 }],
+      },
+    ]
+    const body = { maxWaitMs: 100, minBytes: 1, maxBytes: 1 << 20, topics }
+    const { responses } = await client.request(apiKeys.fetch, 11, body)
+    for (const { value } of readRecords(responses[0]!.partitions[0]!.records as Uint8Array)) {
+      values.push(Buffer.from(value!).toString())
+    }
+  }
+  return values
+}

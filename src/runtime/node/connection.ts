@@ -14,28 +14,33 @@ const lingerMs = 1000
  */
 const readBuffer = Buffer.allocUnsafeSlow(256 << 10)
 
-/** Where a socket that is not yet anybody's leaves what it reads. */
+/** What a socket reads to, and whom it tells; nobody as long as it is not yet anybody's. */
 interface Reading {
-  readonly buffer: Uint8Array
+  buffer: Uint8Array
+  memory: (() => Uint8Array | null) | null
   data: ((chunk: Uint8Array) => void) | null
 }
 
-/** Options that make a socket read into the shared buffer and hand the bytes to `reading.data`. */
+/** Options that make a socket read into the shared buffer, or what `reading.memory` gives, and tell `reading.data`. */
 export function sharedReading(): {
   reading: Reading
-  onread: { buffer: Uint8Array; callback: (bytes: number, buffer: Uint8Array) => boolean }
+  onread: { buffer: () => Uint8Array; callback: (bytes: number) => boolean }
 } {
-  const reading: Reading = { buffer: readBuffer, data: null }
-  const callback = (bytes: number, buffer: Uint8Array): boolean => {
-    reading.data?.(buffer.subarray(0, bytes))
+  const reading: Reading = { buffer: readBuffer, memory: null, data: null }
+  const callback = (bytes: number): boolean => {
+    reading.data?.(reading.buffer.subarray(0, bytes))
     return true
   }
-  return { reading, onread: { buffer: readBuffer, callback } }
+  const buffer = (): Uint8Array => {
+    reading.buffer = reading.memory?.() ?? readBuffer
+    return reading.buffer
+  }
+  return { reading, onread: { buffer, callback } }
 }
 
 /** Undocumented parts of Node's sockets that are used here. */
 interface HandleHolder {
-  _handle: object | null
+  _handle: { useUserBuffer?(buffer: Uint8Array): void } | null
 }
 
 /**
@@ -90,6 +95,7 @@ export class NodeConnection implements Connection {
       this.#sender.close()
       this.#finished = true
       this.#reading.data = null
+      this.#reading.memory = null
       this.#handler?.close(this.#error)
     })
   }
@@ -103,7 +109,16 @@ export class NodeConnection implements Connection {
     this.#reading.data = (chunk) => {
       if (!this.#ended) handler.data(chunk)
     }
+    if (handler.memory !== undefined) this.#reading.memory = () => handler.memory!()
     this.#socket.resume()
+  }
+
+  forgetMemory(): void {
+    const reading = this.#reading
+    if (reading.buffer === readBuffer) return
+    reading.buffer = readBuffer
+    const handle = (this.#socket as unknown as HandleHolder)._handle
+    handle?.useUserBuffer?.(readBuffer)
   }
 
   pause(): void {
