@@ -62,8 +62,8 @@ export async function resumeStart(
   for (const segment of segments) {
     segment.offsetIndex = null
     segment.timeIndex = null
-    const [, sizeBytes, digest, firstDigest] = places.get(segment.baseOffset)!
-    if (sizeBytes !== segment.sizeBytes) continue
+    // Where digests are noted no compaction has begun since: a file of another size is not the one that was stored, either.
+    const [, , digest, firstDigest] = places.get(segment.baseOffset)!
     segment.digest = digest ?? unknownDigest
     segment.firstDigest = firstDigest ?? unknownDigest
   }

@@ -135,6 +135,24 @@ describe.each([
   })
 })
 
+test.each([
+  ['longer', (mine: Buffer) => Buffer.concat([mine, mine])],
+  ['shorter', (mine: Buffer) => mine.subarray(0, mine.readInt32BE(8) + 12)],
+])(
+  'a sealed segment that is exchanged for a %s one is damage, after a clean shutdown, too',
+  async (_, other) => {
+    const directory = await twoLogs()
+    const [path, second] = logNames.map((name) => segmentsOf(directory, name)[1]!) as [string, string]
+    writeFileSync(path, other(readFileSync(second)))
+    const logs = await open(directory)
+    const log = logs.logs.get('a-0')!
+    expect(log.offline).toBe(null)
+    expect(new Set(await served(log))).toEqual(new Set(['a']))
+    expect(log.damage).toMatchObject([{ file: path, position: 0 }])
+    await logs.close()
+  },
+)
+
 test('a segment with the right first batch and others behind it is found by scrubber and check', async () => {
   const directory = await twoLogs()
   const [first, second] = logNames.map((name) => segmentsOf(directory, name)[1]!) as [string, string]

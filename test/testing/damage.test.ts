@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { damages, filesOf, problemsOf, recordForDamage } from '../../src/testing/crash/damage.ts'
+import { damages, filesOf, kindOf, problemsOf, recordForDamage } from '../../src/testing/crash/damage.ts'
 import type { Step, Workload } from '../../src/testing/crash/workload.ts'
 import { SimFileSystem } from '../../src/testing/simFileSystem.ts'
 
@@ -54,20 +54,57 @@ describe.each([
     },
   )
 
-  test('any one file may be that of another node, but for segments, in which nothing says whose they are', async () => {
+  test('any one file may be that of another node', async () => {
     const recording = await recordForDamage(workload, isClosed)
     const elsewhere = await recordForDamage({ ...workload, seed: 8 }, isClosed)
     const other = new SimFileSystem({ image: elsewhere.finalImage })
     const found: string[] = []
     let tried = 0
     for (const path of filesOf(recording)) {
-      if (path.endsWith('.log') || other.find(path) === null) continue
+      if (other.find(path) === null) continue
       tried++
       const damage = { path, what: 'that of another node', seed: 1 }
       for (const problem of await problemsOf(recording, isClosed, damage, other.contentOf(path)))
         found.push(`${path}: ${problem}`)
     }
-    expect(tried).toBeGreaterThan(15)
+    expect(tried).toBeGreaterThan(20)
     expect(found).toEqual([])
   })
+
+  test('any segment may be any other one, of whatever log', async () => {
+    const recording = await recordForDamage(workload, isClosed)
+    const fs = new SimFileSystem({ image: recording.finalImage })
+    const segments = filesOf(recording).filter((path) => path.endsWith('.log'))
+    const found: string[] = []
+    for (const path of segments) {
+      for (const other of segments) {
+        if (other === path) continue
+        const damage = { path, what: `exchanged for ${other}`, seed: 1 }
+        for (const problem of await problemsOf(recording, isClosed, damage, fs.contentOf(other)))
+          found.push(`${path} for ${other}: ${problem}`)
+      }
+    }
+    expect(segments.length).toBeGreaterThan(5)
+    expect(found).toEqual([])
+  })
+})
+
+test('every kind of file that the engine keeps is among those that are damaged', async () => {
+  const kinds = new Set(filesOf(await recordForDamage(workload, true)).map(kindOf))
+  expect([...kinds].sort()).toEqual([
+    '.cordwood_journal',
+    '.kafka_cleanshutdown',
+    '.lock',
+    'N.index',
+    'N.log',
+    'N.snapshot',
+    'N.timeindex',
+    'checkpoint-N',
+    'journal-N',
+    'leader-epoch-checkpoint',
+    'log-start-offset-checkpoint',
+    'meta.properties',
+    'partition.metadata',
+    'recovery-point-offset-checkpoint',
+  ])
 })

@@ -75,22 +75,12 @@ function filesBelow(fs: SimFileSystem, directory: string): string[] {
   })
 }
 
-/** The kind of a file: what is left of its name without directory and number. */
-function kindOf(path: string): string {
+/** The kind of a file: what is left of its name without directory and number. Files of one kind may be exchanged. */
+export function kindOf(path: string): string {
   return path
     .slice(path.lastIndexOf('/') + 1)
     .replace(/\d{8,}/, 'N')
     .replace(/-[01]$/, '-N')
-}
-
-/** Whether one may lie in the other's place. Segments of another log are no case: nothing in a batch says whose it is. */
-function isOfKind(other: string, path: string): boolean {
-  if (kindOf(other) !== kindOf(path)) return false
-  return !path.endsWith('.log') || directoryOf(other) === directoryOf(path)
-}
-
-function directoryOf(path: string): string {
-  return path.slice(0, path.lastIndexOf('/'))
 }
 
 /**
@@ -107,7 +97,7 @@ export async function problemsOf(
   const random = new SimRandom(seed)
   const fs = new SimFileSystem({ image: recording.finalImage })
   const before = fs.contentOf(path)
-  const others = filesOf(recording).filter((other) => other !== path && isOfKind(other, path))
+  const others = filesOf(recording).filter((other) => other !== path && kindOf(other) === kindOf(path))
   const other = others.length === 0 ? new Uint8Array(9) : fs.contentOf(random.pick(others))
   fs.damage(path, (bytes) => content ?? damages[what]!(bytes, random, other))
   if (Buffer.compare(before, fs.contentOf(path)) === 0) return []
