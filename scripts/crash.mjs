@@ -1,25 +1,23 @@
-// npm run crash -- [--states N] [--minutes M] [--seed S] [--shards K]   explores crashes of the storage engine
-// npm run crash -- --replay WORD [--planted NAME]                       makes one failure again, alone
-// Ends with 0 when at least the states that were asked for were tried and none failed.
+// npm run crash: what the storage engine makes of every crash; `--help` names the options.
 import { fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { loadExplorer } from './explorer.mjs'
 
+const help = `npm run crash -- [options]          explores crashes of the storage engine, and system calls that fail
+npm run crash -- --replay WORD      makes one failure again, alone
+
+  --states N      crash states to try (100000; without bound where --minutes is given)
+  --minutes M     ends after so long
+  --seed S        which workloads (1)
+  --shards K      processes (2)
+  --failures N    ends after so many (5)
+  --planted NAME  with a known mistake turned on: ackBeforeSync, for example; a wrong name lists them
+
+Ends with 0 when nothing failed. Each failure is shrunk and told with the command that replays it.`
+
 const self = fileURLToPath(import.meta.url)
-const { values } = parseArgs({
-  options: {
-    states: { type: 'string' },
-    minutes: { type: 'string' },
-    seed: { type: 'string', default: '1' },
-    shards: { type: 'string', default: '2' },
-    replay: { type: 'string' },
-    planted: { type: 'string' },
-    shard: { type: 'string' },
-    bundle: { type: 'string' },
-    failures: { type: 'string', default: '5' },
-  },
-})
+const values = readOptions()
 const seed = Number(values.seed)
 const shards = Number(values.shards)
 const mostFailures = Number(values.failures)
@@ -32,10 +30,52 @@ if (values.shard !== undefined) await runShard(Number(values.shard))
 else if (values.replay !== undefined) process.exitCode = await replayOne(values.replay)
 else process.exitCode = await runAll()
 
+function readOptions() {
+  const text = { type: 'string' }
+  const options = {
+    help: { type: 'boolean' },
+    states: text,
+    minutes: text,
+    seed: { ...text, default: '1' },
+    shards: { ...text, default: '2' },
+    failures: { ...text, default: '5' },
+    replay: text,
+    planted: text,
+    shard: text,
+    bundle: text,
+  }
+  try {
+    const { values } = parseArgs({ options })
+    if (values.help) {
+      console.log(help)
+      process.exit(0)
+    }
+    for (const name of ['states', 'minutes', 'seed', 'shards', 'failures']) {
+      const least = name === 'seed' ? 0 : Number.MIN_VALUE
+      if (values[name] !== undefined && !(Number(values[name]) >= least))
+        throw new Error(`--${name} has to be a number above zero, not "${values[name]}"`)
+    }
+    return values
+  } catch (error) {
+    console.error(`crash: ${error.message}\n\n${help}`)
+    process.exit(2)
+  }
+}
+
+/** Turns the mistake on that was asked for, if any. */
+function plant(explorer) {
+  const { planted = null } = values
+  if (planted !== null && !explorer.plantedBugs.includes(planted)) {
+    console.error(`crash: there is no "${planted}"; there are ${explorer.plantedBugs.join(', ')}`)
+    process.exit(2)
+  }
+  explorer.plant(planted)
+}
+
 /** One process of a run: every `shards`th job, until it is told to stop. */
 async function runShard(shard) {
   const { explorer } = await loadExplorer(values.bundle)
-  explorer.plant(values.planted ?? null)
+  plant(explorer)
   // Every file that is looked for and not there makes an error; who wants to know where it came from replays it.
   Error.stackTraceLimit = 0
   process.on('disconnect', () => process.exit(0))
@@ -53,7 +93,8 @@ async function runShard(shard) {
 }
 
 async function runAll() {
-  const { path } = await loadExplorer()
+  const { path, explorer } = await loadExplorer()
+  plant(explorer)
   const startedMs = performance.now()
   const sum = { jobs: 0, states: 0, secondLevel: 0, errorRuns: 0, failures: 0 }
   const seconds = () => (performance.now() - startedMs) / 1000
@@ -82,7 +123,8 @@ async function runAll() {
         for (const { message, word } of outcome.failures) {
           sum.failures++
           console.log(`\ncrash: workload ${outcome.index}: ${message}`)
-          console.log(`crash: npm run crash -- --replay ${word}\n`)
+          const planted = values.planted === undefined ? '' : ` --planted ${values.planted}`
+          console.log(`crash: npm run crash -- --replay ${word}${planted}\n`)
         }
         if (sum.states >= wantedStates || sum.failures >= mostFailures) stop()
       })
@@ -96,8 +138,15 @@ async function runAll() {
 
 async function replayOne(word) {
   const { explorer } = await loadExplorer()
-  explorer.plant(values.planted ?? null)
-  const message = await explorer.replay(word)
+  plant(explorer)
+  let message
+  try {
+    message = await explorer.replay(word)
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error
+    console.error('crash: this is no word that a failure has printed')
+    return 2
+  }
   console.log(message === null ? 'crash: every promise is kept' : `crash: ${message}`)
   return message === null ? 0 : 1
 }
