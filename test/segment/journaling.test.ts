@@ -315,6 +315,27 @@ describe('in the journal', () => {
   })
 })
 
+test('a start that takes long says once a second how far it has come', async () => {
+  const directory = temporaryDirectory()
+  const { logs } = await open(directory)
+  for (const topic of ['a', 'b', 'c']) await append(await create(logs, topic), batchOf(['x']))
+  const copy = killed(directory)
+  await logs.close()
+  let nowMs = 0
+  const monotonicMs = (): number => (nowMs += 1100)
+  const clock = { ...runtime.clock, wallMs: () => runtime.clock.wallMs(), monotonicMs }
+  const slow = await open(copy, { on: { ...runtime, clock } })
+  expect(slow.logger.lines).toEqual(
+    expect.arrayContaining([
+      expect.stringMatching(/^info replaying the journal {"done":1,"total":\d+}$/),
+      'info opening logs {"done":1,"total":3}',
+      'info opening logs {"done":3,"total":3}',
+      expect.stringMatching(/^info opened the data directory {"logs":3,"clean":false,"elapsedMs":\d+}$/),
+    ]),
+  )
+  await slow.logs.close()
+})
+
 describe('the journal of a data directory', () => {
   test('is empty after a clean shutdown, and a start reads no log', async () => {
     const directory = temporaryDirectory()

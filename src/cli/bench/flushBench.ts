@@ -65,14 +65,13 @@ class FlushBench {
     const load: LoadPoint[] = []
     try {
       for (const count of logs) {
-        // The most logs take the longest to make and to remove: when time is short, they come last.
-        if (count === logs.at(-1) && !this.#isLate) {
-          for (const few of crossoverLogs) crossover.push(...(await this.#crossover(few)))
-          load.push(...(await this.#load(loadLogs)))
-        }
+        // The most logs take the longest to make and to remove.
+        if (this.#isLeft(count > 1000 ? 18 : 10)) break
         const found = await this.#grid(count)
         this.#events.measured(found)
         cells.push(...found)
+        if (crossoverLogs.includes(count)) crossover.push(...(await this.#crossover(count)))
+        if (count === loadLogs && !this.#isLeft(25)) load.push(...(await this.#load(loadLogs)))
         await this.#closeStore()
       }
     } finally {
@@ -90,8 +89,10 @@ class FlushBench {
         for (const count of writers) {
           const place = { logs, sizeBytes, writers: count }
           await this.#floor({ ...place, policy: 'floor' }, round)
-          for (const policy of durableFirst(policies))
-            await this.#measure({ ...place, policy }, policy, round)
+          for (const policy of durableFirst(policies)) {
+            // Removing what was made takes some of the time, too.
+            if (!this.#isLeft(6)) await this.#measure({ ...place, policy }, policy, round)
+          }
         }
       }
     }
@@ -99,7 +100,6 @@ class FlushBench {
   }
 
   async #crossover(logs: number): Promise<Cell[]> {
-    await this.#closeStore()
     const { crossoverSizes, rounds, policies } = this.#options
     const writers = this.#writers
     for (let round = 0; round < rounds; round++) {
@@ -116,7 +116,6 @@ class FlushBench {
 
   /** Latency at shares of what each policy takes at most. */
   async #load(logs: number): Promise<LoadPoint[]> {
-    await this.#closeStore()
     const { loads, loadPolicies, policies, seconds, rounds } = this.#options
     const sizeBytes = this.#size
     const writers = this.#writers
@@ -222,10 +221,10 @@ class FlushBench {
     return true
   }
 
-  /** Whether the time that was planned is over: what is not the heart of the matter is left out. */
-  get #isLate(): boolean {
-    const { deadlineSeconds } = this.#options
-    return deadlineSeconds !== null && performance.now() - this.#startedMs > deadlineSeconds * 1000
+  /** Whether what takes so many seconds is left out: it would not end in time. */
+  #isLeft(seconds: number): boolean {
+    const { limitSeconds } = this.#options
+    return limitSeconds !== null && performance.now() - this.#startedMs > (limitSeconds - seconds) * 1000
   }
 
   /** The store with `place.logs` logs under `policy`, and nothing left to be written. */

@@ -10,6 +10,7 @@ import {
   latencyText,
   logsText,
   mainPlace,
+  measuredLogs,
   megabytesText,
   roundsText,
   sizeText,
@@ -46,7 +47,7 @@ export function htmlReport(result: FlushResult): string {
 
 function tiles(result: FlushResult): string {
   const { sizeBytes, writers } = mainPlace(result)
-  const most = result.options.logs.at(-1)!
+  const most = measuredLogs(result).at(-1)!
   const at = (policy: Measured): Cell | null => cellFor(result.cells, policy, most, sizeBytes, writers)
   const journal = at('journal')
   if (journal === null) return ''

@@ -39,6 +39,8 @@ export interface FlushBenchOptions {
   readonly rounds: number
   /** Whoever is behind this plan leaves out all rounds but the first; null takes the time it takes. */
   readonly deadlineSeconds: number | null
+  /** All is over by then: what does not fit any more is left out, and said to be; null measures everything. */
+  readonly limitSeconds: number | null
   /** Of the journal; a small one is used again sooner. */
   readonly journalBytes: number
   /** Measures durable policies until the journal has been used again so often, or five times as long. 0: never mind. */
@@ -65,6 +67,7 @@ export const quickPreset: Omit<FlushBenchOptions, 'directory'> = {
   seconds: 0.2,
   rounds: 1,
   deadlineSeconds: 26,
+  limitSeconds: 60,
   journalBytes: 128 * mebibyte,
   minRecycles: 0,
   crossoverSizes: [1024, 16_384, 65_536, 262_144],
@@ -82,6 +85,7 @@ export const fullPreset: Omit<FlushBenchOptions, 'directory'> = {
   seconds: 2,
   rounds: 3,
   deadlineSeconds: null,
+  limitSeconds: null,
   journalBytes: 64 * mebibyte,
   minRecycles: 10,
   crossoverSizes: [1024, 4096, 16_384, 65_536, 262_144, 1_000_000],

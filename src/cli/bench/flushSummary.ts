@@ -65,13 +65,19 @@ export function crossovers(result: FlushResult): Crossover[] {
   })
 }
 
+/** The numbers of logs that were measured, ascending: of those that were asked for, the last may not have fitted. */
+export function measuredLogs({ options, cells }: FlushResult): number[] {
+  return options.logs.filter((count) => cells.some(({ logs }) => logs === count))
+}
+
 /** What the figures say, in sentences: what durable costs, where the journal pays, and where it stops paying. */
 export function findings(result: FlushResult): string[] {
   const { sizeBytes, writers } = mainPlace(result)
   const at = (policy: Measured, logs: number): Cell | null =>
     cellFor(result.cells, policy, logs, sizeBytes, writers)
   const said: string[] = []
-  const { logs } = result.options
+  const logs = measuredLogs(result)
+  if (logs.length === 0) return ['Nothing was measured.']
   const most = logs.at(-1)!
   for (const count of [...new Set([logs[0]!, most])]) {
     const journal = at('journal', count)
@@ -103,7 +109,16 @@ export function findings(result: FlushResult): string[] {
       `In ${short.length} of ${result.cells.filter(({ policy }) => policy === 'journal').length} durable figures the journal was used again fewer than ten times: they are an impression, not a measurement over a long time${result.form === 'quick' ? ' (leave out --quick)' : ''}.`,
     )
   }
+  said.push(...leftOut(result, logs))
   return said
+}
+
+/** What was left out for want of time. */
+function leftOut({ options, load }: FlushResult, logs: readonly number[]): string[] {
+  const left = options.logs.filter((count) => !logs.includes(count)).map(logsText)
+  if (load.length === 0 && options.loadPolicies.length > 0) left.push('latency against load')
+  if (left.length === 0) return []
+  return [`Left out, since the time was over: ${listText(left)}. Without --quick they are measured.`]
 }
 
 const names: Readonly<Record<'none' | 'floor' | 'batch' | 'append', string>> = {

@@ -1,5 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
+import { runFlushBench } from '../../../src/cli/bench/flushBench.ts'
+import { quickPreset } from '../../../src/cli/bench/flushOptions.ts'
 import type { FlushResult } from '../../../src/cli/bench/flushResult.ts'
 import { temporaryDirectory } from '../../support/temporaryDirectory.ts'
 import { run, start } from '../commandLine.ts'
@@ -27,6 +29,20 @@ test('bench flush measures what it is told to, writes what it found, and leaves 
   expect(JSON.stringify(result)).not.toContain(directory)
   expect(readFileSync(`${out}/r.md`, 'utf8')).toContain('## 1 log, appends of 1 KiB, 4 writers')
   expect(readFileSync(`${out}/r.html`, 'utf8')).toMatch(/^<!doctype html>/)
+}, 60_000)
+
+test('what would not end in time is left out; where the journal stops paying is not', async () => {
+  const directory = temporaryDirectory()
+  const options = { ...quickPreset, directory, policies: ['journal', 'batch'] as const, seconds: 0.02 }
+  const few = { ...options, logs: [1], loadLogs: 1, crossoverSizes: [1024], journalBytes: 48 << 20 }
+  const run = (limitSeconds: number) =>
+    runFlushBench({ ...few, limitSeconds }, new AbortController().signal, { measuring() {}, measured() {} })
+  const { cells, crossover, load } = await run(24)
+  expect(cells.map(({ policy }) => policy)).toEqual(expect.arrayContaining(['journal', 'batch']))
+  expect(crossover.map(({ policy }) => policy)).toEqual(['journal', 'batch'])
+  expect(load).toEqual([])
+  expect(await run(9)).toMatchObject({ cells: [], crossover: [], load: [] })
+  expect(readdirSync(directory)).toEqual([])
 }, 60_000)
 
 test('bench flush cleans up when it is interrupted', async () => {

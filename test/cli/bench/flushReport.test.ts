@@ -102,7 +102,16 @@ describe('what the figures say', () => {
 
   test('that a run was too short to be trusted', () => {
     const cells = [{ ...cell('journal', 1, 4096, 100), recycles: 3 }]
-    expect(findings(resultOf({ cells })).at(-1)).toContain('fewer than ten times')
+    expect(findings(resultOf({ cells }))).toContainEqual(expect.stringContaining('fewer than ten times'))
+  })
+
+  test('what was left out because the time was over', () => {
+    const cells = resultOf().cells.filter(({ logs }) => logs === 1)
+    expect(findings(resultOf({ cells, load: [] })).at(-1)).toBe(
+      'Left out, since the time was over: 10,000 logs and latency against load. Without --quick they are measured.',
+    )
+    expect(findings(resultOf({ cells: [], crossover: [] }))).toEqual(['Nothing was measured.'])
+    expect(htmlReport(resultOf({ cells, load: [] }))).not.toMatch(/NaN|Infinity|undefined/)
   })
 })
 
