@@ -6,6 +6,7 @@ import type { RepairCounts } from '../replica/repair/repairs.ts'
 import type { Dispatcher } from './dispatch.ts'
 import { type GroupStats, groupStats } from './groupStats.ts'
 import type { Partition } from './partition.ts'
+import { type ReplicaHealth, replicaHealth } from './replicaHealth.ts'
 import type { RequestStats } from './requestStats.ts'
 import type { Server } from './server.ts'
 import type { Services } from './services.ts'
@@ -40,6 +41,7 @@ export interface ReplicationStats {
   readonly host: HostStats
   /** Damage that was found and mended from other nodes. */
   readonly repairs: RepairCounts
+  readonly health: ReplicaHealth
   /** The replica of the metadata: who leads it, in which epoch, and how much of it is committed as far as this node knows. */
   readonly quorum: {
     readonly leaderId: number
@@ -140,6 +142,7 @@ export class BrokerStats {
     return {
       host: host.stats,
       repairs: host.repairs,
+      health: replicaHealth(cluster),
       quorum: { leaderId, leaderEpoch, highWatermark },
       appliedOffset: nextOffset,
       isActiveController: leaderId === node.nodeId,

@@ -19,6 +19,13 @@ interface DiskUse {
   readonly damagedRanges: number
   readonly damagedBytes: number
   readonly repairedRanges: number
+  /** Replicas that may have forgotten something, that are made from those of others, and that were since the broker started. */
+  readonly quarantined: number
+  readonly rebuilding: number
+  readonly rebuilt: number
+  /** When the directory began anew because it could not be trusted, milliseconds since 1970, and why; -1 if it never did. */
+  readonly beganAnewMs: number
+  readonly beganAnewReason: string
 }
 
 const examples = `
@@ -28,7 +35,8 @@ Examples:
 
 STATE is "up", "controller" for the one that leads the metadata, "fenced" for one that the controller does not hear from, or
 "silent" for one that does not answer here. LOGS is what the logs of partitions take, FREE the room on their disk. DAMAGE says
-how many stretches of files are damaged and not served, and how many were mended from other brokers since it started.`
+how many stretches of files are damaged and not served, and how many were mended from other brokers since it started. Lines below
+the table tell of brokers that make replicas anew, have some that may have forgotten something, or had to put their disk aside.`
 
 /** `brokers`: who is in the cluster, and what each of them has. */
 export function defineBrokers(command: Command, terminal: Terminal): void {
@@ -81,6 +89,33 @@ async function show(client: Client, terminal: Terminal, options: BrokersOptions)
       ]),
     ),
   )
+  for (const { id, disk } of brokers) {
+    for (const line of disk === null ? [] : troubles(disk)) await terminal.write(`broker ${id}: ${line}\n`)
+  }
+}
+
+/** What is or was wrong with the replicas of a broker, a line each. */
+function troubles(disk: DiskUse): readonly string[] {
+  const { quarantined, rebuilding, rebuilt, beganAnewMs, beganAnewReason } = disk
+  const lines: string[] = []
+  if (beganAnewMs >= 0) {
+    lines.push(
+      `its disk was put aside on ${new Date(beganAnewMs).toISOString()} and began anew: ${beganAnewReason}`,
+    )
+  }
+  if (rebuilding > 0) lines.push(`${replicas(rebuilding)} being made from those of other brokers`)
+  if (rebuilt > 0)
+    lines.push(`${replicas(rebuilt, 'was', 'were')} made from those of other brokers since it started`)
+  if (quarantined > 0) {
+    lines.push(
+      `${replicas(quarantined)} in quarantine, as they may have forgotten something, until they have caught up`,
+    )
+  }
+  return lines
+}
+
+function replicas(count: number, one = 'is', many = 'are'): string {
+  return count === 1 ? `1 replica ${one}` : `${count} replicas ${many}`
 }
 
 /** Partitions that the broker leads, has, and has not caught up in. */
@@ -111,12 +146,22 @@ async function diskUse(client: Client, nodeId: number): Promise<DiskUse | null> 
     damagedRanges: -1,
     damagedBytes: -1,
     repairedRanges: -1,
+    quarantined: 0,
+    rebuilding: 0,
+    rebuilt: 0,
+    beganAnewMs: -1,
+    beganAnewReason: '',
   }
   for (const { topics, usableBytes, totalBytes, own } of response.results) {
     if (own !== null) {
       use.damagedRanges = Math.max(use.damagedRanges, 0) + own.damagedRanges
       use.damagedBytes = Math.max(use.damagedBytes, 0) + own.damagedBytes
       use.repairedRanges = Math.max(use.repairedRanges, 0) + own.repairedRanges
+      use.quarantined += own.quarantined
+      use.rebuilding += own.rebuilding
+      use.rebuilt += own.rebuilt
+      use.beganAnewMs = own.beganAnewMs
+      use.beganAnewReason = own.beganAnewReason
     }
     for (const { partitions } of topics)
       for (const { partitionSize } of partitions) use.logBytes += partitionSize

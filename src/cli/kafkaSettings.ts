@@ -114,7 +114,8 @@ const rules: readonly Rule[] = [
     'replicas follow by Raft, which paces itself',
   ),
   ignored(
-    /^metadata\.(?:log\.|max\.)|^controller\.(?:quorum\.|performance\.)|^initial\.broker\.registration\.timeout\.ms$|^server\.max\.startup\.time\.ms$/,
+    // By name, not by family: what is misspelt here would start a node with other neighbours than those that were meant.
+    /^metadata\.(?:log\.(?:max\.snapshot\.interval\.ms|segment\.(?:min\.)?(?:bytes|ms))|max\.(?:idle\.interval\.ms|retention\.(?:bytes|ms)))$|^controller\.quorum\.(?:append\.linger|election\.(?:backoff\.max|timeout)|fetch\.timeout|request\.timeout|retry\.backoff)\.ms$|^controller\.quorum\.fetch\.(?:snapshot\.)?max\.bytes$|^controller\.performance\.(?:always\.log\.threshold|sample\.period)\.ms$|^initial\.broker\.registration\.timeout\.ms$|^server\.max\.startup\.time\.ms$/,
     'the metadata log sees to itself',
   ),
   ignored(

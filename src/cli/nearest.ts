@@ -1,10 +1,14 @@
 /**
- * The word of `words` that `typed` was probably meant to be, or null when none is near: at most a third of its letters
- * differ, two neighbours that changed places counting once.
+ * The word of `words` that `typed` was probably meant to be, or null when none is near: at most `most` of its letters differ, a
+ * third by default, two neighbours that changed places counting once.
  */
-export function nearest(typed: string, words: Iterable<string>): string | null {
+export function nearest(
+  typed: string,
+  words: Iterable<string>,
+  most: number = Math.max(1, Math.floor(typed.length / 3)),
+): string | null {
   let best: string | null = null
-  let least = Math.max(1, Math.floor(typed.length / 3)) + 1
+  let least = most + 1
   for (const word of words) {
     if (Math.abs(word.length - typed.length) >= least) continue
     const distance = editDistance(typed.toLowerCase(), word.toLowerCase())

@@ -69,6 +69,9 @@ export function gatherSettings({ file, environment, set, flags }: SettingSources
   return gathering.result()
 }
 
+/** Letters that may differ from a setting's for a name to be taken for it, mistyped. */
+const mostSlips = 2
+
 class Gathering {
   readonly #settings = new Map<string, Setting>()
   readonly #warnings: string[] = []
@@ -92,7 +95,9 @@ class Gathering {
   #unknown(name: string, value: string, origin: string, manner: 'strict' | 'lenient'): void {
     const kafka = kafkaSetting(name, value)
     if (kafka?.verdict === 'same') return
-    if (kafka?.verdict === 'ignored') {
+    // Whole families of Kafka's names are left out: what looks like one of those may be a slip in one of ours.
+    const isSlip = manner === 'strict' && nearest(name, knownSettings, mostSlips) !== null
+    if (kafka?.verdict === 'ignored' && !isSlip) {
       const names = this.#ignored.get(kafka.why) ?? []
       names.push(name)
       this.#ignored.set(kafka.why, names)

@@ -3,6 +3,7 @@ import { CorruptionError, EngineError } from '../model/errors.ts'
 import type { FileRange, SendPart } from '../model/fileRange.ts'
 import { planted } from '../model/planted.ts'
 import type {
+  QuorumState,
   RaftConfig,
   RaftEvent,
   RaftRequest,
@@ -121,6 +122,11 @@ export class Group {
   /** What is known of this start of the replica; see `RaftNode.standing`. */
   get standing(): 'unknown' | 'sound' | 'rolledBack' {
     return this.#driver.node.standing
+  }
+
+  /** Whether this replica may have forgotten what it has claimed, or is proven to have. */
+  get quarantine(): QuorumState['quarantine'] {
+    return this.#driver.node.quorumState.quarantine
   }
 
   /** How often this replica was started, this time included. */

@@ -1,4 +1,4 @@
-import type { AlarmCode } from '../raft.ts'
+import type { AlarmCode, VotersEntry } from '../raft.ts'
 import type { GroupListener } from './groupTypes.ts'
 
 /** What has happened to the replicas of a node since it started: numbers that only grow. */
@@ -10,6 +10,8 @@ export class HostStats {
   /** Replicas whose log has failed, and that took part again. */
   failed = 0
   revived = 0
+  /** Replicas that were made from those of others and have become voters. */
+  rebuilt = 0
   readonly #alarms = new Map<AlarmCode, number>()
 
   /** Alarms that were raised here, by what they are about. */
@@ -17,11 +19,16 @@ export class HostStats {
     return this.#alarms
   }
 
-  /** Counts what is told of one group. */
-  listener(): GroupListener {
+  /** Counts what is told of one group. `isVoter` says of a set whether this replica is in it; `wasVoter`, whether it is now. */
+  listener(isVoter: (voters: VotersEntry) => boolean, wasVoter: boolean): GroupListener {
     let lastEpoch = -1
     let lastLeader = -1
+    let isIn = wasVoter
     return {
+      voters: (entry) => {
+        if (isVoter(entry) && !isIn) this.rebuilt += 1
+        isIn = isVoter(entry)
+      },
       leadership: (state, leaderEpoch, leaderId) => {
         if (state === 'candidate') this.elections += 1
         if (leaderId < 0 || (leaderEpoch === lastEpoch && leaderId === lastLeader)) return

@@ -1,7 +1,13 @@
 import { EngineError } from '../model/errors.ts'
 import { isDurable } from '../model/flushPolicy.ts'
 import { planted } from '../model/planted.ts'
-import { defaultTimeouts, type RaftConfig, type RaftRequest, type RaftResponse } from '../raft.ts'
+import {
+  defaultTimeouts,
+  type RaftConfig,
+  type RaftRequest,
+  type RaftResponse,
+  type VotersEntry,
+} from '../raft.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import type { Log } from '../segment/log.ts'
 import { afterRot } from './afterRot.ts'
@@ -128,7 +134,11 @@ export class ReplicaHost implements TransportHandler {
       this.#groups.set(key, group)
       group.start()
       if (isRelaxed(spec)) this.#rest(group, word ?? null)
-      group.watch(this.stats.listener())
+      const isVoter = ({ voters }: VotersEntry): boolean =>
+        voters.get(this.#world.nodeId)?.directoryId === this.#world.directoryId
+      // The metadata of a cluster is on every node, whether it votes there or not.
+      const wasVoter = spec.kind === 'metadata' || isVoter(start.voters.at(-1)!)
+      group.watch(this.stats.listener(isVoter, wasVoter))
       group.watch({ leadership: () => this.#repairs.look(group) })
       this.#repairs.look(group)
       await this.#untilMended(group)

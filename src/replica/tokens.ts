@@ -6,7 +6,13 @@ import { NotLeaderError } from './notLeader.ts'
 /** Why the core has refused something, as an error. */
 export function refusal(error: EngineErrorName, leaderId: number): EngineError {
   if (error === 'notLeaderOrFollower') return new NotLeaderError(leaderId)
-  return new EngineError(error, 'the group cannot do this now')
+  return new EngineError(error, reasons[error] ?? 'the group cannot do this now')
+}
+
+/** What can be said of an error where nothing but the error is known. */
+const reasons: Partial<Record<EngineErrorName, string>> = {
+  voterNotFound: 'there is no voter with this id and this directory id',
+  duplicateVoter: 'a voter has this id already',
 }
 
 /** Somebody of this process who waits for the core to do something; the core hands it back. */

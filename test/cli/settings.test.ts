@@ -75,12 +75,23 @@ describe('names', () => {
     ['num.partitons', 'did you mean "num.partitions"?'],
     ['log.dir.s', 'did you mean "log.dirs"?'],
     ['node_id', 'did you mean "node.id"?'],
+    ['controller.quorum.botstrap.servers', 'did you mean "controller.quorum.bootstrap.servers"?'],
     ['Listeners', 'did you mean "listeners"?'],
     ['retention.ms', "that is a topic's, the default of all topics is log.retention.ms"],
   ])('%s is refused with where it stands and what was meant', (name, meant) => {
     expect(gather({ text: `# first\n${name}=1` }).problems).toEqual([
       `server.properties:2: there is no setting "${name}"; ${meant}`,
     ])
+  })
+
+  test('a name in a family of Kafka’s that Kafka does not have is refused where it matters', () => {
+    const names = ['controller.quorum.something.ms', 'metadata.log.directories']
+    const text = names.map((name) => `${name}=1`).join('\n')
+    expect(gather({ text }).problems.map((problem) => problem.split(';')[0])).toEqual([
+      'server.properties:1: there is no setting "controller.quorum.something.ms"',
+      'server.properties:2: there is no setting "metadata.log.directories"',
+    ])
+    expect(gather({ text: 'controller.quorum.fetch.max.bytes=1' }).problems).toEqual([])
   })
 
   test('a name that is like nothing is refused without a guess', () => {

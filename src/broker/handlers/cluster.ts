@@ -3,6 +3,7 @@ import type { apiKeys } from '../../protocol/apiKeys.ts'
 import type { Handler } from '../dispatch.ts'
 import type { NodeEndpoint } from '../nodes.ts'
 import type { Partition } from '../partition.ts'
+import { replicaHealth } from '../replicaHealth.ts'
 import { type Services, wireError } from '../services.ts'
 import { controllerFor } from './metadata.ts'
 
@@ -50,16 +51,21 @@ export const handleDescribeLogDirs: Handler<Apis['describeLogDirs']> = async (
   return { results: [{ logDir: path, topics, totalBytes, usableBytes: freeBytes, own: damageOf(services) }] }
 }
 
-/** What a directory has of damage, for cordwood's own clients. */
-function damageOf({ directory, cluster }: Services): {
-  readonly damagedRanges: number
-  readonly damagedBytes: number
-  readonly repairedRanges: number
-} {
+/** What is wrong with a directory and its replicas, and what was, for cordwood's own clients. */
+function damageOf({ directory, cluster }: Services) {
   const ranges = directory.badRanges.all()
   const damagedBytes = ranges.reduce((sum, { position, end }) => sum + end - position, 0)
-  const repairedRanges = cluster?.base.host.repairs.mended ?? 0
-  return { damagedRanges: ranges.length, damagedBytes, repairedRanges }
+  const damage = { damagedRanges: ranges.length, damagedBytes, repairedRanges: 0 }
+  if (cluster === null) return damage
+  const { quarantined, rebuilding, rebuilt, beganAnew } = replicaHealth(cluster)
+  return {
+    ...damage,
+    repairedRanges: cluster.base.host.repairs.mended,
+    quarantined,
+    rebuilding,
+    rebuilt,
+    ...(beganAnew === null ? {} : { beganAnewMs: beganAnew.atMs, beganAnewReason: beganAnew.reason }),
+  }
 }
 
 function* asked(

@@ -282,6 +282,23 @@ function replication(families: Families, found: ReplicationStats | null): void {
     'Attempts at a repair that came to nothing; they are tried again.',
     repairs?.failed ?? 0,
   )
+  const { quarantined = 0, rebuilding = 0, rebuilt = 0, beganAnew = null } = found?.health ?? {}
+  families.gauge(
+    'cordwood_replicas_quarantined',
+    'Replicas here that may have forgotten what they claimed: their votes do not count as others do until they have caught up.',
+    quarantined,
+  )
+  families.gauge(
+    'cordwood_replicas_rebuilding',
+    'Replicas here that are being made from those of others: the disk is new or was put aside, or partitions move here.',
+    rebuilding,
+  )
+  families.counter('cordwood_replicas_rebuilt_total', 'Replicas here that have been.', rebuilt)
+  families.gauge(
+    'cordwood_directory_began_anew_timestamp_seconds',
+    'When the data directory was put aside and began anew, because it had forgotten what others know of it; 0 if never.',
+    beganAnew === null ? 0 : beganAnew.atMs / 1000,
+  )
   const raft = (name: string, help: string, value: number): void =>
     families.gauge(`kafka_server_raft_metrics_${name}`, help, value)
   raft('current_leader', 'The node that leads the metadata; -1 while nobody does.', quorum?.leaderId ?? -1)

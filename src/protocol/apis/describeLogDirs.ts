@@ -45,10 +45,21 @@ export const describeLogDirsResponse = message(
       totalBytes: int64('4+', { default: -1, ignorable: true }), // KIP-827.
       usableBytes: int64('4+', { default: -1, ignorable: true }),
       isCordoned: bool('5+', { ignorable: true }), // KIP-1066.
-      // Private: stretches of files that are damaged and not served, and those mended since the start.
+      // Private: stretches of files that are damaged and not served, and those mended since the start; replicas that are.
       own: nullableStruct(
         '2+',
-        { damagedRanges: int32('2+'), damagedBytes: int64('2+'), repairedRanges: int64('2+') },
+        {
+          damagedRanges: int32('2+'),
+          damagedBytes: int64('2+'),
+          repairedRanges: int64('2+'),
+          // Replicas that may have forgotten something, that are made from others, and that were since the start.
+          quarantined: int32('2+', { tag: 0, ignorable: true }),
+          rebuilding: int32('2+', { tag: 1, ignorable: true }),
+          rebuilt: int32('2+', { tag: 2, ignorable: true }),
+          // When the directory began anew, and why; -1 if it never had to.
+          beganAnewMs: int64('2+', { default: -1, tag: 3, ignorable: true }),
+          beganAnewReason: string('2+', { tag: 4, ignorable: true }),
+        },
         { default: null, tag: privateTag, ignorable: true },
       ),
     }),

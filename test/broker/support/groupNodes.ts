@@ -322,7 +322,14 @@ export interface FetchAsk {
 }
 
 function contextOf(apiVersion: number): RequestContext {
-  const exchange = { releaseRequest() {}, isClosed: false, onClose() {}, fail() {} }
+  const exchange = {
+    releaseRequest() {},
+    borrowRequest() {},
+    returnRequest() {},
+    isClosed: false,
+    onClose() {},
+    fail() {},
+  }
   return { exchange, apiVersion, clientId: 'test' } as unknown as RequestContext
 }
 
