@@ -295,7 +295,7 @@ export class GroupPartitions implements Partitions {
     const minimum = minInsyncReplicas(topic.configs, defaults)
     for (const partition of this.#byTopic.get(topic.name) ?? []) {
       if (!partition) continue
-      partition.log.updateConfig(config)
+      partition.group.updateConfig(config)
       partition.minInsyncReplicas = minimum
     }
   }

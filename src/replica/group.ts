@@ -16,8 +16,10 @@ import type {
 } from '../raft.ts'
 import type { BadRange } from '../segment/badRanges.ts'
 import type { Log } from '../segment/log.ts'
+import type { LogConfig } from '../segment/logConfig.ts'
 import { BatchHeader } from '../segment/recordBatch.ts'
 import { beginAt } from './beginAt.ts'
+import type { CacheClaims } from './cacheClaims.ts'
 import { GroupDriver } from './groupDriver.ts'
 import { GroupListeners } from './groupListeners.ts'
 import type {
@@ -42,12 +44,13 @@ import { type GroupKey, type GroupRef, groupKey } from './transport.ts'
 export class Group {
   readonly ref: GroupRef
   readonly key: GroupKey
-  readonly spec: GroupSpec
+  #spec: GroupSpec
   readonly #clusterId: string | null
   readonly #world: GroupWorld
   readonly #listeners = new GroupListeners()
   #driver: GroupDriver
   #snapshots: SnapshotFiles
+  readonly #claims: CacheClaims
   readonly #closed: (group: Group) => void
   readonly #repairs = new RepairWaiters()
   #closing: Promise<void> | null = null
@@ -59,12 +62,14 @@ export class Group {
     config: RaftConfig,
     start: GroupStart,
     mayHaveForgotten: boolean,
+    claims: CacheClaims,
     closed: (group: Group) => void,
   ) {
     const { topic, partition, topicId } = spec
     this.ref = { topicId, topic, partition }
     this.key = groupKey(this.ref)
-    this.spec = spec
+    this.#spec = spec
+    this.#claims = claims
     this.#snapshots = start.snapshots
     this.#world = world
     this.#clusterId = config.clusterId
@@ -85,6 +90,17 @@ export class Group {
     this.#driver.start()
     this.#listeners.tell((each) => each.revived?.())
     this.#repairs.wake(true)
+  }
+
+  /** What the replica was opened with, and the configuration that it has by now. */
+  get spec(): GroupSpec {
+    return this.#spec
+  }
+
+  /** Replaces the configuration of the log. A relaxed flush policy applies once the journal says so, a durable one at once. */
+  updateConfig(config: LogConfig): void {
+    this.#spec = { ...this.#spec, config }
+    this.#claims.change(config)
   }
 
   get snapshots(): SnapshotFiles {

@@ -21,6 +21,8 @@ export const stateKind = {
   place: 20,
   /** The word of `CacheProof` under which a replica with a relaxed policy was last open, as text. */
   cacheWord: 21,
+  /** 1 while the replica may have claimed records that only the page cache has: see `CacheClaims`. */
+  cacheClaims: 22,
 } as const
 
 /**

@@ -12,6 +12,7 @@ import type { Runtime } from '../runtime/runtime.ts'
 import type { Log } from '../segment/log.ts'
 import { afterRot } from './afterRot.ts'
 import { AppendBudget } from './appendBudget.ts'
+import { CacheClaims, hasClaimedCache } from './cacheClaims.ts'
 import { CatchUp, type CatchUpLimits } from './catchUp.ts'
 import { Group } from './group.ts'
 import { stateKind } from './groupStates.ts'
@@ -128,12 +129,22 @@ export class ReplicaHost implements TransportHandler {
       }
       const forgotten = await this.#mayHaveForgotten(spec, start)
       const word = isRelaxed(spec) ? await this.#options.cache?.word() : null
-      const group = new Group(this.#world, spec, this.#configOf(spec), start, forgotten, ({ key: closed }) =>
-        this.#groups.delete(closed),
+      const claims = new CacheClaims(this.#options.logs, () => group.log)
+      const group = new Group(
+        this.#world,
+        spec,
+        this.#configOf(spec),
+        start,
+        forgotten,
+        claims,
+        ({ key: closed }) => this.#groups.delete(closed),
       )
+      // A log that cannot store this fails by itself.
+      if (isRelaxed(spec) && group.log.offline === null) await claims.note().catch(() => {})
       this.#groups.set(key, group)
       group.start()
       if (isRelaxed(spec)) this.#rest(group, word ?? null)
+      else this.#untilDurable(group, claims)
       const isVoter = ({ voters }: VotersEntry): boolean =>
         voters.get(this.#world.nodeId)?.directoryId === this.#world.directoryId
       // The metadata of a cluster is on every node, whether it votes there or not.
@@ -229,7 +240,7 @@ export class ReplicaHost implements TransportHandler {
     const { isClean, isProven } = logs.lastEnd
     if (planted('forgettingForgotten')) return false
     if (!isProven) return true
-    if (!isRelaxed(spec) || isNew) return false
+    if (isNew || !(isRelaxed(spec) || hasClaimedCache(logs, log))) return false
     // Whole as the cache may be, its file is not: what was cut may have been claimed.
     if (log.wasCut || stored.highWatermark > log.logEndOffset) return true
     return cache === undefined ? !isClean : !(await cache.covers(this.#wordOf(log), isClean))
@@ -249,6 +260,12 @@ export class ReplicaHost implements TransportHandler {
     if (word === null || group.failure !== null || word === this.#wordOf(group.log)) return
     // A log whose states cannot be stored fails by itself; without its word it is not covered.
     this.#world.turn.putState(group.log, stateKind.cacheWord, Buffer.from(word), () => {})
+  }
+
+  /** What a replica has claimed of the page cache is synced; that it may have forgotten some of it is on its way to the disk by now. */
+  #untilDurable(group: Group, claims: CacheClaims): void {
+    if (group.failure !== null || !hasClaimedCache(this.#options.logs, group.log)) return
+    this.#world.turn.atEnd(() => void claims.settle().catch(() => {}))
   }
 
   #configOf(spec: GroupSpec): RaftConfig {

@@ -141,6 +141,70 @@ test('a replica with a durable policy needs no proof, and leaves none', async ()
   expect(quarantineOf(next, await open(next, 'journal'))).toBe('none')
 })
 
+describe('a policy that changes', () => {
+  const configOf = (flush: 'none' | 'journal') => ({ ...defaultLogConfig, flush })
+
+  test('while the replica is away hides nothing that it has forgotten', async () => {
+    let lone = await start(withMount())
+    await open(lone, 'none')
+    lone = await start(reboot(lone, 'boot-2'))
+    expect(quarantineOf(lone, await open(lone, 'journal'))).toBe('forgotten')
+    lone = await start(reboot(lone, 'boot-3'))
+    expect(quarantineOf(lone, await open(lone, 'journal'))).toBe('forgotten')
+  })
+
+  test('to a durable one needs no proof any more once everything is durable', async () => {
+    let lone = await start(withMount())
+    await open(lone, 'none')
+    lone = await start(kill(lone))
+    expect(quarantineOf(lone, await open(lone, 'journal'))).toBe('none')
+    lone = await start(reboot(lone, 'boot-2'))
+    expect(quarantineOf(lone, await open(lone, 'journal'))).toBe('none')
+  })
+
+  test('to a durable one while the replica runs counts once what came before is synced', async () => {
+    for (const isSynced of [false, true]) {
+      const lone = await start(withMount())
+      await open(lone, 'none')
+      const group = await lone.elect()
+      await group.append(batchOf(lone.runtime, 'a'), { acks: 'leader' })
+      if (!isSynced) lone.gate.hold('sync')
+      group.updateConfig(configOf('journal'))
+      await lone.quiet()
+      const next = await start(reboot(lone, 'boot-2'))
+      expect(quarantineOf(next, await open(next, 'journal'))).toBe(isSynced ? 'none' : 'forgotten')
+    }
+  })
+
+  test('to a relaxed one claims nothing of the page cache before that is stored', async () => {
+    const lone = await start(withMount())
+    const group = await open(lone, 'journal')
+    await lone.elect()
+    lone.gate.hold('sync')
+    group.updateConfig(configOf('none'))
+    await lone.quiet()
+    expect(group.log.config.flush).toBe('journal')
+    lone.gate.release()
+    await lone.quiet()
+    expect(group.log.config.flush).toBe('none')
+    await group.append(batchOf(lone.runtime, 'a'), { acks: 'leader' })
+    const next = await start(reboot(lone, 'boot-2'))
+    expect(quarantineOf(next, await open(next, 'journal'))).toBe('forgotten')
+  })
+
+  test('to and fro keeps what was asked for last', async () => {
+    const lone = await start(withMount())
+    const group = await open(lone, 'journal')
+    group.updateConfig(configOf('none'))
+    group.updateConfig(configOf('journal'))
+    await lone.quiet()
+    expect(group.log.config.flush).toBe('journal')
+    expect(group.spec.config.flush).toBe('journal')
+    const next = await start(reboot(lone, 'boot-2'))
+    expect(quarantineOf(next, await open(next, 'journal'))).toBe('none')
+  })
+})
+
 test('nothing is acknowledged under a relaxed policy that is not in the page cache: the process may die any moment', async () => {
   const lone = await Lone.start()
   const group = await lone.open(1, 0, { config: { ...defaultLogConfig, flush: 'none' } })
