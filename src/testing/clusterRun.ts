@@ -19,7 +19,7 @@ import { type Operation, planOperations } from './operations.ts'
 import { leaderOf, operate } from './operator.ts'
 import { nameOf, SimClients } from './simClient.ts'
 import { SimRandom } from './simRandom.ts'
-import { planFaults } from './swarm.ts'
+import { harmlessFaults, planFaults } from './swarm.ts'
 import type { Trace } from './trace.ts'
 import { World } from './world.ts'
 
@@ -94,8 +94,11 @@ export async function runCluster(options: RunOptions): Promise<RunResult> {
     ...(options.faultCount === undefined ? {} : { count: options.faultCount }),
   })
   const operations = planOperations({ seed, nodes: shape.nodes, groups: shape.groups, durationMs, perSecond })
-  const run = new ClusterRun(shape, expectation, faults, options, random)
-  const failure = await run.play(operations, durationMs, skipOperations ?? new Set())
+  // A run whose promises may break has enough behind it when that happens.
+  const first = faults.filter(({ number }) => expectation === 'kept' || number <= harmlessFaults)
+  const run = new ClusterRun(shape, expectation, first, options, random)
+  const rest = { faults: faults.slice(first.length), fromMs: first.at(-1)?.atMs ?? 0 }
+  const failure = await run.play(operations, durationMs, skipOperations ?? new Set(), rest)
   const { world, watched, clients, trace } = run
   world[Symbol.dispose]()
   return {
@@ -168,13 +171,24 @@ class ClusterRun {
     operations: readonly Operation[],
     durationMs: number,
     skipped: ReadonlySet<number>,
+    rest: { readonly faults: readonly Fault[]; readonly fromMs: number },
   ): Promise<RunFailure | null> {
     const { world, watched, clients } = this
+    const fromMs = rest.faults.length === 0 ? durationMs : rest.fromMs
+    const isLater = ({ atMs }: Operation): boolean => atMs > fromMs
     try {
       world.startAll()
-      clients.plan(operations, skipped)
-      await world.advance(durationMs)
+      clients.plan(
+        operations.filter((operation) => !isLater(operation)),
+        skipped,
+      )
+      await world.advance(fromMs)
       await this.#goOn()
+      if (rest.faults.length > 0) {
+        world.plan(rest.faults, fromMs)
+        clients.plan(operations.filter(isLater), skipped, fromMs)
+        await world.advance(durationMs - fromMs)
+      }
       this.#heal()
       if (this.#expectation !== 'kept') await this.#goOnAnyhow()
       else if (await this.#recover()) {

@@ -40,10 +40,10 @@ export class SimClients {
   }
 
   /** Has `operations` begin in their time. */
-  plan(operations: readonly Operation[], skipped: ReadonlySet<number> = new Set()): void {
+  plan(operations: readonly Operation[], skipped: ReadonlySet<number> = new Set(), fromMs = 0): void {
     for (const operation of operations) {
       if (skipped.has(operation.number)) continue
-      this.#world.after(operation.atMs, () => this.begin(operation))
+      this.#world.after(operation.atMs - fromMs, () => this.begin(operation))
     }
   }
 

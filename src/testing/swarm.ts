@@ -22,7 +22,10 @@ export interface SwarmOptions {
   readonly durationMs: number
   /** Classes that may happen; all but `lyingFlush` by default, and `cutReigns` in one run of 25. */
   readonly classes?: readonly FaultClass[]
-  /** How far faults may go; `kept` by default: what is durable is taken from a minority of the voters alone. */
+  /**
+   * How far faults may go; `kept` by default: what is durable is taken from a minority of the voters alone. Where they may go
+   * further, the first `harmlessFaults` take nothing that is durable.
+   */
   readonly expectation?: Expectation
   /** At least, and at most. */
   readonly count?: readonly [min: number, max: number]
@@ -36,6 +39,9 @@ const destructive: ReadonlySet<FaultClass> = new Set([
   'lyingFlush',
   'syncError',
 ])
+
+/** So many faults come before those that may end a run early, since they take more than can be borne. */
+export const harmlessFaults = 5
 
 /** Classes that are not drawn like all others: only where they are asked for, or in a few runs beside the rest. */
 const rare: ReadonlySet<FaultClass> = new Set(['lyingFlush', 'cutReigns'])
@@ -51,16 +57,20 @@ export function planFaults(options: SwarmOptions): readonly Fault[] {
   const share = random.pick([0.15, 0.3, 0.5])
   let chosen = allowed.filter(() => random.chance(share))
   if (chosen.length < 2) chosen = [random.pick(allowed), random.pick(allowed)]
-  if (expectation === 'lies') chosen.push('lyingFlush')
-  if (expectation === 'overBudget') {
-    chosen = chosen.filter((kind) => kind !== 'removeVoter')
-    chosen.push(random.pick(['rot', 'diskLost', 'diskBack'] as const))
-  }
   // Who takes voters away and loses the disks of others has no majority left: no fault of the replicas.
+  if (expectation !== 'kept') chosen = chosen.filter((kind) => kind !== 'removeVoter')
+  if (expectation === 'lies') chosen.push('lyingFlush')
+  if (expectation === 'overBudget') chosen.push(random.pick(['rot', 'diskLost', 'diskBack'] as const))
   if (chosen.includes('removeVoter')) chosen = chosen.filter((kind) => !destructive.has(kind))
   const weights = chosen.map(() => 1 + random.below(8))
+  const harmless = chosen.filter((kind) => !destructive.has(kind))
+  const beyond = chosen.filter((kind) =>
+    expectation === 'lies' ? kind === 'lyingFlush' : destructive.has(kind),
+  )
+  if (harmless.length === 0) harmless.push(...(options.classes ?? (['kill', 'powerCut'] as const)))
   const [min, max] = options.count ?? [6, 16]
-  const count = min + random.below(max - min + 1)
+  const isKept = expectation === 'kept'
+  const count = min + random.below(max - min + 1) + (isKept ? 0 : harmlessFaults)
   const victims = drawVictims(options, random)
   const times = Array.from({ length: count }, () => random.below(options.durationMs * 8) / 8)
   const faults = times
@@ -68,7 +78,10 @@ export function planFaults(options: SwarmOptions): readonly Fault[] {
     .map((atMs, index) => {
       // Each fault has randomness of its own: leaving one out changes no other.
       const own = random.fork()
-      const kind = weighted(chosen, weights, own)
+      const kind =
+        isKept || index > harmlessFaults
+          ? weighted(chosen, weights, own)
+          : own.pick(index < harmlessFaults ? harmless : beyond)
       return { ...drawFault(kind, options, victims, own), number: index + 1, atMs }
     })
   const extra = new SimRandom(options.seed ^ 0x2545_f491)

@@ -68,12 +68,7 @@ export class World<P extends Running = Running> {
     const nodes = new Map<number, SimNode<P>>()
     this.nodes = nodes
     for (let id = 1; id <= options.nodes; id++) nodes.set(id, new SimNode(this, id, random.fork()))
-    for (const fault of options.faults ?? []) {
-      if (options.skipFaults?.has(fault.number)) continue
-      this.queue.add(fault.atMs, EventKind.fault, 0, () => {
-        if (!this.#isHealed) this.inject(fault)
-      })
-    }
+    this.plan(options.faults ?? [])
   }
 
   /** Milliseconds of the world's clock since it began. */
@@ -140,6 +135,16 @@ export class World<P extends Running = Running> {
 
   startAll(): void {
     for (const node of this.nodes.values()) node.start()
+  }
+
+  /** Has faults happen, but for those that are to be skipped: in so many milliseconds from now as their `atMs` is after `fromMs`. */
+  plan(faults: readonly Fault[], fromMs = 0): void {
+    for (const fault of faults) {
+      if (this.options.skipFaults?.has(fault.number)) continue
+      this.queue.add(fault.atMs - fromMs, EventKind.fault, 0, () => {
+        if (!this.#isHealed) this.inject(fault)
+      })
+    }
   }
 
   /** Makes a fault happen now. */
