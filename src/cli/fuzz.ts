@@ -86,7 +86,7 @@ async function fuzz(options: FuzzOptions, terminal: Terminal): Promise<void> {
     totals.add(report)
     if (performance.now() - shownMs < 500) return
     shownMs = performance.now()
-    terminal.progress(totals.line(seconds()))
+    terminal.progress(totals.live(seconds()))
   }
   const isEnough = (): boolean =>
     signal.aborted ||

@@ -13,7 +13,7 @@ export interface Terminal {
   write(bytes: Uint8Array | string): Promise<void>
   /** Writes one line, without its line break, to standard error. */
   note(line: string): void
-  /** Shows `text` in place of the last progress text; says nothing unless standard error is a terminal. */
+  /** Shows `text`, cut to the width of the terminal, in place of the last progress text; says nothing unless standard error is a terminal. */
   progress(text: string): void
   /** Aborted by the first SIGINT or SIGTERM from the first call on; the second ends the process at once. */
   interruptible(): AbortSignal
@@ -61,7 +61,8 @@ export function processTerminal(): Terminal {
     },
     progress(text) {
       if (process.stderr.isTTY !== true) return
-      process.stderr.write(`\r\x1b[K${text}`)
+      // What does not fit would go on in the next line, and stay there.
+      process.stderr.write(`\r\x1b[K${text.slice(0, (process.stderr.columns || 80) - 1)}`)
       progressShown = text !== ''
     },
     interruptible() {

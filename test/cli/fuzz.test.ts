@@ -2,7 +2,9 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, describe, expect, test } from 'vitest'
 import { parseRanges, rangesOf } from '../../src/cli/fuzz/failureReport.ts'
+import { FuzzTotals } from '../../src/cli/fuzz/totals.ts'
 import { plant } from '../../src/model/planted.ts'
+import { faultClasses } from '../../src/testing/fault.ts'
 import { temporaryDirectory } from '../support/temporaryDirectory.ts'
 import { start } from './commandLine.ts'
 
@@ -64,6 +66,28 @@ describe('cordwood fuzz', () => {
     expect(exitCode).toBe(2)
     expect(stderr).toContain(what)
   })
+})
+
+test('the live line has the faults by what they befell, whatever their class', () => {
+  const totals = new FuzzTotals()
+  const faults = Object.fromEntries(faultClasses.map((kind) => [kind, 1]))
+  totals.add({
+    seed: 1,
+    nodes: 3,
+    events: 2000,
+    simulatedMs: 9000,
+    faults,
+    acked: 1,
+    unknown: 0,
+    looked: 1,
+    traceHash: 'a',
+    marks: { truncation: 1 },
+    failure: null,
+  })
+  const line = totals.live(1)
+  expect(line).toContain(`${faultClasses.length} faults`)
+  expect(line).toMatch(/ · processes 5, power 2, clocks 3, network 9, disks 11, operators 4$/)
+  expect(line).toMatch(/1\/\d+ rare branches/)
 })
 
 test('numbers are written as ranges and read back', () => {

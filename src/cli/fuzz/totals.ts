@@ -1,7 +1,45 @@
 import { coverageMarks } from '../../model/reached.ts'
-import { faultClasses } from '../../testing/fault.ts'
+import { type FaultClass, faultClasses } from '../../testing/fault.ts'
 import { TraceHash } from '../../testing/traceHash.ts'
 import type { SeedReport } from './seedReport.ts'
+
+/** What the live line counts together: it has no room for every class. */
+const groupOf: Readonly<Record<FaultClass, string>> = {
+  kill: 'processes',
+  killAtCall: 'processes',
+  crashLoop: 'processes',
+  restart: 'processes',
+  pause: 'processes',
+  powerCut: 'power',
+  crashAfterVote: 'power',
+  wallJump: 'clocks',
+  drift: 'clocks',
+  looseTimers: 'clocks',
+  partition: 'network',
+  slowLink: 'network',
+  lossyLink: 'network',
+  clog: 'network',
+  reset: 'network',
+  halfOpen: 'network',
+  lateRequests: 'network',
+  slowAccept: 'network',
+  cutReigns: 'network',
+  syncError: 'disks',
+  readError: 'disks',
+  diskFull: 'disks',
+  shortWrites: 'disks',
+  noDescriptors: 'disks',
+  slowDisk: 'disks',
+  hungDisk: 'disks',
+  rot: 'disks',
+  diskLost: 'disks',
+  diskBack: 'disks',
+  lyingFlush: 'disks',
+  transferLeadership: 'operators',
+  addVoter: 'operators',
+  removeVoter: 'operators',
+  snapshot: 'operators',
+}
 
 /** What many seeds came to. */
 export class FuzzTotals {
@@ -62,6 +100,17 @@ export class FuzzTotals {
   /** Rare branches that no seed has come through. */
   get unreached(): readonly string[] {
     return coverageMarks.filter((mark) => !this.#marks.has(mark))
+  }
+
+  /** The totals in one line, with the faults by what they befell. */
+  live(seconds: number): string {
+    const groups = new Map<string, number>()
+    for (const kind of faultClasses) {
+      const count = this.#faults.get(kind) ?? 0
+      if (count > 0) groups.set(groupOf[kind], (groups.get(groupOf[kind]) ?? 0) + count)
+    }
+    const faults = [...groups].map(([group, count]) => `${group} ${number(count)}`)
+    return faults.length === 0 ? this.line(seconds) : `${this.line(seconds)} · ${faults.join(', ')}`
   }
 
   /** The totals in one line. */
