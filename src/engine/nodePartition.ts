@@ -4,6 +4,7 @@ import type { Group } from '../replica/group.ts'
 import type { Acks, GroupAck } from '../replica/groupTypes.ts'
 import { CallKind } from '../replica/nodes/nodeCalls.ts'
 import { abortable, type LeaderCall, type LedGroup, type NodeRouter } from '../replica/nodes/nodeRouter.ts'
+import { electUnclean } from '../replica/nodes/uncleanElection.ts'
 import type { Codecs } from '../runtime/compute.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import { BatchWriter } from '../segment/batchWriter.ts'
@@ -193,6 +194,20 @@ export class NodePartition {
     })
   }
 
+  /**
+   * Accepts that acknowledged records may be lost, where too few of the voters that are there are sure of what they have (a relaxed
+   * policy, and power that went) and the rest is gone: a majority of all voters elects a leader all the same. To be called on
+   * each node that is there, since only one that lacks nothing the others have can win. Resolves once somebody leads; what may be
+   * lost is told as an alarm. Rejects after `callTimeoutMs` with `electionNotNeeded` while there is a leader,
+   * `eligibleLeadersNotAvailable` when too few have voted; with `replicaNotAvailable` where this node has no replica.
+   */
+  async electUnclean(): Promise<void> {
+    const { group } = await this.#open()
+    const { router, runtime } = this.#host
+    if (group === null) throw noReplica(this.name)
+    await electUnclean(group, runtime.clock, router.timeoutMs)
+  }
+
   /** Its topic has been removed: calls reject, reads that follow end. */
   remove(): void {
     this.#removed = new EngineError('unknownTopicOrPartition', `${this.topic} has been removed`)
@@ -252,12 +267,7 @@ export class NodePartition {
       decompress: (codec, body) => codecs.decompress(codec, body, maxBatchBytes),
       begin: async (stale, signal) => {
         const { group } = await abortable(this.#open(), signal)
-        if (group === null) {
-          throw new EngineError(
-            'replicaNotAvailable',
-            `this node has no replica of ${this.name} to read from`,
-          )
-        }
+        if (group === null) throw noReplica(this.name)
         return { group, end: stale ? group.highWatermark : await this.readIndex(signal) }
       },
       ended: () => this.#removed ?? this.#host.ended(),
@@ -271,6 +281,10 @@ export class NodePartition {
       },
     })
   }
+}
+
+function noReplica(name: string): EngineError {
+  return new EngineError('replicaNotAvailable', `this node has no replica of ${name}`)
 }
 
 /** How the replica of a group is doing. */
