@@ -16,6 +16,7 @@ import { throttleRate, throttleRates } from './throttles.ts'
 import {
   type Configs,
   checkBrokerDefaults,
+  checkTogether,
   checkTopicConfig,
   noConfigs,
   topicConfigsNamed,
@@ -33,6 +34,8 @@ interface ConfigOwner {
   /** The value to store. Throws `invalidConfig`. */
   check(name: string, value: string | null): string
   isKnown(name: string): boolean
+  /** Throws `invalidConfig` when they contradict each other. `broker`: the defaults that topics have. */
+  checkTogether(configs: Configs, broker: Configs): void
 }
 
 /** What Kafka's tools take back whether they have set it or not, and this has nothing of. */
@@ -51,10 +54,11 @@ interface Resource {
 export function decideAlterConfigs(
   image: MetadataImage,
   command: Of<'alterConfigs'>,
-  { elects = false }: Pick<DecisionContext, 'elects'> = {},
+  { broker = noConfigs, elects = false }: Partial<Pick<DecisionContext, 'broker' | 'elects'>> = {},
 ): Decision<CommandResults['alterConfigs']> {
   return decideEachResource(image, command.resources, elects, (owner, { configs }) => {
     const wanted = new Map(configs.map(({ name, value }) => [name, owner.check(name, value)]))
+    owner.checkTogether(wanted, broker)
     return configRecords(owner, wanted)
   })
 }
@@ -75,6 +79,7 @@ export function decideIncrementalAlterConfigs(
       if (value === null) wanted.delete(change.name)
       else wanted.set(change.name, owner.check(change.name, value))
     }
+    owner.checkTogether(wanted, broker)
     return configRecords(owner, wanted)
   })
 }
@@ -104,7 +109,7 @@ function topicOwner({ name, configs }: TopicImage): ConfigOwner {
   const resource = { resourceType: ConfigResourceType.topic, resourceName: name }
   const check = checkTopicConfig
   const isKnown = (config: string): boolean => topicConfigTable.has(config)
-  return { resource, configs, check, isKnown }
+  return { resource, configs, check, isKnown, checkTogether }
 }
 
 /** One broker, or all of them under the empty name: what they hold are the defaults of topics, and the rates of replicas that catch up. */
@@ -129,7 +134,7 @@ function brokerOwner(image: MetadataImage, resourceName: string): ConfigOwner {
     checkBrokerDefaults(new Map([[config, text]]))
     return text
   }
-  return { resource, configs, check, isKnown }
+  return { resource, configs, check, isKnown, checkTogether: checkBrokerDefaults }
 }
 
 /**

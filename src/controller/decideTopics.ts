@@ -15,7 +15,7 @@ import type { MetadataImage } from './image.ts'
 import { decideEach, duplicates } from './outcomes.ts'
 import { checkAssignment, newPartition, Placer } from './placement.ts'
 import { ConfigResourceType } from './replay.ts'
-import { type Configs, checkTopicConfig } from './topicConfigs.ts'
+import { type Configs, checkTogether, checkTopicConfig } from './topicConfigs.ts'
 import { checkNotReserved, checkTopicName, collisionKey } from './topicNames.ts'
 
 type Of<T extends Command['type']> = Extract<Command, { readonly type: T }>
@@ -63,6 +63,7 @@ export function decideCreateTopics(
       place,
     )
     const configs = newTopicConfigs(topic)
+    checkTogether(configs, context.broker)
     const topicId = planted('topicIdReused') ? idOfName(topic.name) : command.topicIds[index]!
     // Drawn by the node that asks: what is there twice, nobody could follow.
     if (ids.has(topicId) || image.topicsById.has(topicId)) {

@@ -91,7 +91,7 @@ export function checkTopicConfig(name: string, value: string | null): string {
 
 /**
  * Throws `invalidConfig` if a broker's static configs give a topic config a default that is illegal or has no
- * effect yet. Names that are not about topics are not looked at.
+ * effect yet, or defaults that contradict each other. Names that are not about topics are not looked at.
  */
 export function checkBrokerDefaults(broker: Configs): void {
   for (const [name, definition] of topicConfigTable) {
@@ -105,6 +105,22 @@ export function checkBrokerDefaults(broker: Configs): void {
         throw new EngineError('invalidConfig', `${synonym.name}: ${cause.message}`, { cause })
       }
     }
+  }
+  checkTogether(noConfigs, broker)
+}
+
+/**
+ * Throws `invalidConfig` if configs that are legal each contradict each other, with what the broker has for those that
+ * are not named. Source: Kafka's LogConfig, "validateValues".
+ */
+export function checkTogether(overrides: Configs, broker: Configs = noConfigs): void {
+  const [min, max] = ['min.compaction.lag.ms', 'max.compaction.lag.ms'] as const
+  const [least, most] = [topicConfigValue(min, overrides, broker), topicConfigValue(max, overrides, broker)]
+  if (clampedNumber(least) > clampedNumber(most)) {
+    throw new EngineError(
+      'invalidConfig',
+      `conflict topic config setting ${min} (${least}) > ${max} (${most})`,
+    )
   }
 }
 

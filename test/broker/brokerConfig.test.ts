@@ -30,6 +30,11 @@ test('a setting that nobody knows is refused by name', () => {
   expect(refusal({ 'log.dirz': '/x' })).toContain('"log.dirz"')
 })
 
+test('defaults of topics that contradict each other are refused', () => {
+  const properties = { 'log.cleaner.min.compaction.lag.ms': '8', 'log.cleaner.max.compaction.lag.ms': '7' }
+  expect(refusal(properties)).toContain('min.compaction.lag.ms (8) > max.compaction.lag.ms (7)')
+})
+
 test.each([
   [{ 'num.partitions': '0' }, 'num.partitions=0'],
   [{ 'num.partitions': '1.5' }, 'num.partitions=1.5'],

@@ -45,6 +45,16 @@ describe('replacing configs', () => {
   test.each([
     [{ ...topic('a'), configs: [{ name: 'segment.ms', value: null }] }, 'invalidConfig'],
     [{ ...topic('a'), configs: [{ name: 'segment.ms', value: '0' }] }, 'invalidConfig'],
+    [
+      {
+        ...topic('a'),
+        configs: [
+          { name: 'min.compaction.lag.ms', value: '9' },
+          { name: 'max.compaction.lag.ms', value: '8' },
+        ],
+      },
+      'invalidConfig',
+    ],
     [{ ...topic('b'), configs: [] }, 'unknownTopicOrPartition'],
     [{ ...topic('..'), configs: [] }, 'invalidTopicException'],
     [{ ...topic('__cluster_metadata'), configs: [] }, 'topicAuthorizationFailed'],
@@ -83,6 +93,19 @@ describe('changing single configs', () => {
     const resources = [{ ...topic('a'), configs }]
     return world.run({ type: 'incrementalAlterConfigs', resources }).map(codeOr('done'))[0]!
   }
+
+  test('refuses what contradicts the rest: its own configs, and what the broker has for others (Kafka LogConfig)', () => {
+    const world = new World({ broker: new Map([['log.cleaner.max.compaction.lag.ms', '1000']]) })
+    world.create({ name: 'a' })
+    const set = (name: string, value: string) => ({ name, configOperation: ConfigOperation.set, value })
+    expect(change(world, set('min.compaction.lag.ms', '1001'))).toBe('invalidConfig')
+    expect(change(world, set('min.compaction.lag.ms', '1000'))).toBe('done')
+    expect(change(world, set('max.compaction.lag.ms', '999'))).toBe('invalidConfig')
+    const both = [set('max.compaction.lag.ms', '5'), set('min.compaction.lag.ms', '5')]
+    expect(change(world, ...both)).toBe('done')
+    const configs = [{ name: 'min.compaction.lag.ms', value: '1001' }]
+    expect(world.create({ name: 'b', configs })).toEqual(['invalidConfig'])
+  })
 
   test('sets and deletes, and leaves the rest', () => {
     const world = worldWithTopic()
