@@ -9,6 +9,7 @@ import type { RecordInput } from './engine/logRecord.ts'
 import { Node } from './engine/node.ts'
 import type { NodeChannels } from './engine/nodeEvents.ts'
 import type { NodeOptions } from './engine/nodeOptions.ts'
+import { EngineError } from './model/errors.ts'
 import type { FlushPolicy } from './model/flushPolicy.ts'
 import { type Logger, silentLogger } from './model/logger.ts'
 import type { Address } from './runtime/network.ts'
@@ -86,6 +87,9 @@ const channels: EngineChannels = {
 export async function openEngine<F extends FlushPolicy = 'journal'>(
   options: EngineOptions<F>,
 ): Promise<Engine<F>> {
+  if (typeof options !== 'object' || options === null) {
+    throw new EngineError('invalidConfig', "openEngine takes an object such as { directory: './data' }")
+  }
   const { logger = silentLogger, runtime } = options
   const world = runtime ?? createRuntime({ onFallback: (why) => logger.warn(why) })
   // Where things are stays the same when the program changes its directory.

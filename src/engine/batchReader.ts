@@ -29,6 +29,13 @@ export interface ReadWorld {
   damaged(range: FileRange, firstOffset: number): Promise<unknown>
 }
 
+const optionNames: readonly string[] = [
+  'from',
+  'fromTimestamp',
+  'follow',
+  'maxBytes',
+  'signal',
+] satisfies (keyof ReadOptions)[]
 const defaultMaxBytes = 1 << 20
 const mostMisses = 5
 
@@ -59,6 +66,13 @@ export class BatchReader {
   /** Throws `invalidConfig` for options that contradict each other, `closed`. */
   constructor(target: OpenLog, options: ReadOptions, world: ReadWorld) {
     const { from, fromTimestamp, maxBytes = defaultMaxBytes, follow = false, signal } = options
+    for (const name of Object.keys(options)) {
+      if (optionNames.includes(name)) continue
+      throw new EngineError(
+        'invalidConfig',
+        `a read has no option "${name}"; there are ${optionNames.join(', ')}`,
+      )
+    }
     if (from !== undefined && fromTimestamp !== undefined) {
       throw new EngineError('invalidConfig', 'a read begins at an offset or at a time, not at both')
     }

@@ -7,7 +7,7 @@ import type { AppendInput } from './encodeInput.ts'
 import { BatchIterator, RecordIterator, recordStream } from './iteration.ts'
 import type { LogBatch } from './logBatch.ts'
 import type { LogRecord } from './logRecord.ts'
-import { type LogSettings, type ResolvedSettings, resolveSettings } from './logSettings.ts'
+import { type LogSettings, type ResolvedSettings, refuse, resolveSettings } from './logSettings.ts'
 import type { OpenLog } from './openLog.ts'
 
 /** What a log needs of its engine. */
@@ -136,6 +136,7 @@ export class EngineLog<F extends FlushPolicy = FlushPolicy> {
    */
   async truncate(offset: number): Promise<number> {
     this.#checkOpen()
+    checkOffset(offset)
     this.#host.appender.submit()
     const { log } = this.#target
     try {
@@ -149,6 +150,7 @@ export class EngineLog<F extends FlushPolicy = FlushPolicy> {
   /** Makes records below `offset` unreadable, durably, and removes files that hold nothing else. Throws `offsetOutOfRange`. */
   async deleteRecordsBefore(offset: number): Promise<void> {
     this.#checkOpen()
+    checkOffset(offset)
     await this.#target.log.deleteRecordsBefore(offset)
   }
 
@@ -183,4 +185,9 @@ export class EngineLog<F extends FlushPolicy = FlushPolicy> {
     const { offline } = this.#target.log
     if (offline !== null) throw offline
   }
+}
+
+/** Throws `invalidConfig` for what cannot be an offset of any log. */
+function checkOffset(offset: number): void {
+  if (!Number.isSafeInteger(offset)) refuse(`an offset is a whole number, not ${String(offset)}`)
 }

@@ -204,6 +204,12 @@ describe('a log', () => {
     await expectCode(log.truncate(9), 'offsetOutOfRange')
   })
 
+  test.each([Number.NaN, 0.5, Number.POSITIVE_INFINITY, '1' as never])('is not cut at %s', async (offset) => {
+    const log = await (await open()).log('orders')
+    await expectCode(log.truncate(offset), 'invalidConfig')
+    await expectCode(log.deleteRecordsBefore(offset), 'invalidConfig')
+  })
+
   test('forgets the records below an offset', async () => {
     const log = await (await open()).log('orders')
     for (const value of ['a', 'b', 'c']) await log.append({ value })

@@ -1,5 +1,5 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
-import { mkdirSync } from 'node:fs'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import fc from 'fast-check'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { type EngineOptions, encodeRecords, openEngine, startBroker } from '../../src/index.ts'
@@ -59,6 +59,16 @@ describe('opening', () => {
   ])('is refused for %j', async (options) => {
     const all = { directory: temporaryDirectory(), ...options } as EngineOptions<FlushPolicy>
     await expectCode(openEngine(all), 'invalidConfig')
+  })
+
+  test('is refused without options, and for a file', async () => {
+    await expectCode(openEngine(undefined as never), 'invalidConfig')
+    const directory = `${temporaryDirectory()}/file`
+    writeFileSync(directory, '')
+    await expect(openEngine({ directory })).rejects.toMatchObject({
+      code: 'notFound',
+      message: `cannot make the directory ${directory}: there is a file of that name, which is no directory (EEXIST)`,
+    })
   })
 
   test('takes settings that are not set for not given', async () => {

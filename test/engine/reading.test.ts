@@ -46,6 +46,7 @@ describe('a read begins', () => {
     [{ from: Number.NaN }],
     [{ fromTimestamp: Number.POSITIVE_INFINITY }],
     [{ maxBytes: 0 }],
+    [{ form: 1 } as never],
   ])('not as %j says', async (options) => {
     const log = await logOf([])
     expect(() => log.read(options)).toThrow(expect.objectContaining({ code: 'invalidConfig' }))
