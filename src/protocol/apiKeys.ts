@@ -93,8 +93,8 @@ export function api<Request extends Message, Response extends Message>(
  * decide whether it may compress (KAFKA-18659).
  */
 export const apiKeys = {
-  produce: api({ min: 3, max: 11, advertisedMin: 0 }, produceRequest, produceResponse),
-  fetch: api({ min: 4, max: 17 }, fetchRequest, fetchResponse),
+  produce: api({ min: 3, max: 13, advertisedMin: 0 }, produceRequest, produceResponse),
+  fetch: api({ min: 4, max: 18 }, fetchRequest, fetchResponse),
   listOffsets: api({ min: 1, max: 7 }, listOffsetsRequest, listOffsetsResponse),
   metadata: api({ min: 0, max: 12 }, metadataRequest, metadataResponse),
   offsetCommit: api({ min: 2, max: 9 }, offsetCommitRequest, offsetCommitResponse),

@@ -19,15 +19,18 @@ export class HostStats {
     return this.#alarms
   }
 
-  /** Counts what is told of one group. `isVoter` says of a set whether this replica is in it; `wasVoter`, whether it is now. */
+  /**
+   * Counts what is told of one group. `isVoter` says of a set whether this replica is in it; `wasVoter`, whether it was to begin with.
+   */
   listener(isVoter: (voters: VotersEntry) => boolean, wasVoter: boolean): GroupListener {
     let lastEpoch = -1
     let lastLeader = -1
     let isIn = wasVoter
     return {
       voters: (entry) => {
-        if (isVoter(entry) && !isIn) this.rebuilt += 1
-        isIn = isVoter(entry)
+        if (isIn || !isVoter(entry)) return
+        isIn = true
+        this.rebuilt += 1
       },
       leadership: (state, leaderEpoch, leaderId) => {
         if (state === 'candidate') this.elections += 1

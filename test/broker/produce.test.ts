@@ -75,6 +75,40 @@ test('partitions of one request succeed and fail each on its own', async () => {
   ])
 })
 
+test.each([
+  ['at once', 1],
+  ['as it arrives', 900_000],
+])(
+  'from version 13 on topics are named by their ids; one that nobody has is refused by itself (%s)',
+  async (_how, bytes) => {
+    const { client } = await world()
+    const { topics } = await client.request(apiKeys.metadata, 12, { topics: [{ name: 'orders' }] })
+    const { topicId } = topics[0]!
+    const unknown = 'AAAAAAAAAAAAAAAAAAAAzw'
+    const value = (letter: string): Uint8Array => batchOf([letter.repeat(bytes)])
+    const { responses } = await client.request(apiKeys.produce, 13, {
+      acks: -1,
+      timeoutMs: 10_000,
+      topicData: [
+        { topicId, partitionData: [{ index: 0, records: value('a') }] },
+        { topicId: unknown, partitionData: [{ index: 0, records: value('b') }] },
+        {
+          topicId,
+          partitionData: [
+            { index: 1, records: value('c') },
+            { index: 7, records: value('d') },
+          ],
+        },
+      ],
+    })
+    expect(responses.map((topic) => topic.topicId)).toEqual([topicId, unknown, topicId])
+    expect(
+      responses.map(({ partitionResponses }) => partitionResponses.map((each) => each.errorCode)),
+    ).toEqual([[0], [error('unknownTopicId')], [0, error('unknownTopicOrPartition')]])
+    expect(await produce(client, 'orders', batchOf(['e']), { version: 12 })).toMatchObject({ baseOffset: 1 })
+  },
+)
+
 test('a batch that an idempotent producer sends twice is there once, at its first offset', async () => {
   const { client } = await world()
   const { producerId } = await client.request(apiKeys.initProducerId, 4, { transactionalId: null })

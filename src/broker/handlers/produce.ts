@@ -1,6 +1,7 @@
 import { isInternalTopic } from '../../controller/topicNames.ts'
 import { EngineError } from '../../model/errors.ts'
 import { KafkaError } from '../../model/kafkaErrors.ts'
+import { type Uuid, zeroUuid } from '../../model/uuid.ts'
 import type { apiKeys } from '../../protocol/apiKeys.ts'
 import type { Infer } from '../../protocol/schema.ts'
 import { type BatchHeader, batchHeaderBytes, checkBatch } from '../../segment/recordBatch.ts'
@@ -21,6 +22,8 @@ const fencedEpoch = KafkaError.fencedLeaderEpoch.kafka
 const zstd = 4
 const firstVersionWithZstd = 7
 const firstVersionWithLeader = 10
+/** Source: KIP-516. */
+const firstVersionById = 13
 /** How many bytes of batches that have arrived are appended before the rest of their request is there. */
 const partBytes = 1 << 20
 
@@ -70,19 +73,22 @@ class Production implements Stream<ProduceApi> {
   arrived(bytes: number): void {
     const prefix = this.#prefix!
     for (let next = prefix.next(bytes); next !== null; next = prefix.next(bytes)) {
-      this.#early.push(this.#take(prefix.terms!, next.name, next.index, next.records))
+      this.#early.push(
+        this.#take(prefix.terms!, this.#nameOf(next.name, next.topicId), next.index, next.records),
+      )
       if (this.#appendBytes >= partBytes) this.#run(prefix.terms!)
     }
   }
 
   complete(request: ProduceRequest): ProduceAnswer | Promise<ProduceAnswer> {
     let at = 0
-    const responses = request.topicData.map(({ name, partitionData }) => ({
-      name,
-      partitionResponses: partitionData.map(
+    const responses = request.topicData.map(({ name: asked, topicId, partitionData }) => {
+      const name = this.#nameOf(asked, topicId)
+      const partitionResponses = partitionData.map(
         ({ index, records }) => this.#early[at++] ?? this.#take(request, name, index, records),
-      ),
-    }))
+      )
+      return { name: name ?? '', topicId, partitionResponses }
+    })
     this.#run(request)
     this.#context.exchange.releaseRequest()
     const answer = (): ProduceAnswer | Promise<ProduceAnswer> =>
@@ -94,9 +100,21 @@ class Production implements Stream<ProduceApi> {
     return (this.#rounds.length === 1 ? first : Promise.all(this.#rounds)).then(answer)
   }
 
-  #take(terms: ProduceTerms, name: string, index: number, records: Uint8Array | null): PartitionResult {
+  /** The name of a topic, or of the one that has the id; null when none has it. */
+  #nameOf(name: string, topicId: Uuid | null): string | null {
+    if (this.#context.apiVersion < firstVersionById) return name
+    return this.#services.controller.image.topicsById.get(topicId ?? zeroUuid)?.name ?? null
+  }
+
+  #take(
+    terms: ProduceTerms,
+    name: string | null,
+    index: number,
+    records: Uint8Array | null,
+  ): PartitionResult {
     const result = new PartitionResult(index)
     try {
+      if (name === null) throw new EngineError('unknownTopicId', 'no topic has this id')
       const partition = this.#services.partitions.require(name, index)
       const header = check(this.#services, this.#context, terms, partition, records)
       this.#appends.push(new Append(partition, header, records!, result))

@@ -130,7 +130,7 @@ export class BrokerClient {
     records: Uint8Array,
     count: number,
   ): Promise<GroupAck> {
-    const topicData = [{ name: topic.name, partitionData: [{ index, records }] }]
+    const topicData = [{ topicId: topic.id, partitionData: [{ index, records }] }]
     const body = { acks: -1, timeoutMs: requestMs, topicData }
     const { responses } = await this.link.kafka.request(node, 'produce', body, requestMs)
     const answer = responses[0]!.partitionResponses[0]!
@@ -330,6 +330,7 @@ function leaderOr(topic: KnownTopic, index: number, node: number): number {
 /** What says that nothing was appended. Who stops leading meanwhile answers `notLeaderOrFollower`, whatever becomes of it. */
 const refusals: ReadonlySet<EngineErrorName> = new Set([
   'unknownTopicOrPartition',
+  'unknownTopicId',
   'unknownTopicId',
   'notEnoughReplicas',
 ])
