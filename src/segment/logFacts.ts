@@ -161,9 +161,15 @@ export abstract class LogFacts {
     )
   }
 
-  /** What has to be mended before a damaged log that is offline can be opened again; `epochs`: which epoch wrote what, if known. */
-  mendOffline(epochs: readonly EpochStart[] | null): Promise<readonly Mending[]> {
-    return mendOffline(this.state, epochs)
+  /**
+   * What has to be mended before a damaged log that is offline can be opened again; `epochs`: which epoch wrote what, if known;
+   * `misfits`: files to be written again as a whole.
+   */
+  mendOffline(
+    epochs: readonly EpochStart[] | null,
+    misfits: ReadonlySet<string>,
+  ): Promise<readonly Mending[]> {
+    return mendOffline(this.state, epochs, misfits)
   }
 
   /** Keeps later starts from missing what the log was opened without; durable when it resolves. */

@@ -29,6 +29,23 @@ export function checkStill(state: LogState, segment: Segment): void {
   throw new EngineError('kafkaStorageError', 'the log is being changed')
 }
 
+/** What came has other batches, or another size, than what was there: the damage reaches further than it seemed. */
+export class MisfitError extends EngineError {
+  readonly file: string
+
+  constructor(file: string) {
+    super('invalidRecord', `the batches do not fit into ${file} where they belong`)
+    this.file = file
+  }
+}
+
+/** Throws a `MisfitError` when `bytes` begin before `fromOffset` with a batch that has it: here it looked as if one began there. */
+export function checkFits(file: string, fromOffset: number, bytes: Uint8Array): void {
+  if (bytes.length < batchHeaderBytes) return
+  const { baseOffset, lastOffset } = new BatchHeader(bytes, 0)
+  if (baseOffset < fromOffset && lastOffset >= fromOffset) throw new MisfitError(file)
+}
+
 /** What batches have to be that are to take the place of damaged ones. */
 export interface ReplacementRules {
   readonly checksum: Checksum

@@ -4,8 +4,8 @@ import { type BadRange, corruptionOf } from './badRanges.ts'
 import { parseSegmentFileName, segmentFileName } from './fileNames.ts'
 import { type EpochStart, LeaderEpochs } from './leaderEpochs.ts'
 import type { LogState } from './logState.ts'
-import { checkReplacement, mayHaveGaps, type Stretch } from './mendChecks.ts'
-import { type Mending, MisfitError } from './mending.ts'
+import { checkFits, checkReplacement, MisfitError, mayHaveGaps, type Stretch } from './mendChecks.ts'
+import type { Mending } from './mending.ts'
 import { fromPosition } from './noteDamage.ts'
 import { makeWithMetadata } from './partitionMetadata.ts'
 import type { BatchHeader } from './recordBatch.ts'
@@ -33,11 +33,12 @@ interface Gap extends Stretch {
 /**
  * What has to be written again before a log can be opened that is offline because of damage: every stretch that is not what it must
  * be, from the first damaged file on. `epochs` says which epoch wrote what; null when nobody can tell. What stands in a file behind
- * everything that belongs there has been cut off when it resolves.
+ * everything that belongs there has been cut off when it resolves. Of the files in `misfits` nothing is kept.
  */
 export async function mendOffline(
   state: LogState,
   epochs: readonly EpochStart[] | null,
+  misfits: ReadonlySet<string>,
 ): Promise<readonly Mending[]> {
   const { offline, options, flush } = state
   if (!(offline instanceof CorruptionError)) return []
@@ -63,7 +64,7 @@ export async function mendOffline(
     const bad: BadRange[] = []
     const wholeEnd = endOffset ?? mustHave
     const isBlamed = file.path === offline.corruption.file
-    let isOther = isBlamed && offline instanceof OtherSegmentError
+    let isOther = misfits.has(file.path) || (isBlamed && offline instanceof OtherSegmentError)
     const end = await audit(state, epochs, { file, baseOffset, sizeBytes }, endOffset, {
       bad: (range) => bad.push(range),
       // Its batches agree with each other, but not with what the journal has of this log.
@@ -81,6 +82,8 @@ export async function mendOffline(
     }
     next = end.nextOffset
     for (const range of bad) {
+      // Where nothing has to be any more, good batches of others may stand behind a bad one.
+      if (endOffset === null && range.baseOffset >= mustHave) break
       const isEnd = range.end >= sizeBytes
       const nextOffset = isEnd ? (endOffset ?? mustHave) : range.nextOffset
       if (nextOffset <= range.baseOffset) {
@@ -184,6 +187,7 @@ class OfflineMending implements Mending {
     const { runtime, directory } = this.#state
     const { file, isEnd, isWhole = false, end: limit } = this.#gap
     const { fromOffset, toOffset } = this
+    if (!isWhole) checkFits(file.path, fromOffset, bytes)
     const isGapless = !mayHaveGaps(this.#state, fromOffset)
     const epochFor = (offset: number): number | null => this.#epochs?.epochFor(offset) ?? null
     const rules = { checksum: runtime.checksum, isGapless, epochFor, fromOffset, toOffset }

@@ -1,7 +1,15 @@
 import { CorruptionError, EngineError } from '../model/errors.ts'
 import type { BadRange } from './badRanges.ts'
 import type { LogState } from './logState.ts'
-import { checkReplacement, checkStill, firstDamage, rulesOf, type Stretch } from './mendChecks.ts'
+import {
+  checkFits,
+  checkReplacement,
+  checkStill,
+  firstDamage,
+  MisfitError,
+  rulesOf,
+  type Stretch,
+} from './mendChecks.ts'
 import { MendingAside } from './mendingAside.ts'
 import { isExchanged } from './sameSegment.ts'
 import type { Segment } from './segment.ts'
@@ -129,6 +137,7 @@ class MendingInPlace implements Mending {
     const { file } = segment
     if (state.cuts !== this.#cuts) throw new EngineError('kafkaStorageError', 'the log was cut meanwhile')
     checkStill(state, segment)
+    checkFits(file.path, this.fromOffset, bytes)
     const nextOffset = checkReplacement(rulesOf(state, segment, this.fromOffset, this.toOffset), bytes)
     const position = this.#at
     const end = position + bytes.length
@@ -169,12 +178,5 @@ class MendingInPlace implements Mending {
     })
     this.#state.busyWith(working)
     await working
-  }
-}
-
-/** What came has another size than what was there: the damage reaches further than it seemed. */
-export class MisfitError extends EngineError {
-  constructor(file: string) {
-    super('invalidRecord', `the batches do not fit into ${file} where they belong`)
   }
 }

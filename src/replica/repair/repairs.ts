@@ -5,7 +5,8 @@ import type { Timer } from '../../runtime/clock.ts'
 import type { Runtime } from '../../runtime/runtime.ts'
 import type { BadRange } from '../../segment/badRanges.ts'
 import type { LogDirectory } from '../../segment/logDirectory.ts'
-import { type Mending, MisfitError } from '../../segment/mending.ts'
+import { MisfitError } from '../../segment/mendChecks.ts'
+import type { Mending } from '../../segment/mending.ts'
 import type { Group } from '../group.ts'
 import { decodeEpochStarts, decodeQuorum, encodeQuorum, noQuorum, stateKind } from '../groupStates.ts'
 import { type GroupKey, groupKey } from '../transport.ts'
@@ -211,7 +212,10 @@ export class Repairs {
     }
     for (const range of group.log.damage) {
       if (this.#isClosed || group.failure !== null) return
-      await this.#mend(group, range)
+      // Its file may have been written again as a whole: at that place there is something else now.
+      const isThere = ({ file, position, end }: BadRange): boolean =>
+        file === range.file && position === range.position && end === range.end
+      if (group.log.damage.some(isThere)) await this.#mend(group, range)
     }
   }
 
@@ -219,21 +223,37 @@ export class Repairs {
     const { logs, reopened } = this.#world
     const reopen = logs.reopening(group.log)
     if (reopen === null) return
-    let endOffset: number | null = null
-    for (const mending of await group.log.mendOffline(this.#epochsOf(group))) {
-      try {
-        await this.#fill(group, mending)
-      } catch (error) {
-        if (!(error instanceof NobodyHasIt) || mending.fromOffset < group.log.logStartOffset) throw error
-        endOffset = mending.fromOffset
-        await mending.giveUp?.()
-      }
-    }
+    const endOffset = await this.#fillOffline(group)
     if (endOffset !== null) await this.#giveUp(group, endOffset)
     const log = await reopen(endOffset)
     if (endOffset !== null && log.offline === null) await log.forgetBeyondEnd()
     await reopened(group, endOffset !== null)
     if (group.log.offline !== null) throw new StillDamaged(group.log.offline)
+  }
+
+  /** Resolves with where the log ends now, if its end was given up. */
+  async #fillOffline(group: Group): Promise<number | null> {
+    const misfits = new Set<string>()
+    let endOffset: number | null = null
+    let mendings = await group.log.mendOffline(this.#epochsOf(group), misfits)
+    for (let index = 0; index < mendings.length; index++) {
+      const mending = mendings[index]!
+      try {
+        await this.#fill(group, mending)
+      } catch (error) {
+        if (error instanceof MisfitError && !misfits.has(error.file)) {
+          // More of the file is not what it was than it seemed: good batches of another log may stand in it.
+          misfits.add(error.file)
+          mendings = await group.log.mendOffline(this.#epochsOf(group), misfits)
+          index = -1
+          continue
+        }
+        if (!(error instanceof NobodyHasIt) || mending.fromOffset < group.log.logStartOffset) throw error
+        endOffset = mending.fromOffset
+        await mending.giveUp?.()
+      }
+    }
+    return endOffset
   }
 
   /**

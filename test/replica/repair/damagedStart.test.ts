@@ -55,6 +55,11 @@ async function crash(
   return { log, segments: segments.sort().map((name) => join(log, name)) }
 }
 
+/** Bytes of the batch that begins there. */
+function sizeOf(bytes: Buffer): number {
+  return 12 + bytes.readInt32BE(8)
+}
+
 const ways: readonly (readonly [string, (crashed: Pick<Crashed, 'log' | 'segments'>) => void])[] = [
   ['the end of its last segment', ({ segments }) => truncateSync(segments.at(-1)!, 5000)],
   ['its last segment', ({ segments }) => rmSync(segments.at(-1)!)],
@@ -153,6 +158,39 @@ describe('a replica that finds at its start that it has lost', () => {
     expect(await committed(again)).toEqual(values.slice(0, 10))
     await cluster.stop()
   })
+
+  test.each([
+    [
+      'below where it must have all',
+      ({ segments }: Crashed, stray: Buffer) => {
+        const bytes = readFileSync(segments.at(-1)!)
+        writeFileSync(segments.at(-1)!, Buffer.concat([bytes.subarray(0, sizeOf(bytes)), stray]))
+      },
+    ],
+    [
+      'behind its end',
+      ({ segments }: Crashed, stray: Buffer) => {
+        rmSync(segments.at(-2)!)
+        appendFileSync(segments.at(-1)!, stray)
+      },
+    ],
+  ])(
+    'that in its segment stand good batches of another log %s takes its own from others',
+    async (_, damage) => {
+      const found = await crashed()
+      const { cluster, id, segments } = found
+      const stray = Buffer.from(batchOf(runtime, 'of another'))
+      stray.writeBigInt64BE(500n, 0)
+      // The epoch of its own.
+      readFileSync(segments.at(-1)!).copy(stray, 12, 12, 16)
+      damage(found, Buffer.concat([Buffer.alloc(10, 1), stray]))
+      const group = await cluster.run(id)
+      expect(group.failure).toBe(null)
+      await cluster.whenCommitted(values.length)
+      expect(await committed(group)).toEqual(values)
+      await cluster.stop()
+    },
+  )
 
   test('nothing, but has more in a segment than belongs there, cuts that and goes on', async () => {
     const { cluster, id, segments } = await crashed(10_000, fifty, false)
