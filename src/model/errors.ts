@@ -127,3 +127,8 @@ export function toEngineError(cause: unknown, code: EngineErrorName, message: st
     cause,
   })
 }
+
+/** What a thrown thing says of itself. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}

@@ -82,6 +82,11 @@ export class Group {
     this.#driver.start()
   }
 
+  /** Calls `run` once all that the replica has written of its quorum state so far is durable; never when that fails. */
+  whenPersisted(run: () => void): void {
+    this.#driver.whenPersisted(run)
+  }
+
   /** The log was out of use and is not any more: takes part again from what `start` says. */
   revive(config: RaftConfig, start: GroupStart, mayHaveForgotten: boolean): void {
     if (this.#closing !== null) return

@@ -123,6 +123,11 @@ export class GroupDriver implements Sleeper {
     if (offline !== null) this.#logFailed(offline)
   }
 
+  /** Calls `run` once all that was written of the quorum state so far is durable; never when that fails. */
+  whenPersisted(run: () => void): void {
+    this.#outbox.leave(run)
+  }
+
   /** Steps the core; an event that comes while it steps waits its turn. */
   step(event: RaftEvent): void {
     if (this.#failed !== null) return

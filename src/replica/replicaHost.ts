@@ -143,6 +143,7 @@ export class ReplicaHost implements TransportHandler {
       if (isRelaxed(spec) && group.log.offline === null) await claims.note().catch(() => {})
       this.#groups.set(key, group)
       group.start()
+      this.#settleDoubts(group)
       if (isRelaxed(spec)) this.#rest(group, word ?? null)
       else this.#untilDurable(group, claims)
       const isVoter = ({ voters }: VotersEntry): boolean =>
@@ -221,12 +222,20 @@ export class ReplicaHost implements TransportHandler {
     const start = await this.#find(group.spec)
     const forgotten = mayHaveForgotten || (await this.#mayHaveForgotten(group.spec, start))
     group.revive(this.#configOf(group.spec), start, forgotten)
+    this.#settleDoubts(group)
+  }
+
+  /** The replica knows that it may have forgotten something, once that is durable: no later start has to find it out. */
+  #settleDoubts(group: Group): void {
+    const doubts = this.#options.logs.doubtsAbout(group.log)
+    // A journal that does not take it takes nothing else either; then the next start doubts once more.
+    group.whenPersisted(() => void doubts.settle().catch(() => {}))
   }
 
   async #find(spec: GroupSpec): Promise<GroupStart> {
     const { logs, logger } = this.#options
     const start = await openGroupLog(this.#runtime, logs, spec, logger)
-    if (logs.lastEnd.isWhole || start.isNew) return start
+    if (!logs.doubtsAbout(start.log).isRotten || start.isNew) return start
     logger.error('the journal may have lost votes: the replica takes no part in elections', {
       directory: start.log.directory,
     })
@@ -237,9 +246,9 @@ export class ReplicaHost implements TransportHandler {
   /** Whether something may be gone that this replica has claimed. Source: fault model, section 2. */
   async #mayHaveForgotten(spec: GroupSpec, { log, isNew, stored }: GroupStart): Promise<boolean> {
     const { logs, cache } = this.#options
-    const { isClean, isProven } = logs.lastEnd
+    const isClean = logs.wasClosedCleanly
     if (planted('forgettingForgotten')) return false
-    if (!isProven) return true
+    if (logs.doubtsAbout(log).isEndUnproven) return true
     if (isNew || !(isRelaxed(spec) || hasClaimedCache(logs, log))) return false
     // Whole as the cache may be, its file is not: what was cut may have been claimed.
     if (log.wasCut || stored.highWatermark > log.logEndOffset) return true

@@ -1,10 +1,12 @@
 import type { Uuid } from '../model/uuid.ts'
+import type { Doubts } from './doubts.ts'
 import { identityOf, type LogCheckpoint } from './journal/nodeCheckpoint.ts'
 import type { Log } from './log.ts'
 import {
   cutKind,
   cutState,
   deletedKind,
+  doubtKind,
   epochsKind,
   ownKinds,
   provenEndKind,
@@ -28,13 +30,14 @@ export interface KnownLog {
   readonly states: Map<number, Uint8Array>
   /** Deleted: kept in checkpoints until its directory has another name, durably. */
   deletion: 'none' | 'decided' | 'renamed'
+  readonly doubts: Doubts
 }
 
 /** A log that is not open yet. */
-export function knownLog(last: LogCheckpoint): KnownLog {
+export function knownLog(last: LogCheckpoint, doubts: Doubts): KnownLog {
   const { id, name, topicId } = last
   const states = new Map(last.states.filter(({ kind }) => !ownKinds.has(kind)).map((s) => [s.kind, s.bytes]))
-  return { id, name, topicId, identity: identityOf(last), log: null, last, states, deletion: 'none' }
+  return { id, name, topicId, identity: identityOf(last), log: null, last, states, deletion: 'none', doubts }
 }
 
 /** The cut of a log that is not open has been carried out: it must not be once more, when the log has grown again. */
@@ -48,7 +51,7 @@ export function lastOf(log: ReplayedLog): LogCheckpoint {
   const { id, name, topicId, recoveryPoint, logStartOffset, provenEnd } = log
   const states = [...log.states]
     .map(([kind, bytes]) => ({ kind, bytes }))
-    .filter(({ kind }) => kind !== provenEndKind && kind !== cutKind)
+    .filter(({ kind }) => kind !== provenEndKind && kind !== cutKind && kind !== doubtKind)
   if (provenEnd !== null && provenEnd > recoveryPoint) states.push(provenEndState(provenEnd))
   if (log.unfinishedCut !== null) states.push(cutState(log.unfinishedCut))
   return { id, name, topicId, recoveryPoint, logStartOffset, states }
@@ -56,6 +59,13 @@ export function lastOf(log: ReplayedLog): LogCheckpoint {
 
 /** A log as the next checkpoint has it. */
 export function checkpointOf(known: KnownLog): LogCheckpoint {
+  const checkpoint = storedOf(known)
+  if (known.doubts.bits === 0 || known.deletion !== 'none') return checkpoint
+  const doubts = { kind: doubtKind, bytes: Uint8Array.of(known.doubts.bits) }
+  return { ...checkpoint, states: [...checkpoint.states, doubts] }
+}
+
+function storedOf(known: KnownLog): LogCheckpoint {
   const { id, name, topicId, identity, log, last, deletion } = known
   if (deletion !== 'none') return { ...last, states: [{ kind: deletedKind, bytes: new Uint8Array() }] }
   if (log === null) return last

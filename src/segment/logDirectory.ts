@@ -11,6 +11,7 @@ import { CheckpointStore } from './checkpointStore.ts'
 import { markClean } from './checkpoints.ts'
 import { checkUnused, removeDeleted, removeLater, retire } from './deadDirectories.ts'
 import { logDirectoryName } from './directoryNames.ts'
+import type { Doubts } from './doubts.ts'
 import { inParallel } from './inParallel.ts'
 import { lockDirectory } from './lockOwner.ts'
 import { Log, type LogConfig } from './log.ts'
@@ -50,6 +51,8 @@ export class LogDirectory {
   readonly #scanner: SegmentScanner
   /** Stored bytes that are known to be damaged, and are not served. */
   readonly badRanges = new BadRanges()
+  /** Whether the life before closed it in order. */
+  wasClosedCleanly = false
   readonly #checkpoints: CheckpointStore
   readonly #names: SharedSync
   readonly #unopened = new UnopenedLogs()
@@ -58,7 +61,6 @@ export class LogDirectory {
   #cleanedOffsets: ReadonlyMap<string, number> = new Map()
   /** How damaged logs are opened once they are mended. */
   readonly #reopeners = new WeakMap<Log, Reopen>()
-  #wasClosedCleanly = false
   #closed = false
 
   private constructor(
@@ -114,10 +116,9 @@ export class LogDirectory {
     return this.#journal.queue
   }
 
-  /** Whether the directory had been closed cleanly, and whether the journal may lack what was durable: at its end, inside. */
-  get lastEnd(): { readonly isClean: boolean; readonly isProven: boolean; readonly isWhole: boolean } {
-    const { isEndProven, isRotten } = this.#journal
-    return { isClean: this.#wasClosedCleanly, isProven: isEndProven, isWhole: !isRotten }
+  /** What damage of the journal has left open about a log. */
+  doubtsAbout(log: Log): Doubts {
+    return this.#journal.doubtsOf(this.#ids.get(log)!)
   }
 
   /** What was stored for a log beside its records under a kind from 16 to 255; null for nothing. */
@@ -296,7 +297,7 @@ export class LogDirectory {
     const startedMs = this.#runtime.clock.monotonicMs()
     const found = await findLogs(this.#runtime, this.directory, this.#journal, this.#logger)
     this.#checkpoints.found(found.checkpoints)
-    this.#wasClosedCleanly = found.isClean
+    this.wasClosedCleanly = found.isClean
     this.#cleanedOffsets = found.checkpoints.cleanedOffsets
     for (const path of found.deleted) void removeDeleted(this.#runtime.disk, path, this.#logger)
     for (const { name, topicId } of found.missing) await this.#makeDirectory(name, topicId)
@@ -340,7 +341,7 @@ export class LogDirectory {
     const known = found.id ?? this.#journal.idOf(name)
     const id = known ?? (await this.#journal.create(name, topicId, recoveryPoint, logStartOffset))
     const damage = this.#journal.damageOf(id) ?? found.damage
-    const journalIsDamaged = this.#journal.isRotten
+    const journalIsDamaged = this.#journal.doubtsOf(id).mayLackRecords
     const cleanedOffset = this.#cleanedOffsets.get(found.name) ?? 0
     const tail = tails.get(id) ?? null
     const open = async (from: OpenInput): Promise<Log> => {

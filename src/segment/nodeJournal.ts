@@ -2,6 +2,7 @@ import { type CorruptionError, EngineError } from '../model/errors.ts'
 import { randomUuid, type Uuid, uuidToBytes } from '../model/uuid.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import type { BackgroundSync, SyncTarget } from './backgroundSync.ts'
+import { Doubts, doubtsIn, tellDoubts } from './doubts.ts'
 import type { JournalEntry } from './journal/entries.ts'
 import { Journal } from './journal/journal.ts'
 import type { JournalHost } from './journal/journalHost.ts'
@@ -13,6 +14,7 @@ import { checkpointOf, forgetCut, type KnownLog, knownLog, lastOf } from './know
 import type { Log } from './log.ts'
 import type { LogJournal } from './logJournal.ts'
 import type { NodeJournalOptions } from './nodeJournalOptions.ts'
+import { doubtKind } from './ownStates.ts'
 import { syncMetadata } from './partitionMetadata.ts'
 import { Progress } from './progress.ts'
 import { ReplayedFiles } from './replayedFiles.ts'
@@ -32,6 +34,8 @@ export class NodeJournal implements JournalHost {
   readonly #replay: JournalReplay
   readonly #writer: ReplayWriter
   readonly #known = new Map<Uuid, KnownLog>()
+  /** Bits of the doubts that concern every log that this start has found or makes. */
+  readonly #doubts: number
   #sync: BackgroundSync | null = null
   #lagging = new Set<SyncTarget>()
   /** What replay has written, of logs that are open or not. */
@@ -71,7 +75,13 @@ export class NodeJournal implements JournalHost {
         if (known !== null) await this.#rescue([known])
       },
     })
-    for (const log of plan.logs.values()) this.#known.set(log.id, knownLog(lastOf(log)))
+    const found = doubtsIn(replay)
+    const earlier = replay.checkpoint?.doubts ?? 0
+    this.#doubts = found | earlier
+    for (const log of plan.logs.values()) {
+      const doubts = found | (log.states.get(doubtKind)?.[0] ?? earlier)
+      this.#known.set(log.id, knownLog(lastOf(log), this.#doubtsFor(log.id, doubts)))
+    }
   }
 
   /**
@@ -92,6 +102,9 @@ export class NodeJournal implements JournalHost {
       ...(fileBytes === undefined ? {} : { fileBytes }),
     })
     await checkJournalAge(runtime, dataDirectory, directory, journal.checkpointNumber)
+    // This life may let go of what shows it and end before anybody was told.
+    const doubts = doubtsIn(replay)
+    if ((doubts & ~(replay.checkpoint?.doubts ?? 0)) !== 0) await journal.noteDoubts(doubts)
     await noteJournalPlace(runtime, dataDirectory, directory, journal.checkpointNumber)
     return new NodeJournal(runtime, options, journal, replay, plan)
   }
@@ -106,14 +119,9 @@ export class NodeJournal implements JournalHost {
     return this.#replay.checkpoint === null
   }
 
-  /** Whether nothing is missing at the end of the journal that may have been durable. */
-  get isEndProven(): boolean {
-    return this.#replay.verdict.end !== 'tearUnproven'
-  }
-
-  /** Whether frames that were durable cannot be read. */
-  get isRotten(): boolean {
-    return this.#replay.verdict.rot.length > 0 || this.#replay.damagedFiles.length > 0
+  /** What is not settled about a log that is known. */
+  doubtsOf(id: Uuid): Doubts {
+    return this.#known.get(id)!.doubts
   }
 
   /** Why nothing can be committed any more; null while it can. */
@@ -131,29 +139,11 @@ export class NodeJournal implements JournalHost {
     return this.#journal
   }
 
-  /** Bytes of all files of the journal. */
-  get totalBytes(): number {
-    return this.#journal.totalBytes
-  }
-
   /** Writes what the journal holds of the logs into their files again, but for those `absent`, and says what it found. */
   async replay(absent: ReadonlySet<Uuid>, tails: ReadonlyMap<Uuid, ReplayedTail>): Promise<void> {
     const { logger } = this.#options
-    const { verdict, damagedFiles, frameCount } = this.#replay
-    for (const { file, position, fromSequence, toSequence } of verdict.rot) {
-      logger.error('the journal is damaged where it was durable; logs that lack what it held stay offline', {
-        file,
-        position,
-        fromSequence,
-        toSequence,
-      })
-    }
-    for (const file of damagedFiles)
-      logger.error('a journal file has a damaged head, or is too short', { file })
-    if (verdict.end === 'tear') logger.info('cut the torn end of the journal: it was never durable', {})
-    if (verdict.end === 'tearUnproven') {
-      logger.warn('cut the torn end of the journal; that it was never durable cannot be proven', {})
-    }
+    const { frameCount } = this.#replay
+    tellDoubts(this.#replay, logger)
     if (this.plan.strangers > 0) {
       logger.error('the journal has entries of logs that nobody knows', { entries: this.plan.strangers })
     }
@@ -202,7 +192,9 @@ export class NodeJournal implements JournalHost {
   /** A log that is there and that the journal does not know yet; resolves once it does, durably. */
   async create(name: string, topicId: Uuid, recoveryPoint = 0, logStartOffset = 0): Promise<Uuid> {
     const id = randomUuid(this.#runtime.random)
-    this.#known.set(id, knownLog({ id, name, topicId, recoveryPoint, logStartOffset, states: [] }))
+    const last = { id, name, topicId, recoveryPoint, logStartOffset, states: [] }
+    // What was lost may have had one of this name.
+    this.#known.set(id, knownLog(last, this.#doubtsFor(id, this.#doubts)))
     const entries: JournalEntry[] = [{ type: 'create', logId: id, topicId, name }]
     // In the same frame: a log that is known is known with its start.
     if (logStartOffset > 0) entries.push({ type: 'startOffset', logId: id, offset: logStartOffset })
@@ -235,8 +227,10 @@ export class NodeJournal implements JournalHost {
 
   /** The log is open from now on. */
   opened(id: Uuid, log: Log): void {
-    this.#known.get(id)!.log = log
+    const known = this.#known.get(id)!
+    known.log = log
     if (log.offline !== null) this.#settled.add(log)
+    else known.doubts.recordsChecked()
   }
 
   /** The log is gone, durably when this resolves, whatever name its directory has. */
@@ -342,6 +336,10 @@ export class NodeJournal implements JournalHost {
     logger.warn('stored what the journal had of logs that are offline; the next start finds it', {
       logs: lost.map(({ name }) => name).join(),
     })
+  }
+
+  #doubtsFor(logId: Uuid, bits: number): Doubts {
+    return new Doubts(bits, (bytes) => this.commit([{ type: 'state', logId, kind: doubtKind, bytes }]))
   }
 
   #knownIn(directory: string): KnownLog | null {

@@ -13,6 +13,9 @@ export const epochsKind = 4
 /** The kind of state that says that a log is being cut, which is to be finished before anything else. */
 export const cutKind = 5
 
+/** The kind of state that holds `Doubts.bits`. */
+export const doubtKind = 6
+
 /** The kinds of state that belong to the log itself; replication has the others. */
 export const ownKinds: ReadonlySet<number> = new Set([
   resumePointKind,
@@ -20,6 +23,7 @@ export const ownKinds: ReadonlySet<number> = new Set([
   deletedKind,
   epochsKind,
   cutKind,
+  doubtKind,
 ])
 
 /** Where a log ends that is being cut: at `endOffset`, which lies at `position` of a segment. */

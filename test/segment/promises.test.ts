@@ -480,7 +480,7 @@ test('a log that the start could not open keeps what is known of it, and is open
   await again.close()
   expect(world.fs.stat('/data/.kafka_cleanshutdown')).not.toBe(null)
   const last = await openDirectory(worldOf({ fs: world.fs }), config)
-  expect(last.lastEnd.isClean).toBe(true)
+  expect(last.wasClosedCleanly).toBe(true)
   expect(last.logs.get('orders-0')!.logEndOffset).toBe(3)
 })
 

@@ -1,4 +1,4 @@
-import { EngineError } from '../../model/errors.ts'
+import { EngineError, messageOf } from '../../model/errors.ts'
 import type { Logger } from '../../model/logger.ts'
 import { planted } from '../../model/planted.ts'
 import type { Timer } from '../../runtime/clock.ts'
@@ -154,6 +154,11 @@ export class Journal {
     return this.#files.totalBytes
   }
 
+  /** Notes, durably, what the host has to know again at the next start if no checkpoint follows. */
+  noteDoubts(doubts: number): Promise<void> {
+    return this.#store((last) => ({ ...last, doubts: last.doubts | doubts }))
+  }
+
   /** Set once everything has been replayed; without it files are not used again. */
   set host(host: JournalHost) {
     this.#host = host
@@ -260,6 +265,7 @@ export class Journal {
       replayFrom: place,
       flushedSequence: Math.max(flushedSequence, place.sequence - 1),
       clean,
+      doubts: 0,
       logs: node.logs,
     }))
     host.stored?.()
@@ -391,8 +397,4 @@ export class Journal {
     })
     this.#timer.detach?.()
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
 }

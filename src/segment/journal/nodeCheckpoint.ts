@@ -55,6 +55,8 @@ export interface StoredCheckpoint extends NodeCheckpoint {
   readonly usedGeneration: number
   /** Written by a clean shutdown, as the last thing. */
   readonly clean: boolean
+  /** Bits of the host, up to 15 bits, that hold for every log without a word of its own; 0 for nothing. */
+  readonly doubts: number
 }
 
 const magic = 0x43_57_43_31 // "CWC1"
@@ -89,7 +91,7 @@ export function encodeCheckpoint(checkpoint: StoredCheckpoint, checksum: Checksu
   writeInt32(target, 72, replayFrom.generation)
   writeInt32(target, 76, replayFrom.chain)
   writeInt32(target, 80, replayFrom.life)
-  writeInt32(target, 84, checkpoint.clean ? 1 : 0)
+  writeInt32(target, 84, (checkpoint.clean ? 1 : 0) | (checkpoint.doubts << 1))
   writeInt64(target, 88, checkpoint.flushedSequence)
   writeInt32(target, 96, checkpoint.logs.length)
   writeInt32(target, 100, checkpoint.usedGeneration)
@@ -150,6 +152,7 @@ export function decodeCheckpoint(bytes: Uint8Array, checksum: Checksum): StoredC
     })
     at = next
   }
+  const flags = readUint32(source, 84)
   return {
     number: readInt64(source, 16),
     directoryId: Uint8Array.from(source.subarray(24, 40)),
@@ -161,7 +164,8 @@ export function decodeCheckpoint(bytes: Uint8Array, checksum: Checksum): StoredC
       chain: readUint32(source, 76),
       life: readUint32(source, 80),
     },
-    clean: (readUint32(source, 84) & 1) === 1,
+    clean: (flags & 1) === 1,
+    doubts: (flags >> 1) & 0x7fff,
     flushedSequence: readInt64(source, 88),
     usedGeneration: readUint32(source, 100),
     logs,

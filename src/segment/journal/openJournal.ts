@@ -151,6 +151,7 @@ async function createJournal(
     flushedSequence: 0,
     usedGeneration: 0,
     clean: true,
+    doubts: 0,
     logs: [],
   }
   await checkpoints.write(checkpoint)

@@ -118,6 +118,7 @@ const checkpoint: fc.Arbitrary<StoredCheckpoint> = fc.record({
   flushedSequence: offset,
   usedGeneration: fc.nat({ max: 2 ** 32 - 1 }),
   clean: fc.boolean(),
+  doubts: fc.nat({ max: 0x7fff }),
   logs: fc.array(
     fc.record({
       id,
