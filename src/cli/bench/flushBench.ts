@@ -66,12 +66,12 @@ class FlushBench {
     try {
       for (const count of logs) {
         // The most logs take the longest to make and to remove.
-        if (this.#isLeft(count > 1000 ? 18 : 10)) break
+        if (this.#isLeft(count > 1000 ? 18 : 13)) break
         const found = await this.#grid(count)
         this.#events.measured(found)
         cells.push(...found)
         if (crossoverLogs.includes(count)) crossover.push(...(await this.#crossover(count)))
-        if (count === loadLogs && !this.#isLeft(25)) load.push(...(await this.#load(loadLogs)))
+        if (count === loadLogs && !this.#isLeft(28)) load.push(...(await this.#load(loadLogs)))
         await this.#closeStore()
       }
     } finally {
@@ -91,7 +91,7 @@ class FlushBench {
           await this.#floor({ ...place, policy: 'floor' }, round)
           for (const policy of durableFirst(policies)) {
             // Removing what was made takes some of the time, too.
-            if (!this.#isLeft(6)) await this.#measure({ ...place, policy }, policy, round)
+            if (!this.#isLeft(9)) await this.#measure({ ...place, policy }, policy, round)
           }
         }
       }

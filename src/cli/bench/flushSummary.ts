@@ -114,11 +114,17 @@ export function findings(result: FlushResult): string[] {
 }
 
 /** What was left out for want of time. */
-function leftOut({ options, load }: FlushResult, logs: readonly number[]): string[] {
-  const left = options.logs.filter((count) => !logs.includes(count)).map(logsText)
+function leftOut({ options, load, cells }: FlushResult, logs: readonly number[]): string[] {
+  const left = options.logs.flatMap((count) => {
+    if (!logs.includes(count)) return [logsText(count)]
+    const missing = options.policies.filter(
+      (policy) => !cells.some((cell) => cell.logs === count && cell.policy === policy),
+    )
+    return missing.length === 0 ? [] : [`${listText(missing)} with ${logsText(count)}`]
+  })
   if (load.length === 0 && options.loadPolicies.length > 0) left.push('latency against load')
   if (left.length === 0) return []
-  return [`Left out, since the time was over: ${listText(left)}. Without --quick they are measured.`]
+  return [`Left out, since the time was over: ${left.join('; ')}. Without --quick they are measured.`]
 }
 
 const names: Readonly<Record<'none' | 'floor' | 'batch' | 'append', string>> = {
