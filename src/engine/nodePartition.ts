@@ -16,6 +16,9 @@ import type { LogRecord } from './logRecord.ts'
 import type { ResolvedSettings } from './logSettings.ts'
 import { NodeReader, type NodeReadOptions } from './nodeReader.ts'
 
+/** How long another node may take to have its replica ask for votes, in milliseconds. */
+const standTimeoutMs = 1000
+
 /** How records are appended to a partition. */
 export interface NodeAppendOptions {
   /**
@@ -196,16 +199,19 @@ export class NodePartition {
 
   /**
    * Accepts that acknowledged records may be lost, where too few of the voters that are there are sure of what they have (a relaxed
-   * policy, and power that went) and the rest is gone: a majority of all voters elects a leader all the same. To be called on
-   * each node that is there, since only one that lacks nothing the others have can win. Resolves once somebody leads; what may be
-   * lost is told as an alarm. Rejects after `callTimeoutMs` with `electionNotNeeded` while there is a leader,
-   * `eligibleLeadersNotAvailable` when too few have voted; with `replicaNotAvailable` where this node has no replica.
+   * policy, and power that went) and the rest is gone: a majority of all voters elects a leader all the same, one that lacks nothing
+   * which the others have. Resolves once somebody leads; what may be lost is told as an alarm. Rejects after `callTimeoutMs` with
+   * `electionNotNeeded` while there is a leader, `eligibleLeadersNotAvailable` when too few have voted; with
+   * `replicaNotAvailable` where this node has no replica.
    */
   async electUnclean(): Promise<void> {
-    const { group } = await this.#open()
+    const { group, topicId } = await this.#open()
     const { router, runtime } = this.#host
     if (group === null) throw noReplica(this.name)
-    await electUnclean(group, runtime.clock, router.timeoutMs)
+    const { topic, partition } = this
+    const call = { kind: CallKind.uncleanElection, topicId, topic, partition }
+    const stand = (id: number): Promise<unknown> => router.ask(id, call, standTimeoutMs)
+    await electUnclean(group, router.nodeId, stand, runtime.clock, router.timeoutMs)
   }
 
   /** Its topic has been removed: calls reject, reads that follow end. */

@@ -88,6 +88,9 @@ export class GroupCalls {
       case CallKind.transferLeadership:
         await this.#group(request).transferLeadership(parseJson<number>(request.json))
         return {}
+      case CallKind.uncleanElection:
+        await this.#group(request).uncleanElection()
+        return {}
       default: {
         const answer = this.#options.other(request)
         if (answer !== null) return answer

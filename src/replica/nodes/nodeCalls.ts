@@ -35,6 +35,8 @@ export const CallKind = {
   describeQuorum: 11,
   /** Has the log of a replica begin at an offset: a leader was asked to delete what is before. */
   beginAt: 12,
+  /** Has a replica ask for votes once, those of replicas that may have forgotten something counted. */
+  uncleanElection: 13,
 } as const
 
 /** A number of `CallKind`. */

@@ -58,6 +58,11 @@ export class NodeRouter {
     this.#options = options
   }
 
+  /** This node. */
+  get nodeId(): number {
+    return this.#options.nodeId
+  }
+
   /** How long a call may wait. */
   get timeoutMs(): number {
     return this.#options.timeoutMs
