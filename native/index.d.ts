@@ -23,7 +23,8 @@ export declare class Engine {
   /**
    * Queues a group. `writes` holds four numbers a write: file, position, number of parts, flags. Its parts follow each other
    * in `pieces`, two numbers each: where they begin in `memory` and how long they are; a beginning of -1 stands for the
-   * next element of `parts`. Bytes are copied. Only the first `count` writes count. `order`: 1 for an urgent group, which
+   * next element of `parts`. Bytes are copied, but for those in lent memory: they have to stay as they are until the
+   * completion. Only the first `count` writes count. `order`: 1 for an urgent group, which
    * begins at once and is carried out in an order of urgent groups alone; 2 for one that nobody waits for before an
    * urgent one that is queued right after it. Throws when the files have been closed.
    */
@@ -128,6 +129,12 @@ export declare function decompress(codec: string, bytes: Uint8Array, maxBytes: n
  * when it cannot be done.
  */
 export declare function dropCached(path: string): boolean
+
+/**
+ * Memory of `bytes` bytes, all zero, that `Engine.submit` does not copy: what is submitted of it has to stay as it is until the
+ * completion. None where there is no such memory. A runtime that keeps all memory itself gives memory like any other.
+ */
+export declare function lend(bytes: number): ArrayBuffer | null
 
 /**
  * The number of the mount that `path` is on, which no other mount gets before the system is started again; none where the

@@ -1,9 +1,11 @@
 //! Memory that is used again: fresh memory costs a page fault for every 4 KiB, more than filling it.
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::ops::Range;
 use std::ptr::NonNull;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 
+use crate::lent::Lent;
 use crate::open_file::DIRECT_BYTES;
 
 /// What is kept comes in pieces of this size, whatever the group: any fits any.
@@ -41,13 +43,26 @@ impl Drop for Chunk {
     }
 }
 
-/// The bytes of a group, in pieces of memory.
+/// Bytes that lie one after the other in memory.
+struct Slice {
+    start: *const u8,
+    length: usize,
+}
+
+// SAFETY: it lies in memory that whoever has the slice holds.
+unsafe impl Send for Slice {}
+
+/// The bytes of a group: copies, in pieces of memory, and bytes in lent memory, which it holds.
 #[derive(Default)]
 pub struct GroupBytes {
-    /// All are full but the last one; if there are several, each has `CHUNK_BYTES`.
+    /// Memory of copies: all are full but the last one, which has `room` bytes left.
     chunks: Vec<Chunk>,
+    room: usize,
+    slices: Vec<Slice>,
+    lent: Vec<Arc<Lent>>,
     length: usize,
-    capacity: usize,
+    /// The first slice of what is being added.
+    first: usize,
 }
 
 impl GroupBytes {
@@ -56,42 +71,64 @@ impl GroupBytes {
         self.length
     }
 
+    /// Begins bytes that follow each other in a file; the number of their first slice.
+    pub fn begin(&mut self) -> usize {
+        self.first = self.slices.len();
+        self.first
+    }
+
+    /// How many slices there are.
+    pub fn slice_count(&self) -> usize {
+        self.slices.len()
+    }
+
     /// Appends a copy of `bytes`; memory comes from `pool`.
     pub fn push(&mut self, mut bytes: &[u8], pool: &BufferPool) {
         while !bytes.is_empty() {
-            if self.length == self.capacity {
+            if self.room == 0 {
                 self.add(pool.chunk());
             }
             let last = &self.chunks[self.chunks.len() - 1];
-            let room = self.capacity - self.length;
-            let (now, later) = bytes.split_at(bytes.len().min(room));
+            let (now, later) = bytes.split_at(bytes.len().min(self.room));
             // SAFETY: the last piece has `room` bytes left at its end, and nobody else has it.
-            unsafe {
-                let target = last.start.as_ptr().add(last.capacity - room);
+            let target = unsafe {
+                let target = last.start.as_ptr().add(last.capacity - self.room);
                 std::ptr::copy_nonoverlapping(now.as_ptr(), target, now.len());
-            }
-            self.length += now.len();
+                target
+            };
+            self.room -= now.len();
+            self.note(target, now.len());
             bytes = later;
         }
     }
 
-    /// `length` bytes from `start` on, as a system call takes them. Valid as long as nothing of `self` changes.
-    pub fn slices(&self, start: usize, length: usize) -> impl Iterator<Item = libc::iovec> {
-        assert!(start + length <= self.length);
-        let end = start + length;
-        let mut at = start;
-        std::iter::from_fn(move || {
-            if at == end {
-                return None;
-            }
-            let chunk = &self.chunks[at / CHUNK_BYTES];
-            let from = at % CHUNK_BYTES;
-            let count = (end - at).min(CHUNK_BYTES - from);
-            at += count;
-            // SAFETY: `from` lies in this piece: all before it are full.
-            let start = unsafe { chunk.start.as_ptr().add(from) };
-            Some(libc::iovec { iov_base: start.cast(), iov_len: count })
-        })
+    /// Appends `bytes` as they are: they lie in lent memory that was given to `hold`.
+    pub fn push_held(&mut self, bytes: &[u8]) {
+        self.note(bytes.as_ptr(), bytes.len());
+    }
+
+    /// Keeps lent memory as long as this.
+    pub fn hold(&mut self, lent: Arc<Lent>) {
+        self.lent.push(lent);
+    }
+
+    /// Slices as a system call takes them. Valid as long as `self`, and only to be read.
+    pub fn slices(&self, range: Range<usize>) -> impl Iterator<Item = libc::iovec> {
+        let iovec =
+            |slice: &Slice| libc::iovec { iov_base: slice.start.cast_mut().cast(), iov_len: slice.length };
+        self.slices[range].iter().map(iovec)
+    }
+
+    fn note(&mut self, start: *const u8, length: usize) {
+        self.length += length;
+        if length == 0 {
+            return;
+        }
+        let open = if self.slices.len() > self.first { self.slices.last_mut() } else { None };
+        match open {
+            Some(last) if last.start.wrapping_add(last.length) == start => last.length += length,
+            _ => self.slices.push(Slice { start, length }),
+        }
     }
 
     fn add(&mut self, chunk: Chunk) {
@@ -99,7 +136,7 @@ impl GroupBytes {
             self.chunks.first().is_none_or(|first| first.capacity == CHUNK_BYTES),
             "a small group that grows"
         );
-        self.capacity += chunk.capacity;
+        self.room = chunk.capacity;
         self.chunks.push(chunk);
     }
 }
@@ -118,7 +155,7 @@ impl BufferPool {
         BufferPool { kept: Mutex::default(), max_kept: max_bytes / CHUNK_BYTES, small_bytes }
     }
 
-    /// Nothing yet, with memory for a group of `capacity` bytes if that is little.
+    /// Nothing yet, with memory for copies of `capacity` bytes if that is little: no more may be copied then.
     pub fn take(&self, capacity: usize) -> GroupBytes {
         let mut bytes = GroupBytes::default();
         if capacity > 0 && capacity < self.small_bytes {
@@ -127,8 +164,9 @@ impl BufferPool {
         bytes
     }
 
-    /// Takes the memory of a group back.
+    /// Takes the memory of a group back, and lets go of what was lent.
     pub fn give(&self, bytes: GroupBytes) {
+        drop(bytes.lent);
         let is_small = |chunk: &Chunk| chunk.capacity < CHUNK_BYTES;
         if bytes.chunks.first().is_none_or(is_small) {
             return;
@@ -174,9 +212,9 @@ fn give_back() {
 mod tests {
     use super::*;
 
-    fn read(bytes: &GroupBytes, start: usize, length: usize) -> Vec<u8> {
+    fn read(bytes: &GroupBytes, range: Range<usize>) -> Vec<u8> {
         let mut all = Vec::new();
-        for slice in bytes.slices(start, length) {
+        for slice in bytes.slices(range) {
             // SAFETY: `bytes` lives, and does not change.
             all.extend(unsafe { std::slice::from_raw_parts(slice.iov_base.cast::<u8>(), slice.iov_len) });
         }
@@ -190,17 +228,49 @@ mod tests {
             for total in [1, SMALL_BYTES - 1, SMALL_BYTES, CHUNK_BYTES, 3 * CHUNK_BYTES + 5] {
                 let expected: Vec<u8> = (0..total).map(|at| (at / 3) as u8).collect();
                 let mut bytes = pool.take(total);
+                bytes.begin();
                 for part in expected.chunks(9_973) {
                     bytes.push(part, &pool);
                 }
                 assert_eq!(bytes.len(), total);
-                assert_eq!(read(&bytes, 0, total), expected);
-                let middle = total / 3;
-                assert_eq!(read(&bytes, middle, total - middle), expected[middle..]);
-                assert!(!aligned || bytes.slices(0, total).all(|s| s.iov_base as usize % DIRECT_BYTES == 0));
+                assert_eq!(bytes.slice_count(), total.div_ceil(CHUNK_BYTES));
+                assert_eq!(read(&bytes, 0..bytes.slice_count()), expected);
+                let begins = |slice: libc::iovec| slice.iov_base as usize;
+                assert!(!aligned || bytes.slices(0..1).map(begins).all(|at| at.is_multiple_of(DIRECT_BYTES)));
                 pool.give(bytes);
             }
         }
+    }
+
+    #[test]
+    fn mixes_copies_with_bytes_in_lent_memory_and_holds_that_until_it_is_given_back() {
+        let pool = BufferPool::new(1 << 20, false);
+        let lent = Lent::new(8192).unwrap();
+        // SAFETY: nobody else has this memory.
+        let memory = unsafe { std::slice::from_raw_parts_mut(lent.as_ptr(), 8192) };
+        for (at, byte) in memory.iter_mut().enumerate() {
+            *byte = (at / 5) as u8;
+        }
+        let weak = Arc::downgrade(&lent);
+        let mut bytes = pool.take(2 * 8);
+        bytes.hold(lent);
+        let first = bytes.begin();
+        bytes.push_held(&memory[4096..5000]);
+        bytes.push_held(&memory[5000..5001]);
+        bytes.push_held(&memory[7000..7000]);
+        bytes.push(&[7; 8], &pool);
+        let second = bytes.begin();
+        bytes.push(&[8; 8], &pool);
+        bytes.push_held(&memory[..10]);
+        let end = bytes.begin();
+        assert_eq!((bytes.len(), first, second, end), (905 + 8 + 8 + 10, 0, 2, 4));
+        assert_eq!(read(&bytes, first..second), [&memory[4096..5001], &[7; 8]].concat());
+        assert_eq!(read(&bytes, second..end), [&[8; 8][..], &memory[..10]].concat());
+        // Nothing was copied, and what continues the slice before it is part of that.
+        assert_eq!(bytes.slices(0..1).next().unwrap().iov_base, memory[4096..].as_mut_ptr().cast());
+        assert!(weak.upgrade().is_some());
+        pool.give(bytes);
+        assert!(weak.upgrade().is_none());
     }
 
     #[test]

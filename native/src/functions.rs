@@ -2,11 +2,13 @@
 
 use std::path::Path;
 
-use napi::bindgen_prelude::{Buffer, Error, Float64ArraySlice, Result, Uint8ArraySlice};
+use napi::Env;
+use napi::bindgen_prelude::{ArrayBuffer, Buffer, Error, Float64ArraySlice, Result, Uint8ArraySlice};
 use napi_derive::napi;
 
 use crate::batches::BatchWalk;
 use crate::codecs::{Codec, CodecError};
+use crate::lent::Lent;
 use crate::{bad_argument, checksum, codecs, file_systems, files};
 
 /// Has the next reads of a file come from the disk, except for what is not written to it yet. Best effort: false
@@ -21,6 +23,17 @@ pub fn drop_cached(path: String) -> bool {
 #[napi]
 pub fn mount_of(path: String) -> Option<String> {
     file_systems::unique_mount(Path::new(&path)).map(|id| id.to_string())
+}
+
+/// Memory of `bytes` bytes, all zero, that `Engine.submit` does not copy: what is submitted of it has to stay as it is until the
+/// completion. None where there is no such memory. A runtime that keeps all memory itself gives memory like any other.
+#[napi]
+pub fn lend(env: &Env, bytes: u32) -> Result<Option<ArrayBuffer<'_>>> {
+    let Some(lent) = Lent::new(bytes as usize) else { return Ok(None) };
+    let start = lent.as_ptr();
+    // SAFETY: the memory has as many bytes, and is held until the array is gone.
+    let array = unsafe { ArrayBuffer::from_external(env, start, bytes as usize, lent, |_, lent| drop(lent)) };
+    array.map(Some)
 }
 
 /// CRC-32C of `bytes`, continuing from `seed`.

@@ -18,6 +18,7 @@ mod files;
 mod floor;
 mod floor_run;
 mod functions;
+mod lent;
 mod maps;
 mod open_file;
 mod plan;
@@ -45,6 +46,7 @@ use crate::aside::Aside;
 use crate::cold::{ColdReaders, Range};
 use crate::completions::{Completion, Completions, Stage};
 use crate::files::{FileTable, descriptor_limit};
+use crate::lent::Lent;
 use crate::maps::{MapRead, MapTable, mapping_limit};
 use crate::plan::{Group, Operation, Write};
 use crate::sender::Sender;
@@ -61,7 +63,7 @@ const URGENT: u32 = 1;
 const BESIDE: u32 = 2;
 
 /// What `border` returns: one more whenever a function here, or the meaning of a number, changes.
-const BORDER: u32 = 8;
+const BORDER: u32 = 9;
 
 /// Which version of this border the addon was built with, so that JavaScript of another one does not use it.
 #[napi]
@@ -132,7 +134,8 @@ impl Engine {
 
     /// Queues a group. `writes` holds four numbers a write: file, position, number of parts, flags. Its parts follow each other
     /// in `pieces`, two numbers each: where they begin in `memory` and how long they are; a beginning of -1 stands for the
-    /// next element of `parts`. Bytes are copied. Only the first `count` writes count. `order`: 1 for an urgent group, which
+    /// next element of `parts`. Bytes are copied, but for those in lent memory: they have to stay as they are until the
+    /// completion. Only the first `count` writes count. `order`: 1 for an urgent group, which
     /// begins at once and is carried out in an order of urgent groups alone; 2 for one that nobody waits for before an
     /// urgent one that is queued right after it. Throws when the files have been closed.
     #[napi]
@@ -151,30 +154,39 @@ impl Engine {
         let piece_count: usize = writes().map(|write| write[2] as usize).sum();
         let pieces = || pieces.chunks_exact(2).take(piece_count);
         let writer = if order == URGENT { &self.urgent } else { &self.writer };
-        let mut bytes = writer.buffer(pieces().map(|piece| piece[1] as usize).sum());
+        let lent = Lent::around(memory);
+        let is_copied = |piece: &&[f64]| lent.is_none() || piece[0] < 0.0;
+        let mut bytes = writer.buffer(pieces().filter(is_copied).map(|piece| piece[1] as usize).sum());
+        let is_lent = lent.is_some();
+        if let Some(lent) = lent {
+            bytes.hold(lent);
+        }
         let mut group = Vec::with_capacity(count as usize);
         let mut next = pieces();
         let mut next_part = 0;
         for write in writes() {
-            let start = bytes.len();
+            let (start, before) = (bytes.begin(), bytes.len());
             for _ in 0..write[2] as usize {
                 let piece = next.next().ok_or_else(bad_argument)?;
                 if piece[0] < 0.0 {
                     let part: &[u8] = parts.get(next_part)?.ok_or_else(bad_argument)?;
                     next_part += 1;
-                    writer.copy(part, &mut bytes);
+                    writer.add(part, &mut bytes);
                 } else {
                     let from = piece[0] as usize;
                     let part = memory.get(from..from + piece[1] as usize).ok_or_else(bad_argument)?;
-                    writer.copy(part, &mut bytes);
+                    match is_lent {
+                        true => bytes.push_held(part),
+                        false => writer.copy(part, &mut bytes),
+                    }
                 }
             }
             let flags = write[3] as u32;
             group.push(Write {
                 file: write[0] as u32,
                 position: write[1] as u64,
-                start,
-                length: bytes.len() - start,
+                slices: start..bytes.slice_count(),
+                length: bytes.len() - before,
                 create: flags & MUST_EXIST == 0,
                 sync: flags & SYNC != 0,
                 sync_name: flags & SYNC_NAME != 0,

@@ -1,6 +1,7 @@
 //! What the writer is asked to do, and how it does much of that at once.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use crate::buffers::GroupBytes;
 use crate::files::FileId;
@@ -12,8 +13,8 @@ pub const MAX_SLICES: usize = 1024;
 pub struct Write {
     pub file: FileId,
     pub position: u64,
-    /// Where its bytes lie in the group's memory.
-    pub start: usize,
+    /// Which slices of the group are its bytes.
+    pub slices: Range<usize>,
     pub length: usize,
     /// A missing file is created.
     pub create: bool,
@@ -102,7 +103,7 @@ pub fn plan(operations: &[Operation]) -> Vec<Step> {
             }
             Operation::Group(group) => {
                 for write in &group.writes {
-                    let slices = group.bytes.slices(write.start, write.length);
+                    let slices = group.bytes.slices(write.slices.clone());
                     let joined = last_run.get(&write.file).and_then(|at| match &mut steps[*at] {
                         Step::Write(run) if run.takes(write) => Some(run),
                         _ => None,
@@ -163,17 +164,15 @@ mod tests {
     use crate::buffers::BufferPool;
 
     fn group(writes: &[(FileId, u64, usize)]) -> Operation {
-        let total = writes.iter().map(|(_, _, length)| length).sum();
-        let mut start = 0;
+        let pool = BufferPool::new(0, false);
+        let mut bytes = pool.take(writes.iter().map(|(_, _, length)| length).sum());
         let writes = writes.iter().map(|&(file, position, length)| {
-            start += length;
-            let create = true;
-            Write { file, position, start: start - length, length, create, sync: false, sync_name: false }
+            let start = bytes.begin();
+            bytes.push(&vec![7; length], &pool);
+            let slices = start..bytes.slice_count();
+            Write { file, position, slices, length, create: true, sync: false, sync_name: false }
         });
         let writes = writes.collect();
-        let pool = BufferPool::new(0, false);
-        let mut bytes = pool.take(total);
-        bytes.push(&vec![7; total], &pool);
         Operation::Group(Group { patient: false, ticket: 0.0, bytes, writes })
     }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::buffers::{BufferPool, GroupBytes};
 use crate::completions::{Completions, Failure, Stage};
 use crate::files::{Errno, FileId, FileTable};
+use crate::lent::Lent;
 use crate::open_file::OpenFile;
 use crate::plan::{Operation, Step, plan, wanted_syncs};
 use crate::stores::{truncate, write_all, write_past_cache};
@@ -77,7 +78,7 @@ impl Writer {
         Writer { shared: Arc::new(shared), thread: Mutex::new(None) }
     }
 
-    /// Memory for the bytes of a group that has `capacity` of them.
+    /// Memory for the bytes of a group of which at most `capacity` are copied.
     pub fn buffer(&self, capacity: usize) -> GroupBytes {
         self.shared.pool.take(capacity)
     }
@@ -85,6 +86,17 @@ impl Writer {
     /// Copies bytes of a group into its memory. What is urgent lies where it can be written past the page cache.
     pub fn copy(&self, part: &[u8], bytes: &mut GroupBytes) {
         bytes.push(part, &self.shared.pool);
+    }
+
+    /// As `copy`, but bytes in lent memory stay where they are, and that memory is held.
+    pub fn add(&self, part: &[u8], bytes: &mut GroupBytes) {
+        match Lent::around(part) {
+            Some(lent) => {
+                bytes.hold(lent);
+                bytes.push_held(part);
+            }
+            None => self.copy(part, bytes),
+        }
     }
 
     /// Queues an operation, which `wake` starts. False when the writer has been stopped or its thread cannot be

@@ -152,6 +152,7 @@ export class Broker {
       logger,
       log,
       config,
+      lend: runtime.disk.lend,
       dispatch: (exchange, stream) => dispatcher.dispatch(exchange, stream),
       begin: (exchange, arrivedBytes) => dispatcher.begin(exchange, arrivedBytes),
     })

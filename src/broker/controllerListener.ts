@@ -60,7 +60,7 @@ export function administerWith(dispatcher: Dispatcher): Administer {
           proceeded: () => {},
           fail: () => resolve(null),
         },
-        { bytes: request, release: () => {} },
+        { bytes: request, isLent: false, release: () => {} },
       )
       dispatcher.dispatch(exchange)
     })

@@ -50,6 +50,11 @@ export class Exchange {
     return this.#request.bytes
   }
 
+  /** See `RequestBytes.isLent`. */
+  get isRequestLent(): boolean {
+    return this.#request.isLent
+  }
+
   /** The host that the request came from. */
   get remoteHost(): string {
     return this.#owner.remoteHost

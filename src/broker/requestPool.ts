@@ -7,6 +7,8 @@ const largestSmallBytes = 64 * 1024
 export interface RequestBytes {
   /** Exactly as long as was asked for. */
   readonly bytes: Uint8Array
+  /** Whether what is submitted of it is not copied: then it must not be given back before it is written. */
+  readonly isLent: boolean
   /** Gives the bytes back; nothing may look at them afterwards. Harmless a second time. */
   release(): void
 }
@@ -29,6 +31,7 @@ export interface PoolWaiter {
 export class RequestPool {
   readonly capacityBytes: number
   readonly #maxFreeBytes: number
+  readonly #lendMemory: ((sizeBytes: number) => Uint8Array) | null
   /** By their size; the size that was used last comes last. */
   readonly #free = new Map<number, Uint8Array[]>()
   readonly #small: Part
@@ -37,14 +40,25 @@ export class RequestPool {
 
   /**
    * `maxFreeBytes`, half of the capacity by default, bounds the memory kept for later until `trim`: that fresh memory comes
-   * and goes tells the collector of pressure, which costs more than anything else about a large request.
+   * and goes tells the collector of pressure, which costs more than anything else about a large request. `lend` gives memory
+   * for large requests. That of small ones is given back while the disk works, so that a disk which hangs holds none of it.
    */
-  constructor(capacityBytes: number, maxFreeBytes = capacityBytes / 2) {
+  constructor(
+    capacityBytes: number,
+    maxFreeBytes: number = capacityBytes / 2,
+    lend: ((sizeBytes: number) => Uint8Array) | null = null,
+  ) {
+    this.#lendMemory = lend
     this.capacityBytes = capacityBytes
     this.#maxFreeBytes = maxFreeBytes
     const smallBytes = Math.floor(capacityBytes / 4)
     this.#small = { capacityBytes: smallBytes, usedBytes: 0, waiting: [], isServing: false }
     this.#large = { capacityBytes: capacityBytes - smallBytes, usedBytes: 0, waiting: [], isServing: false }
+  }
+
+  /** Whether large requests lie in lent memory. */
+  get lends(): boolean {
+    return this.#lendMemory !== null
   }
 
   /** Bytes on loan. */
@@ -114,13 +128,22 @@ export class RequestPool {
     if (sizeBytes <= smallestPooledBytes) {
       return new Loan(this, Buffer.allocUnsafe(lengthBytes), null, part, sizeBytes, weight)
     }
-    const whole = this.#takeKept(sizeBytes) ?? Buffer.allocUnsafeSlow(sizeBytes)
+    const whole = this.#takeKept(sizeBytes) ?? this.#allocate(sizeBytes)
     return new Loan(this, whole.subarray(0, lengthBytes), whole, part, sizeBytes, weight)
   }
 
-  /** A buffer that was kept of this size, else of one that is not much larger. */
+  #allocate(sizeBytes: number): Uint8Array {
+    if (this.#lendMemory === null || sizeBytes <= largestSmallBytes) return Buffer.allocUnsafeSlow(sizeBytes)
+    const { buffer, byteOffset, length } = this.#lendMemory(sizeBytes)
+    // In the form that small requests have: code that sees one form alone is faster.
+    return Buffer.from(buffer, byteOffset, length)
+  }
+
+  /** A buffer that was kept of this size, else of one of the same part that is not much larger. */
   #takeKept(sizeBytes: number): Uint8Array | null {
-    for (let size = sizeBytes; size <= sizeBytes * 1.5; size = classBytes(size + 1)) {
+    const mostBytes = sizeBytes <= largestSmallBytes ? largestSmallBytes : Number.POSITIVE_INFINITY
+    const largest = Math.min(sizeBytes * 1.5, mostBytes)
+    for (let size = sizeBytes; size <= largest; size = classBytes(size + 1)) {
       const whole = this.#free.get(size)?.pop()
       if (whole === undefined) continue
       this.#freeBytes -= size
@@ -206,6 +229,10 @@ class Loan implements RequestBytes {
     this.#pool = pool
     this.#whole = whole
     this.#sizeBytes = sizeBytes
+  }
+
+  get isLent(): boolean {
+    return this.#pool.lends && this.#sizeBytes > largestSmallBytes
   }
 
   release(): void {

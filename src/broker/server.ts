@@ -1,5 +1,6 @@
 import type { Logger } from '../model/logger.ts'
 import type { Clock, Timer } from '../runtime/clock.ts'
+import type { Disk } from '../runtime/disk.ts'
 import type { Address, Connection, Listener, Network } from '../runtime/network.ts'
 import type { RateLimitedLog } from '../runtime/rateLimitedLog.ts'
 import type { BrokerConfig } from './brokerConfig.ts'
@@ -20,6 +21,8 @@ export interface ServerOptions {
   readonly logger: Logger
   readonly log: RateLimitedLog
   readonly config: BrokerConfig
+  /** Memory of large requests; see `Disk.lend`. */
+  readonly lend: Disk['lend']
   /** Carries out one request; `stream` has carried out some of it, if it is not null. */
   dispatch(exchange: Exchange, stream: RequestStream | null): void
   /** Begins with a request that is arriving, where that is possible. */
@@ -40,12 +43,12 @@ export class Server {
   #usedMs = 0
 
   constructor(options: ServerOptions) {
-    const { config, network } = options
+    const { config, network, lend = null } = options
     this.#options = options
     this.#maxConnections = config.statics.has('max.connections')
       ? config.number('max.connections')
       : (network.maxConnections ?? defaultMaxConnections)
-    this.pool = new RequestPool(config.number('queued.max.request.bytes'))
+    this.pool = new RequestPool(config.number('queued.max.request.bytes'), undefined, lend)
     this.#limits = {
       maxRequestBytes: config.number('socket.request.max.bytes'),
       maxInFlight: 100,

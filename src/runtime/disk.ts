@@ -11,7 +11,8 @@ export interface Disk {
   /**
    * Queues a group of writes, to be carried out in the order of calls, and resolves when every write of the
    * group is in the page cache and every `sync` it asks for has returned. Bytes are copied before the call
-   * returns, so the caller may reuse them at once. Syncs are shared: one fdatasync of a file serves all groups
+   * returns, so the caller may reuse them at once, but for those in memory of `lend`: they have to stay as they are until
+   * the promise settles. Syncs are shared: one fdatasync of a file serves all groups
    * that wrote to it before the sync began. A missing file is created. Not atomic: after a rejection any part
    * of the group may have been written; a rejected sync is never retried. A `WriteError` names every file that failed: the
    * others are written, and synced as far as was asked for.
@@ -23,6 +24,13 @@ export interface Disk {
    * `urgency` says who waits for it.
    */
   submit(group: readonly DiskWrite[], urgency?: DiskUrgency): Promise<void>
+
+  /**
+   * Memory that `submit` may write without a copy: whoever has submitted bytes in it changes them only once the promise has
+   * settled, whatever its end. What is in it at first is arbitrary. It goes as other memory does once nobody refers to it; a
+   * write that is under way keeps it. Meant to be large and to be used again. Absent where everything is copied.
+   */
+  readonly lend?: (sizeBytes: number) => Uint8Array
 
   /** Bytes handed to `submit` whose promise has not settled. */
   readonly queuedBytes: number

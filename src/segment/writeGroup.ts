@@ -73,7 +73,10 @@ export class WriteGroup {
     return this.#isWritten
   }
 
-  /** Adds bytes of one file. They must stay as they are until `submit` is called, and may change after it. */
+  /**
+   * Adds bytes of one file. They must stay as they are until `submit` is called, and may change after it, in memory of
+   * `Disk.lend` once `written` has resolved.
+   */
   add(file: DiskFile, position: number, bytes: Uint8Array, sync: DiskSync): void {
     const last = this.#writes[this.#writes.length - 1]
     if (last !== undefined && last.file === file && last.endPosition === position) {
@@ -119,7 +122,7 @@ export class WriteGroup {
 
   /**
    * Hands everything to the disk in one call, tells the listeners, then resolves; rejects with an `EngineError`, of which
-   * `failureIn` says whom it concerns. The bytes are copied before this returns. Called at most once, in the same turn as `add`.
+   * `failureIn` says whom it concerns. What is not in lent memory is copied before this returns. Called at most once, in the same turn as `add`.
    */
   async submit(): Promise<void> {
     this.#submitted = true

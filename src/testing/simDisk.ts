@@ -6,6 +6,7 @@ import type { DirectoryEntry, Disk, DiskFile, DiskLock, DiskWrite, FileStat } fr
 import { checkBatches } from '../runtime/node/batchCheck.ts'
 import { WriteBudget } from '../runtime/writeBudget.ts'
 import { type DiskPace, turnPace } from './diskPace.ts'
+import { LentMemory } from './lentMemory.ts'
 import { SimFileQueue } from './simFileQueue.ts'
 import type { SimFileSystem } from './simFileSystem.ts'
 import { SimRandom } from './simRandom.ts'
@@ -20,6 +21,8 @@ export interface SimDiskOptions {
   /** A few turns of the microtask queue per call by default. */
   readonly pace?: DiskPace
   readonly faults?: DiskFaults
+  /** What has been lent; several disks may share it. */
+  readonly lent?: LentMemory
 }
 
 /**
@@ -27,6 +30,8 @@ export interface SimDiskOptions {
  * disk, after `kill`.
  */
 export class SimDisk implements Disk {
+  readonly lend = (sizeBytes: number): Uint8Array => this.#lent.lend(sizeBytes)
+  readonly #lent: LentMemory
   readonly #fs: SimFileSystem
   readonly #calls: SystemCalls
   readonly #budget: WriteBudget
@@ -37,6 +42,7 @@ export class SimDisk implements Disk {
   constructor(fs: SimFileSystem, options: SimDiskOptions = {}) {
     const random = options.random ?? new SimRandom(0)
     this.#fs = fs
+    this.#lent = options.lent ?? new LentMemory()
     this.#calls = new SystemCalls(fs, options.pace ?? turnPace(random), random, options.faults ?? null)
     this.#budget = new WriteBudget(options.maxQueuedBytes ?? 64 << 20)
   }
@@ -64,7 +70,11 @@ export class SimDisk implements Disk {
       this.#budget.take(groupBytes)
       let missing = group.length
       let failures: WriteFailure[] | null = null
+      const copies = group.map(({ parts }) => copyOf(parts))
       const settle = (): void => {
+        for (const [index, { file, parts }] of group.entries()) {
+          this.#lent.check(file.path, parts, copies[index]!)
+        }
         this.#budget.give(groupBytes)
         if (failures === null) resolve()
         else reject(new WriteError(failures))
@@ -73,7 +83,7 @@ export class SimDisk implements Disk {
         settle()
         return
       }
-      for (const { file, position, parts, sync } of group) {
+      for (const [index, { file, position, sync }] of group.entries()) {
         const done = (error: EngineError | null): void => {
           if (error !== null) {
             failures ??= []
@@ -81,7 +91,7 @@ export class SimDisk implements Disk {
           }
           if (--missing === 0) settle()
         }
-        this.#queue(file.path).push({ kind: 'write', position, bytes: copyOf(parts), sync, done })
+        this.#queue(file.path).push({ kind: 'write', position, bytes: copies[index]!, sync, done })
       }
     })
   }

@@ -13,6 +13,8 @@ import { GroupBytes, noBytes } from './groupBytes.ts'
 import { faultKinds } from './nativeChecksum.ts'
 import { NativeMap } from './nativeMap.ts'
 
+/** Less than this is ordinary memory, which costs less to have and little to copy. */
+const leastLentBytes = 16 << 10
 /** Reads up to this length are tried in the calling thread first, which only gets what is in memory. */
 const inlineReadBytes = 64 << 10
 
@@ -27,6 +29,12 @@ const syncFlags: Readonly<Record<DiskSync, number>> = {
  * names go through Node, which does them on threads of its own.
  */
 export class NativeDisk extends DiskBase implements Disk {
+  /** Where the runtime wants to have all memory itself it is ordinary memory, which is copied. */
+  readonly lend = (sizeBytes: number): Uint8Array => {
+    const lent = sizeBytes < leastLentBytes ? null : this.#link.addon.lend(sizeBytes)
+    return lent === null ? Buffer.allocUnsafeSlow(sizeBytes) : new Uint8Array(lent)
+  }
+
   readonly #link: EngineLink
   /** The files that the addon has a number of. */
   readonly #byPath = new Map<string, NativeFile>()

@@ -130,3 +130,20 @@ test('loans never exceed the capacity and kept memory never its bound, whatever 
     }),
   )
 })
+
+test('large requests get memory that was lent, small ones never do, whatever is kept', () => {
+  const lent = new Set<ArrayBufferLike>()
+  const pool = new RequestPool(16 * mib, undefined, (sizeBytes) => {
+    const memory = new Uint8Array(sizeBytes)
+    lent.add(memory.buffer)
+    return memory
+  })
+  for (const lengthBytes of [1, 4097, 64 * kib, 64 * kib + 1, 80 * kib, mib, 90 * kib, 60 * kib, 64 * kib]) {
+    const loan = pool.take(lengthBytes)!
+    expect(loan.bytes.length).toBe(lengthBytes)
+    expect([loan.isLent, lent.has(loan.bytes.buffer)]).toEqual(Array(2).fill(lengthBytes > 64 * kib))
+    loan.release()
+  }
+  expect(lent.size).toBe(3)
+  expect(new RequestPool(16 * mib).take(mib)!.isLent).toBe(false)
+})

@@ -121,8 +121,9 @@ export class ProduceRound {
       result.logStartOffset = partition.log.logStartOffset
     }
     const submitted = group.submit()
-    // The disk has its own copy now.
-    this.#exchange.returnRequest()
+    // The journal has its own copy now; the disk has one of what is not in memory that it lends.
+    if (this.#exchange.isRequestLent) void group.written.then(() => this.#exchange.returnRequest())
+    else this.#exchange.returnRequest()
     if (this.#terms.acks !== 0) return new Promise((resolve) => this.#settle(submitted, resolve))
     // A log that fails says so itself.
     submitted.catch(() => {})

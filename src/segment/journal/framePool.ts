@@ -1,4 +1,5 @@
 import type { EngineError } from '../../model/errors.ts'
+import type { Disk } from '../../runtime/disk.ts'
 import { EntryHeader } from './entries.ts'
 import { FrameBuilder } from './frames.ts'
 
@@ -52,8 +53,8 @@ export class StagedFrame {
   /** Who would rather be told that it takes long. */
   readonly #refusable = new Waiting()
 
-  constructor(header: EntryHeader) {
-    this.builder = new FrameBuilder(firstBlocks, header)
+  constructor(header: EntryHeader, disk: Pick<Disk, 'lend'>) {
+    this.builder = new FrameBuilder(firstBlocks, header, disk.lend)
   }
 
   /** Resolves when the frame is durable; `isRefusable`: rejects when `refuse` comes first. */
@@ -85,15 +86,20 @@ export class StagedFrame {
   }
 }
 
-/** Frames whose memory is used again and again. */
+/** Frames whose memory, lent by the disk, is used again and again: it must have written what it is given back with. */
 export class FramePool {
+  readonly #disk: Pick<Disk, 'lend'>
   readonly #header = new EntryHeader()
   readonly #kept: StagedFrame[] = []
   #keptBytes = 0
 
+  constructor(disk: Pick<Disk, 'lend'>) {
+    this.#disk = disk
+  }
+
   take(): StagedFrame {
     const kept = this.#kept.pop()
-    if (kept === undefined) return new StagedFrame(this.#header)
+    if (kept === undefined) return new StagedFrame(this.#header, this.#disk)
     this.#keptBytes -= kept.builder.capacityBytes
     return kept
   }

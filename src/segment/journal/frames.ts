@@ -54,13 +54,20 @@ const smallSums = new Uint8Array(64 * 4)
 /** A frame that is being filled: the one copy of the entries' bytes that is made in JavaScript. Its memory is used again. */
 export class FrameBuilder {
   readonly #header: EntryHeader
+  readonly #allocate: (sizeBytes: number) => Uint8Array
   #blocks: Uint8Array
   /** Bytes of payload, the frame's header included. */
   #length = frameHeaderBytes
   #entryCount = 0
 
-  constructor(capacityBlocks: number, header = new EntryHeader()) {
-    this.#blocks = new Uint8Array(capacityBlocks * blockBytes)
+  /** `allocate` gives memory for blocks, whatever is in it. */
+  constructor(
+    capacityBlocks: number,
+    header: EntryHeader = new EntryHeader(),
+    allocate: (sizeBytes: number) => Uint8Array = (sizeBytes) => new Uint8Array(sizeBytes),
+  ) {
+    this.#allocate = allocate
+    this.#blocks = allocate(capacityBlocks * blockBytes)
     this.#header = header
   }
 
@@ -121,7 +128,7 @@ export class FrameBuilder {
     if (needed <= this.#blocks.length) return
     let capacity = this.#blocks.length
     while (capacity < needed) capacity += Math.min(capacity, mostGrowthBytes)
-    const larger = new Uint8Array(capacity)
+    const larger = this.#allocate(capacity)
     larger.set(this.#blocks.subarray(0, this.sizeBytes))
     this.#blocks = larger
   }

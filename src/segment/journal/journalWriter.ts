@@ -41,7 +41,7 @@ export class JournalWriter {
   readonly #files: JournalFiles
   readonly #options: JournalWriterOptions
   readonly #budget: WriteBudget
-  readonly #pool = new FramePool()
+  readonly #pool: FramePool
   readonly #fullFrameBytes: number
   #filling: StagedFrame
   /** Frames that are full and wait for their turn. */
@@ -69,6 +69,7 @@ export class JournalWriter {
   /** `place` is where the first frame goes: the first block of a file of this generation or a later one. */
   constructor(runtime: Runtime, files: JournalFiles, place: JournalPlace, options: JournalWriterOptions) {
     this.#runtime = runtime
+    this.#pool = new FramePool(runtime.disk)
     this.#files = files
     this.#options = options
     this.#budget = new WriteBudget(options.maxQueuedBytes)
@@ -354,12 +355,8 @@ export class JournalWriter {
       chain: chainOf(blocks, chain, checksum),
       life,
     }
-    return {
-      file: file.file,
-      position,
-      parts: [blocks],
-      sync: planted('journalAckBeforeSync') ? 'none' : 'data',
-    }
+    const sync = planted('journalAckBeforeSync') ? 'none' : 'data'
+    return { file: file.file, position, parts: [blocks], sync }
   }
 
   #landed({ frame, closing, lastSequence }: Flight): void {
