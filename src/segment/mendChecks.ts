@@ -39,11 +39,15 @@ export class MisfitError extends EngineError {
   }
 }
 
-/** Throws a `MisfitError` when `bytes` begin before `fromOffset` with a batch that has it: here it looked as if one began there. */
-export function checkFits(file: string, fromOffset: number, bytes: Uint8Array): void {
+/**
+ * Throws a `MisfitError` when `bytes` begin with a batch that has `fromOffset` and begins before it, or reaches to `toOffset`: here it looked as if
+ * other ones began and ended there.
+ */
+export function checkFits(file: string, fromOffset: number, toOffset: number, bytes: Uint8Array): void {
   if (bytes.length < batchHeaderBytes) return
   const { baseOffset, lastOffset } = new BatchHeader(bytes, 0)
-  if (baseOffset < fromOffset && lastOffset >= fromOffset) throw new MisfitError(file)
+  if (baseOffset > fromOffset || lastOffset < fromOffset) return
+  if (baseOffset < fromOffset || lastOffset >= toOffset) throw new MisfitError(file)
 }
 
 /** What batches have to be that are to take the place of damaged ones. */

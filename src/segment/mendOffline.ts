@@ -187,7 +187,7 @@ class OfflineMending implements Mending {
     const { runtime, directory } = this.#state
     const { file, isEnd, isWhole = false, end: limit } = this.#gap
     const { fromOffset, toOffset } = this
-    if (!isWhole) checkFits(file.path, fromOffset, bytes)
+    if (!isWhole) checkFits(file.path, fromOffset, toOffset, bytes)
     const isGapless = !mayHaveGaps(this.#state, fromOffset)
     const epochFor = (offset: number): number | null => this.#epochs?.epochFor(offset) ?? null
     const rules = { checksum: runtime.checksum, isGapless, epochFor, fromOffset, toOffset }

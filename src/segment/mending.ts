@@ -137,7 +137,7 @@ class MendingInPlace implements Mending {
     const { file } = segment
     if (state.cuts !== this.#cuts) throw new EngineError('kafkaStorageError', 'the log was cut meanwhile')
     checkStill(state, segment)
-    checkFits(file.path, this.fromOffset, bytes)
+    checkFits(file.path, this.fromOffset, this.toOffset, bytes)
     const nextOffset = checkReplacement(rulesOf(state, segment, this.fromOffset, this.toOffset), bytes)
     const position = this.#at
     const end = position + bytes.length

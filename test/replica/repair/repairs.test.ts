@@ -70,36 +70,41 @@ describe('a replica whose stored records are damaged', () => {
     await cluster.stop()
   })
 
-  test('takes a whole segment from another one where there are batches of another log, one of them damaged', async () => {
-    const cluster = await Cluster.start(3, () => runtime)
-    const leader = await cluster.leader()
-    const values = Array.from({ length: 60 }, (_, index) => `${index}`.padEnd(4000, '.'))
-    for (let at = 0; at < values.length; at += 3) {
-      await leader.append(batchOf(runtime, ...values.slice(at, at + 3)), { acks: 'all' })
-    }
-    await cluster.whenCommitted(values.length)
-    const group = cluster.groups().find((each) => each !== leader)!
-    while (group.log.sealedSegments.length < 3) await turn()
-    const { path, content } = sealed(group, 1)
-    const first = Number(content.readBigInt64BE(0))
-    const foreign = Array.from({ length: 12 }, (_, index) => {
-      const batch = Buffer.from(batchOf(runtime, 'of another'.padEnd(4000, '!')))
-      batch.writeBigInt64BE(BigInt(first + index), 0)
-      content.copy(batch, 12, 12, 16)
-      // Where it stands, each other replica has the middle of a batch.
-      if (index === 4) batch[200]! ^= 1
-      return batch
-    })
-    writeFileSync(path, Buffer.concat(foreign))
-    const mended = nextRepair(group)
-    await group.look(first + 4)
-    expect(group.log.damage.length).toBeGreaterThan(0)
-    await mended
-    while (group.log.damage.length > 0) await nextRepair(group)
-    expect(readFileSync(path)).toEqual(content)
-    expect(await committed(group)).toEqual(values)
-    await cluster.stop()
-  })
+  test.each([
+    ['ends in the middle of', 3],
+    ['begins in the middle of', 4],
+  ])(
+    'takes a whole segment from another one where there is another log’s, a damaged batch of which %s one of its own',
+    async (_, bad) => {
+      const cluster = await Cluster.start(3, () => runtime)
+      const leader = await cluster.leader()
+      const values = Array.from({ length: 60 }, (_, index) => `${index}`.padEnd(4000, '.'))
+      for (let at = 0; at < values.length; at += 3) {
+        await leader.append(batchOf(runtime, ...values.slice(at, at + 3)), { acks: 'all' })
+      }
+      await cluster.whenCommitted(values.length)
+      const group = cluster.groups().find((each) => each !== leader)!
+      while (group.log.sealedSegments.length < 3) await turn()
+      const { path, content } = sealed(group, 1)
+      const first = Number(content.readBigInt64BE(0))
+      const foreign = Array.from({ length: 12 }, (_, index) => {
+        const batch = Buffer.from(batchOf(runtime, 'of another'.padEnd(4000, '!')))
+        batch.writeBigInt64BE(BigInt(first + index), 0)
+        content.copy(batch, 12, 12, 16)
+        if (index === bad) batch[200]! ^= 1
+        return batch
+      })
+      writeFileSync(path, Buffer.concat(foreign))
+      const mended = nextRepair(group)
+      await group.look(first + bad)
+      expect(group.log.damage.length).toBeGreaterThan(0)
+      await mended
+      while (group.log.damage.length > 0) await nextRepair(group)
+      expect(readFileSync(path)).toEqual(content)
+      expect(await committed(group)).toEqual(values)
+      await cluster.stop()
+    },
+  )
 
   test('tells what was damaged and what was mended', async () => {
     const { cluster, followers } = await filled()
