@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -12,7 +12,8 @@ import { openEngine } from '../src/index.ts'
  * How long does a start take, and how much memory? A thousand logs of 10 GiB together, after SIGKILL under appends with the
  * policy `journal` and after a clean shutdown; then ten thousand logs, which are idle afterwards. From the start of the
  * process until a durable append and a read of it have succeeded.
- * In the environment: `GIB` (10), `LOGS` (1000), `MANY` (10000), `ROUNDS` (3), `DIRECTORY`.
+ * In the environment: `GIB` (10), `LOGS` (1000), `MANY` (10000), `ROUNDS` (3), `DIRECTORY`; `LARGE`, a directory for the
+ * 10 GiB that stays, and is not filled again.
  */
 
 const number = (name: string, otherwise: number): number => Number(process.env[name] ?? otherwise)
@@ -95,10 +96,16 @@ async function open(directory: string, count: number, idleSeconds: number): Prom
   await engine.close()
 }
 
+/** Those that are running: they end with the benchmark. */
+const children = new Set<ChildProcess>()
+
 function child(...words: (string | number)[]): ChildProcess {
   const self = fileURLToPath(import.meta.url)
   const env = { ...process.env, START_BENCH: words.join(' ') }
-  return spawn(process.execPath, [self], { stdio: ['ignore', 'pipe', 'inherit'], env })
+  const started = spawn(process.execPath, [self], { stdio: ['ignore', 'pipe', 'inherit'], env })
+  children.add(started)
+  started.on('close', () => children.delete(started))
+  return started
 }
 
 async function run(...words: (string | number)[]): Promise<string> {
@@ -112,7 +119,10 @@ async function run(...words: (string | number)[]): Promise<string> {
 
 async function measure(): Promise<void> {
   const directory = mkdtempSync(join(process.env.DIRECTORY ?? tmpdir(), 'cordwood-start-'))
-  process.on('exit', () => rmSync(directory, { recursive: true, force: true }))
+  process.on('exit', () => {
+    for (const each of children) each.kill('SIGKILL')
+    rmSync(directory, { recursive: true, force: true, maxRetries: 5 })
+  })
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(1))
   const say = (what: string, { openMs, servingMs, allMs, anonMib, residentMib, idleCpu }: Start): void => {
     const idle = idleCpu === 0 ? '' : `, idle ${(idleCpu * 100).toFixed(2)} % of a core`
@@ -121,9 +131,12 @@ async function measure(): Promise<void> {
         `memory ${anonMib.toFixed(0)} MiB (resident with what is mapped ${residentMib.toFixed(0)})${idle}`,
     )
   }
-  const large = join(directory, 'large')
-  console.log(`filling ${logs} logs with ${gibibytes} GiB`)
-  await run('fill', large, logs, gibibytes * 2 ** 30)
+  const large = process.env.LARGE ?? join(directory, 'large')
+  if (!existsSync(large)) {
+    console.log(`filling ${logs} logs with ${gibibytes} GiB`)
+    await run('fill', `${large}.part`, logs, gibibytes * 2 ** 30)
+    renameSync(`${large}.part`, large)
+  }
   for (let round = 1; round <= rounds; round++) {
     const writer = child('write', large)
     await once(writer.stdout!, 'data')
@@ -133,7 +146,6 @@ async function measure(): Promise<void> {
     say(`${logs} logs, after SIGKILL`, JSON.parse(await run('open', large, logs, 0)))
     say(`${logs} logs, after a clean shutdown`, JSON.parse(await run('open', large, logs, 0)))
   }
-  rmSync(large, { recursive: true })
   const wide = join(directory, 'many')
   console.log(`making ${many} logs`)
   await run('fill', wide, many, 0)
