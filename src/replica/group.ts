@@ -4,7 +4,6 @@ import type { FileRange, SendPart } from '../model/fileRange.ts'
 import { planted } from '../model/planted.ts'
 import type {
   QuorumState,
-  RaftConfig,
   RaftEvent,
   RaftRequest,
   RaftResponse,
@@ -20,6 +19,7 @@ import type { LogConfig } from '../segment/logConfig.ts'
 import { BatchHeader } from '../segment/recordBatch.ts'
 import { beginAt } from './beginAt.ts'
 import type { CacheClaims } from './cacheClaims.ts'
+import type { GroupConfig } from './groupConfigs.ts'
 import { GroupDriver } from './groupDriver.ts'
 import { GroupListeners } from './groupListeners.ts'
 import type {
@@ -35,6 +35,7 @@ import type { GroupWorld } from './groupWorld.ts'
 import { mergeBatches } from './mergeBatches.ts'
 import type { GroupStart } from './openGroupLog.ts'
 import { RepairWaiters } from './repair/repairWaiters.ts'
+import { snapshotFromOthers } from './repair/snapshotHelp.ts'
 import { RemoteRequest, refuseRequest } from './replies.ts'
 import type { SnapshotFiles } from './snapshotFiles.ts'
 import { LocalRequest, Waiter } from './tokens.ts'
@@ -59,7 +60,7 @@ export class Group {
   constructor(
     world: GroupWorld,
     spec: GroupSpec,
-    config: RaftConfig,
+    config: GroupConfig,
     start: GroupStart,
     mayHaveForgotten: boolean,
     claims: CacheClaims,
@@ -88,7 +89,7 @@ export class Group {
   }
 
   /** The log was out of use and is not any more: takes part again from what `start` says. */
-  revive(config: RaftConfig, start: GroupStart, mayHaveForgotten: boolean): void {
+  revive(config: GroupConfig, start: GroupStart, mayHaveForgotten: boolean): void {
     if (this.#closing !== null) return
     this.#snapshots = start.snapshots
     this.#driver = new GroupDriver(this.#world, this.ref, config, start, mayHaveForgotten, this.#listeners)
@@ -272,6 +273,27 @@ export class Group {
     if (this.failure !== null) throw this.failure
     this.#driver.step({ type: 'snapshotTaken', snapshotId: id, logStartOffset })
     await this.#driver.log.tookSnapshot(id, logStartOffset)
+  }
+
+  /** Has whoever runs on the log take a snapshot. */
+  wantSnapshot(): void {
+    this.#listeners.tell((each) => each.snapshotWanted?.())
+  }
+
+  /**
+   * Gets a snapshot from another replica, in place of one that is damaged here; see `snapshotFromOthers`. False at once where there is
+   * no other replica, and once it `isOver`.
+   */
+  async fetchSnapshot(isOver: () => boolean): Promise<boolean> {
+    const { transport, nodeId, logger, runtime } = this.#world
+    if (this.voters.voters.voters.every(({ id }) => id === nodeId)) return false
+    return snapshotFromOthers(this, {
+      nodeId,
+      logger,
+      clock: runtime.clock,
+      call: (to, payload, timeoutMs) => transport.call(to, payload, timeoutMs),
+      isOver: () => isOver() || this.#closing !== null,
+    })
   }
 
   /** Whether what is stored at `offset` is damaged; if so, it is looked for on other nodes. Rejects with what the disk says. */

@@ -128,6 +128,8 @@ export interface GroupListener {
   repaired?(range: RepairedRange): void
   /** The log was replaced by this snapshot, durably. */
   snapshotInstalled?(id: SnapshotId): void
+  /** Another replica would be helped by a snapshot of what is applied here. */
+  snapshotWanted?(): void
   /** The replica is out of use until the next start: its log has failed. */
   failed?(error: Error): void
   /** The replica had failed and takes part again. */

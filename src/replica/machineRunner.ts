@@ -1,5 +1,5 @@
 import { assert } from '../model/assert.ts'
-import { EngineError, toEngineError } from '../model/errors.ts'
+import { CorruptionError, EngineError, toEngineError } from '../model/errors.ts'
 import type { Logger } from '../model/logger.ts'
 import type { SnapshotId, VotersEntry } from '../raft.ts'
 import type { Checksum } from '../runtime/checksum.ts'
@@ -8,6 +8,7 @@ import { BatchHeader, checksummedFrom } from '../segment/recordBatch.ts'
 import { type ReadableGroup, readBytes } from './groupReader.ts'
 import type { GroupListener } from './groupTypes.ts'
 import { Outstandings } from './outstanding.ts'
+import type { SnapshotHead } from './snapshotContent.ts'
 import type { SnapshotFiles } from './snapshotFiles.ts'
 import { SnapshotTaker } from './snapshotTaker.ts'
 import { checkChunk } from './snapshotWriter.ts'
@@ -33,6 +34,8 @@ export interface MachineGroup extends ReadableGroup {
   votersAt(offset: number): VotersEntry
   /** A snapshot is durable; records below `logStartOffset` go. Resolves once they have. */
   snapshotTaken(id: SnapshotId, logStartOffset: number): Promise<void>
+  /** Gets a snapshot from another replica that fits the log; false where nobody can be asked. */
+  fetchSnapshot?(isOver: () => boolean): Promise<boolean>
   watch(listener: GroupListener): () => void
 }
 
@@ -77,6 +80,8 @@ export class MachineRunner {
   /** Set when the log was replaced by a snapshot that the state does not reach. */
   #isBehindLog = false
   #bytesSinceSnapshot = 0
+  /** The own snapshot was damaged: another one is to take its place as soon as everything is applied. */
+  #owesSnapshot = false
   #running: Promise<void> | null = null
   /** Something was told while it was running. */
   #isToldMore = false
@@ -107,6 +112,7 @@ export class MachineRunner {
         if (id.endOffset > this.#applied) this.#isBehindLog = true
         this.#run()
       },
+      snapshotWanted: () => void this.takeSnapshot().catch(() => {}),
       failed: (error) => this.#end(toEngineError(error, 'diskFailed', `the log of ${this.#options.name}`)),
     })
     this.#isBehindLog = this.#group.snapshots.latest !== null
@@ -179,7 +185,11 @@ export class MachineRunner {
         await this.#restore()
         continue
       }
-      if (this.#group.highWatermark <= this.#applied) return
+      if (this.#group.highWatermark <= this.#applied) {
+        if (this.#owesSnapshot) void this.takeSnapshot().catch(() => {})
+        this.#owesSnapshot = false
+        return
+      }
       const from = this.#applied
       const bytes = await this.#read(from)
       // Nothing, although it is committed: the log is being replaced by a snapshot, which will be told.
@@ -240,7 +250,13 @@ export class MachineRunner {
       )
     }
     // Checked whole before the machine sees any of it.
-    const head = await this.#group.snapshots.head(latest)
+    let head: SnapshotHead
+    try {
+      head = await this.#group.snapshots.head(latest)
+    } catch (error) {
+      if (!(error instanceof CorruptionError)) throw error
+      return this.#replaceDamaged(latest, error)
+    }
     try {
       await this.#machine.restore(this.#group.snapshots.chunks(latest), latest.endOffset)
     } catch (error) {
@@ -250,6 +266,29 @@ export class MachineRunner {
     this.#lastTimestampMs = head.lastTimestampMs
     this.#bytesSinceSnapshot = 0
     this.#advance(latest.endOffset)
+  }
+
+  /** Does without a damaged snapshot where the log has everything, else with that of another replica. */
+  async #replaceDamaged(id: SnapshotId, error: CorruptionError): Promise<void> {
+    const { snapshots, log } = this.#group
+    const { logger, name } = this.#options
+    const isNeeded = this.#applied < log.logStartOffset
+    if (isNeeded && this.#group.fetchSnapshot === undefined) throw error
+    logger.error('a damaged snapshot is not used', {
+      name,
+      file: snapshots.path(id),
+      error: error.message,
+      instead: isNeeded ? 'that of another replica' : 'the log',
+    })
+    if (isNeeded) {
+      const isThere = await this.#group.fetchSnapshot!(() => this.#ended !== null)
+      if (this.#ended !== null) return
+      if (!isThere) throw error
+    }
+    // One with the same name may have taken its place.
+    if (!isNeeded || !(await isWhole(snapshots, id))) await snapshots.remove(id)
+    this.#owesSnapshot = true
+    this.#isBehindLog = snapshots.latest !== null
   }
 
   #advance(applied: number): void {
@@ -270,6 +309,16 @@ export class MachineRunner {
     this.#ended = error
     this.#unwatch()
     for (const waiter of this.#waiters.splice(0)) waiter.reject(error)
+  }
+}
+
+async function isWhole(snapshots: SnapshotFiles, id: SnapshotId): Promise<boolean> {
+  try {
+    await snapshots.head(id)
+    return true
+  } catch (error) {
+    if (error instanceof CorruptionError) return false
+    throw error
   }
 }
 

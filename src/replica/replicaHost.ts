@@ -1,27 +1,25 @@
 import { EngineError } from '../model/errors.ts'
-import { isDurable } from '../model/flushPolicy.ts'
 import { planted } from '../model/planted.ts'
-import {
-  defaultTimeouts,
-  type RaftConfig,
-  type RaftRequest,
-  type RaftResponse,
-  type VotersEntry,
-} from '../raft.ts'
+import type { RaftRequest, RaftResponse, VotersEntry } from '../raft.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import type { Log } from '../segment/log.ts'
 import { afterRot } from './afterRot.ts'
 import { AppendBudget } from './appendBudget.ts'
 import { CacheClaims, hasClaimedCache } from './cacheClaims.ts'
 import { CatchUp, type CatchUpLimits } from './catchUp.ts'
+import { ElectionPace } from './electionPace.ts'
 import { Group } from './group.ts'
+import { GroupConfigs, isRelaxed } from './groupConfigs.ts'
 import { stateKind } from './groupStates.ts'
 import type { GroupSpec, HostOptions } from './groupTypes.ts'
 import type { GroupWorld } from './groupWorld.ts'
 import { HostStats } from './hostStats.ts'
+import { Lag } from './lag.ts'
 import { type GroupStart, openGroupLog } from './openGroupLog.ts'
 import { isRepairCall } from './repair/repairCalls.ts'
 import { type RepairCounts, Repairs } from './repair/repairs.ts'
+import { isSnapshotCall } from './repair/snapshotCalls.ts'
+import { answerSnapshotCall } from './repair/snapshotHelp.ts'
 import { type RemoteRequest, refuseRequest } from './replies.ts'
 import { Sleepers } from './sleepers.ts'
 import { TimerWheel } from './timerWheel.ts'
@@ -30,12 +28,6 @@ import { WriteTurn } from './writeTurn.ts'
 
 /** The defaults of `HostOptions`. */
 const defaults = { maxPendingBytes: 64 << 20, maxFetchBytes: 1 << 20, mendingMs: 2000 }
-/** For so many groups that a node has more the next one takes a millisecond longer to stand for election. */
-const groupsPerMs = 8
-/** A Fetch waits at its leader until there is something to bring: sessions show that both live, and find out when not. */
-const fetchMaxWaitMs = 3_600_000
-/** Followers hear a little later that more is committed, with the next records as a rule. */
-const highWatermarkLagMs = 5
 
 /** The replicas of one node: of up to ten thousand groups, over one transport, one journal and one timer. */
 export class ReplicaHost implements TransportHandler {
@@ -43,6 +35,8 @@ export class ReplicaHost implements TransportHandler {
   readonly #runtime: Runtime
   readonly #options: HostOptions
   readonly #world: GroupWorld
+  readonly #configs: GroupConfigs
+  readonly #lag = new Lag()
   readonly #groups = new Map<GroupKey, Group>()
   readonly #opening = new Set<GroupKey>()
   readonly #repairs: Repairs
@@ -53,8 +47,9 @@ export class ReplicaHost implements TransportHandler {
     this.#runtime = runtime
     this.#options = options
     const transport = options.transport(this)
-    const wheel = new TimerWheel(runtime.clock)
-    const fetchTimeoutMs = options.timeouts?.fetchTimeoutMs ?? defaultTimeouts.fetchTimeoutMs
+    const wheel = new TimerWheel(runtime.clock, (lateMs, nowMs) => this.#adapt(lateMs, nowMs))
+    const self = { id: nodeId, directoryId: logs.directoryId }
+    this.#configs = new GroupConfigs({ clusterId, self, endpoints }, options.timeouts)
     this.#world = {
       runtime,
       nodeId,
@@ -65,7 +60,8 @@ export class ReplicaHost implements TransportHandler {
       turn: new WriteTurn(logs, runtime.disk),
       wheel,
       // Woken well before the first of them would miss it.
-      sleepers: new Sleepers(runtime.clock, wheel, transport, 0.7 * fetchTimeoutMs),
+      sleepers: new Sleepers(runtime.clock, wheel, transport, () => 0.7 * this.#configs.fetchTimeoutMs),
+      pace: new ElectionPace(wheel, () => this.#configs.slackMs),
       budget: new AppendBudget(options.maxPendingBytes ?? defaults.maxPendingBytes),
       catchUp: new CatchUp(runtime.clock),
       maxFetchBytes: options.maxFetchBytes ?? defaults.maxFetchBytes,
@@ -133,15 +129,19 @@ export class ReplicaHost implements TransportHandler {
       const group = new Group(
         this.#world,
         spec,
-        this.#configOf(spec),
+        this.#configs.of(spec),
         start,
         forgotten,
         claims,
-        ({ key: closed }) => this.#groups.delete(closed),
+        ({ key: closed }) => {
+          this.#groups.delete(closed)
+          this.#adapt(0, this.#runtime.clock.monotonicMs())
+        },
       )
       // A log that cannot store this fails by itself.
       if (isRelaxed(spec) && group.log.offline === null) await claims.note().catch(() => {})
       this.#groups.set(key, group)
+      this.#adapt(0, this.#runtime.clock.monotonicMs())
       group.start()
       this.#settleDoubts(group)
       if (isRelaxed(spec)) this.#rest(group, word ?? null)
@@ -183,6 +183,7 @@ export class ReplicaHost implements TransportHandler {
 
   /** Answers what replicas ask of each other beside the quorum's messages; other calls are the business of whoever has the host. */
   async call(_from: number, payload: Uint8Array): Promise<Uint8Array> {
+    if (isSnapshotCall(payload)) return answerSnapshotCall(payload, (ref) => this.#groups.get(groupKey(ref)))
     if (isRepairCall(payload)) return this.#repairs.answer(payload)
     throw new EngineError('unsupportedVersion', 'a host takes no such calls')
   }
@@ -221,7 +222,7 @@ export class ReplicaHost implements TransportHandler {
   async #reopened(group: Group, mayHaveForgotten: boolean): Promise<void> {
     const start = await this.#find(group.spec)
     const forgotten = mayHaveForgotten || (await this.#mayHaveForgotten(group.spec, start))
-    group.revive(this.#configOf(group.spec), start, forgotten)
+    group.revive(this.#configs.of(group.spec), start, forgotten)
     this.#settleDoubts(group)
   }
 
@@ -277,30 +278,12 @@ export class ReplicaHost implements TransportHandler {
     this.#world.turn.atEnd(() => void claims.settle().catch(() => {}))
   }
 
-  #configOf(spec: GroupSpec): RaftConfig {
-    const { nodeId, clusterId, directoryId, endpoints } = this.#world
-    const timeouts = { ...defaultTimeouts, ...this.#options.timeouts }
-    return {
-      clusterId,
-      self: { id: nodeId, directoryId },
-      endpoints,
-      kind: spec.kind,
-      relaxed: isRelaxed(spec),
-      kraftVersion: spec.kraftVersion ?? 1,
-      ...timeouts,
-      // Thousands of groups that all stood in the same moment would take longer than that to hear each other.
-      electionTimeoutMs: timeouts.electionTimeoutMs + Math.floor(this.#groups.size / groupsPerMs),
-      fetchMaxWaitMs,
-      highWatermarkLagMs,
-      autoJoin: spec.autoJoin ?? false,
-      bootstrapIds: spec.bootstrapIds ?? [],
-      standsFirst: spec.standsFirst ?? false,
-      confirmation: spec.confirmation ?? 'peers',
-    }
+  /** Timeouts follow the number of groups, and how far behind the node is. */
+  #adapt(lateMs: number, nowMs: number): void {
+    this.#lag.note(lateMs, nowMs)
+    const before = this.#configs.slackMs
+    this.#configs.adapt(this.#groups.size, this.#lag.slackMs(nowMs))
+    const { slackMs } = this.#configs
+    if (slackMs !== before) this.#world.transport.expect?.(slackMs)
   }
-}
-
-/** Whether a replica claims what is in the page cache. */
-function isRelaxed({ kind, config }: GroupSpec): boolean {
-  return kind === 'partition' && !isDurable(config.flush)
 }

@@ -1,5 +1,6 @@
 import { EngineError } from '../../model/errors.ts'
 import { isRepairCall } from '../repair/repairCalls.ts'
+import { isSnapshotCall } from '../repair/snapshotCalls.ts'
 import type { TransportHandler } from '../transport.ts'
 import { encodeFailure } from './nodeCalls.ts'
 
@@ -54,7 +55,8 @@ export class EarlyRequests implements TransportHandler {
 
   /** What another node asks of this one. */
   async call(from: number, payload: Uint8Array): Promise<Uint8Array> {
-    if (isRepairCall(payload) && this.#handler?.call !== undefined) return this.#handler.call(from, payload)
+    const isOfHost = isRepairCall(payload) || isSnapshotCall(payload)
+    if (isOfHost && this.#handler?.call !== undefined) return this.#handler.call(from, payload)
     if (this.#answer !== null) return this.#answer(payload)
     return encodeFailure(new EngineError('leaderNotAvailable', 'the node is about to start'))
   }
