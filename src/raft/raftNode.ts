@@ -67,6 +67,23 @@ export class RaftNode {
     }
   }
 
+  /** Whether `timerFired` at `nowMs` asks for votes, as far as time decides. */
+  standsAt(nowMs: number): boolean {
+    const { state } = this.#r
+    switch (state.name) {
+      case 'unattached':
+      case 'voted':
+      case 'candidate':
+        return nowMs >= state.electionDeadlineMs
+      case 'follower':
+        return nowMs >= state.fetchDeadlineMs
+      case 'observer':
+        return nowMs >= state.standAtMs
+      default:
+        return false
+    }
+  }
+
   /**
    * The nodes whose life is all that this replica waits for; null while there is something else to do. As long as they live the
    * deadline need not be kept: `contact` would put it off.

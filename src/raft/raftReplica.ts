@@ -63,8 +63,11 @@ export class RaftReplica {
     this.log = new LogView(start.log, this.voters.last.version, config.relaxed)
     this.quorum = start.quorum
     this.wasRolledBack = start.quorum.quarantine === 'rolledBack'
+    const { id, directoryId } = config.self
+    // Named one by one here and elsewhere in what each group keeps: an object made by spreading has a hidden class of its own.
     this.incarnation = {
-      ...config.self,
+      id,
+      directoryId,
       incarnation: start.quorum.incarnation + 1,
       startNonce: random.below(2 ** 32),
       earlierNonces: start.quorum.startNonces,

@@ -1,11 +1,15 @@
 import { InvariantError } from '../model/assert.ts'
 import { EngineError } from '../model/errors.ts'
 import { planted } from '../model/planted.ts'
-import type { Batch, Effect, RaftConfig, RaftEvent, VotersEntry } from '../raft.ts'
+import type { Effect, RaftEvent, VotersEntry } from '../raft.ts'
 import { RaftNode } from '../raft.ts'
 import { Answers } from './answers.ts'
+import { bytesOf } from './controlBytes.ts'
+import type { Stander } from './electionPace.ts'
 import { leasesOf, recordBytesOf } from './fetchedRecords.ts'
+import { followersOf } from './followerProgress.ts'
 import { GroupAppends } from './groupAppends.ts'
+import type { GroupConfig } from './groupConfigs.ts'
 import type { GroupListeners } from './groupListeners.ts'
 import { GroupLog } from './groupLog.ts'
 import { GroupSnapshots } from './groupSnapshots.ts'
@@ -16,22 +20,18 @@ import { replicaMemory } from './leasedMemory.ts'
 import { LifeSigns } from './lifeSigns.ts'
 import type { GroupStart } from './openGroupLog.ts'
 import { Outbox } from './outbox.ts'
-import type { Sleeper } from './sleepers.ts'
+import { nextLookMs, type Sleeper } from './sleepers.ts'
 import { type AppendWaiter, type PlacedAppend, refusal, type Waiter } from './tokens.ts'
 import type { GroupRef } from './transport.ts'
-import { encodeControlBatch } from './wire/batches.ts'
 
 /** Bytes that a follower may have appended and not flushed; more waits before it is appended. */
 const maxUnflushedBytes = 16 << 20
-
-/** How long a group that has nothing to do may sleep. */
-const longestSleepMs = 30_000
 
 /**
  * Steps the core of one replica with whatever happens and carries its effects out in their order. Nothing leaves the node
  * before the quorum state that was written ahead of it is durable; writes are handed on at once.
  */
-export class GroupDriver implements Sleeper {
+export class GroupDriver implements Sleeper, Stander {
   readonly node: RaftNode
   readonly log: GroupLog
   readonly appends: GroupAppends
@@ -60,7 +60,7 @@ export class GroupDriver implements Sleeper {
   constructor(
     world: GroupWorld,
     ref: GroupRef,
-    config: RaftConfig,
+    config: GroupConfig,
     start: GroupStart,
     mayHaveForgotten: boolean,
     listeners: GroupListeners,
@@ -83,13 +83,12 @@ export class GroupDriver implements Sleeper {
         : start.stored.highWatermark,
       mayHaveForgotten,
     }
-    // The log tells of a flush once its policy's promise holds: under a relaxed one too, nothing is claimed that only this process has.
-    this.node = new RaftNode({ ...config, relaxed: false }, world.runtime.random, raftStart)
+    this.node = new RaftNode(config, world.runtime.random, raftStart)
     this.appends = new GroupAppends(world.runtime, world.budget, this)
     this.#received = new GroupSnapshots(start.snapshots, this.node, (event) => this.step(event), world.logger)
     this.#answers = new Answers(world, ref, this, this.#received, this.#outbox)
     this.#life = new LifeSigns(this.node, ref, world.transport, world.nodeId)
-    world.observer?.started(ref, config, raftStart)
+    world.observer?.started(ref, { ...config, relaxed: config.isRelaxed }, raftStart)
   }
 
   /** Why the replica is out of use until the next start; null while it is not. */
@@ -99,15 +98,7 @@ export class GroupDriver implements Sleeper {
 
   /** What is known of those that follow; empty unless this replica leads. */
   get followers(): readonly FollowerProgress[] {
-    const { transport } = this.#world
-    return this.node.progress.map(({ key, claimOffset, isQuarantined, lastFetchMs }) => ({
-      id: key.id,
-      directoryId: key.directoryId,
-      claimOffset,
-      counts: !isQuarantined,
-      contactMs:
-        claimOffset < 0 ? lastFetchMs : Math.max(lastFetchMs, transport.followerContactMs(key.id, this.#ref)),
-    }))
+    return followersOf(this.node, this.#world.transport, this.#ref)
   }
 
   /** Whether the core is in a step: what is asked of it waits until that is over. */
@@ -164,13 +155,23 @@ export class GroupDriver implements Sleeper {
   }
 
   /** The wheel says that something is due. */
-  fire(nowMs: number): void {
+  fire(nowMs: number, mayStand = false): void {
     if (this.#failed !== null || this.#isClosed) {
       this.dueMs = Number.POSITIVE_INFINITY
       return
     }
+    if (this.#isAsleep && this.#life.areNewer(nowMs - this.#world.sleepers.silenceMs)) {
+      this.dueMs = nextLookMs(nowMs, this.#ref)
+      return
+    }
     this.#life.tell(nowMs, this.#heldFor(), (event, atMs) => this.#stepAt(event, atMs))
-    if (this.node.deadlineMs <= nowMs) this.#stepAt({ type: 'timerFired' }, nowMs)
+    if (this.node.deadlineMs <= nowMs) {
+      if (!mayStand && this.node.standsAt(nowMs) && !this.#world.pace.admits(this, nowMs)) {
+        this.dueMs = Number.POSITIVE_INFINITY
+        return
+      }
+      this.#stepAt({ type: 'timerFired' }, nowMs)
+    }
     this.dueMs = this.node.deadlineMs
     const nodes = this.node.restsOn
     if (nodes === null || nodes.length === 0) return
@@ -180,7 +181,17 @@ export class GroupDriver implements Sleeper {
       this.node.state === 'leader' ? 'follower' : 'leader',
     )
     // Looked after now and then all the same: the session does not tell that a group has left it.
-    if (this.#isAsleep) this.dueMs = nowMs + longestSleepMs
+    if (this.#isAsleep) this.dueMs = nextLookMs(nowMs, this.#ref)
+  }
+
+  get isVoting(): boolean {
+    return this.node.state === 'prospective' || this.node.state === 'candidate'
+  }
+
+  /** Its turn to stand, unless somebody has led or asked for its vote meanwhile. */
+  stand(nowMs: number): void {
+    this.fire(nowMs, true)
+    this.#world.wheel.arm(this)
   }
 
   /** Somebody that the group rests on is silent. */
@@ -258,7 +269,7 @@ export class GroupDriver implements Sleeper {
         this.#outbox.persistAsked(this.log.persist(effect.state, this.node.highWatermark))
         break
       case 'append':
-        this.log.append(effect.sequence, effect.batch.leaderEpoch, this.#bytesOf(effect.batch))
+        this.log.append(effect.sequence, effect.batch.leaderEpoch, bytesOf(effect.batch, this.#world.runtime))
         break
       case 'markEpoch':
         this.log.markEpoch(effect.sequence, effect.start)
@@ -328,12 +339,6 @@ export class GroupDriver implements Sleeper {
 
   #heldFor(): 'disk' | 'rate' | null {
     return this.#paced !== null ? 'rate' : this.#held !== null ? 'disk' : null
-  }
-
-  #bytesOf(batch: Batch): Uint8Array {
-    if (batch.records instanceof Uint8Array) return batch.records
-    const { clock, checksum } = this.#world.runtime
-    return encodeControlBatch(batch, clock.wallMs(), checksum)
   }
 
   /** In the metadata log voter sets are records; they are noted beside it, so that a start need not look for them. */

@@ -4,6 +4,7 @@ import type { Endpoint } from '../raft.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import type { AppendBudget } from './appendBudget.ts'
 import type { CatchUp } from './catchUp.ts'
+import type { ElectionPace } from './electionPace.ts'
 import type { GroupObserver } from './observer.ts'
 import type { Sleepers } from './sleepers.ts'
 import type { TimerWheel } from './timerWheel.ts'
@@ -21,6 +22,7 @@ export interface GroupWorld {
   readonly turn: WriteTurn
   readonly wheel: TimerWheel
   readonly sleepers: Sleepers
+  readonly pace: ElectionPace
   readonly budget: AppendBudget
   readonly catchUp: CatchUp
   readonly maxFetchBytes: number

@@ -45,6 +45,18 @@ export class LifeSigns {
     }
   }
 
+  /** Whether the leader, or every other voter where this replica leads, has shown since `sinceMs` that it lives and is in the group. */
+  areNewer(sinceMs: number): boolean {
+    const { state, leaderId } = this.#node
+    if (state !== 'leader') {
+      return leaderId >= 0 && this.#transport.leaderContactMs(leaderId, this.#ref) > sinceMs
+    }
+    const { voters } = this.#node.voters.voters
+    return voters.every(
+      ({ id }) => id === this.#selfId || this.#transport.followerContactMs(id, this.#ref) > sinceMs,
+    )
+  }
+
   #contact(id: number, atMs: number, step: (event: RaftEvent, atMs: number) => void): void {
     this.#toldMs ??= new Map()
     if (atMs <= (this.#toldMs.get(id) ?? Number.NEGATIVE_INFINITY)) return

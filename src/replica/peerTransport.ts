@@ -2,7 +2,12 @@ import type { Endpoint, RaftRequest } from '../raft.ts'
 import type { Address } from '../runtime/network.ts'
 import { Peer, type PeerContext } from './peers/peer.ts'
 import { PeerListener } from './peers/peerListener.ts'
-import { defaultPeerLimits, type PeerOptions, type PeerRuntime } from './peers/peerOptions.ts'
+import {
+  defaultPeerLimits,
+  type PeerLimits,
+  type PeerOptions,
+  type PeerRuntime,
+} from './peers/peerOptions.ts'
 import type { GroupRef, Transport, TransportHandler } from './transport.ts'
 
 /** `Transport` over a network, in Kafka's messages. Reads no file and no clock but those of its runtime. */
@@ -10,15 +15,19 @@ export class PeerTransport implements Transport {
   readonly #context: PeerContext
   readonly #peers = new Map<number, Peer>()
   readonly #listener: PeerListener
+  readonly #limits: { -readonly [K in keyof PeerLimits]: PeerLimits[K] }
+  readonly #requestTimeoutMs: number
   #endpoints: readonly Endpoint[]
   #isClosed = false
 
   constructor(runtime: PeerRuntime, options: PeerOptions, handler: TransportHandler) {
     const { nodeId, clusterId, logger, listenerName = null, endpoints = [], limits } = options
     this.#endpoints = endpoints
+    this.#limits = { ...defaultPeerLimits, ...limits }
+    this.#requestTimeoutMs = this.#limits.requestTimeoutMs
     this.#context = {
       runtime,
-      limits: { ...defaultPeerLimits, ...limits },
+      limits: this.#limits,
       logger,
       clusterId,
       self: nodeId,
@@ -64,6 +73,10 @@ export class PeerTransport implements Transport {
   sessionContactMs(node: number, role: 'leader' | 'follower'): number {
     if (role === 'follower') return this.#listener.lastAskedMs(node)
     return this.#peers.get(node)?.lastAnswerMs ?? Number.NEGATIVE_INFINITY
+  }
+
+  expect(slackMs: number): void {
+    this.#limits.requestTimeoutMs = this.#requestTimeoutMs + slackMs
   }
 
   call(to: number, payload: Uint8Array, timeoutMs: number): Promise<Uint8Array> {

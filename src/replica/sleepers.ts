@@ -5,6 +5,17 @@ import type { Transport } from './transport.ts'
 /** What another node is to a group: its leader, or one of its followers. */
 export type Role = 'leader' | 'follower'
 
+/** How long a group that has nothing to do may sleep. */
+const longestSleepMs = 30_000
+/** Groups are looked after together, so that the process wakes up less often. */
+const gridMs = 256
+
+/** When a group that falls asleep is looked after; not all of those in one moment that fall asleep in one. */
+export function nextLookMs(nowMs: number, { partition }: { readonly partition: number }): number {
+  const sooner = (partition * 7919) % (longestSleepMs / 2)
+  return Math.floor((nowMs + longestSleepMs - sooner) / gridMs) * gridMs
+}
+
 /** A group that may sleep. */
 export interface Sleeper extends Due {
   /** Looks at what is due. */
@@ -35,29 +46,34 @@ export class Sleepers {
   readonly #clock: Clock
   readonly #wheel: TimerWheel
   readonly #transport: Transport
-  readonly #silenceMs: number
+  readonly #silenceMs: () => number
   readonly #sessions: Readonly<Record<Role, Map<number, Session>>> = {
     leader: new Map(),
     follower: new Map(),
   }
 
   /** Sessions count as silent after `silenceMs`. */
-  constructor(clock: Clock, wheel: TimerWheel, transport: Transport, silenceMs: number) {
+  constructor(clock: Clock, wheel: TimerWheel, transport: Transport, silenceMs: () => number) {
     this.#clock = clock
     this.#wheel = wheel
     this.#transport = transport
     this.#silenceMs = silenceMs
   }
 
+  /** How long a session may be silent. */
+  get silenceMs(): number {
+    return this.#silenceMs()
+  }
+
   /** Puts a group to sleep that rests on these nodes; false where one of the sessions is not alive. */
   sleep(sleeper: Sleeper, nodes: readonly number[], role: Role): boolean {
     const nowMs = this.#clock.monotonicMs()
-    for (const node of nodes) if (nowMs - this.#contactMs(node, role) > this.#silenceMs / 2) return false
+    for (const node of nodes) if (nowMs - this.#contactMs(node, role) > this.#silenceMs() / 2) return false
     for (const node of nodes) {
       const session = this.#session(node, role)
       session.sleepers.add(sleeper)
       if (session.dueMs !== Number.POSITIVE_INFINITY) continue
-      session.dueMs = nowMs + this.#silenceMs / 2
+      session.dueMs = nowMs + this.#silenceMs() / 2
       this.#wheel.arm(session)
     }
     return true
@@ -85,9 +101,9 @@ export class Sleepers {
       session.dueMs = Number.POSITIVE_INFINITY
       return
     }
-    if (nowMs - this.#contactMs(node, role) > this.#silenceMs)
+    if (nowMs - this.#contactMs(node, role) > this.#silenceMs())
       for (const each of [...session.sleepers]) each.wake()
-    session.dueMs = session.sleepers.size === 0 ? Number.POSITIVE_INFINITY : nowMs + this.#silenceMs / 2
+    session.dueMs = session.sleepers.size === 0 ? Number.POSITIVE_INFINITY : nowMs + this.#silenceMs() / 2
   }
 
   #contactMs(node: number, role: Role): number {

@@ -13,6 +13,8 @@ export interface Due {
 /** How far apart slots are: so much later than asked for things may come. */
 const slotMs = 4
 const slotCount = 512
+/** So many things are done in one turn; the rest waits for the next, so that what has arrived is read in between. */
+const mostInTurn = 256
 /** How late the timer of a process is that stood still. */
 const stallMs = 50
 
@@ -22,6 +24,7 @@ const stallMs = 50
  */
 export class TimerWheel {
   readonly #clock: Clock
+  readonly #late: (lateMs: number, nowMs: number) => void
   readonly #slots: Due[][] = Array.from({ length: slotCount }, () => [])
   #timer: Timer | null = null
   /** What the timer is set to, infinite for no timer. */
@@ -30,9 +33,13 @@ export class TimerWheel {
   #doneMs: number
   #count = 0
   #isCatchingUp = false
+  /** What this turn may still do. */
+  #left = 0
   #isClosed = false
 
-  constructor(clock: Clock) {
+  /** `late` is told at every turn how much later it comes than it was to. */
+  constructor(clock: Clock, late: (lateMs: number, nowMs: number) => void = () => {}) {
+    this.#late = late
     this.#clock = clock
     this.#doneMs = floorSlot(clock.monotonicMs())
   }
@@ -77,6 +84,7 @@ export class TimerWheel {
     this.#timer = null
     this.#timerMs = Number.POSITIVE_INFINITY
     const nowMs = this.#clock.monotonicMs()
+    this.#late(nowMs - dueMs, nowMs)
     if (nowMs - dueMs > stallMs && !this.#isCatchingUp) {
       // The process stood still: what arrived meanwhile is read first, or everybody else would seem to have been silent.
       this.#isCatchingUp = true
@@ -84,21 +92,32 @@ export class TimerWheel {
       return
     }
     this.#isCatchingUp = false
+    this.#left = mostInTurn
     const untilMs = floorSlot(nowMs)
     const from = Math.max(this.#doneMs + slotMs, untilMs - (slotCount - 1) * slotMs)
     for (let atMs = from; atMs <= untilMs && !this.#isClosed; atMs += slotMs) {
       this.#doneMs = atMs
-      this.#serve((atMs / slotMs) % slotCount, untilMs, nowMs)
+      if (this.#serve((atMs / slotMs) % slotCount, untilMs, nowMs)) continue
+      this.#doneMs = atMs - slotMs
+      break
     }
     if (!this.#isClosed) this.#next()
   }
 
-  #serve(index: number, untilMs: number, nowMs: number): void {
+  /** Fires what is due in a slot; false when some of it has to wait for another turn. */
+  #serve(index: number, untilMs: number, nowMs: number): boolean {
     const slot = this.#slots[index]!
-    if (slot.length === 0) return
+    if (slot.length === 0) return true
     this.#slots[index] = []
     this.#count -= slot.length
-    for (const due of slot) {
+    for (let at = 0; at < slot.length; at++) {
+      const due = slot[at]!
+      if (this.#left === 0) {
+        const left = slot.slice(at)
+        this.#slots[index] = [...left, ...this.#slots[index]!]
+        this.#count += left.length
+        return false
+      }
       // It has been moved to a nearer slot, and this is what it left behind; or it is of a later round.
       const isHere = (due.slotMs / slotMs) % slotCount === index
       if (!isHere) continue
@@ -108,9 +127,13 @@ export class TimerWheel {
         continue
       }
       due.slotMs = Number.POSITIVE_INFINITY
-      if (due.dueMs <= nowMs) due.fire(nowMs)
+      if (due.dueMs <= nowMs) {
+        this.#left--
+        due.fire(nowMs)
+      }
       this.arm(due)
     }
+    return true
   }
 
   /** Sets the timer to the next slot that has something. */

@@ -49,6 +49,8 @@ export interface Transport {
    * here (`follower`), whatever the group. Without this nothing but the groups' own signs of life counts.
    */
   sessionContactMs?(node: number, role: 'leader' | 'follower'): number
+  /** The node has so many groups that answers may take `slackMs` longer than usual before the other node counts as gone. */
+  expect?(slackMs: number): void
   /**
    * Has `TransportHandler.call` of another node carried out with `payload`; resolves with what that returned. What does not come
    * back may have been carried out all the same. Rejects with `networkException` when the node is gone, with `requestTimedOut`

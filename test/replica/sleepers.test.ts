@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { Sleepers } from '../../src/replica/sleepers.ts'
+import { nextLookMs, Sleepers } from '../../src/replica/sleepers.ts'
 import { TimerWheel } from '../../src/replica/timerWheel.ts'
 import type { Transport } from '../../src/replica/transport.ts'
 import { SimClock } from '../../src/testing/simClock.ts'
@@ -23,7 +23,7 @@ function start() {
       heardMs.get(`${role} ${node}`) ?? Number.NEGATIVE_INFINITY,
   } as Partial<Transport> as Transport
   const wheel = new TimerWheel(clock)
-  return { clock, heardMs, wheel, sleepers: new Sleepers(clock, wheel, transport, 400) }
+  return { clock, heardMs, wheel, sleepers: new Sleepers(clock, wheel, transport, () => 400) }
 }
 
 test('groups sleep while the session lives, behind one timer, and wake when it falls silent', () => {
@@ -66,6 +66,16 @@ test('a group that is awake is left alone, and its session asks for no timer any
 
 test('a transport that tells of no sessions lets nobody sleep', () => {
   const clock = new SimClock()
-  const sleepers = new Sleepers(clock, new TimerWheel(clock), {} as Transport, 400)
+  const sleepers = new Sleepers(clock, new TimerWheel(clock), {} as Transport, () => 400)
   expect(sleepers.sleep(new Group(), [2], 'leader')).toBe(false)
+})
+
+test('groups that fell asleep in one moment are looked after in many, some of them together', () => {
+  const times = Array.from({ length: 10_000 }, (_, partition) => nextLookMs(1000, { partition }))
+  expect(Math.min(...times)).toBeGreaterThan(15_000)
+  expect(Math.max(...times)).toBeLessThanOrEqual(31_000)
+  const counts = new Map<number, number>()
+  for (const time of times) counts.set(time, (counts.get(time) ?? 0) + 1)
+  expect(counts.size).toBeLessThan(70)
+  expect(Math.max(...counts.values())).toBeLessThan(400)
 })

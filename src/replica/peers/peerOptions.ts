@@ -52,7 +52,7 @@ export const defaultPeerLimits: PeerLimits = {
   minBackoffMs: 20,
   maxBackoffMs: 500,
   maxAnswerBytes: 8 * 1024 * 1024,
-  maxGroups: 2000,
+  maxGroups: 500,
   maxFrameBytes: 256 * 1024 * 1024,
   maxInFlight: 64,
   maxCallsInFlight: 4096,

@@ -87,8 +87,14 @@ export function incarnationToWire(seen: Incarnation): Infer<typeof incarnationFi
 
 /** A start of a replica as it came. */
 export function incarnationFromWire(wire: Infer<typeof incarnationFields>): Incarnation {
-  const { startNonce, earlierNonces } = wire
-  return { ...wire, startNonce: startNonce >>> 0, earlierNonces: earlierNonces.map((nonce) => nonce >>> 0) }
+  const { id, directoryId, incarnation, startNonce, earlierNonces } = wire
+  return {
+    id,
+    directoryId,
+    incarnation,
+    startNonce: startNonce >>> 0,
+    earlierNonces: earlierNonces.map((nonce) => nonce >>> 0),
+  }
 }
 
 /** Endpoints without whatever else the objects may carry. */
