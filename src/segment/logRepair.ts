@@ -53,6 +53,7 @@ export class AppendUndo {
     state.sealer.drop(startSegment)
     startSegment.restore(startMark, startOffset)
     state.recent.truncate(dropped.length > 0 ? 0 : startMark.sizeBytes)
+    state.undos++
     state.logEndOffset = startOffset
     if (state.epochs.truncateFromEnd(startOffset)) state.epochsChanged = true
     if (startMark.sizeBytes === 0) startSegment.isNew = true

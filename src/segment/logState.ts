@@ -44,6 +44,8 @@ export class LogState {
   readonly wasCut: boolean
   /** How often the log was cut. */
   cuts = 0
+  /** How often appends were taken back. */
+  undos = 0
   /** How often a file was about to take the place of a segment's. */
   replacements = 0
   /** Everything below it was compacted. */

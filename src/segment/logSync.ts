@@ -184,7 +184,8 @@ export class LogSync implements SyncTarget {
     const isNameless = unfinished.some(({ isNameDurable }) => !isNameDurable)
     const underWay = this.#begin(unfinished)
     const resume = captureResume(this.#state)
-    const { cuts, shape } = this.#state
+    const { cuts, undos, shape } = this.#state
+    const { flushedOffset } = flush
     return {
       files: unfinished.map(({ file }) => file),
       directories: isNameless ? [directory] : [],
@@ -193,7 +194,8 @@ export class LogSync implements SyncTarget {
         underWay.end()
         for (const segment of unfinished) segment.isNameDurable = true
         if (this.#state.cuts !== cuts) return
-        flush.synced(logEndOffset)
+        // What was appended in the place of what was undone meanwhile may not be synced.
+        flush.synced(this.#state.undos === undos ? logEndOffset : flushedOffset)
         if (resume === null) return
         this.#resume = resume
         this.#resumeShape = shape
