@@ -247,6 +247,8 @@ test('a compacted segment of the same size is not accused by what was noted of t
     const bytes = keyedBatch([{ key: `key ${index}`, value: null }], clock.nowMs)
     await append(log, bytes, 1)
   }
+  // Sealing goes on by itself, behind the appends.
+  while (log.sealedSegments.length < 2) await new Promise((resolve) => setImmediate(resolve))
   await logs.checkpoint()
   const before = log.sealedSegments
   // Compaction gives tombstones the time until which they stay, where another time was.
