@@ -6,6 +6,7 @@ const tools = [
   { command: 'mkfs.ext4', package: 'e2fsprogs', probe: ['-V'] },
   { command: 'mount', package: 'mount', probe: ['--version'] },
   { command: 'python3', package: 'python3', probe: ['--version'] },
+  { command: 'kcat', package: 'kcat', probe: ['-V'] },
 ] as const
 
 /** Installs what is missing; without root or a tool the run fails and says why. */
