@@ -83,6 +83,10 @@ export function kindOf(path: string): string {
     .replace(/-[01]$/, '-N')
 }
 
+function directoryOf(path: string): string {
+  return path.slice(0, path.lastIndexOf('/'))
+}
+
 /**
  * What is wrong with how the engine takes a damaged file. It may refuse to start or take a log offline with a coded
  * error; what it serves must be what was appended, and nothing acknowledged may be missing from a log that it serves.
@@ -98,7 +102,8 @@ export async function problemsOf(
   const fs = new SimFileSystem({ image: recording.finalImage })
   const before = fs.contentOf(path)
   const others = filesOf(recording).filter((other) => other !== path && kindOf(other) === kindOf(path))
-  const other = others.length === 0 ? new Uint8Array(9) : fs.contentOf(random.pick(others))
+  const otherPath = others.length === 0 ? null : random.pick(others)
+  const other = otherPath === null ? new Uint8Array(9) : fs.contentOf(otherPath)
   fs.damage(path, (bytes) => content ?? damages[what]!(bytes, random, other))
   if (Buffer.compare(before, fs.contentOf(path)) === 0) return []
   const report = listening()
@@ -115,7 +120,10 @@ export async function problemsOf(
     await engine.settle(engine.open())
     // Nothing in a time index tells whether a time in it is the one that was written.
     const knowsTimes = !path.endsWith('.timeindex') || seenInLength.includes(what)
-    return await problemsOfEngine(engine, logs, { lines: report.lines, isClosed, knowsTimes })
+    const isExchanged = what === 'another file of its kind' && path.endsWith('.log')
+    const isOfAnother = otherPath !== null && directoryOf(otherPath) !== directoryOf(path)
+    const exchanged = isExchanged && isOfAnother ? directoryOf(path) : null
+    return await problemsOfEngine(engine, logs, { lines: report.lines, isClosed, knowsTimes, exchanged })
   } catch (error) {
     if (error instanceof EngineError) return []
     return [`the start fails without a code: ${error instanceof Error ? error.stack : error}`]
@@ -129,6 +137,8 @@ interface Expected {
   readonly lines: readonly string[]
   readonly isClosed: boolean
   readonly knowsTimes: boolean
+  /** The directory of a log of which a segment is one of another log now. */
+  readonly exchanged: string | null
 }
 
 async function problemsOfEngine(
@@ -158,7 +168,7 @@ async function problemsOfLog(
   engine: SimProcess,
   history: LogHistory,
   log: Log,
-  { lines, isClosed, knowsTimes }: Expected,
+  { lines, isClosed, knowsTimes, exchanged }: Expected,
 ): Promise<string[]> {
   const { disk } = engine.runtime
   const { name } = history
@@ -180,6 +190,8 @@ async function problemsOfLog(
     const bytes = Buffer.alloc(lengthBytes)
     await disk.file(file.path).read(bytes, position)
     const batch = batches.find(({ baseOffset }) => baseOffset === found.firstOffset)
+    // Nothing in a batch says whose it is, until a checkpoint has seen the segment.
+    if (exchanged === log.directory && !isClosed && batch?.isJournaled !== true) return problems
     // Nothing covers the leader epoch of a batch that is in no journal and that no checkpoint has seen.
     if (batch !== undefined && !isClosed && !batch.isJournaled)
       bytes.set(batch.bytes.subarray(epochAt, epochAt + 4), epochAt)
