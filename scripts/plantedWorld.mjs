@@ -63,7 +63,7 @@ async function main() {
       console.log(`${name.padEnd(28)} ${verdict}, ${row.seconds} s, ${row.runs} runs, ${row.events} events`)
       if (row.found) console.log(`  ${row.what}`)
       // A run that is cut off leaves what it has seen.
-      if (values.sample === undefined) write(renewed(names, rows), values)
+      if (values.sample === undefined) write(renewed(names, rows), names, values)
     }
     child.disconnect()
   }
@@ -143,8 +143,9 @@ async function load(bundle) {
   return (await import(pathToFileURL(bundle).href)).plantedWorld
 }
 
-function write(rows, { seed, minutes }) {
+function write(rows, names, { seed, minutes }) {
   const machine = `Node ${process.versions.node}, ${availableParallelism()} cores (${cpus()[0]?.model.trim() ?? 'unknown'})`
+  const untried = names.filter((name) => rows.every(({ bug }) => bug !== name))
   const times = rows.map(({ seconds }) => seconds).sort((a, b) => a - b)
   const lines = [
     '# Planted mistakes of replication',
@@ -153,6 +154,7 @@ function write(rows, { seed, minutes }) {
     `${seed} on, until one breaks a promise that it keeps without the mistake; at most ${minutes} minutes of one processor, whose time is`,
     `what counts. ${machine}.`,
     `Found: ${rows.filter(({ found }) => found).length} of ${rows.length}; half of them within ${times[times.length >> 1]} s, the slowest in ${times.at(-1)} s.`,
+    ...(untried.length === 0 ? [] : ['', `Not measured yet: ${untried.join(', ')}.`]),
     '',
     '| mistake | where | found after | runs | seed | what was noticed |',
     '| --- | --- | ---: | ---: | ---: | --- |',
