@@ -1,5 +1,4 @@
-import { describeFault } from '../model/batchFault.ts'
-import { CorruptionError, EngineError } from '../model/errors.ts'
+import { EngineError } from '../model/errors.ts'
 import type { FileRange, SendPart } from '../model/fileRange.ts'
 import { planted } from '../model/planted.ts'
 import type {
@@ -16,9 +15,10 @@ import type {
 import type { BadRange } from '../segment/badRanges.ts'
 import type { Log } from '../segment/log.ts'
 import type { LogConfig } from '../segment/logConfig.ts'
-import { BatchHeader } from '../segment/recordBatch.ts'
+import type { BatchHeader } from '../segment/recordBatch.ts'
 import { beginAt } from './beginAt.ts'
 import type { CacheClaims } from './cacheClaims.ts'
+import { checkRead } from './checkRead.ts'
 import type { GroupConfig } from './groupConfigs.ts'
 import { GroupDriver } from './groupDriver.ts'
 import { GroupListeners } from './groupListeners.ts'
@@ -280,10 +280,7 @@ export class Group {
     this.#listeners.tell((each) => each.snapshotWanted?.())
   }
 
-  /**
-   * Gets a snapshot from another replica, in place of one that is damaged here; see `snapshotFromOthers`. False at once where there is
-   * no other replica, and once it `isOver`.
-   */
+  /** Takes a snapshot from another replica in place of a damaged one; false where there is no other, and once it `isOver`. */
   async fetchSnapshot(isOver: () => boolean): Promise<boolean> {
     const { transport, nodeId, logger, runtime } = this.#world
     if (this.voters.voters.voters.every(({ id }) => id === nodeId)) return false
@@ -301,18 +298,9 @@ export class Group {
     return this.log.findDamage(offset)
   }
 
-  /**
-   * How many of `bytes`, read from `range` for `fromOffset`, are whole batches that follow each other. Throws `CorruptionError` when
-   * there is none.
-   */
-  check(bytes: Uint8Array, { file, position }: FileRange, fromOffset: number): number {
-    const { validBytes, fault } = this.#world.runtime.checksum.checkBatches(bytes)
-    if (validBytes > 0) {
-      const { baseOffset } = new BatchHeader(bytes, 0)
-      if (baseOffset <= fromOffset || this.log.cleanedOffset > fromOffset) return validBytes
-    }
-    const wrong = describeFault(fault ?? { kind: 'cut', expected: bytes.length, found: 0 })
-    throw new CorruptionError({ file: file.path, position, ...wrong })
+  /** How many of `bytes`, read from `range` for `fromOffset`, are whole batches; throws `CorruptionError` when none is. */
+  check(bytes: Uint8Array, range: FileRange, fromOffset: number): number {
+    return checkRead(this.#world.runtime.checksum, this.log, bytes, range, fromOffset)
   }
 
   /**
