@@ -361,8 +361,9 @@ export class ClusterNode {
   #fail(error: EngineError): void {
     if (this.#objection !== null || this.#isClosed) return
     this.#objection = error
-    // What waits for the others waits in vain.
+    // What waits for the others waits in vain, and so does what waits for their records to come here.
     this.base.router.close(error)
+    void this.runner.close()
     this.#options.logger.error('the node cannot go on', { error: error.message })
     this.#options.lost(error)
   }

@@ -4,7 +4,7 @@ import type { Terminal } from '../../src/cli/terminal.ts'
 
 const path = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url))
 /** Runs the command line from its sources, in a process of its own. */
-const program = [
+export const program: readonly string[] = [
   process.execPath,
   '--import',
   path('../support/typescript.mjs'),

@@ -88,9 +88,13 @@ describe.runIf(isCordwood)('Kafka’s own tools and three nodes', () => {
     const replicas = before.replicas.slice(1)
     const moves = [{ topic: 'spread', partition: 0, replicas }]
     const file = ['--reassignment-json-file', fileOf('moves.json', { partitions: moves })]
-    expect(await tool('reassignPartitions', ...file, '--execute')).toContain('Successfully started')
+    const started = await tool('reassignPartitions', ...file, '--execute', '--throttle', '50000000')
+    expect(started).toContain('The inter-broker throttle limit was set to 50000000 B/s')
+    expect(started).toContain('Successfully started')
     await until('the replica to go', async () => (await partition('spread', 0)).replicas.length === 2)
     expect(await tool('reassignPartitions', ...file, '--verify')).toMatch(/spread-0 is (completed|complete)/)
+    const throttles = await tool('configs', '--entity-type', 'brokers', '--entity-name', '1', '--describe')
+    expect(throttles).not.toContain('throttled')
     expect(await tool('reassignPartitions', '--list')).toContain('No partition reassignments found')
 
     const asked = fileOf('elect.json', { partitions: [{ topic: 'spread', partition: 0 }] })
