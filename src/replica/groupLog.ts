@@ -34,7 +34,7 @@ export interface GroupLogEvents {
 type Write =
   | { readonly type: 'batch'; readonly batch: UnflushedBatch }
   | { readonly type: 'state'; readonly kind: number; readonly bytes: Uint8Array; readonly pending: Pending }
-  | { readonly type: 'alone'; readonly run: () => Promise<void>; readonly pending: Pending }
+  | { readonly type: 'alone'; readonly run: () => Promise<unknown>; readonly pending: Pending }
 
 /**
  * What one replica has on the disk: its records, and beside them, in the journal, quorum state, epochs and voter sets. Takes
@@ -146,16 +146,14 @@ export class GroupLog {
     while (this.#voters.length > 1 && isBeyond(this.#voters.at(-1)!)) this.#voters.pop()
     this.#unflushed.cut(to.endOffset)
     const isCut = this.#cuts.begin(to.endOffset)
-    const epochs = encodeEpochStarts(this.#epochs)
-    const voters = encodeVoterSets(this.#voters)
+    const states: States = [
+      [stateKind.epochs, encodeEpochStarts(this.#epochs)],
+      [stateKind.voters, encodeVoterSets(this.#voters)],
+    ]
     const pending = this.#await(sequence)
     const run = async (): Promise<void> => {
       // Before the records: a start that finds more records than epochs cuts them, the other way round it could not tell.
-      const stored = this.#putAll([
-        [stateKind.epochs, epochs],
-        [stateKind.voters, voters],
-      ])
-      await Promise.all([stored, this.#cut(to.endOffset)])
+      await Promise.all([this.#putAll(states), this.#cut(to.endOffset)])
       isCut()
     }
     this.#write({ type: 'alone', run, pending })
@@ -263,7 +261,11 @@ export class GroupLog {
 
   #writeState(sequence: number, kind: number, bytes: Uint8Array): void {
     const pending = this.#await(sequence)
-    if (planted(kind === stateKind.epochs ? 'epochStartNotStored' : 'votersNotStored')) this.#done(pending)
+    const isEpochs = kind === stateKind.epochs
+    if (planted(isEpochs ? 'epochStartNotStored' : 'votersNotStored')) this.#done(pending)
+    // Records of an epoch that no mark allows are damage then, and nothing that a crash leaves.
+    else if (isEpochs && this.log.config.flush !== 'journal')
+      this.#write({ type: 'alone', run: () => this.#putAll([[kind, bytes]]), pending })
     else this.#write({ type: 'state', kind, bytes, pending })
   }
 

@@ -84,7 +84,7 @@ export async function openGroupLog(
   let voters = storedVoters
   if (log.offline === null) {
     if (isPartition) {
-      epochs = await agreedEpochs(log, storedEpochs, stored.highWatermark)
+      epochs = await agreedEpochs(logs, log, storedEpochs, stored.highWatermark)
       voters = storedVoters.map((entry) => ({ ...entry, offset: Math.min(entry.offset, log.logEndOffset) }))
     } else {
       epochs = epochsOfRecords(log, storedEpochs)
@@ -148,8 +148,12 @@ async function finishInstall(
   await install(log, id, head, installed(id, head, isPartition, before), put)
 }
 
-/** The marks that fit the records. Records that no mark allows are cut off: their epoch began after what is durable. */
+/**
+ * The marks that fit the records. Records that no mark allows are cut off: their epoch began after what is durable. Where the journal
+ * does not have the records too, it may as well be that no mark fits because their epoch is damaged, which no checksum covers.
+ */
 async function agreedEpochs(
+  logs: LogDirectory,
   log: Log,
   stored: readonly EpochStart[],
   highWatermark: number,
@@ -164,6 +168,7 @@ async function agreedEpochs(
         found: 'records of another one',
       })
     }
+    if (log.config.flush !== 'journal') await logs.doubtsAbout(log).lackEnd()
     await log.truncate(conflict)
   }
   return stored.filter(({ startOffset }) => startOffset <= log.logEndOffset)

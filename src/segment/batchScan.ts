@@ -13,6 +13,8 @@ export interface Damage {
   readonly position: number
   readonly expected: string
   readonly found: string
+  /** The batch is whole but for its leader epoch, or that of the one before, which no checksum covers: no torn write leaves that. */
+  readonly isOfEpoch?: boolean
 }
 
 /** How a scan ended. */
@@ -93,7 +95,9 @@ export async function verifyBatches(
     if (header.baseOffset !== nextOffset) return stop(`offset ${nextOffset}`, `offset ${header.baseOffset}`)
     if (header.lastOffsetDelta < 0 || header.recordsCount < 0) return stop('a count', 'a negative count')
     if (header.partitionLeaderEpoch < leaderEpoch) {
-      return stop(`a leader epoch from ${leaderEpoch}`, `leader epoch ${header.partitionLeaderEpoch}`)
+      const { partitionLeaderEpoch: found } = header
+      const { damage, ...end } = stop(`a leader epoch from ${leaderEpoch}`, `leader epoch ${found}`)
+      return { ...end, damage: { ...damage!, isOfEpoch: true } }
     }
     leaderEpoch = header.partitionLeaderEpoch
     const visited = visit(header, position, batch)

@@ -7,7 +7,7 @@ const rotten = 2
 const recordsUnchecked = 4
 
 /**
- * What starts had to leave open about a log, since the journal was damaged. Kept with the log in the node checkpoint until it is
+ * What starts had to leave open about a log, since the journal or the log was damaged. Kept with the log in the node checkpoint until it is
  * settled: what showed it is gone as soon as the journal has let go of the damaged file.
  */
 export class Doubts {
@@ -25,7 +25,7 @@ export class Doubts {
     return this.#bits
   }
 
-  /** What is missing at the end of the journal may have been durable, and whoever votes with the log does not know. */
+  /** What is missing at the end of the journal, or the log, may have been durable, and whoever votes with the log does not know. */
   get isEndUnproven(): boolean {
     return (this.#bits & endUnproven) !== 0
   }
@@ -43,6 +43,18 @@ export class Doubts {
   /** The log was opened, and lacks nothing. */
   recordsChecked(): void {
     this.#bits &= ~recordsUnchecked
+  }
+
+  /** What opening the log has to know of them. */
+  get forOpening(): { readonly journalIsDamaged: boolean; mayLackEnd(): Promise<void> } {
+    return { journalIsDamaged: this.mayLackRecords, mayLackEnd: () => this.lackEnd() }
+  }
+
+  /** Records at the end of the log are about to go that may have been acknowledged. Known to every start once this resolves. */
+  async lackEnd(): Promise<void> {
+    if (this.isEndUnproven) return
+    this.#bits |= endUnproven
+    await this.#store(Uint8Array.of(this.#bits))
   }
 
   /** Whoever votes with the log knows, durably. So does every later start once this resolves. */

@@ -116,7 +116,7 @@ export class LogDirectory {
     return this.#journal.queue
   }
 
-  /** What damage of the journal has left open about a log. */
+  /** What damage has left open about a log. */
   doubtsAbout(log: Log): Doubts {
     return this.#journal.doubtsOf(this.#ids.get(log)!)
   }
@@ -341,7 +341,7 @@ export class LogDirectory {
     const known = found.id ?? this.#journal.idOf(name)
     const id = known ?? (await this.#journal.create(name, topicId, recoveryPoint, logStartOffset))
     const damage = this.#journal.damageOf(id) ?? found.damage
-    const journalIsDamaged = this.#journal.doubtsOf(id).mayLackRecords
+    const doubts = this.#journal.doubtsOf(id)
     const cleanedOffset = this.#cleanedOffsets.get(found.name) ?? 0
     const tail = tails.get(id) ?? null
     const open = async (from: OpenInput): Promise<Log> => {
@@ -353,7 +353,7 @@ export class LogDirectory {
         )
       return log
     }
-    const log = await open({ ...found, id, damage, journalIsDamaged, cleanedOffset, tail })
+    const log = await open({ ...found, id, damage, ...doubts.forOpening, cleanedOffset, tail })
     if (this.#journal.plan.hasBeyond(id, log.logEndOffset)) await log.forgetBeyondEnd()
     this.#checkpoints.release(name)
     return log

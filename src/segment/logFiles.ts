@@ -50,6 +50,8 @@ export interface RecoveryInput {
   /** `logStartOffset` was stored before any segment below it went: the first one begins there or before. */
   readonly startIsKnown?: boolean
   readonly scanner?: SegmentScanner
+  /** Told before records are cut off that may have been acknowledged; durable when it resolves. */
+  readonly mayLackEnd?: () => Promise<void>
 }
 
 /** A segment that was full and is not finished: its indexes and the snapshot at its end are not written. */

@@ -278,6 +278,7 @@ async function scanLog(
     const syncedOffset = input.recoveryPoint
     return { ...found, corruption, syncedOffset, durableOffset, unfinished: [] }
   }
+  if (torn?.damage.isOfEpoch === true && isDurable(config.flush)) await input.mayLackEnd?.()
   if (torn !== null) await cutTail(runtime, input, segments, torn.index, torn.damage, endOffset)
   const unfinished = scanned.unfinished.filter(({ segment }) => segment !== segments.at(-1))
   const hasTail = torn !== null || endOffset > durableOffset
@@ -357,7 +358,10 @@ async function cutTail(
 ): Promise<void> {
   const { disk } = runtime
   const segment = segments[index]!
-  input.logger.warn('cut the torn end of a log: nothing of it was acknowledged as durable', {
+  const what = damage.isOfEpoch
+    ? 'cut a log where its leader epochs are damaged: what is gone may have been acknowledged'
+    : 'cut the torn end of a log: nothing of it was acknowledged as durable'
+  input.logger.warn(what, {
     file: segment.file.path,
     position: damage.position,
     logEndOffset: endOffset,

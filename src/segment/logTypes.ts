@@ -41,6 +41,8 @@ export interface LogOptions {
   readonly damage?: CorruptionError | null
   /** The journal has lost something: a torn end of the log may have been acknowledged. */
   readonly journalIsDamaged?: boolean
+  /** Told before records are cut off at the start that may have been acknowledged; durable when it resolves. */
+  readonly mayLackEnd?: () => Promise<void>
   /** `logStartOffset` was stored before any segment below it went: the first one begins there or before. */
   readonly startIsKnown?: boolean
   readonly producerIdExpirationMs: number
