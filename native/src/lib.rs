@@ -29,6 +29,7 @@ mod stores;
 mod syncer;
 mod transfer;
 mod verified;
+mod write_behind;
 mod writer;
 
 use std::borrow::Cow;

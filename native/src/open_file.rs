@@ -4,7 +4,7 @@ use std::ffi::CString;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use crate::files::{Errno, last_errno};
 use crate::verified::Verified;
@@ -18,6 +18,8 @@ pub struct OpenFile {
     /// Counts writes; equal to `synced` when everything written is durable.
     written: AtomicU64,
     synced: AtomicU64,
+    /// Where bytes begin and end that lie in the page cache and are too few to begin with.
+    gathered: Mutex<(u64, u64)>,
     /// What is known to be good; shared with whoever opens the file again.
     pub verified: Arc<Verified>,
     /// The same file, written past the page cache; none where the system does not do that.
@@ -43,7 +45,8 @@ impl OpenFile {
         unsafe { libc::posix_fadvise(fd.as_raw_fd(), 0, 0, libc::POSIX_FADV_RANDOM) };
         let device = status(&fd)?.st_dev;
         let (written, synced) = (AtomicU64::new(0), AtomicU64::new(0));
-        Ok(OpenFile { fd, writable, device, written, synced, verified, direct: OnceLock::new() })
+        let gathered = Mutex::new((0, 0));
+        Ok(OpenFile { fd, writable, device, written, synced, gathered, verified, direct: OnceLock::new() })
     }
 
     pub fn fd(&self) -> RawFd {
@@ -82,6 +85,31 @@ impl OpenFile {
 
     pub fn is_dirty(&self) -> bool {
         self.written() != self.synced.load(Ordering::Acquire)
+    }
+
+    /// Adds written bytes to those that were gathered right before them; gives start and length of all once there are `least`.
+    pub fn gather(&self, position: u64, length: u64, least: u64) -> Option<(u64, u64)> {
+        let mut gathered = self.gathered.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let start = if gathered.1 == position { gathered.0 } else { position };
+        let end = position + length;
+        if end - start < least {
+            *gathered = (start, end);
+            return None;
+        }
+        *gathered = (end, end);
+        Some((start, end - start))
+    }
+
+    /// Has the system begin to write these bytes of the page cache to the disk, without waiting for it and without a promise.
+    pub fn begin_writing(&self, start: u64, length: u64) {
+        #[cfg(target_os = "linux")]
+        // SAFETY: the descriptor is open as long as `self` lives; the call changes no memory.
+        unsafe {
+            let (at, count) = (start as libc::off64_t, length as libc::off64_t);
+            libc::sync_file_range(self.fd(), at, count, libc::SYNC_FILE_RANGE_WRITE);
+        }
+        #[cfg(not(target_os = "linux"))]
+        let _ = (start, length);
     }
 
     /// fdatasync; covers every write that ended before the call.

@@ -13,6 +13,7 @@ use crate::open_file::OpenFile;
 use crate::plan::{Operation, Step, plan, wanted_syncs};
 use crate::stores::{truncate, write_all, write_past_cache};
 use crate::syncer::{SyncWaiter, Syncer, sync_file};
+use crate::write_behind::WriteBehind;
 
 /// About how many bytes are written before their groups are completed.
 const TURN_BYTES: usize = 8 << 20;
@@ -26,6 +27,8 @@ struct Queue {
     operations: VecDeque<Operation>,
     /// The thread waits for operations.
     asleep: bool,
+    /// The disk has nothing better to do than what lies in the page cache.
+    disk_is_free: bool,
     started: bool,
     stopped: bool,
 }
@@ -36,6 +39,7 @@ struct Shared {
     files: Arc<FileTable>,
     completions: Arc<Completions>,
     pool: BufferPool,
+    behind: WriteBehind,
     role: Role,
 }
 
@@ -73,6 +77,7 @@ impl Writer {
             files,
             completions,
             pool: BufferPool::new(KEPT_BYTES, aligned),
+            behind: WriteBehind::default(),
             role,
         };
         Writer { shared: Arc::new(shared), thread: Mutex::new(None) }
@@ -182,6 +187,24 @@ impl Shared {
                 common.wake_thread();
             }
             self.carry_out(operations, &mut failed);
+            match &self.role {
+                Role::Urgent(common) => common.use_free_disk(),
+                Role::Common(_) => self.behind.bound(),
+            }
+        }
+    }
+
+    /// Has the thread of this writer begin to write what lies in the page cache, unless it has something else to do.
+    fn use_free_disk(&self) {
+        if self.behind.is_empty() {
+            return;
+        }
+        let mut queue = self.lock();
+        queue.disk_is_free = true;
+        let wake = std::mem::take(&mut queue.asleep);
+        drop(queue);
+        if wake {
+            self.wake.notify_one();
         }
     }
 
@@ -201,6 +224,12 @@ impl Shared {
         while queue.operations.is_empty() {
             if queue.stopped {
                 return None;
+            }
+            if std::mem::take(&mut queue.disk_is_free) {
+                drop(queue);
+                self.behind.begin();
+                queue = self.lock();
+                continue;
             }
             queue.asleep = true;
             if trimmed {
@@ -247,14 +276,25 @@ impl Shared {
                     }
                 }
                 Step::Write(mut run) => {
+                    let behind =
+                        matches!(&operations[run.operations[0]], Operation::Group(group) if group.patient);
+                    let length: u64 = run.slices.iter().map(|slice| slice.iov_len as u64).sum();
                     let slices = &mut run.slices;
                     let write = if let Role::Urgent(_) = self.role { write_past_cache } else { write_all };
                     let result = self.use_file(run.file, run.create, failed, &mut open, |opened| {
                         write(opened, slices, run.position)
                     });
-                    if let Err(failure) = result {
-                        for operation in run.operations {
-                            outcome[operation].push(failure);
+                    match result {
+                        Ok(()) if behind => {
+                            if let Some(file) = open.get(&run.file) {
+                                self.behind.add(file, run.position, length);
+                            }
+                        }
+                        Ok(()) => {}
+                        Err(failure) => {
+                            for operation in run.operations {
+                                outcome[operation].push(failure);
+                            }
                         }
                     }
                 }

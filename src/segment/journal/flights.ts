@@ -51,6 +51,13 @@ export class Flights {
     return this.#line.length
   }
 
+  /** Bytes that have not landed. */
+  get bytes(): number {
+    let bytes = 0
+    for (const { flight } of this.#line) for (const { parts } of flight.writes) bytes += parts[0]!.length
+    return bytes
+  }
+
   get first(): Flight | null {
     return this.#line[0]?.flight ?? null
   }

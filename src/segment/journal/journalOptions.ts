@@ -13,7 +13,7 @@ export interface JournalOptions {
   readonly fileBytes?: number
   /** Bound of `queuedBytes`; 64 MiB by default. */
   readonly maxQueuedBytes?: number
-  /** How many frames are written and synced while the next one fills up. */
+  /** How many frames are written and synced while the next one fills up; more of those that are full. */
   readonly depth?: number
   /** How long nothing must have been committed before an empty frame tells how far the journal is durable. */
   readonly idleMs?: number

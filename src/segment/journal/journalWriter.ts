@@ -18,7 +18,7 @@ export interface JournalWriterOptions {
   readonly logger: Logger
   readonly journalId: Uint8Array
   readonly maxQueuedBytes: number
-  /** How many frames are under way while the next one fills up. */
+  /** How many frames are under way while the next one fills up; more of those that are full. */
   readonly depth: number
   /** Notes durably that a file of this generation is the first one of this life. */
   readonly begin: (generation: number) => Promise<void>
@@ -30,6 +30,8 @@ export interface JournalWriterOptions {
 
 /** A frame takes no further entry beyond this many bytes: its memory stays bounded. */
 const largestFrameBytes = 1 << 20
+/** Full frames gain nothing by waiting: so much of them is under way at once, and is written and synced together. */
+const mostUnderWayBytes = 8 << 20
 
 /**
  * Puts what is committed into frames, one for each turn of the event loop or, while `depth` frames are under way, one for
@@ -275,7 +277,8 @@ export class JournalWriter {
   }
 
   get #canSend(): boolean {
-    return !this.#flights.isRefused && this.#flights.count < this.#options.depth
+    const takesMore = this.#waiting.length > 0 && this.#flights.bytes < mostUnderWayBytes
+    return !this.#flights.isRefused && (takesMore || this.#flights.count < this.#options.depth)
   }
 
   #nextFrame(): StagedFrame {

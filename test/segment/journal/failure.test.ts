@@ -39,6 +39,25 @@ async function turns(count: number): Promise<void> {
 
 const isJournalFile = (path: string): boolean => path.includes('/journal-')
 
+test('full frames do not wait for those before them, one that still fills up does', async () => {
+  const { journal, runtime } = await open(undefined, { fileBytes: 8 << 20, journalBytes: 32 << 20 })
+  await journal.commit([numbered(0, 10)])
+  const { disk } = runtime
+  const submit = disk.submit.bind(disk)
+  let submits = 0
+  disk.submit = (group) => {
+    // Files that are made ready are filled with zeros.
+    if (group[0]!.parts[0]!.subarray(0, 64).some((byte) => byte !== 0)) submits++
+    return submit(group)
+  }
+  const done = journal.commit([1, 2, 3, 4, 5].map((id) => numbered(id, 600_000)))
+  await turns(1)
+  expect(submits).toBe(4)
+  await done
+  expect(journal.flushedSequence).toBe(6)
+  await journal.close({ clean: true })
+})
+
 test('a failed sync fails everything from then on, and is not tried again', async () => {
   let fails = false
   let syncs = 0
