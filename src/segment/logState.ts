@@ -7,6 +7,7 @@ import type { LeaderEpochs } from './leaderEpochs.ts'
 import type { LogConfig } from './logConfig.ts'
 import type { RecoveredLog } from './logFiles.ts'
 import type { LogOptions, SealedSegment } from './logTypes.ts'
+import { noteDamage } from './noteDamage.ts'
 import type { Cut } from './ownStates.ts'
 import type { ProducerState } from './producerState.ts'
 import { RecentBatches } from './recentBatches.ts'
@@ -76,7 +77,13 @@ export class LogState {
     this.badRanges = options.badRanges ?? new BadRanges()
     const list = new SegmentList(runtime, { directory, logger, cache, indexIntervalBytes }, found.segments)
     this.segments = list
-    this.sealer = new Sealer(runtime, directory, cache, (segment) => list.indexes(segment))
+    this.sealer = new Sealer(runtime, directory, cache, (segment) => list.indexes(segment), {
+      isKnown: ({ file, sizeBytes }) => this.badRanges.firstIn(file.path, 0, sizeBytes) !== null,
+      note: async ({ file, sizeBytes: lengthBytes, baseOffset }) => {
+        const range = { file, position: 0, lengthBytes }
+        return (await noteDamage(runtime, this.badRanges, range, baseOffset)) !== null
+      },
+    })
     this.logStartOffset = found.logStartOffset
     this.#storedStart = options.logStartOffset
     this.logEndOffset = found.logEndOffset

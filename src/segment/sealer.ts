@@ -1,3 +1,4 @@
+import { CorruptionError } from '../model/errors.ts'
 import { planted } from '../model/planted.ts'
 import type { DiskSync } from '../runtime/disk.ts'
 import type { Runtime } from '../runtime/runtime.ts'
@@ -15,15 +16,24 @@ interface Sealing {
   readonly producers: readonly ProducerEntry[]
 }
 
+/** What is known of damage in segments that are to be finished. */
+export interface SealingDamage {
+  /** Whether some of it is known and not mended: then the segment is left as it is. */
+  isKnown(segment: Segment): boolean
+  /** Takes note of the damage that was met; false when none is found. */
+  note(segment: Segment): Promise<boolean>
+}
+
 /**
  * Finishes segments that the log has rolled: writes their indexes and the producer snapshot at their end, and
- * syncs everything. Until that is done they count as above the recovery point.
+ * syncs everything. Until that is done they count as above the recovery point. One that is damaged waits until it is mended.
  */
 export class Sealer {
   readonly #runtime: Runtime
   readonly #directory: string
   readonly #cache: IndexCache
   readonly #indexes: (segment: Segment) => Promise<SegmentIndexes>
+  readonly #damage: SealingDamage
   #queue: Sealing[] = []
   /** Where the oldest segment that is not finished ends, exclusive; null for none. */
   nextEndOffset: number | null = null
@@ -35,8 +45,10 @@ export class Sealer {
     directory: string,
     cache: IndexCache,
     indexes: (segment: Segment) => Promise<SegmentIndexes>,
+    damage: SealingDamage,
   ) {
     this.#indexes = indexes
+    this.#damage = damage
     this.#runtime = runtime
     this.#directory = directory
     this.#cache = cache
@@ -74,7 +86,7 @@ export class Sealer {
       for (;;) {
         const next = this.#queue[0]
         if (next === undefined || next.endOffset > flushedOffset) return endOffset
-        await this.#finish(next)
+        if (this.#damage.isKnown(next.segment) || !(await this.#finish(next))) return endOffset
         endOffset = next.endOffset
       }
     })
@@ -102,10 +114,22 @@ export class Sealer {
     this.nextEndOffset = queue[0]?.endOffset ?? null
   }
 
-  async #finish(sealing: Sealing): Promise<void> {
+  /** The indexes of a segment; null when it is damaged, and that has been noted. */
+  async #indexesOf(segment: Segment): Promise<SegmentIndexes | null> {
+    try {
+      return await this.#indexes(segment)
+    } catch (error) {
+      if (error instanceof CorruptionError && (await this.#damage.note(segment))) return null
+      throw error
+    }
+  }
+
+  /** False when it cannot be finished as it is. */
+  async #finish(sealing: Sealing): Promise<boolean> {
     const { segment, endOffset, producers } = sealing
     const { disk } = this.#runtime
-    const indexes = await this.#indexes(segment)
+    const indexes = await this.#indexesOf(segment)
+    if (indexes === null) return false
     segment.completeTimeIndex()
     if (planted('snapshotBeforeSegmentSync')) await this.writeSnapshot(endOffset, producers, 'dataAndName')
     await segment.file.sync()
@@ -117,10 +141,11 @@ export class Sealer {
     await writeIndexes(disk, segment, indexes, 'data')
     await this.writeSnapshot(endOffset, producers, 'data')
     await disk.syncDirectory(this.#directory)
-    if (this.#queue[0] !== sealing) return
+    if (this.#queue[0] !== sealing) return true
     this.#setQueue(this.#queue.slice(1))
     this.#cache.put(segment, indexes)
     segment.offsetIndex = null
     segment.timeIndex = null
+    return true
   }
 }
