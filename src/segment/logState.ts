@@ -174,6 +174,12 @@ export class LogState {
     this.replacements++
   }
 
+  /** Has a checkpoint say what the files are that took others' places: until then nobody could tell them from another log's. */
+  async replaced(): Promise<void> {
+    // What cannot be stored now comes with the next checkpoint.
+    await this.options.persistRecoveryPoint?.().catch(() => {})
+  }
+
   /** Has the checkpoint of leader epochs stored, durably. Whoever comes while it is being written waits for the same end. */
   async storeEpochs(): Promise<void> {
     while (this.#epochsStoring !== null) await this.#epochsStoring

@@ -89,6 +89,39 @@ describe.each([
   })
 })
 
+test('records that compaction took are not missed beside a damaged file', async () => {
+  const { steps } = workload
+  const compacted: Workload = {
+    ...workload,
+    steps: [...steps, { do: 'recycle', log: 0 }, { do: 'compact', log: 0 }],
+  }
+  for (const isClosed of [false, true]) {
+    const recording = await recordForDamage(compacted, isClosed)
+    const damage = { path: '/data/.lock', what: 'zeroed', seed: 1 }
+    expect(await problemsOf(recording, isClosed, damage)).toEqual([])
+  }
+})
+
+test.each([
+  ['that has changed nothing', [{ do: 'roll', log: 1, wait: true }]],
+  ['that has written segments again', [{ do: 'recycle', log: 1 }]],
+] satisfies [string, Step[]][])(
+  'after a compaction %s segments are known before the next checkpoint by time',
+  async (_, steps) => {
+    const compacted: Workload = {
+      ...workload,
+      policies: [{ records: 2 }, 'journal'],
+      steps: [{ do: 'group', bytes: 100, wait: true }, ...steps, { do: 'compact', log: 1 }],
+    }
+    const recording = await recordForDamage(compacted, false)
+    const fs = new SimFileSystem({ image: recording.finalImage })
+    const other = fs.contentOf('/data/log0-0/00000000000000000000.log')
+    const path = '/data/log1-0/00000000000000000000.log'
+    const damage = { path, what: "another log's segment", seed: 1 }
+    expect(await problemsOf(recording, false, damage, other)).toEqual([])
+  },
+)
+
 test('every kind of file that the engine keeps is among those that are damaged', async () => {
   const kinds = new Set(filesOf(await recordForDamage(workload, true)).map(kindOf))
   expect([...kinds].sort()).toEqual([

@@ -4,7 +4,7 @@ import type { Log } from '../../segment/log.ts'
 import { SimClock } from '../simClock.ts'
 import { SimFileSystem } from '../simFileSystem.ts'
 import { SimRandom } from '../simRandom.ts'
-import { type LogHistory, never } from './history.ts'
+import { type AppendedBatch, type LogHistory, never } from './history.ts'
 import { type Recording, type RecordingOptions, record } from './recording.ts'
 import type { Workload } from './workload.ts'
 import { dataDirectory, SimProcess } from './world.ts'
@@ -30,6 +30,8 @@ export const damages: Readonly<Record<string, Change>> = {
 
 /** Where a batch has its leader epoch, four bytes that its checksum does not cover. */
 const epochAt = 12
+const lastOffsetDeltaAt = 23
+const recordsCountAt = 57
 
 /** Damage that shows in the length of an index. */
 const seenInLength = ['emptied', 'cut by a byte', 'longer than it was']
@@ -182,6 +184,7 @@ async function problemsOfLog(
   }
   const start = Math.max(0, ...history.starts.map(({ offset }) => offset))
   if (log.logStartOffset > start) problems.push(`${name} starts at ${log.logStartOffset} and not at ${start}`)
+  const served: AppendedBatch[] = []
   for (let next = log.logStartOffset; next < log.flushedOffset; ) {
     const found = await log.read(next, 1, log.flushedOffset, true)
     if (found === null) return [...problems, `${name}: nothing is read at ${next}`]
@@ -190,6 +193,11 @@ async function problemsOfLog(
     const bytes = Buffer.alloc(lengthBytes)
     await disk.file(file.path).read(bytes, position)
     const batch = batches.find(({ baseOffset }) => baseOffset === found.firstOffset)
+    const isCompacted = history.compactedAt !== never
+    if (isCompacted && bytes.readInt32BE(recordsCountAt) === 0) {
+      next = found.firstOffset + bytes.readInt32BE(lastOffsetDeltaAt) + 1
+      continue
+    }
     // Nothing in a batch says whose it is, until a checkpoint has seen the segment.
     if (exchanged === log.directory && !isClosed && batch?.isJournaled !== true) return problems
     // Nothing covers the leader epoch of a batch that is in no journal and that no checkpoint has seen.
@@ -201,16 +209,34 @@ async function problemsOfLog(
         `${name}: offset ${next} is served with other bytes, from ${batch?.bytes.findIndex((byte, at) => byte !== bytes[at])} on`,
       ]
     }
+    served.push(batch)
     next = batch.lastOffset + 1
   }
-  return knowsTimes ? [...problems, ...(await problemsOfTimes(history, log))] : problems
+  const gone = batches.find((batch) => isGone(batch, history, log, served))
+  if (gone !== undefined) problems.push(`${name}: offset ${gone.baseOffset} is not served`)
+  return knowsTimes ? [...problems, ...(await problemsOfTimes(history, log, served))] : problems
 }
 
-async function problemsOfTimes(history: LogHistory, log: Log): Promise<string[]> {
-  const { logStartOffset, flushedOffset } = log
-  const there = history.current.batches.filter(
-    ({ baseOffset, lastOffset }) => baseOffset >= logStartOffset && lastOffset < flushedOffset,
+/** Whether a batch is not among those that are `served` and should be: compaction takes it when a later one has its key. */
+function isGone(
+  batch: AppendedBatch,
+  history: LogHistory,
+  { logStartOffset, flushedOffset }: Log,
+  served: readonly AppendedBatch[],
+): boolean {
+  if (batch.baseOffset < logStartOffset || batch.lastOffset >= flushedOffset || served.includes(batch))
+    return false
+  const isCompacted = history.compactedAt !== never
+  return (
+    !isCompacted || !served.some(({ key, baseOffset }) => key === batch.key && baseOffset > batch.baseOffset)
   )
+}
+
+async function problemsOfTimes(
+  history: LogHistory,
+  log: Log,
+  there: readonly AppendedBatch[],
+): Promise<string[]> {
   for (const { timestampMs } of there) {
     const found = await log.offsetForTimestamp(timestampMs)
     const first = there.find((batch) => batch.timestampMs >= timestampMs)
