@@ -236,6 +236,7 @@ function withAdvice(error: unknown, { listen, directory }: BrokerConfig): unknow
     networkException: `choose an address of this machine with --listen (this is ${formatAddress(listen)})`,
     permissionDenied: 'this user may not; see --directory and --listen',
     directoryLocked: 'stop that process, or choose another --directory',
+    notFound: `check ${directory}, or choose another --directory`,
     diskFailed: `check ${directory}, or choose another --directory`,
     diskFull: `make room on the disk of ${directory}`,
   }

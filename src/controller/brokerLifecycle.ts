@@ -88,7 +88,7 @@ export class BrokerLifecycle {
     if (this.#epoch < 0) return
     const endMs = clock.monotonicMs() + timeoutMs
     while (!this.#answer.inControlledShutdown && !router.isClosed && clock.monotonicMs() < endMs) {
-      await this.#beat().catch(() => {})
+      await this.#beat(endMs - clock.monotonicMs()).catch(() => {})
       if (!this.#answer.inControlledShutdown) await router.pause(retryMs)
     }
   }
@@ -98,7 +98,8 @@ export class BrokerLifecycle {
     if (this.#isClosed) return
     this.#isClosed = true
     this.#timer?.cancel()
-    await this.#beating
+    // Nobody may be there to answer it any more.
+    await Promise.race([this.#beating, this.#options.router.pause(timeoutMs)])
     if (this.#epoch >= 0) await this.#send(true, timeoutMs).catch(() => {})
   }
 
@@ -118,8 +119,9 @@ export class BrokerLifecycle {
     this.#epoch = await metadata.run({ type: 'enrolBroker', registration }, {}, true)
   }
 
-  async #beat(): Promise<void> {
-    this.#answer = await this.#send(false, Math.max(leastAnswerMs, 2 * this.#options.heartbeatIntervalMs))
+  async #beat(withinMs = Number.POSITIVE_INFINITY): Promise<void> {
+    const answerMs = Math.max(leastAnswerMs, 2 * this.#options.heartbeatIntervalMs)
+    this.#answer = await this.#send(false, Math.min(answerMs, withinMs))
   }
 
   #send(leaves: boolean, timeoutMs: number): Promise<BeatAnswer> {

@@ -18,7 +18,8 @@ function stats(changes: {
     config: { cluster: { isBroker: changes.isBroker ?? true } },
     cluster: {
       base: {
-        host: { stats: {}, repairs: {} },
+        host: { stats: {}, repairs: {}, groups: new Map() },
+        beginning: null,
         metadata: { leaderId: changes.leaderId ?? 2, leaderEpoch: 1, highWatermark: 5000 },
       },
     },

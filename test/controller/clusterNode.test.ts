@@ -173,6 +173,20 @@ describe('a broker', () => {
     expect(cluster.world.nowMs - sinceMs).toBeLessThan(2000)
   })
 
+  test('that reaches nobody leaves soon, however long a heartbeat may take', async () => {
+    const cluster = await ClusterWorld.start(3)
+    const config = { heartbeatIntervalMs: 3000 }
+    const nodes = await Promise.all([1, 2, 3].map((machine) => cluster.broker(machine, { config })))
+    const active = await cluster.active(nodes)
+    const last = nodes.find((node) => node !== active)!
+    cluster.isolate(last.nodeId)
+    const sinceMs = cluster.world.nowMs
+    await last.beginShutdown(1000)
+    expect(cluster.world.nowMs - sinceMs).toBeLessThan(1500)
+    await last.close()
+    expect(cluster.world.nowMs - sinceMs).toBeLessThan(5000)
+  })
+
   test('with a new disk takes its old place, and its replicas follow it there', async () => {
     const { cluster, nodes } = await threeBrokers()
     const active = await cluster.active(nodes)
