@@ -79,6 +79,7 @@ export class AppendUndo {
         this.#groups.clear()
         isJournaled ||= groups.some((group) => group.isJournaled)
         await Promise.all(groups.map((group) => group.written))
+        await this.#whenFilesTell()
         if (this.#groups.size > 0) continue
         for (const segment of this.#dropped) {
           this.#dropped.delete(segment)
@@ -101,6 +102,14 @@ export class AppendUndo {
     } finally {
       this.#running = null
     }
+  }
+
+  /** Resolves when the files have what comes before what was taken back, or that was taken back, too. */
+  async #whenFilesTell(): Promise<void> {
+    const { flush } = this.#state
+    await flush.written()
+    // What found no room either may be told of later: a file that is to be cut may not have come to be.
+    if (!flush.isWritten) await flush.settled()
   }
 }
 

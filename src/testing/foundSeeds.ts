@@ -18,4 +18,5 @@ export const foundSeeds: readonly FoundSeed[] = [
     seed: 57,
     found: 'a read error while the journal was replayed was taken for rot, and votes were forgotten',
   },
+  { seed: 525, found: 'a full disk took a log offline for good: two appends to a new file found no room' },
 ]

@@ -12,6 +12,16 @@ async function turns(): Promise<void> {
   for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve))
 }
 
+/** `disk`, with these calls in place of its own. */
+function withCalls(disk: Disk, calls: Partial<Disk>): Disk {
+  return new Proxy<Disk>(disk, {
+    get: (target, name) => {
+      const value: unknown = Reflect.get(calls, name) ?? Reflect.get(target, name, target)
+      return typeof value === 'function' ? value.bind(target) : value
+    },
+  })
+}
+
 test('a sync that was under way while appends were undone says nothing of what took their place', async () => {
   const clock = new ManualClock()
   const sim = { ...createSimRuntime(new SimFileSystem(), { seed: 1 }), clock }
@@ -28,12 +38,7 @@ test('a sync that was under way while appends were undone says nothing of what t
       return sim.disk.syncDirectory(path)
     },
   }
-  const disk = new Proxy<Disk>(sim.disk, {
-    get: (target, name) => {
-      const value: unknown = Reflect.get(calls, name) ?? Reflect.get(target, name, target)
-      return typeof value === 'function' ? value.bind(target) : value
-    },
-  })
+  const disk = withCalls(sim.disk, calls)
   const runtime = { ...sim, disk }
   await disk.makeDirectory('/log')
   const log = await openLog('/log', { config: { ...testConfig, flush: { intervalMs: 40 } } }, runtime)
@@ -63,3 +68,49 @@ test('a sync that was under way while appends were undone says nothing of what t
   await log.flush()
   expect(log.durableOffset).toBe(2)
 })
+
+test.each([
+  { becomes: 'finds no room either', isWritten: false, end: 1 },
+  { becomes: 'is written', isWritten: true, end: 2 },
+])(
+  'an append is undone once it is known that an earlier one to the same new file $becomes',
+  async ({ isWritten, end }) => {
+    const sim = createSimRuntime(new SimFileSystem(), { seed: 1 })
+    const answers: ((hasRoom: boolean) => void)[] = []
+    const submit: Disk['submit'] = async (writes) => {
+      if (!writes[0]!.file.path.endsWith('.log')) return sim.disk.submit(writes)
+      const hasRoom = await new Promise<boolean>((resolve) => answers.push(resolve))
+      if (!hasRoom) throw new EngineError('diskFull', 'no space left on the disk')
+      return sim.disk.submit(writes)
+    }
+    const runtime = { ...sim, disk: withCalls(sim.disk, { submit }) }
+    await runtime.disk.makeDirectory('/log')
+    const config = { ...testConfig, segmentBytes: 190 }
+    const log = await openLog('/log', { config }, runtime)
+    const append = (value: string): void => {
+      const group = new WriteGroup(runtime.disk)
+      const bytes = batchOf([value])
+      log.append(checkBatch(bytes, runtime.checksum), bytes, 0, group)
+      group.submit().catch(() => {})
+    }
+    append('kept'.padEnd(40))
+    answers[0]!(true)
+    await log.whenFlushed(1)
+    append('earlier'.padEnd(40))
+    append('undone')
+    expect(log.segmentCount).toBe(2)
+    answers[2]!(false)
+    await turns()
+    answers[1]!(isWritten)
+    await turns()
+    await log.whenWritable()
+    expect([log.offline, log.flushedOffset, log.logEndOffset]).toEqual([null, end, end])
+    append('after'.padEnd(40))
+    answers[3]!(true)
+    await log.whenFlushed(end + 1)
+    await log.close({ clean: false })
+    const reopened = await openLog('/log', { config }, sim)
+    expect([reopened.offline, reopened.logEndOffset]).toEqual([null, end + 1])
+    await reopened.close({ clean: false })
+  },
+)
