@@ -1,9 +1,9 @@
 import { type ControlRecordInput, encodeControlRecord } from '../protocol/files/controlRecord.ts'
 import type { EpochStart, SnapshotId, Voter } from '../raft.ts'
 import type { Checksum } from '../runtime/checksum.ts'
-import { encodeProducerSnapshot } from '../segment/producerSnapshot.ts'
 import type { ProducerEntry } from '../segment/producerState.ts'
 import { encodeBatch, type NewRecord } from '../segment/records.ts'
+import { encodeResumeProducers } from '../segment/resumeProducers.ts'
 
 /** What a log without records for them keeps beside its records: epochs, producers. */
 export interface PartitionState {
@@ -61,7 +61,7 @@ export function encodeHead(
   const records = [
     record(partitionKeys.votersVersion, Buffer.from(String(head.votersVersion))),
     record(partitionKeys.epochs, Buffer.from(encodeEpochs(epochStarts))),
-    record(partitionKeys.producers, encodeProducerSnapshot(producers, checksum)),
+    record(partitionKeys.producers, encodeResumeProducers(producers, checksum)),
   ]
   const second = encodeBatch({ records, baseOffset: control.length, leaderEpoch: epoch }, checksum)
   return { bytes: Buffer.concat([first, second]), nextOffset: control.length + records.length }

@@ -3,9 +3,9 @@ import { type ControlRecord, decodeControlRecord } from '../protocol/files/contr
 import { type SnapshotId, type Voter, VoterSet } from '../raft.ts'
 import type { Checksum } from '../runtime/checksum.ts'
 import type { Disk, DiskFile } from '../runtime/disk.ts'
-import { decodeProducerSnapshot } from '../segment/producerSnapshot.ts'
 import { BatchHeader, batchHeaderBytes, batchPrefixBytes, checksummedFrom } from '../segment/recordBatch.ts'
 import { readRecords, type StoredRecord } from '../segment/records.ts'
+import { decodeResumeProducers } from '../segment/resumeProducers.ts'
 import { decodeEpochs, partitionKeys, type SnapshotHead } from './snapshotContent.ts'
 
 /** The largest batch that a snapshot may have: one chunk, and what goes around it. */
@@ -151,7 +151,7 @@ export class SnapshotReader {
     if (!isPartition && this.#state.size > 0) this.#damaged('the state of a partition', 'a part of it')
     const votersVersion = Number(version ?? 0)
     const epochStarts = decodeEpochs(epochs ?? '')
-    const entries = producers === undefined ? [] : decodeProducerSnapshot(producers, this.#checksum)
+    const entries = producers === undefined ? [] : decodeResumeProducers(producers, this.#checksum)
     if (
       !Number.isSafeInteger(votersVersion) ||
       votersVersion < 0 ||

@@ -45,6 +45,14 @@ export function encodeProducerSnapshot(entries: readonly ProducerEntry[], checks
 /** The snapshot of no producers at all, which is what most logs have. */
 const noProducers = Uint8Array.of(0, version, 0x48, 0x67, 0x4b, 0xc7, 0, 0, 0, 0)
 
+/** How many bytes of `bytes` are the snapshot that they begin with; null when there cannot be one. */
+export function snapshotBytes(bytes: Uint8Array): number | null {
+  if (bytes.length < headBytes) return null
+  const count = readInt32(bytes, 6)
+  const length = headBytes + count * entryBytes
+  return count < 0 || length > bytes.length ? null : length
+}
+
 /** The producers in a `.snapshot` file; null when it is not a valid one. */
 export function decodeProducerSnapshot(bytes: Uint8Array, checksum: Checksum): ProducerEntry[] | null {
   if (bytes.length < headBytes || readInt16(bytes, 0) !== version) return null

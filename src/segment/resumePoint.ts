@@ -2,8 +2,8 @@ import type { Checksum } from '../runtime/checksum.ts'
 import { type ClosedLog, type ClosedPlace, closedText, isClosedLog, placeOf } from './closedLog.ts'
 import { readUint32, writeInt32 } from './integers.ts'
 import type { LogState } from './logState.ts'
-import { decodeProducerSnapshot, encodeProducerSnapshot } from './producerSnapshot.ts'
 import { type ProducerEntry, ProducerState } from './producerState.ts'
+import { decodeResumeProducers, encodeResumeProducers } from './resumeProducers.ts'
 import { emptyMark, type Segment, type SegmentMark } from './segment.ts'
 
 /** A log with more producers has them in snapshot files only: recovery then begins at one of these. */
@@ -81,7 +81,7 @@ export function decodeResume(bytes: Uint8Array, checksum: Checksum): ResumedLog 
   if (bytes.length < 4) return null
   const length = readUint32(bytes, 0)
   if (length > bytes.length - 4) return null
-  const producers = decodeProducerSnapshot(bytes.subarray(4 + length), checksum)
+  const producers = decodeResumeProducers(bytes.subarray(4 + length), checksum)
   if (producers === null) return null
   try {
     const closed = JSON.parse(Buffer.from(bytes.subarray(4, 4 + length)).toString()) as Partial<ClosedLog>
@@ -93,7 +93,7 @@ export function decodeResume(bytes: Uint8Array, checksum: Checksum): ResumedLog 
 
 function encode(closed: ClosedLog, producers: readonly ProducerEntry[], checksum: Checksum): Uint8Array {
   const text = closedText(closed)
-  const snapshot = encodeProducerSnapshot(producers, checksum)
+  const snapshot = encodeResumeProducers(producers, checksum)
   const bytes = Buffer.allocUnsafe(4 + text.length + snapshot.length)
   writeInt32(bytes, 0, text.length)
   bytes.write(text, 4, 'latin1')

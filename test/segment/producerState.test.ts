@@ -1,7 +1,11 @@
 import { describe, expect, test } from 'vitest'
+import { silentLogger } from '../../src/model/logger.ts'
+import { randomUuid } from '../../src/model/uuid.ts'
+import { LogDirectory } from '../../src/segment/logDirectory.ts'
 import { decodeProducerSnapshot, encodeProducerSnapshot } from '../../src/segment/producerSnapshot.ts'
 import { ProducerState } from '../../src/segment/producerState.ts'
 import { BatchHeader } from '../../src/segment/recordBatch.ts'
+import { decodeResumeProducers, encodeResumeProducers } from '../../src/segment/resumeProducers.ts'
 import { temporaryDirectory } from '../support/temporaryDirectory.ts'
 import { append, batchOf, filesIn, ManualClock, openLog, runtime, testConfig } from './support.ts'
 
@@ -74,6 +78,49 @@ describe('a snapshot of producers', () => {
       expect(decodeProducerSnapshot(copy, checksum)).toBe(null)
     }
   })
+})
+
+describe('the producers of a resume point', () => {
+  const many = () => stateAfter([0, 1], [1, 4], [5, 1], [6, 2], [8, 1]).entries()
+
+  test('have every batch that is remembered, also of none and of one', () => {
+    for (const entries of [[], stateAfter([last - 1, 4]).entries(), many()]) {
+      expect(decodeResumeProducers(encodeResumeProducers(entries, checksum), checksum)).toEqual(entries)
+    }
+  })
+
+  test('with any bit flipped, or cut short, are not believed', () => {
+    const bytes = encodeResumeProducers(many(), checksum)
+    for (let bit = 0; bit < bytes.length * 8; bit++) {
+      const copy = Uint8Array.from(bytes)
+      copy[bit >> 3]! ^= 1 << (bit & 7)
+      expect(decodeResumeProducers(copy, checksum)).toBe(null)
+    }
+    for (let length = 0; length < bytes.length; length++) {
+      expect(decodeResumeProducers(bytes.subarray(0, length), checksum)).toBe(null)
+    }
+  })
+})
+
+test('after a start from a resume point each of the last five batches is known, not the last one alone', async () => {
+  const directory = temporaryDirectory()
+  const config = { ...testConfig, flush: 'journal' as const }
+  const open = () =>
+    LogDirectory.open(runtime, { directory, logger: silentLogger, nodeId: 1, configFor: () => config })
+  let logs = await open()
+  const made = await logs.createLog('a', 0, randomUuid(runtime.random), config)
+  for (let sequence = 0; sequence < 6; sequence++) await append(made, batchOf(['x'], idempotent(sequence)))
+  await logs.close()
+  logs = await open()
+  const log = logs.logs.get('a-0')!
+  for (let sequence = 1; sequence < 6; sequence++) {
+    const again = await append(log, batchOf(['x'], idempotent(sequence)))
+    expect(again).toMatchObject({ duplicate: true, baseOffset: sequence })
+  }
+  await expect(append(log, batchOf(['x'], idempotent(0)))).rejects.toMatchObject({
+    code: 'outOfOrderSequenceNumber',
+  })
+  await logs.close()
 })
 
 const idempotent = (baseSequence: number) => ({ producerId: 9, producerEpoch: 0, baseSequence })
