@@ -1,3 +1,4 @@
+import { messageOf } from '../model/errors.ts'
 import type { Logger } from '../model/logger.ts'
 import type { Clock, Timer } from '../runtime/clock.ts'
 
@@ -40,7 +41,7 @@ export class Background {
     try {
       await work()
     } catch (error) {
-      this.#logger.error(`${name} failed`, { error: error instanceof Error ? error.message : String(error) })
+      this.#logger.error(`${name} failed`, { error: messageOf(error) })
     }
   }
 }

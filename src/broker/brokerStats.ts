@@ -142,7 +142,9 @@ export class BrokerStats {
     return {
       host: host.stats,
       repairs: host.repairs,
-      health: replicaHealth(cluster),
+      get health() {
+        return replicaHealth(cluster)
+      },
       quorum: { leaderId, leaderEpoch, highWatermark },
       appliedOffset: nextOffset,
       isActiveController: leaderId === node.nodeId,

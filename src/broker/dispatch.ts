@@ -1,4 +1,4 @@
-import { EngineError } from '../model/errors.ts'
+import { EngineError, messageOf } from '../model/errors.ts'
 import type { SendPart } from '../model/fileRange.ts'
 import { type AnyApi, apiKeys } from '../protocol/apiKeys.ts'
 import {
@@ -223,8 +223,4 @@ export class Dispatcher {
       )
     }
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
 }

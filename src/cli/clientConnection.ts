@@ -1,4 +1,4 @@
-import { EngineError } from '../model/errors.ts'
+import { EngineError, messageOf } from '../model/errors.ts'
 import type { SendPart } from '../model/fileRange.ts'
 import type { Clock, Timer } from '../runtime/clock.ts'
 import type { Address, Connection, Network } from '../runtime/network.ts'
@@ -53,7 +53,7 @@ export class ClientConnection {
     try {
       return new ClientConnection(await network.connect(address, timeoutMs), clock, address)
     } catch (error) {
-      const why = error instanceof Error ? error.message : String(error)
+      const why = messageOf(error)
       const where = formatAddress(address)
       throw new EngineError(
         'networkException',

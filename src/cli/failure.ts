@@ -1,4 +1,4 @@
-import { EngineError } from '../model/errors.ts'
+import { EngineError, messageOf } from '../model/errors.ts'
 import { KafkaError } from '../model/kafkaErrors.ts'
 
 /** The command line itself is wrong: the message says what to write instead. Exit code 2. */
@@ -37,7 +37,7 @@ export function upperSnake(code: string): string {
  * under which Kafka's documentation explains it; a bug shows where it is only with `CORDWOOD_DEBUG=1`.
  */
 export function failureLine(error: unknown): string {
-  const message = error instanceof Error ? error.message : String(error)
+  const message = messageOf(error)
   const line = message.replace(/\s*\n\s*/g, ' ').trim()
   // `networkException` is never a broker's answer: nobody answered.
   if (!(error instanceof EngineError) || error.code === 'networkException') return line

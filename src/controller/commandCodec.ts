@@ -1,4 +1,4 @@
-import { EngineError, EngineErrorCode, type EngineErrorName } from '../model/errors.ts'
+import { codeNamed, EngineError } from '../model/errors.ts'
 
 /*
  * Commands and their results between nodes of one release: JSON, in which maps, absent values and errors of single outcomes
@@ -30,6 +30,5 @@ function reviver(_: string, value: unknown): unknown {
   if ('$map' in value) return new Map(value.$map as [unknown, unknown][])
   if (!('$error' in value)) return value
   const { $error: code, text } = value as { $error: string; text?: unknown }
-  const isKnown = Object.hasOwn(EngineErrorCode, code)
-  return new EngineError(isKnown ? (code as EngineErrorName) : 'unknownServerError', String(text))
+  return new EngineError(codeNamed(code), String(text))
 }

@@ -1,4 +1,4 @@
-import { type EngineError, toEngineError } from '../model/errors.ts'
+import { type EngineError, messageOf, toEngineError } from '../model/errors.ts'
 import type { Logger } from '../model/logger.ts'
 import { randomUuid, type Uuid } from '../model/uuid.ts'
 import type { MetadataRecord } from '../protocol/metadataRecords/metadataRecord.ts'
@@ -261,7 +261,7 @@ export class Controller implements Metadata {
         await listener(delta)
       } catch (cause) {
         this.#options.logger.error('a change of the metadata stands, but could not be acted on', {
-          error: cause instanceof Error ? cause.message : String(cause),
+          error: messageOf(cause),
         })
       }
     }

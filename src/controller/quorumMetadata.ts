@@ -1,4 +1,4 @@
-import { EngineError } from '../model/errors.ts'
+import { EngineError, messageOf } from '../model/errors.ts'
 import type { Logger } from '../model/logger.ts'
 import { randomUuid } from '../model/uuid.ts'
 import type { Group } from '../replica/group.ts'
@@ -319,7 +319,7 @@ export class QuorumMetadata implements ClusterMetadata {
         await listener(delta)
       } catch (cause) {
         this.#options.logger.error('a change of the metadata stands, but could not be acted on', {
-          error: cause instanceof Error ? cause.message : String(cause),
+          error: messageOf(cause),
         })
       }
     }

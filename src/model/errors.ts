@@ -123,9 +123,12 @@ export function failureIn(error: EngineError, directory: string): EngineError | 
 /** `cause` as an `EngineError`, itself if it is one. */
 export function toEngineError(cause: unknown, code: EngineErrorName, message: string): EngineError {
   if (cause instanceof EngineError) return cause
-  return new EngineError(code, `${message}: ${cause instanceof Error ? cause.message : String(cause)}`, {
-    cause,
-  })
+  return new EngineError(code, `${message}: ${messageOf(cause)}`, { cause })
+}
+
+/** The code of that name, as another node gave it; `unknownServerError` for one that this release does not know. */
+export function codeNamed(name: string): EngineErrorName {
+  return Object.hasOwn(EngineErrorCode, name) ? (name as EngineErrorName) : 'unknownServerError'
 }
 
 /** What a thrown thing says of itself. */

@@ -1,5 +1,5 @@
 import { assert } from '../model/assert.ts'
-import { CorruptionError, EngineError, toEngineError } from '../model/errors.ts'
+import { CorruptionError, EngineError, messageOf, toEngineError } from '../model/errors.ts'
 import type { Logger } from '../model/logger.ts'
 import type { SnapshotId, VotersEntry } from '../raft.ts'
 import type { Checksum } from '../runtime/checksum.ts'
@@ -300,7 +300,7 @@ export class MachineRunner {
 
   #fail(cause: unknown, where: string): EngineError {
     if (cause instanceof EngineError && cause.code !== 'machineFailed') return cause
-    const what = cause instanceof Error ? cause.message : String(cause)
+    const what = messageOf(cause)
     return new EngineError('machineFailed', `${where} of ${this.#options.name} threw: ${what}`, { cause })
   }
 

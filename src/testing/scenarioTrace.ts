@@ -1,3 +1,4 @@
+import { messageOf } from '../model/errors.ts'
 import type { Effect } from '../raft/effects.ts'
 import type { GroupObserver } from '../replica/observer.ts'
 import type { ClusterNode } from './clusterProgram.ts'
@@ -21,7 +22,7 @@ export class ScenarioTrace {
   constructor(world: World<ClusterNode>) {
     world.watch({
       stopped: ({ id }, how, error) => {
-        if (how === 'failed') this.line(id, `ends: ${error instanceof Error ? error.message : String(error)}`)
+        if (how === 'failed') this.line(id, `ends: ${messageOf(error)}`)
       },
     })
   }

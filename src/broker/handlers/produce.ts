@@ -10,7 +10,7 @@ import type { Answer, Stream } from '../dispatch.ts'
 import { endpointsOf } from '../nodes.ts'
 import { acksAll, type Partition } from '../partition.ts'
 import type { RequestContext, Services } from '../services.ts'
-import { ProducePrefix, type ProduceTerms } from './producePrefix.ts'
+import { firstVersionById, ProducePrefix, type ProduceTerms } from './producePrefix.ts'
 import { Append, PartitionResult, ProduceRound } from './produceRound.ts'
 
 type ProduceApi = (typeof apiKeys)['produce']
@@ -22,8 +22,6 @@ const fencedEpoch = KafkaError.fencedLeaderEpoch.kafka
 const zstd = 4
 const firstVersionWithZstd = 7
 const firstVersionWithLeader = 10
-/** Source: KIP-516. */
-const firstVersionById = 13
 /** How many bytes of batches that have arrived are appended before the rest of their request is there. */
 const partBytes = 1 << 20
 

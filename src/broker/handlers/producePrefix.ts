@@ -1,9 +1,11 @@
 import type { Uuid } from '../../model/uuid.ts'
+import { apiKeys } from '../../protocol/apiKeys.ts'
+import { isFlexible } from '../../protocol/codec.ts'
 import { skipTagged } from '../../protocol/headers.ts'
 import { malformed, Reader } from '../../protocol/reader.ts'
 
-const firstFlexibleVersion = 9
-const firstVersionWithTopicIds = 13
+/** Topics come by their ids from here on. Source: KIP-516. */
+export const firstVersionById = 13
 
 /** What a Produce request says before its records. */
 export interface ProduceTerms {
@@ -43,8 +45,8 @@ export class ProducePrefix {
   constructor(bytes: Uint8Array, bodyPosition: number, apiVersion: number) {
     this.#reader = new Reader(bytes)
     this.#position = bodyPosition
-    this.#isFlexible = apiVersion >= firstFlexibleVersion
-    this.#hasTopicIds = apiVersion >= firstVersionWithTopicIds
+    this.#isFlexible = isFlexible(apiKeys.produce.request, apiVersion)
+    this.#hasTopicIds = apiVersion >= firstVersionById
   }
 
   /** The next partition of which all bytes lie below `arrivedBytes`; null when there is none, for now or at all. */

@@ -1,4 +1,4 @@
-import { EngineError, EngineErrorCode, type EngineErrorName } from '../../model/errors.ts'
+import { codeNamed, EngineError, messageOf } from '../../model/errors.ts'
 import { decode, encode } from '../../protocol/codec.ts'
 import {
   type Infer,
@@ -111,7 +111,7 @@ export function encodeAnswer(answer: Partial<CallResponse>): Uint8Array {
 /** The bytes of an answer that says what went wrong. */
 export function encodeFailure(cause: unknown): Uint8Array {
   const error = cause instanceof EngineError ? cause.code : 'unknownServerError'
-  const text = cause instanceof Error ? cause.message : String(cause)
+  const text = messageOf(cause)
   const leaderId = cause instanceof NotLeaderError ? cause.leaderId : -1
   return encodeAnswer({ error, text, leaderId })
 }
@@ -136,8 +136,7 @@ export function votersSaid(payload: Uint8Array | null): readonly number[] {
 export function decodeAnswer(bytes: Uint8Array): CallResponse {
   const answer = decode(callResponse, version, bytes)
   if (answer.error === '') return answer
-  const isKnown = Object.hasOwn(EngineErrorCode, answer.error)
-  const code = isKnown ? (answer.error as EngineErrorName) : 'unknownServerError'
+  const code = codeNamed(answer.error)
   if (code === 'notLeaderOrFollower') throw new NotLeaderError(answer.leaderId)
   throw new EngineError(code, answer.text)
 }

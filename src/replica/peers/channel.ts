@@ -1,4 +1,4 @@
-import { EngineError, type EngineErrorName } from '../../model/errors.ts'
+import { EngineError, type EngineErrorName, messageOf } from '../../model/errors.ts'
 import type { Api } from '../../protocol/apiKeys.ts'
 import { decodeResponse, encodeRequest } from '../../protocol/headers.ts'
 import { quorumApis } from '../../protocol/quorumApis.ts'
@@ -327,8 +327,4 @@ export class Channel {
     if (wasOpen) this.#owner.broke(reason, silent)
     else this.#owner.unreachable(reason)
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
 }

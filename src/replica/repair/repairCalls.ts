@@ -1,4 +1,4 @@
-import { EngineError, EngineErrorCode, type EngineErrorName } from '../../model/errors.ts'
+import { codeNamed, EngineError } from '../../model/errors.ts'
 import { decode, encode } from '../../protocol/codec.ts'
 import {
   type Infer,
@@ -71,6 +71,5 @@ export function encodeRepairAnswer(records: Uint8Array | EngineError): Uint8Arra
 export function decodeRepairAnswer(bytes: Uint8Array): Uint8Array {
   const { error, text, records } = decode(repairResponse, version, bytes)
   if (error === '' && records !== null && records.length > 0) return records
-  const isKnown = Object.hasOwn(EngineErrorCode, error)
-  throw new EngineError(isKnown ? (error as EngineErrorName) : 'unknownServerError', text)
+  throw new EngineError(codeNamed(error), text)
 }

@@ -1,4 +1,4 @@
-import { EngineError, EngineErrorCode, type EngineErrorName } from '../../model/errors.ts'
+import { codeNamed, EngineError } from '../../model/errors.ts'
 import { decode, encode } from '../../protocol/codec.ts'
 import { bytes, type Infer, int8, int32, int64, message, string, uuid } from '../../protocol/schema.ts'
 import type { SnapshotId } from '../../raft.ts'
@@ -76,6 +76,5 @@ export function encodeSnapshotPart(part: SnapshotPart | EngineError): Uint8Array
 export function decodeSnapshotPart(payload: Uint8Array): SnapshotPart {
   const { error, text, endOffset, epoch, sizeBytes, content } = decode(snapshotResponse, version, payload)
   if (error === '') return { id: { endOffset, epoch }, sizeBytes, content }
-  const isKnown = Object.hasOwn(EngineErrorCode, error)
-  throw new EngineError(isKnown ? (error as EngineErrorName) : 'unknownServerError', text)
+  throw new EngineError(codeNamed(error), text)
 }

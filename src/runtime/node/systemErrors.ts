@@ -1,4 +1,4 @@
-import { EngineError, type EngineErrorName } from '../../model/errors.ts'
+import { EngineError, type EngineErrorName, messageOf } from '../../model/errors.ts'
 
 /** What the engine calls an error of the file system; everything else is `diskFailed`. */
 const diskCodes: Readonly<Record<string, EngineErrorName>> = {
@@ -61,7 +61,7 @@ export function networkError(cause: unknown, attempt: string): EngineError {
 function reason(cause: unknown, code: string | null): string {
   const sentence = code === null ? undefined : sentences[code]
   if (sentence !== undefined) return `${sentence} (${code})`
-  return cause instanceof Error ? cause.message : String(cause)
+  return messageOf(cause)
 }
 
 const sentences: Readonly<Record<string, string>> = {

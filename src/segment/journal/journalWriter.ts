@@ -1,4 +1,4 @@
-import { EngineError, toEngineError } from '../../model/errors.ts'
+import { EngineError, messageOf, toEngineError } from '../../model/errors.ts'
 import type { Logger } from '../../model/logger.ts'
 import { planted } from '../../model/planted.ts'
 import type { DiskWrite } from '../../runtime/disk.ts'
@@ -381,7 +381,7 @@ export class JournalWriter {
   /** Nothing that is not durable by now will ever be said to be; the sync is not tried again. */
   fail(cause: unknown): void {
     if (this.#failed !== null) return
-    const reason = cause instanceof Error ? cause.message : String(cause)
+    const reason = messageOf(cause)
     const error = new EngineError('diskFailed', `the journal cannot be written: ${reason}`, { cause })
     this.#failed = error
     this.#options.logger.error('the journal has failed', { error: reason })
