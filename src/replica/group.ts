@@ -284,13 +284,13 @@ export class Group {
   async fetchSnapshot(isOver: () => boolean): Promise<boolean> {
     const { transport, nodeId, logger, runtime } = this.#world
     if (this.voters.voters.voters.every(({ id }) => id === nodeId)) return false
-    return snapshotFromOthers(this, {
-      nodeId,
-      logger,
-      clock: runtime.clock,
-      call: (to, payload, timeoutMs) => transport.call(to, payload, timeoutMs),
-      isOver: () => isOver() || this.#closing !== null,
-    })
+    const isEnd = (): boolean => isOver() || this.#closing !== null
+    return snapshotFromOthers(this, { nodeId, logger, clock: runtime.clock, transport, isOver: isEnd })
+  }
+
+  /** A snapshot of this replica was damaged or missing, and is not any more. */
+  snapshotReplaced(): void {
+    this.#listeners.tell((each) => each.snapshotReplaced?.())
   }
 
   /** Whether what is stored at `offset` is damaged; if so, it is looked for on other nodes. Rejects with what the disk says. */

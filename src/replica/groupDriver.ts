@@ -329,8 +329,7 @@ export class GroupDriver implements Sleeper, Stander {
         break
       case 'alarm': {
         const { code, id, offset, detail } = effect
-        const { topic, partition } = this.#ref
-        this.#world.logger.error('a replica raises an alarm', { topic, partition, code, id, offset, detail })
+        this.#world.alarms.raise(this.#ref, { code, id, offset, detail })
         this.#listeners.tell((each) => each.alarm?.({ code, id, offset, detail }))
         break
       }

@@ -130,6 +130,8 @@ export interface GroupListener {
   snapshotInstalled?(id: SnapshotId): void
   /** Another replica would be helped by a snapshot of what is applied here. */
   snapshotWanted?(): void
+  /** A snapshot of this replica was damaged or missing, and is not any more. */
+  snapshotReplaced?(): void
   /** The replica is out of use until the next start: its log has failed. */
   failed?(error: Error): void
   /** The replica had failed and takes part again. */

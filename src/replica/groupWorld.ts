@@ -2,6 +2,7 @@ import type { Logger } from '../model/logger.ts'
 import type { Uuid } from '../model/uuid.ts'
 import type { Endpoint } from '../raft.ts'
 import type { Runtime } from '../runtime/runtime.ts'
+import type { AlarmLog } from './alarmLog.ts'
 import type { AppendBudget } from './appendBudget.ts'
 import type { CatchUp } from './catchUp.ts'
 import type { ElectionPace } from './electionPace.ts'
@@ -27,5 +28,6 @@ export interface GroupWorld {
   readonly catchUp: CatchUp
   readonly maxFetchBytes: number
   readonly logger: Logger
+  readonly alarms: AlarmLog
   readonly observer: GroupObserver | null
 }

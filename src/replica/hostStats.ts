@@ -12,6 +12,8 @@ export class HostStats {
   revived = 0
   /** Replicas that were made from those of others and have become voters. */
   rebuilt = 0
+  /** Snapshots that were damaged or missing here and were replaced. */
+  snapshotsReplaced = 0
   readonly #alarms = new Map<AlarmCode, number>()
 
   /** Alarms that were raised here, by what they are about. */
@@ -46,6 +48,9 @@ export class HostStats {
       },
       revived: () => {
         this.revived += 1
+      },
+      snapshotReplaced: () => {
+        this.snapshotsReplaced += 1
       },
     }
   }

@@ -36,6 +36,8 @@ export interface MachineGroup extends ReadableGroup {
   snapshotTaken(id: SnapshotId, logStartOffset: number): Promise<void>
   /** Gets a snapshot from another replica that fits the log; false where nobody can be asked. */
   fetchSnapshot?(isOver: () => boolean): Promise<boolean>
+  /** A snapshot that was damaged or missing is not any more. */
+  snapshotReplaced?(): void
   watch(listener: GroupListener): () => void
 }
 
@@ -80,7 +82,7 @@ export class MachineRunner {
   /** Set when the log was replaced by a snapshot that the state does not reach. */
   #isBehindLog = false
   #bytesSinceSnapshot = 0
-  /** The own snapshot was damaged: another one is to take its place as soon as everything is applied. */
+  /** The own snapshot was damaged or missing: another one is to take its place as soon as everything is applied. */
   #owesSnapshot = false
   #running: Promise<void> | null = null
   /** Something was told while it was running. */
@@ -244,10 +246,7 @@ export class MachineRunner {
     const { latest } = this.#group.snapshots
     if (latest === null || latest.endOffset <= this.#applied) {
       if (this.#applied >= this.#group.log.logStartOffset) return
-      throw new EngineError(
-        'corruptLog',
-        `${this.#options.name} begins at ${this.#group.log.logStartOffset}, and no snapshot has what was before`,
-      )
+      return this.#replaceMissing()
     }
     // Checked whole before the machine sees any of it.
     let head: SnapshotHead
@@ -273,22 +272,39 @@ export class MachineRunner {
     const { snapshots, log } = this.#group
     const { logger, name } = this.#options
     const isNeeded = this.#applied < log.logStartOffset
-    if (isNeeded && this.#group.fetchSnapshot === undefined) throw error
     logger.error('a damaged snapshot is not used', {
       name,
       file: snapshots.path(id),
       error: error.message,
       instead: isNeeded ? 'that of another replica' : 'the log',
     })
-    if (isNeeded) {
-      const isThere = await this.#group.fetchSnapshot!(() => this.#ended !== null)
-      if (this.#ended !== null) return
-      if (!isThere) throw error
-    }
+    if (isNeeded && !(await this.#fetch(error))) return
     // One with the same name may have taken its place.
     if (!isNeeded || !(await isWhole(snapshots, id))) await snapshots.remove(id)
+    this.#replaced()
+  }
+
+  /** Takes the snapshot of another replica: what the log does not have any more is in none of this one. */
+  async #replaceMissing(): Promise<void> {
+    const { logger, name } = this.#options
+    const { logStartOffset } = this.#group.log
+    const text = `${name} begins at ${logStartOffset}, and no snapshot has what was before`
+    logger.error('a snapshot is missing', { name, logStartOffset, instead: 'that of another replica' })
+    if (await this.#fetch(new EngineError('corruptLog', text))) this.#replaced()
+  }
+
+  /** Fetches a snapshot from another replica; false when the end comes first. Throws `error` where nobody can be asked. */
+  async #fetch(error: EngineError): Promise<boolean> {
+    const isThere = (await this.#group.fetchSnapshot?.(() => this.#ended !== null)) ?? false
+    if (this.#ended !== null) return false
+    if (!isThere) throw error
+    return true
+  }
+
+  #replaced(): void {
     this.#owesSnapshot = true
-    this.#isBehindLog = snapshots.latest !== null
+    this.#isBehindLog = this.#group.snapshots.latest !== null
+    this.#group.snapshotReplaced?.()
   }
 
   #advance(applied: number): void {

@@ -4,6 +4,7 @@ import type { RaftRequest, RaftResponse, VotersEntry } from '../raft.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import type { Log } from '../segment/log.ts'
 import { afterRot } from './afterRot.ts'
+import { AlarmLog } from './alarmLog.ts'
 import { AppendBudget } from './appendBudget.ts'
 import { CacheClaims, hasClaimedCache } from './cacheClaims.ts'
 import { CatchUp, type CatchUpLimits } from './catchUp.ts'
@@ -66,6 +67,7 @@ export class ReplicaHost implements TransportHandler {
       catchUp: new CatchUp(runtime.clock),
       maxFetchBytes: options.maxFetchBytes ?? defaults.maxFetchBytes,
       logger,
+      alarms: new AlarmLog(runtime.clock, logger),
       observer: options.observer ?? null,
     }
     this.#repairs = new Repairs({
@@ -194,7 +196,7 @@ export class ReplicaHost implements TransportHandler {
   }
 
   async #close(): Promise<void> {
-    const { budget, catchUp, wheel, transport } = this.#world
+    const { alarms, budget, catchUp, wheel, transport } = this.#world
     budget.close()
     catchUp.close()
     const groups = [...this.#groups.values()]
@@ -204,6 +206,7 @@ export class ReplicaHost implements TransportHandler {
     )
     await Promise.all([this.#repairs.close(), ...groups.map((group) => group.close())])
     wheel.close()
+    alarms.flush()
     await transport.close()
   }
 

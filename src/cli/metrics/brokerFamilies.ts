@@ -282,6 +282,11 @@ function replication(families: Families, found: ReplicationStats | null): void {
     'Attempts at a repair that came to nothing; they are tried again.',
     repairs?.failed ?? 0,
   )
+  families.counter(
+    'cordwood_snapshots_replaced_total',
+    'Snapshots that were damaged or missing here, and were replaced: by the log, or by that of another replica.',
+    found?.host.snapshotsReplaced ?? 0,
+  )
   const { quarantined = 0, rebuilding = 0, rebuilt = 0, beganAnew = null } = found?.health ?? {}
   families.gauge(
     'cordwood_replicas_quarantined',

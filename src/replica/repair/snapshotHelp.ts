@@ -3,7 +3,7 @@ import type { Logger } from '../../model/logger.ts'
 import type { SnapshotId, VotersEntry } from '../../raft.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import type { SnapshotFiles } from '../snapshotFiles.ts'
-import type { GroupRef } from '../transport.ts'
+import type { GroupRef, Transport } from '../transport.ts'
 import {
   decodeSnapshotAsk,
   decodeSnapshotPart,
@@ -36,7 +36,7 @@ export interface SnapshotHelpers {
   readonly nodeId: number
   readonly clock: Clock
   readonly logger: Logger
-  call(to: number, payload: Uint8Array, timeoutMs: number): Promise<Uint8Array>
+  readonly transport: Pick<Transport, 'call'>
   /** Nobody wants it any more. */
   isOver(): boolean
 }
@@ -111,7 +111,7 @@ async function takeFrom(
       ...(id ?? { endOffset: -1, epoch: -1 }),
       position,
     })
-    return decodeSnapshotPart(await helpers.call(node, payload, callTimeoutMs))
+    return decodeSnapshotPart(await helpers.transport.call(node, payload, callTimeoutMs))
   }
   const first = await ask(null, 0)
   const { id, sizeBytes } = first

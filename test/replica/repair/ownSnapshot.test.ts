@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { afterEach, expect, test } from 'vitest'
 import type { EngineError } from '../../../src/model/errors.ts'
 import { silentLogger } from '../../../src/model/logger.ts'
@@ -85,6 +85,38 @@ test('a replica whose own snapshot is damaged takes up that of another one, even
   // The next start finds one that is whole.
   await group.snapshots.head(group.snapshots.latest!)
   expect(group.snapshots.path(group.snapshots.latest!)).toBe(path)
+})
+
+test('a replica whose own snapshot is gone takes up that of another one, with an older one left behind or without', async () => {
+  const { expected, id } = await threeWith(5)
+  const leader = await cluster.leader()
+  const others = [...cluster.nodes.keys()].filter((node) => node !== id)
+  for (const node of others) await runnerOn(cluster.group(node)).runner.start()
+  let first = runnerOn(cluster.group(id))
+  await first.runner.start()
+  for (const isOlderLeft of [false, true]) {
+    const { snapshots } = cluster.group(id)
+    await first.runner.takeSnapshot()
+    const older = snapshots.path(snapshots.latest!)
+    const bytes = readFileSync(older)
+    const { logEndOffset } = leader.log
+    await leader.append(batchOf(runtime, `${logEndOffset}`), { acks: 'all' })
+    expected.push(`${logEndOffset}`)
+    await first.runner.whenApplied(logEndOffset + 1)
+    await first.runner.takeSnapshot()
+    rmSync(snapshots.path(snapshots.latest!))
+    if (isOlderLeft) writeFileSync(older, bytes)
+    await first.runner.close()
+    await cluster.kill(id)
+    const group = await cluster.run(id)
+    expect(group.log.logStartOffset).toBe(logEndOffset + 1)
+    first = runnerOn(group)
+    let replaced = 0
+    group.watch({ snapshotReplaced: () => void replaced++ })
+    await first.runner.start()
+    expect([first.values, replaced]).toEqual([expected, 1])
+    await group.snapshots.head(group.snapshots.latest!)
+  }
 })
 
 test('a replica that has all records does without a damaged snapshot, and takes another one', async () => {
