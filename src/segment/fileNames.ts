@@ -6,7 +6,7 @@ export const leaderEpochFile = 'leader-epoch-checkpoint'
 /** Name of the file that holds a log's topic id. */
 export const partitionMetadataFile = 'partition.metadata'
 
-const pattern = /^(\d{20})\.(log|index|timeindex|txnindex|snapshot)(\.deleted|\.cleaned|\.swap)?$/
+const pattern = /^(\d{20})\.(log|index|timeindex|txnindex|snapshot)(\.deleted|\.cleaned|\.mended|\.swap)?$/
 
 /** `00000000000000000042.log`: the base offset in 20 digits. */
 export function segmentFileName(baseOffset: number, kind: SegmentFileKind): string {
@@ -17,8 +17,8 @@ export function segmentFileName(baseOffset: number, kind: SegmentFileKind): stri
 export interface SegmentFileName {
   readonly baseOffset: number
   readonly kind: SegmentFileKind
-  /** Left over by a deletion or a compaction that did not end. */
-  readonly leftover: 'deleted' | 'cleaned' | 'swap' | null
+  /** Left over by a deletion, a compaction or a repair that did not end. */
+  readonly leftover: 'deleted' | 'cleaned' | 'mended' | 'swap' | null
 }
 
 /** Takes a file name apart; null when it is not one of a segment's. */

@@ -84,6 +84,13 @@ export class FlushTracker {
     this.syncedOffset = Math.min(this.syncedOffset, endOffset)
   }
 
+  /** `segment`, all of which is flushed, has the place of others. */
+  replaced(others: readonly Segment[], segment: Segment): void {
+    if (!others.includes(this.flushedSegment)) return
+    this.flushedSegment = segment
+    this.flushedPosition = segment.sizeBytes
+  }
+
   /** Bytes of a segment that are flushed. */
   readableBytes(segment: Segment): number {
     const flushed = this.flushedSegment

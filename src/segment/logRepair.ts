@@ -40,8 +40,8 @@ export class AppendUndo {
     const state = this.#state
     const { startOffset, error } = lost[0]!
     let { startSegment, startMark } = lost[0]!
-    if (startSegment.offsetIndex === null) {
-      // It was full, and has been finished meanwhile.
+    if (state.isFinished(startSegment)) {
+      // It was full, and has been finished meanwhile, or even compacted.
       startSegment = state.segments.all[state.segments.indexFor(startOffset)]!
       startMark = emptyMark
     }

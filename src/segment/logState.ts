@@ -120,6 +120,11 @@ export class LogState {
     return this.segments.all[index + 1]?.baseOffset ?? this.logEndOffset
   }
 
+  /** Whether a segment is sealed and finished, or is the log's no more: nothing of it is ever taken back. */
+  isFinished(segment: Segment): boolean {
+    return segment !== this.segments.active && !this.sealer.segments().includes(segment)
+  }
+
   /** Segments that get no more batches and whose bytes are all durable. */
   sealedSegments(): SealedSegment[] {
     const { all } = this.segments

@@ -73,7 +73,7 @@ export async function beginMending(
   }
   if (isWhole) {
     if (segment === segments.active) throw new MisfitError(file)
-    return new MendingAside(state, segment, nextOffset, fail)
+    return aside(state, segment, fail)
   }
   const { cuts } = state
   const found = await firstDamage(state, segment.file, { ...range, end, nextOffset })
@@ -84,7 +84,7 @@ export async function beginMending(
   if (stored !== null && (await isExchanged(segment.file, stored.sizeBytes, stored.digest))) {
     if (state.cuts !== cuts) return null
     checkStill(state, segment)
-    if (segment !== segments.active) return new MendingAside(state, segment, nextOffset, fail)
+    if (segment !== segments.active) return aside(state, segment, fail)
     return new MendingInPlace(state, segment, {
       position: 0,
       end,
@@ -97,6 +97,13 @@ export async function beginMending(
   if (found === null) return null
   badRanges.add(found)
   return new MendingInPlace(state, segment, found.end === end ? { ...found, nextOffset } : found)
+}
+
+/** Throws `kafkaStorageError` while there is still something on its way to the segment, which the new file would not have. */
+function aside(state: LogState, segment: Segment, fail: (cause: unknown) => void): Mending {
+  const endOffset = state.endOffsetOf(state.segments.all.indexOf(segment))
+  if (endOffset <= state.flush.flushedOffset) return new MendingAside(state, segment, endOffset, fail)
+  throw new EngineError('kafkaStorageError', 'the segment is being written')
 }
 
 /**

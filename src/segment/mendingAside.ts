@@ -33,7 +33,7 @@ export class MendingAside implements Mending {
     this.#segment = segment
     this.#cuts = state.cuts
     const { baseOffset } = segment
-    this.#copy = state.runtime.disk.file(`${state.directory}/${segmentFileName(baseOffset, 'log')}.cleaned`)
+    this.#copy = state.runtime.disk.file(`${state.directory}/${segmentFileName(baseOffset, 'log')}.mended`)
     this.file = segment.file.path
     this.fromOffset = baseOffset
     this.toOffset = toOffset
@@ -79,12 +79,18 @@ export class MendingAside implements Mending {
     segment.isBeingReplaced = true
     // Its indexes are wanted once more, whatever file it is.
     segment.firstDigest = unknownDigest
-    const swapping = swapSegments(state, [segment], { sizeBytes, ...digests }, this.#fail).finally(() => {
+    const swapping = this.#replace({ sizeBytes, ...digests }).finally(() => {
       segment.isBeingReplaced = false
     })
     state.busyWith(swapping)
     await swapping
     state.badRanges.forget(`${state.directory}/${segmentFileName(baseOffset, 'log')}`)
+  }
+
+  async #replace(written: { sizeBytes: number; digest: number; firstDigest: number }): Promise<void> {
+    // It may be about to be finished.
+    await this.#state.sealer.idle()
+    await swapSegments(this.#state, [this.#segment], written, 'mended', this.#fail)
   }
 
   #checkUnchanged(): void {

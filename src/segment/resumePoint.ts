@@ -38,8 +38,8 @@ export function captureResume(state: LogState): ResumePoint | null {
   if (first !== undefined) {
     active = first.startSegment
     mark = first.startMark
-    // The segment was full, and has been finished meanwhile.
-    if (active.offsetIndex === null) {
+    // The segment was full, and has been finished meanwhile, or even compacted.
+    if (state.isFinished(active)) {
       active = segments.all[segments.indexFor(offset)]!
       mark = emptyMark
     }

@@ -74,6 +74,13 @@ export class Sealer {
     this.#setQueue(this.#queue.filter(({ segment }) => segment.baseOffset < active.baseOffset))
   }
 
+  /** `segment`, which is stored, has the place of others, the last of which may not be finished. */
+  replaced(others: readonly Segment[], segment: Segment): void {
+    this.#setQueue(
+      this.#queue.map((sealing) => (others.includes(sealing.segment) ? { ...sealing, segment } : sealing)),
+    )
+  }
+
   /** The segment was removed from the log. */
   forget(removed: Segment): void {
     this.#setQueue(this.#queue.filter(({ segment }) => segment !== removed))
@@ -86,7 +93,8 @@ export class Sealer {
       for (;;) {
         const next = this.#queue[0]
         if (next === undefined || next.endOffset > flushedOffset) return endOffset
-        if (this.#damage.isKnown(next.segment) || !(await this.#finish(next))) return endOffset
+        if (next.segment.isBeingReplaced || this.#damage.isKnown(next.segment)) return endOffset
+        if (!(await this.#finish(next))) return endOffset
         endOffset = next.endOffset
       }
     })
@@ -130,7 +138,8 @@ export class Sealer {
     const { disk } = this.#runtime
     const indexes = await this.#indexesOf(segment)
     if (indexes === null) return false
-    segment.completeTimeIndex()
+    // One that another file has taken the place of has whole indexes.
+    if (segment.timeIndex !== null) segment.completeTimeIndex()
     if (planted('snapshotBeforeSegmentSync')) await this.writeSnapshot(endOffset, producers, 'dataAndName')
     await segment.file.sync()
     // The snapshot says that all of the segment is stored, and so must its name be before it.

@@ -122,6 +122,9 @@ export class SegmentList {
     const { offsetIndex, timeIndex } = await this.indexes(segment)
     segment.offsetIndex = offsetIndex
     segment.timeIndex = timeIndex
+    if (segment.maxTimestampMs >= 0) return
+    segment.maxTimestampMs = timeIndex.lastTimestampMs
+    segment.offsetOfMaxTimestamp = segment.baseOffset + timeIndex.lastRelativeOffset
   }
 
   /** Removes the files of removed segments now. */

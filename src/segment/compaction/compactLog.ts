@@ -3,7 +3,7 @@ import type { LogState } from '../logState.ts'
 import { checkFirstBatch } from '../sameSegment.ts'
 import type { Segment } from '../segment.ts'
 import type { LastBatch } from './batchCleaner.ts'
-import { swapSegments } from './swap.ts'
+import { discardCleaned, swapSegments } from './swap.ts'
 import {
   type CleanInput,
   cleanSegmentsTask,
@@ -116,10 +116,11 @@ export async function compactLog(
 ): Promise<Compacted | null> {
   let total: Compacted | null = null
   for (;;) {
+    const { cuts } = state
     const { firstDirtyOffset, endOffset, dirtyBytes } = await dirtinessOf(state, options.endOffset)
     if (dirtyBytes === 0) return total
     const round = await compactRound(state, options, fail, firstDirtyOffset, endOffset)
-    if (round === null) return total
+    if (round === null || state.cuts !== cuts) return total
     state.cleanedOffset = round.cleanedOffset
     state.gapsBelow = Math.max(state.gapsBelow, round.cleanedOffset)
     total = total === null ? round : sum(total, round)
@@ -191,10 +192,13 @@ async function compactSegments(
       keepTombstones,
       maxBodyBytes,
     )
-    const output = await guarded(state, cuts, () => compute.run(cleanSegmentsTask, clean, run))
-    if (output === null) return null
-    if (output.changed) await replacing()
     const sources = group.map(({ segment }) => segment)
+    const output = await guarded(state, cuts, () => compute.run(cleanSegmentsTask, clean, run))
+    if (output === null) {
+      await discardCleaned(state, sources[0]!.baseOffset)
+      return null
+    }
+    if (output.changed) await replacing()
     if (output.changed && !state.config.cleanupPolicy.compact && state.gapsBelow < map.mapEnd) {
       // Who reads the new segment after a crash has to know that its gaps are none of a damaged disk's, also without the policy.
       state.gapsBelow = map.mapEnd
@@ -202,8 +206,9 @@ async function compactSegments(
     }
     if (
       output.changed &&
-      !(await swapped(state, cuts, () => swapSegments(state, sources, output, fail), sources))
+      !(await swapped(state, cuts, () => swapSegments(state, sources, output, 'cleaned', fail), sources))
     ) {
+      await discardCleaned(state, sources[0]!.baseOffset)
       return null
     }
     transactions = output.transactions

@@ -2,16 +2,17 @@ import { toEngineError } from '../../model/errors.ts'
 import type { Disk } from '../../runtime/disk.ts'
 import { type SegmentFileKind, segmentFileName } from '../fileNames.ts'
 import type { LogState } from '../logState.ts'
+import { whenRoom } from '../patiently.ts'
 import { Segment } from '../segment.ts'
 import type { CleanOutput } from './tasks.ts'
 
 const indexKinds = ['index', 'timeindex', 'txnindex'] as const
 
 /**
- * Puts the cleaned segment in the place of `sources`, durably and then in memory. At every moment either the sources or
- * the new segment can be made out on the disk:
+ * Puts the cleaned segment, or one that was mended, in the place of `sources`, durably and then in memory. At every moment either
+ * the sources or the new segment can be made out on the disk:
  *
- *     .cleaned   being written; the sources count
+ *     .cleaned   being written; the sources count. So is .mended
  *     .swap      the new segment counts from the moment its `.log.swap` is durable; the sources may go
  *     .deleted   a source, for readers that are still at it
  *
@@ -22,6 +23,7 @@ export async function swapSegments(
   state: LogState,
   sources: readonly Segment[],
   cleaned: Pick<CleanOutput, 'sizeBytes' | 'digest' | 'firstDigest'>,
+  writtenAs: 'cleaned' | 'mended',
   fail: (cause: unknown) => void,
 ): Promise<void> {
   const { disk } = state.runtime
@@ -30,18 +32,21 @@ export async function swapSegments(
   if (!sources.every(({ mayBeReplaced }) => mayBeReplaced)) await state.replacing(sources)
   // Readers that have a source keep on using its indexes, whose files are about to change.
   for (const source of sources) await state.segments.keepIndexes(source)
-  const kinds = await cleanedIndexes(disk, path)
-  for (const kind of kinds) await disk.rename(`${path(kind)}.cleaned`, `${path(kind)}.swap`)
-  await disk.syncDirectory(state.directory)
+  const kinds = await indexesOf(disk, path, writtenAs)
+  // Once begun it has to end: what wants nothing but room, or a descriptor, waits for it.
+  const rename = (from: string, to: string): Promise<void> => whenRoom(state, () => disk.rename(from, to))
+  const syncNames = (): Promise<void> => whenRoom(state, () => disk.syncDirectory(state.directory))
+  for (const kind of kinds) await rename(`${path(kind)}.${writtenAs}`, `${path(kind)}.swap`)
+  await syncNames()
   try {
-    await disk.rename(`${path('log')}.cleaned`, `${path('log')}.swap`)
-    await disk.syncDirectory(state.directory)
+    await rename(`${path('log')}.${writtenAs}`, `${path('log')}.swap`)
+    await syncNames()
     await moveAside(state, sources)
-    for (const kind of kinds) await disk.rename(`${path(kind)}.swap`, path(kind))
+    for (const kind of kinds) await rename(`${path(kind)}.swap`, path(kind))
     // Before the segment has its name its indexes have theirs: an old one must not stand beside it.
-    await disk.syncDirectory(state.directory)
-    await disk.rename(`${path('log')}.swap`, path('log'))
-    await disk.syncDirectory(state.directory)
+    await syncNames()
+    await rename(`${path('log')}.swap`, path('log'))
+    await syncNames()
   } catch (cause) {
     fail(toEngineError(cause, 'diskFailed', 'a compacted segment could not be put in place'))
     throw cause
@@ -53,14 +58,26 @@ export async function swapSegments(
   segment.offsetIndex = null
   segment.timeIndex = null
   state.segments.replace(sources, segment, state.config.fileDeleteDelayMs)
+  state.flush.replaced(sources, segment)
+  state.sealer.replaced(sources, segment)
 }
 
-async function cleanedIndexes(
+/** Removes what was written for a segment from `baseOffset` on that is not to take anybody's place; the next start would, too. */
+export async function discardCleaned({ runtime, directory }: LogState, baseOffset: number): Promise<void> {
+  for (const kind of ['log', ...indexKinds] as const) {
+    const path = `${directory}/${segmentFileName(baseOffset, kind)}.cleaned`
+    await runtime.disk.remove(path).catch(() => {})
+  }
+}
+
+async function indexesOf(
   disk: Disk,
   path: (kind: SegmentFileKind) => string,
+  writtenAs: 'cleaned' | 'mended',
 ): Promise<readonly SegmentFileKind[]> {
   const found: SegmentFileKind[] = []
-  for (const kind of indexKinds) if ((await disk.stat(`${path(kind)}.cleaned`)) !== null) found.push(kind)
+  for (const kind of indexKinds)
+    if ((await disk.stat(`${path(kind)}.${writtenAs}`)) !== null) found.push(kind)
   return found
 }
 
@@ -68,7 +85,12 @@ async function cleanedIndexes(
 async function moveAside(state: LogState, sources: readonly Segment[]): Promise<void> {
   const { disk } = state.runtime
   for (const [index, source] of sources.entries()) {
-    await disk.moveFile(source.file, `${source.file.path}.deleted`)
+    const { path } = source.file
+    await whenRoom(state, async () => {
+      // It has moved when only its old name could not be removed.
+      if (source.file.path === path) await disk.moveFile(source.file, `${path}.deleted`)
+      else await disk.remove(path)
+    })
     for (const kind of indexKinds) {
       await disk.remove(`${state.directory}/${segmentFileName(source.baseOffset, kind)}`)
     }
