@@ -25,8 +25,6 @@ export interface ReadOptions {
 export interface ReadWorld {
   readonly runtime: Runtime
   readonly decompress: Decompress
-  /** Finds out how far damage reaches that lies in `range`, from the batch of `firstOffset` on; null if there is none. */
-  damaged(range: FileRange, firstOffset: number): Promise<unknown>
 }
 
 const optionNames: readonly string[] = [
@@ -207,7 +205,7 @@ export class BatchReader {
     } catch (error) {
       this.#chunk = new Uint8Array(0)
       this.#at = 0
-      const found = await this.#world.damaged(this.#range!, this.#chunkOffset).catch(() => error)
+      const found = await this.#target.log.noteDamage(this.#range!, this.#chunkOffset).catch(() => error)
       // No damage can be found: the log was cut meanwhile, and what is there now is looked at anew.
       if (found === null && this.#misses++ < mostMisses) return null
       this.stop()

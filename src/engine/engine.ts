@@ -5,7 +5,6 @@ import { randomUuid } from '../model/uuid.ts'
 import type { Codecs } from '../runtime/compute.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import { LogDirectory } from '../segment/logDirectory.ts'
-import { noteDamage } from '../segment/noteDamage.ts'
 import { Scrubber } from '../segment/scrubber.ts'
 import { Appender } from './appender.ts'
 import { Background } from './background.ts'
@@ -137,7 +136,6 @@ export class Engine<F extends FlushPolicy = FlushPolicy> implements AsyncDisposa
       world: {
         runtime,
         decompress,
-        damaged: (range, firstOffset) => noteDamage(runtime, directory.badRanges, range, firstOffset),
       },
       remove: (target) => this.#remove(target),
       configured: ({ config }) => this.#background.configured(config),

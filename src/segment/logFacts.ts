@@ -11,7 +11,7 @@ import type { SealedSegment } from './logTypes.ts'
 import { findDamage } from './mendChecks.ts'
 import { beginMending, type Mending } from './mending.ts'
 import { mendOffline, readOffline } from './mendOffline.ts'
-import { noteDamage } from './noteDamage.ts'
+import { damageIn } from './noteDamage.ts'
 import type { Cut } from './ownStates.ts'
 import type { ProducerState } from './producerState.ts'
 
@@ -135,8 +135,21 @@ export abstract class LogFacts {
   }
 
   /** Takes note of what is damaged in `range`, read at `firstOffset`, so that reads end before it; null for nothing. */
-  noteDamage(range: FileRange, firstOffset: number): Promise<BadRange | null> {
-    return noteDamage(this.state.runtime, this.state.badRanges, range, firstOffset)
+  async noteDamage(range: FileRange, firstOffset: number): Promise<BadRange | null> {
+    const { badRanges, runtime, segments, cuts } = this.state
+    if (cuts === 0) {
+      const found = await damageIn(runtime, range, firstOffset)
+      if (this.state.cuts === 0) {
+        for (const bad of found) badRanges.add(bad)
+        return found[0] ?? null
+      }
+    }
+    // What was read may have been cut since, and others be in its place: the segment tells from its beginning on.
+    const { path } = range.file
+    const segment = segments.all.find(({ file }) => file.path === path)
+    if (segment === undefined) return null
+    await findDamage(this.state, segment.baseOffset)
+    return badRanges.firstIn(path, range.position, range.position + range.lengthBytes)
   }
 
   /** Whether what is stored at `offset` is damaged; if that is not known, its whole segment is checked. */

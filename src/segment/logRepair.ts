@@ -1,5 +1,6 @@
 import type { EngineError } from '../model/errors.ts'
 import type { LogState } from './logState.ts'
+import { whenRoom } from './patiently.ts'
 import type { PendingWrite } from './pendingWrite.ts'
 import { emptyMark, type Segment } from './segment.ts'
 import type { WriteGroup } from './writeGroup.ts'
@@ -86,21 +87,27 @@ export class AppendUndo {
           await disk.remove(segment.file.path)
         }
         if (this.#groups.size > 0) continue
-        const { active } = state.segments
-        const { path } = active.file
-        // A file that was to be made may not be there.
-        if (active.isNew) await disk.remove(path)
-        // A file that nothing was written to may be one that could not be opened, and cannot now.
-        else if ((await disk.stat(path))?.sizeBytes !== active.sizeBytes && this.#groups.size === 0) {
-          await active.file.truncate(active.sizeBytes)
-        }
+        await whenRoom(state, () => this.#cutActive())
         if (this.#groups.size > 0 || !isJournaled) continue
         isJournaled = false
-        await forgetInJournal(state, state.logEndOffset, active)
+        await forgetInJournal(state, state.logEndOffset, state.segments.active)
       } while (this.#groups.size > 0)
       state.refusal = null
     } finally {
       this.#running = null
+    }
+  }
+
+  /** Cuts the file that appends go on in, unless more has been taken back meanwhile. */
+  async #cutActive(): Promise<void> {
+    const { runtime, segments } = this.#state
+    const { active } = segments
+    const { path } = active.file
+    // A file that was to be made may not be there.
+    if (active.isNew) await runtime.disk.remove(path)
+    // A file that nothing was written to may be one that could not be opened, and cannot now.
+    else if ((await runtime.disk.stat(path))?.sizeBytes !== active.sizeBytes && this.#groups.size === 0) {
+      await active.file.truncate(active.sizeBytes)
     }
   }
 

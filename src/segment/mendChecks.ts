@@ -108,7 +108,8 @@ export function rulesOf(
 export async function findDamage(state: LogState, offset: number): Promise<void> {
   const { badRanges, segments, flush, cuts } = state
   const index = segments.indexFor(offset)
-  const segment = segments.all[index]!
+  const segment = segments.all[index]
+  if (segment === undefined) return
   const { file, baseOffset } = segment
   const found: BadRange[] = []
   const range = {

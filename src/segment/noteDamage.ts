@@ -13,11 +13,22 @@ const lookBehindBytes = 16 << 20
  * no damage.
  */
 export async function noteDamage(
-  { disk, checksum }: Pick<Runtime, 'disk' | 'checksum'>,
+  runtime: Pick<Runtime, 'disk' | 'checksum'>,
   badRanges: BadRanges,
   range: FileRange,
   firstOffset: number,
 ): Promise<BadRange | null> {
+  const found = await damageIn(runtime, range, firstOffset)
+  for (const bad of found) badRanges.add(bad)
+  return found[0] ?? null
+}
+
+/** What `noteDamage` takes note of, ascending. */
+export async function damageIn(
+  { disk, checksum }: Pick<Runtime, 'disk' | 'checksum'>,
+  range: FileRange,
+  firstOffset: number,
+): Promise<readonly BadRange[]> {
   const { position, lengthBytes } = range
   const found: BadRange[] = []
   const file = fromPosition(disk.file(range.file.path), position)
@@ -41,8 +52,7 @@ export async function noteDamage(
       },
     },
   )
-  for (const bad of found) badRanges.add(bad)
-  return found[0] ?? null
+  return found
 }
 
 /** A file as it looks from `start` on. */

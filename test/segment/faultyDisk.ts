@@ -19,6 +19,8 @@ export class HoldingDisk {
   queueIsFull = false
   /** Set: there is no descriptor for a file that is to be cut. */
   hasNoDescriptor = false
+  /** How often there was none. */
+  refusals = 0
   /** While set, `sync` of a file waits for it. */
   syncGate: Promise<void> | null = null
   readonly runtime: Runtime
@@ -49,7 +51,10 @@ export class HoldingDisk {
       read: (target, position) => file.read(target, position),
       size: () => file.size(),
       truncate: async (sizeBytes) => {
-        if (this.hasNoDescriptor) throw new EngineError('diskFull', 'too many open files')
+        if (this.hasNoDescriptor) {
+          this.refusals++
+          throw new EngineError('diskFull', 'too many open files')
+        }
         await file.truncate(sizeBytes)
       },
       sync: async () => {

@@ -167,6 +167,27 @@ describe('a full disk', () => {
     expect(valuesOf(await readAll(log))).toEqual(['kept', 'after'])
   })
 
+  test('waits for a descriptor where a part of it was written', async () => {
+    const { disk, directory, log } = await world()
+    append(disk, log, batchOf(['kept']))
+    await disk.held[0]!.release()
+    disk.hasNoDescriptor = true
+    const lost = append(disk, log, batchOf(['lost']))
+    await disk.held[1]!.fail('diskFull', 10)
+    expect(await lost.answered).toBe('diskFull')
+    while (disk.refusals < 2) await new Promise((resolve) => setImmediate(resolve))
+    expect(() => append(disk, log, batchOf(['refused']))).toThrow('injected diskFull')
+    disk.hasNoDescriptor = false
+    await log.whenWritable()
+    expect(log.offline).toBe(null)
+    append(disk, log, batchOf(['after']))
+    await disk.held[2]!.release()
+    await log.close({ clean: false })
+    const reopened = await openLog(directory)
+    expect(valuesOf(await readAll(reopened))).toEqual(['kept', 'after'])
+    await reopened.close({ clean: false })
+  })
+
   test('a full queue takes back what was refused, at once', async () => {
     const { disk, log } = await world()
     append(disk, log, batchOf(['a'], idempotent(0)))

@@ -107,3 +107,26 @@ describe('a damaged stretch of a log', () => {
     await log.close({ clean: true })
   })
 })
+
+test.each([
+  { place: 'before', offset: 0 },
+  { place: 'behind', offset: 2 },
+])('what was read $place a cut, and is looked at after it, is not taken for damage', async ({ offset }) => {
+  const log = await openLog(temporaryDirectory())
+  for (const value of ['a', 'b', 'c']) await append(log, batchOf([value.padEnd(50)]))
+  const found = (await log.read(offset, 1 << 20, log.flushedOffset, true))!
+  const [range] = found.ranges
+  await log.truncate(1)
+  for (const looks of [1, 2]) {
+    expect(await log.noteDamage(range!, found.firstOffset)).toBe(null)
+    expect(log.damage).toEqual([])
+    await append(log, batchOf([`${looks}`.padEnd(30)]))
+  }
+  expect(await readAll(log)).toHaveLength(3)
+  expect(await log.findDamage(0)).toBe(false)
+})
+
+test('of what lies before the log nothing is damaged', async () => {
+  const log = await openLog(temporaryDirectory(), { logStartOffset: 5 })
+  expect(await log.findDamage(2)).toBe(false)
+})

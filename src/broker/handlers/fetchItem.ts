@@ -4,7 +4,6 @@ import type { FileRange, SendPart } from '../../model/fileRange.ts'
 import { KafkaError } from '../../model/kafkaErrors.ts'
 import type { RecordsRanges } from '../../protocol/recordsRanges.ts'
 import type { ReadResult } from '../../segment/logTypes.ts'
-import { noteDamage } from '../../segment/noteDamage.ts'
 import type { Partition } from '../partition.ts'
 import type { FetchWait, WatchedPartition } from '../purgatory.ts'
 import { type Services, wireError } from '../services.ts'
@@ -262,9 +261,9 @@ export class FetchItem {
 
   /** Finds out where the damage is, reports it and reads again, which ends before it or is refused. */
   async #leaveOut(found: ReadResult, error: CorruptionError): Promise<void> {
-    const { runtime, directory, log } = this.#services
+    const { log } = this.#services
     const range = found.ranges[0]!
-    const bad = await noteDamage(runtime, directory.badRanges, range, found.firstOffset)
+    const bad = await this.#partition!.log.noteDamage(range, found.firstOffset)
     if (bad !== null) {
       log.error(`damage:${bad.file}`, 'stored records are damaged; they are not sent', { ...bad })
       const { fetchOffset } = this.#position
