@@ -127,7 +127,7 @@ describe('the table of APIs', () => {
     const frame = unframed(encodeResponse(apiKeys.apiVersions, 0, 5, unsupportedApiVersionsResponse))
     expect(decodeResponse(apiKeys.apiVersions, 0, frame)).toMatchObject({
       errorCode: 35,
-      apiKeys: [{ apiKey: 18, minVersion: 0, maxVersion: 4 }],
+      apiKeys: [{ apiKey: 18, minVersion: 0, maxVersion: 5 }],
     })
   })
 

@@ -8,6 +8,9 @@ type ApiVersionsApi = (typeof apiKeys)['apiVersions']
 type Request = Infer<ApiVersionsApi['request']>
 
 const invalidRequest = 42
+const rebootstrapRequired = 129
+/** From here on a client may say whom it expects to find. */
+const firstVersionWithExpectation = 5
 /** Source: KIP-511. */
 const softwareName = /^[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?$/
 
@@ -19,12 +22,22 @@ const supported = [
 const ofClusters: readonly AnyApi[] = Object.values(apiKeys)
 const ofOne = ofClusters.filter(({ key }) => !clusterApiKeys.has(key))
 
-/** ApiVersions: exactly what is implemented. */
+/**
+ * ApiVersions: exactly what is implemented. A client that expects another cluster or another broker at this address is told to find
+ * its brokers anew, from its bootstrap servers on. Source: KIP-1242.
+ */
 export function handleApiVersions(
   services: Services,
   context: RequestContext,
   request: Request,
 ): Answer<ApiVersionsApi> {
+  const { controller, node } = services
+  const { clusterId, nodeId } = request
+  const isExpected =
+    clusterId === null || (clusterId === controller.image.clusterId && nodeId === node.nodeId)
+  if (context.apiVersion >= firstVersionWithExpectation && !isExpected) {
+    return { errorCode: rebootstrapRequired }
+  }
   return answerApiVersions(services, context, request, services.cluster === null ? ofOne : ofClusters)
 }
 

@@ -50,7 +50,7 @@ function nowhere(error: WireError): Place {
   return { nodeId: -1, host: '', port: -1, ...error }
 }
 
-/** Why there is no coordinator of this type at all, or null. */
+/** Why there is no coordinator of this type at all, or null. That of share groups is refused as in Kafka without them. */
 async function whyNot(services: Services, keyType: number): Promise<WireError | null> {
   if (keyType === KeyType.transaction) {
     const text = 'This broker has no transactions yet.'

@@ -8,11 +8,27 @@ import { type RequestContext, type Services, wireError } from '../services.ts'
 type ListOffsetsApi = (typeof apiKeys)['listOffsets']
 type ListOffsetsRequest = Infer<ListOffsetsApi['request']>
 
-/** Timestamps that are questions. Source: KIP-79, KIP-734. */
-const Ask = { latest: -1, earliest: -2, maxTimestamp: -3 } as const
+/** Timestamps that are questions. Source: KIP-79, KIP-734, KIP-405, KIP-1005, KIP-1023. */
+const Ask = {
+  latest: -1,
+  earliest: -2,
+  maxTimestamp: -3,
+  earliestLocal: -4,
+  latestTiered: -5,
+  earliestPendingUpload: -6,
+} as const
+
+/** The first version in which each of them may be asked. */
+const firstVersions: ReadonlyMap<number, number> = new Map([
+  [Ask.latest, 1],
+  [Ask.earliest, 1],
+  [Ask.maxTimestamp, 7],
+  [Ask.earliestLocal, 8],
+  [Ask.latestTiered, 9],
+  [Ask.earliestPendingUpload, 11],
+])
 
 const firstVersionWithEpoch = 4
-const firstVersionWithMaxTimestamp = 7
 
 interface Found {
   readonly offset: number
@@ -23,8 +39,9 @@ interface Found {
 const nothing: Found = { offset: -1, timestampMs: -1, leaderEpoch: -1 }
 
 /**
- * ListOffsets: the start, the end, the record with the largest timestamp, or the first one of a time or later. A
- * partition that is named twice is refused, as in Kafka.
+ * ListOffsets: the start, the end, the record with the largest timestamp, or the first one of a time or later. Nothing is
+ * stored elsewhere than in the log: what is local begins where all does, and nothing is tiered or about to be. A partition that is
+ * named twice is refused, as in Kafka.
  */
 export async function handleListOffsets(
   services: Services,
@@ -89,11 +106,16 @@ async function find(
   apiVersion: number,
 ): Promise<Found> {
   const { log, leaderEpoch } = partition
-  if (timestampMs !== Ask.earliest) partition.requireKnownEnd()
+  if (timestampMs < 0 && !(apiVersion >= (firstVersions.get(timestampMs) ?? Number.POSITIVE_INFINITY))) {
+    throw new EngineError('unsupportedVersion', `${timestampMs} is no timestamp of version ${apiVersion}`)
+  }
+  if (timestampMs === Ask.latestTiered || timestampMs === Ask.earliestPendingUpload) return nothing
+  const isEarliest = timestampMs === Ask.earliest || timestampMs === Ask.earliestLocal
+  if (!isEarliest) partition.requireKnownEnd()
   // Nothing at or above this may be shown.
   const endOffset = isolationLevel === 1 ? partition.lastStableOffset : partition.highWatermark
   if (timestampMs === Ask.latest) return { offset: endOffset, timestampMs: -1, leaderEpoch }
-  if (timestampMs === Ask.earliest) {
+  if (isEarliest) {
     return {
       offset: log.logStartOffset,
       timestampMs: -1,
@@ -101,17 +123,11 @@ async function find(
     }
   }
   if (timestampMs === Ask.maxTimestamp) {
-    if (apiVersion < firstVersionWithMaxTimestamp) throw unsupported(timestampMs)
     const latest = await services.lookups.run(() => log.maxTimestamp())
     return latest && latest.offset < endOffset ? latest : nothing
   }
-  if (timestampMs < 0) throw unsupported(timestampMs)
   const found = await services.lookups.run(() => log.offsetForTimestamp(timestampMs))
   return found && found.offset < endOffset ? found : nothing
-}
-
-function unsupported(timestampMs: number): EngineError {
-  return new EngineError('unsupportedVersion', `${timestampMs} is no timestamp that this broker knows`)
 }
 
 /** The epoch of the record at `offset`; the current one when nothing is there. */

@@ -2,7 +2,8 @@ import { array, clampedInt64, int8, int16, int32, int64, message, string } from 
 
 /**
  * Asks for the offset of a time stamp in each partition; -1 is the end, -2 the start, -3 the largest time
- * stamp (KIP-734).
+ * stamp (KIP-734), -4 the start of what is local (KIP-405), -5 the end of what is tiered (KIP-1005), -6 the start of what is to be
+ * (KIP-1023).
  */
 export const listOffsetsRequest = message(
   2,

@@ -1,4 +1,5 @@
 import { EngineError, type EngineErrorName } from '../../model/errors.ts'
+import type { Uuid } from '../../model/uuid.ts'
 import type { RecordsRanges } from '../../protocol/recordsRanges.ts'
 import type { GroupAck } from '../../replica/groupTypes.ts'
 import { nodeChecksum } from '../../runtime/node/nodeChecksum.ts'
@@ -271,9 +272,10 @@ export class BrokerClient {
     const commit = this.#offsets.begin()
     if (commit === null) return
     try {
+      const topicId = await this.#offsetsTopic()
       const node = await this.#coordinator()
       const partitions = [{ partitionIndex: 0, committedOffset: commit.offset, committedMetadata: null }]
-      const body = { groupId: this.#offsets.group, topics: [{ name: 't0', partitions }] }
+      const body = { groupId: this.#offsets.group, topics: [{ topicId, partitions }] }
       const { topics } = await this.link.kafka.request(node, 'offsetCommit', body, requestMs)
       if (errorOf(topics[0]!.partitions[0]!.errorCode) === null) this.#offsets.acked(commit)
     } finally {
@@ -282,14 +284,23 @@ export class BrokerClient {
   }
 
   async #fetchOffset(): Promise<void> {
+    const topicId = await this.#offsetsTopic()
     const read = this.#offsets.beginRead()
     const node = await this.#coordinator()
-    const groups = [{ groupId: this.#offsets.group, topics: [{ name: 't0', partitionIndexes: [0] }] }]
+    const groups = [{ groupId: this.#offsets.group, topics: [{ topicId, partitionIndexes: [0] }] }]
     const answer = await this.link.kafka.request(node, 'offsetFetch', { groups }, requestMs)
     const group = answer.groups[0]!
     const partition = group.topics[0]?.partitions[0]
     if (errorOf(group.errorCode) !== null || partition === undefined) return
     if (errorOf(partition.errorCode) === null) this.#offsets.read(read, partition.committedOffset)
+  }
+
+  /** The id of the topic whose offsets are committed: nobody deletes it. */
+  async #offsetsTopic(): Promise<Uuid> {
+    if (!this.link.topics.has('t0')) await this.link.refresh()
+    const topic = this.link.topics.get('t0')
+    if (topic === undefined) throw new EngineError('unknownTopicOrPartition', 't0 is not there yet')
+    return topic.id
   }
 
   async #coordinator(): Promise<number> {
