@@ -2,6 +2,7 @@ import { CorruptionError } from '../model/errors.ts'
 import type { Checksum } from '../runtime/checksum.ts'
 import type { DiskFile } from '../runtime/disk.ts'
 import { readInt32 } from './integers.ts'
+import { checksumInSteps, largeBatchBytes } from './largeBatch.ts'
 import { BatchHeader, batchHeaderBytes, batchPrefixBytes, checksummedFrom } from './recordBatch.ts'
 
 const verifyStepBytes = 1 << 20
@@ -65,12 +66,17 @@ export async function verifyBatches(
     let at = position - start
     const known = filled - at
     let needed = batchHeaderBytes
-    if (known >= batchPrefixBytes) needed = readInt32(buffer, at + 8) + batchPrefixBytes
+    if (known >= batchHeaderBytes) needed = readInt32(buffer, at + 8) + batchPrefixBytes
     if (needed < batchHeaderBytes) return stop('a batch', `a batch length of ${needed - batchPrefixBytes}`)
     if (needed > end - position) {
       return stop(`${needed} bytes of a batch`, `the end of the file after ${end - position}`)
     }
     if (known < needed) {
+      if (needed > largeBatchBytes && known >= batchHeaderBytes) {
+        const { crc } = new BatchHeader(buffer, at)
+        const found = await checksumInSteps(file, position, needed, checksum)
+        if (found !== crc) return stop(`checksum ${crc}`, `checksum ${found}`)
+      }
       if (needed > buffer.length) {
         const grown = new Uint8Array(needed)
         grown.set(buffer.subarray(at, filled))

@@ -1,7 +1,7 @@
 import { CorruptionError } from '../model/errors.ts'
 import type { LogState } from './logState.ts'
 import type { ReadResult } from './logTypes.ts'
-import { mayHaveGaps } from './mendChecks.ts'
+import { findDamage, mayHaveGaps } from './mendChecks.ts'
 import { type BatchRange, findRange } from './rangeSearch.ts'
 import { OtherSegmentError } from './sameSegment.ts'
 import type { Segment } from './segment.ts'
@@ -108,6 +108,8 @@ export function timestampView(state: LogState): TimestampView {
     indexes: (segment) => segments.indexes(segment),
     rebuild: (segment) => segments.rebuild(segment),
     largestTimestamp: (segment) => segments.largestTimestamp(segment),
+    checksum: state.runtime.checksum,
+    findDamage: (segment) => findDamage(state, segment.baseOffset),
     decompress: state.options.decompress,
   }
 }

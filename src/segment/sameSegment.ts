@@ -5,13 +5,8 @@ import { digestedBytes, extendDigest, extendDigestWith } from './batchDigest.ts'
 import { walkHeaders } from './batchScan.ts'
 import type { ClosedLog } from './closedLog.ts'
 import { readInt32, readInt64 } from './integers.ts'
-import {
-  type BatchHeader,
-  batchHeaderBytes,
-  batchPrefixBytes,
-  checksummedFrom,
-  readCrc,
-} from './recordBatch.ts'
+import { checksumInSteps } from './largeBatch.ts'
+import { type BatchHeader, batchHeaderBytes, batchPrefixBytes, readCrc } from './recordBatch.ts'
 import type { Segment } from './segment.ts'
 
 /** A file that holds the batches of another log: nothing in it can be trusted, however whole it is. */
@@ -75,9 +70,7 @@ export async function checkFirstBatch(segment: Segment, checksum: Checksum): Pro
   if (digest === firstDigest) return
   const batchBytes = readInt32(head, 8) + batchPrefixBytes
   if (readInt64(head, 0) !== baseOffset || batchBytes < batchHeaderBytes || batchBytes > sizeBytes) return
-  const batch = new Uint8Array(batchBytes)
-  if ((await file.read(batch, 0)) < batchBytes) return
-  if (checksum.crc32c(batch.subarray(checksummedFrom)) !== readCrc(batch)) return
+  if ((await checksumInSteps(file, 0, batchBytes, checksum)) !== readCrc(head)) return
   const [expected, found] = digests(firstDigest, digest)
   throw new OtherSegmentError({ file: file.path, position: 0, expected, found })
 }

@@ -272,7 +272,9 @@ export class Scrubber {
   }
 
   async #load(): Promise<void> {
-    const text = await readTextIfThere(this.#runtime.disk, `${this.#options.directory}/${scrubStateFile}`)
+    const path = `${this.#options.directory}/${scrubStateFile}`
+    // One that cannot be read is as good as none.
+    const text = await readTextIfThere(this.#runtime.disk, path).catch(() => null)
     const state = decodeScrubState(text)
     for (const [name, segments] of state.verified) this.#verified.set(name, new Map(segments))
     // Damage that was known before the restart is not served until somebody has looked again.

@@ -99,7 +99,7 @@ export class SegmentList {
       this.#options.cache.remove(segment)
       this.#removed.add(segment)
     }
-    if (count > 0) this.#runtime.clock.setTimer(delayMs, () => void this.#removeFiles(removed))
+    if (count > 0) this.#runtime.clock.setTimer(delayMs, () => void this.#removeFiles(removed)).detach?.()
     return removed
   }
 

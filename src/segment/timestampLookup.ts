@@ -1,5 +1,7 @@
-import { EngineError } from '../model/errors.ts'
+import { CorruptionError, EngineError } from '../model/errors.ts'
+import type { Checksum } from '../runtime/checksum.ts'
 import { walkHeaders } from './batchScan.ts'
+import { checksumInSteps } from './largeBatch.ts'
 import type { BatchHeader } from './recordBatch.ts'
 import { readRecords } from './records.ts'
 import type { Segment } from './segment.ts'
@@ -23,6 +25,9 @@ export interface TimestampView {
   /** Makes them again from the batches. */
   rebuild(segment: Segment): Promise<SegmentIndexes>
   largestTimestamp(segment: Segment): Promise<number>
+  readonly checksum: Checksum
+  /** Takes note of what is damaged in a segment. */
+  findDamage(segment: Segment): Promise<void>
   readonly decompress: ((codec: number, body: Uint8Array) => Uint8Array) | undefined
 }
 
@@ -120,8 +125,15 @@ async function searchBatch(
   const firstOffset = Math.max(header.baseOffset, view.logStartOffset)
   const whole = { offset: firstOffset, timestampMs: header.maxTimestampMs, leaderEpoch }
   if (header.isLogAppendTime || (header.codec !== 0 && decompress === undefined)) return whole
+  const position = end - header.sizeBytes
+  const found = await checksumInSteps(segment.file, position, header.sizeBytes, view.checksum)
+  if (found !== header.crc) {
+    await view.findDamage(segment)
+    const [expected, instead] = [`checksum ${header.crc}`, `checksum ${found}`]
+    throw new CorruptionError({ file: segment.file.path, position, expected, found: instead })
+  }
   const bytes = new Uint8Array(header.sizeBytes)
-  await segment.file.read(bytes, end - header.sizeBytes)
+  await segment.file.read(bytes, position)
   try {
     for (const record of readRecords(bytes, decompress)) {
       if (record.offset < view.logStartOffset || !matches(record.timestampMs)) continue

@@ -3,6 +3,7 @@ import type { DiskFile } from '../runtime/disk.ts'
 import type { BadRange } from './badRanges.ts'
 import { extendDigest } from './batchDigest.ts'
 import { readInt32, readInt64 } from './integers.ts'
+import { checksumInSteps, largeBatchBytes } from './largeBatch.ts'
 import { type EpochStart, LeaderEpochs } from './leaderEpochs.ts'
 import { BatchHeader, batchHeaderBytes, batchPrefixBytes, checksummedFrom } from './recordBatch.ts'
 import { digests } from './sameSegment.ts'
@@ -89,6 +90,8 @@ class Walk {
   /** File position of the buffer's first byte, and how many bytes of it are filled. */
   #start = 0
   #filled = 0
+  /** Where a large batch begins whose checksum is wrong. */
+  #brokenAt = -1
   /** Where bytes begin that are not understood, and why; null while all is well. */
   #lost: { position: number; expected: string; found: string } | null = null
   /** Offset after what is lost, as far as damaged headers tell. */
@@ -164,6 +167,10 @@ class Walk {
     }
     if (size > left) {
       this.#lose(position, `${size} bytes of a batch`, `the end of the file after ${left}`)
+      return 0
+    }
+    if (position === this.#brokenAt) {
+      this.#lose(position, `checksum ${new BatchHeader(this.#buffer, at).crc}`, 'another')
       return 0
     }
     if (known < size) return needsBytes
@@ -313,6 +320,14 @@ class Walk {
     return size > 0 && this.#isPlausible(position)
   }
 
+  /** Whether the large batch whose header is in memory has a true checksum. */
+  async #isTrue(position: number, sizeBytes: number): Promise<boolean> {
+    const { crc } = new BatchHeader(this.#buffer, position - this.#start)
+    const { file } = this.#range
+    const read = (bytes: number): void | Promise<void> => this.#auditor.read?.(bytes)
+    return (await checksumInSteps(file, position, sizeBytes, this.#checksum, read)) === crc
+  }
+
   #has(position: number, bytes: number): boolean {
     return position >= this.#start && position + bytes <= this.#start + this.#filled
   }
@@ -327,6 +342,10 @@ class Walk {
       needed = readInt32(this.#buffer, position - this.#start + 8) + batchPrefixBytes
       if (needed < batchHeaderBytes || needed > sizeBytes - position) return true
       if (this.#has(position, needed)) return true
+      if (needed > largeBatchBytes && !(await this.#isTrue(position, needed))) {
+        this.#brokenAt = position
+        return true
+      }
     }
     const kept = this.#has(position, 0) ? this.#start + this.#filled - position : 0
     const at = position - this.#start

@@ -130,3 +130,18 @@ test('of what lies before the log nothing is damaged', async () => {
   const log = await openLog(temporaryDirectory(), { logStartOffset: 5 })
   expect(await log.findDamage(2)).toBe(false)
 })
+
+test('a lookup by time gives nothing from a damaged batch, and the damage is known from then on', async () => {
+  const directory = temporaryDirectory()
+  const log = await openLog(directory)
+  for (const value of ['a', 'b']) await append(log, batchOf([value, value, value]))
+  const path = `${directory}/${'0'.repeat(20)}.log`
+  const content = readFileSync(path)
+  // The time of the second record, which no header tells of.
+  const second = content.indexOf('a') + 2
+  expect(await log.offsetForTimestamp(1_600_000_000_000)).toMatchObject({ offset: 0 })
+  writeFileSync(path, changed(content, second + 2, 0x40))
+  await expect(log.offsetForTimestamp(1_600_000_000_000)).rejects.toMatchObject({ code: 'corruptLog' })
+  expect(log.damage).toMatchObject([{ position: 0, baseOffset: 0, nextOffset: 3 }])
+  await log.close({ clean: false })
+})

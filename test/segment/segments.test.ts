@@ -142,6 +142,25 @@ describe('retention', () => {
     await expect.poll(() => filesIn(directory, '.log').length).toBe(1)
   })
 
+  test('keeps no process alive until the files may go', async () => {
+    const clock = new ManualClock()
+    let alive = 0
+    const setTimer = clock.setTimer.bind(clock)
+    clock.setTimer = (delayMs, fire) => {
+      alive++
+      return {
+        ...setTimer(delayMs, fire),
+        detach: () => {
+          alive--
+        },
+      }
+    }
+    const { log } = await logWith({ segmentBytes: size, fileDeleteDelayMs: 60_000 }, clock)
+    for (const value of ['0', '1', '2']) await append(log, batchOf([value]))
+    await log.deleteRecordsBefore(2)
+    expect([log.segmentCount, clock.pending, alive]).toEqual([1, 1, 0])
+  })
+
   test('rolls an active segment that has expired as a whole, and keeps an empty one', async () => {
     const { log, clock } = await logWith({ retentionMs: 1000 })
     await append(log, batchOf(['a', 'b'], { timestampMs: clock.nowMs }))

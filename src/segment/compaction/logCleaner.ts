@@ -23,10 +23,11 @@ export interface LogCleanerOptions {
 
 /**
  * Compacts the logs of a data directory whose policy says so, the dirtiest first, one at a time. A log in which damage
- * is met is left alone until the next start.
+ * is met is left alone until that is mended.
  */
 export class LogCleaner {
   readonly #options: LogCleanerOptions
+  /** Logs in which compaction has met what nobody else calls damaged. */
   readonly #damaged = new WeakSet<Log>()
   readonly #reported = new WeakSet<Log>()
   readonly #stop = new AbortController()
@@ -62,7 +63,8 @@ export class LogCleaner {
     const due: { readonly name: string; readonly log: Log; readonly ratio: number }[] = []
     for (const [name, log] of this.#options.logs()) {
       const { config } = log
-      if (!config.cleanupPolicy.compact || log.offline !== null || this.#damaged.has(log)) continue
+      if (!config.cleanupPolicy.compact || log.offline !== null) continue
+      if (this.#damaged.has(log) || log.damage.length > 0) continue
       try {
         const dirtiness = await log.dirtiness(this.#endOf(name, log))
         const { dirtyBytes, cleanBytes, dirtySinceMs } = dirtiness
@@ -72,7 +74,7 @@ export class LogCleaner {
         const isOverdue = this.#options.clock.wallMs() - sinceMs > config.maxCompactionLagMs
         if (ratio > config.minCleanableDirtyRatio || isOverdue) due.push({ name, log, ratio })
       } catch (error) {
-        this.#report(name, log, error)
+        await this.#report(name, log, error)
       }
     }
     return due.sort((left, right) => right.ratio - left.ratio)
@@ -96,7 +98,7 @@ export class LogCleaner {
       }
       return true
     } catch (error) {
-      this.#report(name, log, error)
+      await this.#report(name, log, error)
       return false
     }
   }
@@ -105,13 +107,23 @@ export class LogCleaner {
     return this.#options.endOf?.(name, log) ?? log.flushedOffset
   }
 
-  #report(name: string, log: Log, cause: unknown): void {
+  async #report(name: string, log: Log, cause: unknown): Promise<void> {
     if (this.#stop.signal.aborted) return
     const error = toEngineError(cause, 'diskFailed', 'compaction failed')
-    if (error instanceof CorruptionError) this.#damaged.add(log)
+    if (error instanceof CorruptionError && !(await this.#isNoted(log, error))) this.#damaged.add(log)
     this.#options.logger.error('a log could not be compacted and stays as it is', {
       log: name,
       error: error.message,
     })
+  }
+  /** Whether the damage is known from now on, or was, to whoever reads and mends the log. */
+  async #isNoted(log: Log, { corruption }: CorruptionError): Promise<boolean> {
+    const segment = log.sealedSegments.find(({ file }) => file.path === corruption.file)
+    if (segment === undefined) return false
+    try {
+      return await log.findDamage(segment.baseOffset)
+    } catch {
+      return false
+    }
   }
 }

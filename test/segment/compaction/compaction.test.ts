@@ -246,4 +246,23 @@ describe('the cleaner', () => {
     expect((await runtime.disk.list('/log')).filter(({ name }) => name.includes('.cleaned'))).toEqual([])
     await cleaner.close()
   })
+  test('goes on with a log once it is mended', async () => {
+    const { log, runtime } = await open()
+    await append(log, runtime, { key: 'a', value: 'one' }, { key: 'a', value: 'two' })
+    await seal(log, runtime)
+    await stateOf(log).sealer.idle()
+    const { file, baseOffset } = stateOf(log).segments.all[0]!
+    const whole = await runtime.disk.readFile(file.path)
+    await runtime.disk.submit([{ file, position: 70, parts: [Uint8Array.of(whole[70]! ^ 1)], sync: 'data' }])
+    const cleaner = cleanerOf(log, runtime)
+    expect(await cleaner.run()).toBe(0)
+    const [range] = log.damage
+    expect(range).toMatchObject({ file: file.path, baseOffset })
+    const mending = (await log.mending(range!))!
+    await mending.take(whole.subarray(range!.position, range!.end))
+    expect(log.damage).toEqual([])
+    expect(await cleaner.run()).toBe(1)
+    expect((await keysOf(log, runtime)).filter((key) => key === 'a')).toHaveLength(1)
+    await cleaner.close()
+  })
 })

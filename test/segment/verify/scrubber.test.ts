@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { CorruptionError } from '../../../src/model/errors.ts'
 import { type LogFields, silentLogger } from '../../../src/model/logger.ts'
@@ -187,6 +187,14 @@ describe('the scrubber', () => {
       await opened.close()
     },
   )
+
+  test('begins anew where the state file cannot be read', async () => {
+    const directory = await filled()
+    mkdirSync(`${directory}/.scrub`)
+    const opened = await openDirectory(directory)
+    expect((await scrub(opened)).scrubber.bytesRead).toBeGreaterThan(0)
+    await opened.close()
+  })
 
   test('keeps its state as it is in a file', () => {
     const range = { file: 'f', position: 1, end: 2, baseOffset: 3, nextOffset: 4, expected: 'a', found: 'b' }

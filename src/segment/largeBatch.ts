@@ -1,0 +1,29 @@
+import type { Checksum } from '../runtime/checksum.ts'
+import type { DiskFile } from '../runtime/disk.ts'
+import { checksummedFrom } from './recordBatch.ts'
+
+/** For a batch that says that it is larger, memory is taken only once its checksum has been found to be true: its length may be damaged. */
+export const largeBatchBytes = 4 << 20
+
+const stepBytes = 1 << 20
+
+/** CRC-32C of the batch of `sizeBytes` at `position` of a file, read in steps; -1 when the file ends before. */
+export async function checksumInSteps(
+  file: Pick<DiskFile, 'read'>,
+  position: number,
+  sizeBytes: number,
+  checksum: Checksum,
+  read: (bytes: number) => void | Promise<void> = () => {},
+): Promise<number> {
+  const step = new Uint8Array(stepBytes)
+  let crc = 0
+  for (let at = checksummedFrom; at < sizeBytes; ) {
+    const wanted = step.subarray(0, Math.min(stepBytes, sizeBytes - at))
+    const count = await file.read(wanted, position + at)
+    await read(count)
+    if (count < wanted.length) return -1
+    crc = checksum.crc32c(wanted, crc)
+    at += count
+  }
+  return crc
+}
