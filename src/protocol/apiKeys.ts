@@ -114,9 +114,9 @@ export const apiKeys = {
   offsetForLeaderEpoch: api({ min: 2, max: 4 }, offsetForLeaderEpochRequest, offsetForLeaderEpochResponse),
   describeConfigs: api({ min: 1, max: 4 }, describeConfigsRequest, describeConfigsResponse),
   alterConfigs: api({ min: 0, max: 2 }, alterConfigsRequest, alterConfigsResponse),
-  describeLogDirs: api({ min: 1, max: 4 }, describeLogDirsRequest, describeLogDirsResponse),
+  describeLogDirs: api({ min: 1, max: 5 }, describeLogDirsRequest, describeLogDirsResponse),
   createPartitions: api({ min: 0, max: 3 }, createPartitionsRequest, createPartitionsResponse),
-  deleteGroups: api({ min: 0, max: 2 }, deleteGroupsRequest, deleteGroupsResponse),
+  deleteGroups: api({ min: 0, max: 3 }, deleteGroupsRequest, deleteGroupsResponse),
   incrementalAlterConfigs: api(
     { min: 0, max: 1 },
     incrementalAlterConfigsRequest,

@@ -230,6 +230,15 @@ test('DescribeGroups 6 has an error for a group that is not there', async () => 
   expect(before.groups[0]).toMatchObject({ errorCode: 0, groupState: 'Dead' })
 })
 
+test('DeleteGroups 3 and DescribeLogDirs 5 say what the versions before say: nothing here is cordoned', async () => {
+  const { client } = await withGroups(['a'])
+  const { results } = await client.request(apiKeys.deleteGroups, 3, { groupsNames: ['g'] })
+  expect(results).toMatchObject([{ groupId: 'g', errorCode: error('groupIdNotFound'), errorMessage: null }])
+  const { results: directories } = await client.request(apiKeys.describeLogDirs, 5, { topics: null })
+  expect(directories).toMatchObject([{ errorCode: 0, isCordoned: false }])
+  expect(directories[0]!.topics.map(({ name }) => name)).toContain('a')
+})
+
 test('what is offered is what Kafka 4.4 offers at most', async () => {
   const { client } = await world()
   const answer = await client.request(apiKeys.apiVersions, 5, {
@@ -248,6 +257,8 @@ test('what is offered is what Kafka 4.4 offers at most', async () => {
     ['joinGroup', 9],
     ['describeGroups', 6],
     ['apiVersions', 5],
+    ['deleteGroups', 3],
+    ['describeLogDirs', 5],
   ]
   expect(newest.map(([name]) => [name, max.get(apiKeys[name].key)])).toEqual(newest)
 })
