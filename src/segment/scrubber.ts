@@ -22,6 +22,8 @@ const delayMs = 10_000
 const storeMs = 60_000
 /** Checked without a pause: a fraction of a millisecond of the event loop. */
 const stepBytes = 256 << 10
+/** What a file takes at least, however small: opening it costs, and ten thousand small logs would be walked as fast as the processor can. */
+const fileMs = 25
 
 /** What a scrubber works on. */
 export interface ScrubberOptions {
@@ -188,9 +190,13 @@ export class Scrubber {
         stepBytes,
         stored: { sizeBytes, digest },
       }
+      await this.#pace(fileMs)
       const end = await auditBatches(range, this.#runtime.checksum, {
         bad: (range) => found.push(range),
-        read: (bytes) => this.#pace(bytes),
+        read: (bytes) => {
+          this.#bytes += bytes
+          return this.#pace((bytes / this.#options.bytesPerSecond) * 1000)
+        },
       })
       const hole = range.mayHaveGaps ? null : holeBehind(range, end, found)
       if (hole !== null) found.push(hole)
@@ -248,12 +254,11 @@ export class Scrubber {
     for (const baseOffset of segments.keys()) if (!present.has(baseOffset)) segments.delete(baseOffset)
   }
 
-  /** Waits until the rate allows to go on after `bytes`. Time that was not used is not saved up. */
-  async #pace(bytes: number): Promise<void> {
+  /** Waits until it may go on after what has to take `ms`. Time that was not used is not saved up. */
+  async #pace(ms: number): Promise<void> {
     if (this.#isClosing) throw new Closing()
-    this.#bytes += bytes
     const nowMs = this.#runtime.clock.monotonicMs()
-    this.#dueMs = Math.max(this.#dueMs, nowMs) + (bytes / this.#options.bytesPerSecond) * 1000
+    this.#dueMs = Math.max(this.#dueMs, nowMs) + ms
     if (this.#dueMs > nowMs) await this.#sleep(this.#dueMs - nowMs)
     if (this.#isClosing) throw new Closing()
   }

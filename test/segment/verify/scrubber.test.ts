@@ -93,6 +93,15 @@ describe('the scrubber', () => {
     await opened.close()
   })
 
+  test('walks many small files slowly, however much it may read: opening them is what costs', async () => {
+    const opened = await openDirectory(await filled())
+    const files = opened.logs.get('orders-0')!.sealedSegments.length
+    expect(files).toBeGreaterThan(1)
+    const { clock } = await scrub(opened, { bytesPerSecond: 1 << 30 })
+    expect(clock.nowMs - 1_700_000_000_000).toBeGreaterThanOrEqual(10_000 + files * 25)
+    await opened.close()
+  })
+
   test('goes on after a restart where it was', async () => {
     const directory = await filled()
     const before = await openDirectory(directory)
