@@ -1,19 +1,32 @@
 import type { Uuid } from '../model/uuid.ts'
+import { unknownDigest } from './batchDigest.ts'
 import type { EpochStart } from './leaderEpochs.ts'
 import type { ClosedSegment, Segment } from './segment.ts'
 
-/** Base offset and size in bytes of a segment; digests of all its batches and of the first, where they are known. */
+/**
+ * Base offset and size in bytes of a segment; digests of all its batches and of the first, where they are known (-1: not known). The
+ * rest is there when another file may have its place, and says what that holds, and where it ends (exclusive).
+ */
 export type ClosedPlace = readonly [
   baseOffset: number,
   sizeBytes: number,
   digest?: number,
   firstDigest?: number,
+  newSizeBytes?: number,
+  newDigest?: number,
+  newFirstDigest?: number,
+  newEndOffset?: number,
 ]
 
 /** What is stored of a segment that gets no more batches. */
-export function placeOf({ baseOffset, sizeBytes, digest, firstDigest, mayBeReplaced }: Segment): ClosedPlace {
-  if (digest < 0 || firstDigest < 0 || mayBeReplaced) return [baseOffset, sizeBytes]
-  return [baseOffset, sizeBytes, digest, firstDigest]
+export function placeOf({ baseOffset, sizeBytes, digest, firstDigest, replacement }: Segment): ClosedPlace {
+  const isKnown = digest >= 0 && firstDigest >= 0
+  if (replacement !== null) {
+    const known = isKnown ? ([digest, firstDigest] as const) : ([unknownDigest, unknownDigest] as const)
+    const { sizeBytes: newBytes, digest: newDigest, firstDigest: newFirst, endOffset } = replacement
+    return [baseOffset, sizeBytes, ...known, newBytes, newDigest, newFirst, endOffset]
+  }
+  return isKnown ? [baseOffset, sizeBytes, digest, firstDigest] : [baseOffset, sizeBytes]
 }
 
 /** All that has to be known of a log to open it without reading its files. Noted at a clean shutdown. */

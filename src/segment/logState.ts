@@ -12,7 +12,7 @@ import type { Cut } from './ownStates.ts'
 import type { ProducerState } from './producerState.ts'
 import { RecentBatches } from './recentBatches.ts'
 import { Sealer } from './sealer.ts'
-import type { Segment } from './segment.ts'
+import type { Replacement, Segment } from './segment.ts'
 import { IndexCache } from './segmentIndexes.ts'
 import { SegmentList } from './segmentList.ts'
 
@@ -164,25 +164,20 @@ export class LogState {
   }
 
   /**
-   * Files are about to take the place of these segments': no checkpoint that is stored from now on has their digests, and what
-   * an earlier one has is gone when this resolves.
+   * A file is about to take the place of these neighbours: whatever a crash leaves, the checkpoint tells what must be there
+   * when this resolves, and nothing is written into them again.
    */
-  async replacing(segments: readonly Segment[]): Promise<void> {
-    for (const segment of segments) segment.mayBeReplaced = true
+  async replacing(segments: readonly Segment[], by: Omit<Replacement, 'endOffset'>): Promise<void> {
+    const endOffset = this.endOffsetOf(this.segments.all.indexOf(segments.at(-1)!))
+    segments[0]!.replacement = { ...by, endOffset }
     this.replacements++
     await this.options.persistRecoveryPoint?.()
   }
 
-  /** Nothing takes their places any more, but for those that are gone. */
+  /** Nothing takes their place any more, if they are still there. */
   stay(segments: readonly Segment[]): void {
-    for (const segment of segments) segment.mayBeReplaced = false
+    segments[0]!.replacement = null
     this.replacements++
-  }
-
-  /** Has a checkpoint say what the files are that took others' places: until then nobody could tell them from another log's. */
-  async replaced(): Promise<void> {
-    // What cannot be stored now comes with the next checkpoint.
-    await this.options.persistRecoveryPoint?.().catch(() => {})
   }
 
   /** Has the checkpoint of leader epochs stored, durably. Whoever comes while it is being written waits for the same end. */

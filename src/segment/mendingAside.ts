@@ -6,8 +6,10 @@ import { segmentFileName } from './fileNames.ts'
 import type { LogState } from './logState.ts'
 import { checkReplacement, checkStill, firstDamage, rulesOf } from './mendChecks.ts'
 import type { Mending } from './mending.ts'
+import { OffsetIndex } from './offsetIndex.ts'
 import { digestsOf } from './sameSegment.ts'
 import type { Segment } from './segment.ts'
+import { TimeIndex } from './timeIndex.ts'
 
 /**
  * Writes a whole sealed segment again, into a file beside it that takes its place once it is complete: for batches that have
@@ -77,8 +79,6 @@ export class MendingAside implements Mending {
     await copy.close()
     this.#checkUnchanged()
     segment.isBeingReplaced = true
-    // Its indexes are wanted once more, whatever file it is.
-    segment.firstDigest = unknownDigest
     const swapping = this.#replace({ sizeBytes, ...digests }).finally(() => {
       segment.isBeingReplaced = false
     })
@@ -90,7 +90,24 @@ export class MendingAside implements Mending {
   async #replace(written: { sizeBytes: number; digest: number; firstDigest: number }): Promise<void> {
     // It may be about to be finished.
     await this.#state.sealer.idle()
+    await this.#keepIndexes()
     await swapSegments(this.#state, [this.#segment], written, 'mended', this.#fail)
+  }
+
+  /** The indexes of what has to go, for who still reads it: they are wanted once more, whatever file it is, and may not be had. */
+  async #keepIndexes(): Promise<void> {
+    const segment = this.#segment
+    const { firstDigest } = segment
+    segment.firstDigest = unknownDigest
+    try {
+      await this.#state.segments.keepIndexes(segment)
+    } catch (error) {
+      if (!(error instanceof CorruptionError)) throw error
+      segment.offsetIndex = new OffsetIndex()
+      segment.timeIndex = new TimeIndex()
+    } finally {
+      segment.firstDigest = firstDigest
+    }
   }
 
   #checkUnchanged(): void {

@@ -1,13 +1,13 @@
 import { CorruptionError } from '../model/errors.ts'
 import type { Checksum } from '../runtime/checksum.ts'
 import type { DiskFile } from '../runtime/disk.ts'
-import { digestedBytes, extendDigest, extendDigestWith } from './batchDigest.ts'
+import { digestedBytes, extendDigest, extendDigestWith, unknownDigest } from './batchDigest.ts'
 import { walkHeaders } from './batchScan.ts'
-import type { ClosedLog } from './closedLog.ts'
+import type { ClosedLog, ClosedPlace } from './closedLog.ts'
 import { readInt32, readInt64 } from './integers.ts'
 import { checksumInSteps } from './largeBatch.ts'
 import { type BatchHeader, batchHeaderBytes, batchPrefixBytes, readCrc } from './recordBatch.ts'
-import type { Segment } from './segment.ts'
+import type { Replacement, Segment } from './segment.ts'
 
 /** A file that holds the batches of another log: nothing in it can be trusted, however whole it is. */
 export class OtherSegmentError extends CorruptionError {}
@@ -73,6 +73,26 @@ export async function checkFirstBatch(segment: Segment, checksum: Checksum): Pro
   if ((await checksumInSteps(file, 0, batchBytes, checksum)) !== readCrc(head)) return
   const [expected, found] = digests(firstDigest, digest)
   throw new OtherSegmentError({ file: file.path, position: 0, expected, found })
+}
+
+/** What a file holds that is at a place, or took it: by its size, and where that does not tell, by its batches. */
+export async function heldAt(
+  file: DiskFile,
+  sizeBytes: number,
+  place: ClosedPlace,
+): Promise<Omit<Replacement, 'sizeBytes'>> {
+  const [, oldBytes, digest = unknownDigest, firstDigest = unknownDigest, ...rest] = place
+  const [newBytes = -1, newDigest = unknownDigest, newFirst = unknownDigest, newEnd = -1] = rest
+  const before = { digest, firstDigest, endOffset: -1 }
+  const after = { digest: newDigest, firstDigest: newFirst, endOffset: newEnd }
+  if (sizeBytes !== newBytes) return before
+  if (sizeBytes !== oldBytes) return after
+  try {
+    return (await digestsOf(file, sizeBytes)).digest === newDigest ? after : before
+  } catch (error) {
+    if (error instanceof CorruptionError) return before
+    throw error
+  }
 }
 
 /** Whether a file whose batches are all good holds others than its log has stored there, up to `sizeBytes`. */

@@ -1,12 +1,11 @@
 import type { Runtime } from '../runtime/runtime.ts'
-import { unknownDigest } from './batchDigest.ts'
 import { segmentFileName } from './fileNames.ts'
 import { LeaderEpochs } from './leaderEpochs.ts'
 import { findSegments, type Listing, type RecoveryInput, type Unfinished } from './logFiles.ts'
 import { ProducerState } from './producerState.ts'
 import type { ReplayedTail } from './replayedTail.ts'
 import type { ResumedLog } from './resumePoint.ts'
-import { checkSameSegment } from './sameSegment.ts'
+import { checkSameSegment, heldAt } from './sameSegment.ts'
 import { Segment } from './segment.ts'
 
 /** Where recovery begins to read a log, and what is known of all before. */
@@ -46,26 +45,29 @@ export async function resumeStart(
   const later = await findSegments(runtime, input, laterOffsets)
   if (hasActive) await checkSameSegment(later[0]!.file, later[0]!.sizeBytes, closed)
   const earlier = closed.segments.slice(0, -1)
-  const kept: number[] = []
-  for (const [index, [baseOffset]] of earlier.entries()) {
-    if (listing.present.has(segmentFileName(baseOffset, 'log'))) {
-      kept.push(baseOffset)
-      continue
-    }
-    // Only what was deleted may be gone.
-    const endOffset = earlier[index + 1]?.[0] ?? activeBase
-    if (endOffset > logStartOffset || kept.length > 0) return null
-  }
+  const isThere = (baseOffset: number): boolean => listing.present.has(segmentFileName(baseOffset, 'log'))
+  const kept = earlier.map(([baseOffset]) => baseOffset).filter(isThere)
   // With the sizes that they have now: they may have been compacted since.
   const segments = await findSegments(runtime, input, kept)
-  const places = new Map(earlier.map((place) => [place[0], place]))
-  for (const segment of segments) {
+  const found = new Map(segments.map((segment) => [segment.baseOffset, segment]))
+  let isFirst = true
+  let goneUntil = 0
+  for (const [index, place] of earlier.entries()) {
+    const [baseOffset] = place
+    const segment = found.get(baseOffset)
+    if (segment === undefined) {
+      // Only what was deleted may be gone, or what compaction has brought together with the segment before.
+      const endOffset = earlier[index + 1]?.[0] ?? activeBase
+      if (baseOffset >= goneUntil && (endOffset > logStartOffset || !isFirst)) return null
+      continue
+    }
+    isFirst = false
+    const held = await heldAt(segment.file, segment.sizeBytes, place)
     segment.offsetIndex = null
     segment.timeIndex = null
-    // Where digests are noted no compaction has begun since: a file of another size is not the one that was stored, either.
-    const [, , digest, firstDigest] = places.get(segment.baseOffset)!
-    segment.digest = digest ?? unknownDigest
-    segment.firstDigest = firstDigest ?? unknownDigest
+    segment.digest = held.digest
+    segment.firstDigest = held.firstDigest
+    goneUntil = held.endOffset
   }
   const first = segments.length
   const path = `${directory}/${segmentFileName(activeBase, 'log')}`

@@ -18,6 +18,15 @@ export interface SegmentMark {
   readonly firstDigest: number
 }
 
+/** What takes the place of a segment and of those behind it that begin before `endOffset`. */
+export interface Replacement {
+  readonly sizeBytes: number
+  readonly digest: number
+  readonly firstDigest: number
+  /** Exclusive. */
+  readonly endOffset: number
+}
+
 /** The mark of a segment that nothing was added to. */
 export const emptyMark: SegmentMark = {
   sizeBytes: 0,
@@ -71,8 +80,8 @@ export class Segment {
   isNameDurable: boolean
   /** Compaction is putting another one in its place: it stays in the list until that is done. */
   isBeingReplaced = false
-  /** Another file may take its place at any time from now on: what was stored of its digests would be wrong then. */
-  mayBeReplaced = false
+  /** What may take its place at any time from now on; null for nothing. */
+  replacement: Replacement | null = null
   /** Another one has its place; only readers that were at it before still have it. */
   isReplaced = false
 

@@ -128,9 +128,13 @@ function notedOf(
   sizeBytes: number,
 ): SegmentTask['stored'] {
   const isActive = segments.at(-1)![0] === baseOffset
-  const [, notedBytes, digest = -1] = segments.find((place) => place[0] === baseOffset) ?? [0, -1]
+  const place = segments.find(([base]) => base === baseOffset)
+  const [, notedBytes = -1, digest = -1, , newBytes = -1, newDigest = -1] = place ?? []
   if (isActive && active.sizeBytes <= sizeBytes)
     return { sizeBytes: active.sizeBytes, digest: active.digest ?? -1 }
+  // What has been taken for compacted may be either.
+  if (newBytes === notedBytes) return null
+  if (newBytes === sizeBytes) return { sizeBytes, digest: newDigest }
   return notedBytes === sizeBytes ? { sizeBytes, digest } : null
 }
 

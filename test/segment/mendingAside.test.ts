@@ -130,4 +130,23 @@ describe('a segment that is written again beside the old one', () => {
     await log.whenFlushed(5)
     expect((await log.mending(log.damage[0]!, true))!.toOffset).toBe(4)
   })
+  test('needs nothing of the indexes of the old one', async () => {
+    const runtime = compactingRuntime()
+    const first = await open(runtime)
+    await fill(first, runtime, 5)
+    await first.close({ clean: true })
+    const { config, logEndOffset: recoveryPoint, closedState } = first
+    const log = await openLog('/log', { config, cleanShutdown: true, recoveryPoint, closedState }, runtime)
+    const segment = stateOf(log).segments.all[1]!
+    const content = await runtime.disk.readFile(segment.file.path)
+    await runtime.disk.submit([{ file: segment.file, position: 16, parts: [Uint8Array.of(9)], sync: 'data' }])
+    for (const kind of ['index', 'timeindex']) {
+      await runtime.disk.remove(segment.file.path.replace(/log$/, kind))
+    }
+    expect(await log.findDamage(2)).toBe(true)
+    const mending = (await log.mending(log.damage[0]!, true))!
+    await mending.take(content)
+    expect([mending.isOver, log.offline, log.damage]).toEqual([true, null, []])
+    expect(await offsets(log, runtime)).toEqual([0, 1, 2, 3, 4])
+  })
 })

@@ -139,34 +139,6 @@ async function compactRound(
   const { cuts } = state
   const all = compactable(state, endOffset)
   for (const { segment } of all) await checkFirstBatch(segment, state.runtime.checksum)
-  const segments = all.map(({ segment }) => segment)
-  let isReplacing = false
-  const replacing = async (): Promise<void> => {
-    if (isReplacing) return
-    isReplacing = true
-    // A crash may not write into a segment again that is about to have another content.
-    await state.replacing(segments)
-  }
-  let compacted: Compacted | null
-  try {
-    compacted = await compactSegments(state, options, fail, firstDirtyOffset, all, cuts, replacing)
-  } finally {
-    if (isReplacing) state.stay(segments)
-  }
-  if (isReplacing && compacted !== null) await state.replaced()
-  return compacted
-}
-
-/** `all`: what compaction may work on, as it was after so many `cuts`; `replacing` comes before anything of it is replaced. */
-async function compactSegments(
-  state: LogState,
-  options: CompactOptions,
-  fail: (cause: unknown) => void,
-  firstDirtyOffset: number,
-  all: ReturnType<typeof compactable>,
-  cuts: number,
-  replacing: () => Promise<void>,
-): Promise<Compacted | null> {
   const { compute, clock, random } = state.runtime
   const { maxMapBytes, maxBodyBytes, signal } = options
   const nowMs = clock.wallMs()
@@ -198,7 +170,6 @@ async function compactSegments(
       await discardCleaned(state, sources[0]!.baseOffset)
       return null
     }
-    if (output.changed) await replacing()
     if (output.changed && !state.config.cleanupPolicy.compact && state.gapsBelow < map.mapEnd) {
       // Who reads the new segment after a crash has to know that its gaps are none of a damaged disk's, also without the policy.
       state.gapsBelow = map.mapEnd

@@ -6,6 +6,9 @@ import { whenRoom } from '../patiently.ts'
 import { Segment } from '../segment.ts'
 import type { CleanOutput } from './tasks.ts'
 
+/** What a file holds. */
+type Written = Pick<CleanOutput, 'sizeBytes' | 'digest' | 'firstDigest'>
+
 const indexKinds = ['index', 'timeindex', 'txnindex'] as const
 
 /**
@@ -22,14 +25,29 @@ const indexKinds = ['index', 'timeindex', 'txnindex'] as const
 export async function swapSegments(
   state: LogState,
   sources: readonly Segment[],
-  cleaned: Pick<CleanOutput, 'sizeBytes' | 'digest' | 'firstDigest'>,
+  cleaned: Written,
+  writtenAs: 'cleaned' | 'mended',
+  fail: (cause: unknown) => void,
+): Promise<void> {
+  const { sizeBytes, digest, firstDigest } = cleaned
+  try {
+    await state.replacing(sources, { sizeBytes, digest, firstDigest })
+    await putInPlace(state, sources, cleaned, writtenAs, fail)
+  } finally {
+    state.stay(sources)
+  }
+}
+
+async function putInPlace(
+  state: LogState,
+  sources: readonly Segment[],
+  cleaned: Written,
   writtenAs: 'cleaned' | 'mended',
   fail: (cause: unknown) => void,
 ): Promise<void> {
   const { disk } = state.runtime
   const { baseOffset } = sources[0]!
   const path = (kind: SegmentFileKind): string => `${state.directory}/${segmentFileName(baseOffset, kind)}`
-  if (!sources.every(({ mayBeReplaced }) => mayBeReplaced)) await state.replacing(sources)
   // Readers that have a source keep on using its indexes, whose files are about to change.
   for (const source of sources) await state.segments.keepIndexes(source)
   const kinds = await indexesOf(disk, path, writtenAs)
