@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -86,8 +86,8 @@ async function open(directory: string, count: number, idleSeconds: number): Prom
   const [anonMib, residentMib] = [mib('RssAnon') + mib('RssShmem'), mib('VmRSS')]
   await openAll(engine, count)
   const allMs = performance.now()
-  // What the start has left to do is not what idling costs.
-  if (idleSeconds > 0) await sleep(3000)
+  // What the start has left to do (a checkpoint, once it has been quiet for a while) is not what idling costs.
+  if (idleSeconds > 0) await sleep(15_000)
   const before = process.cpuUsage()
   await sleep(idleSeconds * 1000)
   const { user, system } = process.cpuUsage(before)
@@ -136,6 +136,8 @@ async function measure(): Promise<void> {
     console.log(`filling ${logs} logs with ${gibibytes} GiB`)
     await run('fill', `${large}.part`, logs, gibibytes * 2 ** 30)
     renameSync(`${large}.part`, large)
+    // Otherwise the disk is busy with what was filled while the starts are timed.
+    execFileSync('sync')
   }
   for (let round = 1; round <= rounds; round++) {
     const writer = child('write', large)
@@ -150,7 +152,7 @@ async function measure(): Promise<void> {
   console.log(`making ${many} logs`)
   await run('fill', wide, many, 0)
   for (let round = 1; round <= rounds; round++) {
-    say(`${many} logs`, JSON.parse(await run('open', wide, many, round === 1 ? 10 : 0)))
+    say(`${many} logs`, JSON.parse(await run('open', wide, many, round === 1 ? 60 : 0)))
   }
 }
 
