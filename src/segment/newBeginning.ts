@@ -136,8 +136,10 @@ async function beginAnew(
     await disk.syncDirectory(from)
   }
   const path = `${directory}/${metaPropertiesFile}`
-  const meta = await readTextIfThere(disk, path)
-  if (meta !== null) await disk.replaceFile(`${directory}/${aside}/${metaPropertiesFile}`, Buffer.from(meta))
+  const metaAside = `${directory}/${aside}/${metaPropertiesFile}`
+  // An earlier attempt may have come further: then this is the new one.
+  const meta = (await disk.stat(metaAside)) === null ? await readTextIfThere(disk, path) : null
+  if (meta !== null) await disk.replaceFile(metaAside, Buffer.from(meta))
   await disk.replaceFile(path, Buffer.from(encodeMetaProperties({ clusterId, nodeId, directoryId })))
   const done: NewBeginning = { ...found, state: 'done' }
   await writeNote(runtime, directory, done)

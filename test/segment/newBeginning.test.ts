@@ -101,7 +101,7 @@ describe('a directory that was ordered to begin anew', () => {
 
   test('gets there whenever the power goes on the way', async () => {
     for (let calls = 1, isOver = false; !isOver; calls += 1) {
-      const { world, node, open, names } = await ordered(null)
+      const { world, node, open, names, directoryId } = await ordered(null)
       node.kill()
       let left = calls
       let hasEnded = false
@@ -122,6 +122,9 @@ describe('a directory that was ordered to begin anew', () => {
       expect(logs.logs.size).toBe(0)
       expect(names('/data').filter((name) => name.startsWith('.set-aside.'))).toHaveLength(1)
       expect((await world.settle(readNewBeginning(node.runtime!, '/data')))?.state).toBe('done')
+      const aside = names('/data').find((name) => name.startsWith('.set-aside.'))!
+      const meta = await world.settle(node.runtime!.disk.readFile(`/data/${aside}/meta.properties`))
+      expect(Buffer.from(meta).toString()).toContain(`directory.id=${directoryId}`)
     }
   })
 })
