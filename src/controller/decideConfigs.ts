@@ -12,7 +12,7 @@ import { listItems, whatIsWrong } from './configValues.ts'
 import type { MetadataImage, TopicImage } from './image.ts'
 import { decideEach, duplicates } from './outcomes.ts'
 import { ConfigResourceType } from './replay.ts'
-import { throttleRate, throttleRates } from './throttles.ts'
+import { throttledReplicas, throttleRate, throttleRates } from './throttles.ts'
 import {
   type Configs,
   checkBrokerDefaults,
@@ -109,7 +109,25 @@ function topicOwner({ name, configs }: TopicImage): ConfigOwner {
   const resource = { resourceType: ConfigResourceType.topic, resourceName: name }
   const check = checkTopicConfig
   const isKnown = (config: string): boolean => topicConfigTable.has(config)
-  return { resource, configs, check, isKnown, checkTogether }
+  if (!isInternalTopic(name)) return { resource, configs, check, isKnown, checkTogether }
+  return {
+    resource,
+    configs,
+    check,
+    isKnown,
+    checkTogether: (wanted) => checkInternal(name, configs, wanted),
+  }
+}
+
+/**
+ * The configs of internal topics are the broker's own: with another retention committed offsets would be deleted. Only what
+ * moving its partitions needs may be set.
+ */
+function checkInternal(topic: string, before: Configs, wanted: Configs): void {
+  for (const name of new Set([...before.keys(), ...wanted.keys()])) {
+    if (throttledReplicas.has(name) || before.get(name) === wanted.get(name)) continue
+    throw new EngineError('policyViolation', `The configs of '${topic}' are the broker's own`)
+  }
 }
 
 /** One broker, or all of them under the empty name: what they hold are the defaults of topics, and the rates of replicas that catch up. */
@@ -137,10 +155,7 @@ function brokerOwner(image: MetadataImage, resourceName: string): ConfigOwner {
   return { resource, configs, check, isKnown, checkTogether: checkBrokerDefaults }
 }
 
-/**
- * The topic that a resource names; other resources have nothing that can be altered yet. The configs of internal
- * topics are the broker's own: with another retention committed offsets would be deleted.
- */
+/** The topic that a resource names; other resources have nothing that can be altered yet. */
 function topicOf(image: MetadataImage, { resourceType, resourceName }: Resource): TopicImage {
   if (resourceType === ConfigResourceType.topic) {
     checkTopicName(resourceName)
@@ -149,9 +164,6 @@ function topicOf(image: MetadataImage, { resourceType, resourceName }: Resource)
         'topicAuthorizationFailed',
         `The configs of '${resourceName}' are the controller's own`,
       )
-    }
-    if (isInternalTopic(resourceName)) {
-      throw new EngineError('policyViolation', `The configs of '${resourceName}' are the broker's own`)
     }
     const topic = image.topics.get(resourceName)
     if (topic !== undefined) return topic

@@ -10,6 +10,12 @@ export const throttleRates: ReadonlySet<string> = new Set([
   'follower.replication.throttled.rate',
 ])
 
+/** The configs of topics that say for which replicas the rates hold. Source: KIP-73. */
+export const throttledReplicas: ReadonlySet<string> = new Set([
+  'leader.replication.throttled.replicas',
+  'follower.replication.throttled.replicas',
+])
+
 /** What such a rate may be. */
 export const throttleRate: ConfigRule = { type: 'long', min: 0n }
 

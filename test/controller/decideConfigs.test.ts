@@ -168,3 +168,27 @@ test("the configs of internal topics are nobody else's to change", () => {
   expect(outcomes.map(codeOr('done'))).toEqual(['policyViolation', 'policyViolation'])
   expect(world.image.topics.get(name)!.configs.get('retention.ms')).toBe('-1')
 })
+
+test('the replicas of internal topics are throttled as others are, and nothing else is changed with it', () => {
+  const world = new World()
+  const name = '__consumer_offsets'
+  world.run({
+    type: 'createTopics',
+    topics: [{ name, configs: [{ name: 'retention.ms', value: '-1' }] }],
+    topicIds: [testId(1)],
+    requester: 'broker',
+  })
+  const config = 'leader.replication.throttled.replicas'
+  const alter = (...configs: ConfigChange['configs']) =>
+    world
+      .run({ type: 'incrementalAlterConfigs', resources: [{ ...topic(name), configs }] })
+      .map(codeOr('done'))
+  const append = { name: config, configOperation: ConfigOperation.append, value: '0:1' }
+  expect(alter(append)).toEqual(['done'])
+  const unset = { name: 'retention.ms', configOperation: ConfigOperation.delete, value: null }
+  expect(alter({ ...append, value: '1:1' }, unset)).toEqual(['policyViolation'])
+  expect(Object.fromEntries(world.image.topics.get(name)!.configs)).toEqual({
+    'retention.ms': '-1',
+    [config]: '0:1',
+  })
+})

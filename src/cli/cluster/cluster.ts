@@ -8,6 +8,7 @@ import { startCluster } from './startCluster.ts'
 export interface StartOptions {
   readonly nodes?: number
   readonly basePort?: number
+  /** 0: nowhere. */
   readonly metricsBasePort?: number
   readonly host?: string
   readonly directory: string
@@ -44,8 +45,8 @@ export function defineCluster(command: Command, terminal: Terminal): void {
     .option('--host <host>', 'the address to listen on (default: 127.0.0.1, or as before)')
     .option(
       '--metrics-base-port <port>',
-      'serve metrics of node 1 there, of node 2 one higher, and so on (default: nowhere)',
-      wholeNumber(1, 65_535),
+      'serve metrics of node 1 there, of node 2 one higher, and so on; 0 for nowhere (default: nowhere, or as before)',
+      wholeNumber(0, 65_535),
     )
     .option('--set <name=value>', 'a setting of all nodes; repeatable', collectPair)
     .addOption(

@@ -11,6 +11,8 @@ export interface ClusterFile {
   readonly basePort: number
   /** Where the nodes reach each other, node 1 first. They stay what they are: the quorum's records name them. */
   readonly nodePorts: readonly number[]
+  /** Where node 1 serves metrics; node i at `metricsBasePort + i - 1`. Nowhere without. */
+  readonly metricsBasePort?: number
 }
 
 /** One node of the plan. */
@@ -46,7 +48,7 @@ export function parseClusterFile(text: string, path: string): ClusterFile {
   } catch {
     throw wrong
   }
-  const { clusterId, nodes, host, basePort, nodePorts } = found ?? {}
+  const { clusterId, nodes, host, basePort, nodePorts, metricsBasePort } = found ?? {}
   const isPort = (port: unknown): boolean =>
     Number.isInteger(port) && Number(port) > 0 && Number(port) < 65_536
   const isRight =
@@ -54,6 +56,7 @@ export function parseClusterFile(text: string, path: string): ClusterFile {
     typeof host === 'string' &&
     Number.isInteger(nodes) &&
     isPort(basePort) &&
+    (metricsBasePort === undefined || isPort(metricsBasePort)) &&
     Array.isArray(nodePorts) &&
     nodePorts.length === nodes &&
     nodePorts.every(isPort)
@@ -61,17 +64,16 @@ export function parseClusterFile(text: string, path: string): ClusterFile {
   return found as ClusterFile
 }
 
-/** The nodes of a cluster in `directory`; with metrics from `metricsBasePort` on. */
+/** The nodes of a cluster in `directory`. */
 export function plannedNodes(
-  { nodes, basePort, nodePorts }: ClusterFile,
+  { nodes, basePort, nodePorts, metricsBasePort }: ClusterFile,
   directory: string,
-  metricsBasePort: number | null,
 ): readonly PlannedNode[] {
   return Array.from({ length: nodes }, (_, index) => ({
     id: index + 1,
     port: basePort + index,
     nodePort: nodePorts[index]!,
-    metricsPort: metricsBasePort === null ? null : metricsBasePort + index,
+    metricsPort: metricsBasePort === undefined ? null : metricsBasePort + index,
     directory: join(directory, `node-${index + 1}`),
     configFile: join(directory, `node-${index + 1}.properties`),
   }))

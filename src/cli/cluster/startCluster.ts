@@ -46,7 +46,7 @@ async function run(options: StartOptions, directory: string, terminal: Terminal)
   }).problems
   if (problem !== undefined) throw new UsageError(problem)
   const cluster = await settle(options, directory)
-  const nodes = plannedNodes(cluster, directory, options.metricsBasePort ?? null)
+  const nodes = plannedNodes(cluster, directory)
   await checkPorts(cluster.host, nodes)
   for (const node of nodes) {
     writeFileSync(node.configFile, nodeProperties(cluster, node, options.set ?? []))
@@ -111,7 +111,8 @@ async function settle(options: StartOptions, directory: string): Promise<Cluster
     }
     const { nodes = defaults.nodes, host = defaults.host, basePort = defaults.basePort } = options
     const made = { clusterId: randomUuid(createNodeRuntime().random), nodes, host, basePort }
-    return write(path, { ...made, nodePorts: await freeNodePorts(host, basePort, nodes) })
+    const nodePorts = await freeNodePorts(host, basePort, nodes)
+    return write(path, { ...made, nodePorts, ...metricsOf(options.metricsBasePort) })
   }
   if (options.nodes !== undefined && options.nodes !== known.nodes) {
     throw new UsageError(
@@ -123,8 +124,14 @@ async function settle(options: StartOptions, directory: string): Promise<Cluster
       `the cluster in ${directory} is at ${known.host}, which its nodes have written down; leave --host out, or choose another --directory`,
     )
   }
-  const { basePort = known.basePort } = options
-  return basePort === known.basePort ? known : write(path, { ...known, basePort })
+  const { metricsBasePort: metricsBefore, ...before } = known
+  const { basePort = known.basePort, metricsBasePort = metricsBefore } = options
+  if (basePort === known.basePort && metricsBasePort === metricsBefore) return known
+  return write(path, { ...before, basePort, ...metricsOf(metricsBasePort) })
+}
+
+function metricsOf(basePort: number | undefined): Pick<ClusterFile, 'metricsBasePort'> {
+  return basePort === undefined || basePort === 0 ? {} : { metricsBasePort: basePort }
 }
 
 function readKnown(path: string): ClusterFile | null {

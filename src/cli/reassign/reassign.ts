@@ -3,10 +3,11 @@ import { type Command, InvalidArgumentError } from 'commander'
 import { answered, type Client, checkAnswer, type TopicMetadata } from '../client.ts'
 import { addConnectOptions, type ConnectOptions, withClient } from '../connect.ts'
 import { UsageError } from '../failure.ts'
-import { wholeNumber } from '../options.ts'
+import { parseBytes, wholeNumber } from '../options.ts'
 import { table } from '../table.ts'
 import type { Terminal } from '../terminal.ts'
 import { type Assignment, balancedPlan, type PlanBroker, parsePlan, planText } from './plan.ts'
+import { clearThrottles, movesOf, setThrottles } from './throttle.ts'
 
 interface Moving extends Assignment {
   readonly adding: readonly number[]
@@ -20,12 +21,13 @@ const examples = `
 Examples:
   $ cordwood reassign generate --brokers 1,2,3,4 > plan.json     spread all topics over four brokers
   $ cordwood reassign generate orders --replication-factor 3 > plan.json
-  $ cordwood reassign execute plan.json --wait
+  $ cordwood reassign execute plan.json --wait --throttle 20MiB
   $ cordwood reassign status
   $ cordwood reassign cancel plan.json
 
 Plans have the format of Kafka's kafka-reassign-partitions. While a replica is being made, the old ones stay; "execute" prints
-on standard output what was there before, which is the plan that goes back.`
+on standard output what was there before, which is the plan that goes back. With --throttle brokers copy no faster than that;
+"execute --wait", "status" and "cancel" take the throttle back once nothing moves any more.`
 
 /** `reassign`: which brokers have which partitions. */
 export function defineReassign(command: Command, terminal: Terminal): void {
@@ -48,17 +50,21 @@ export function defineReassign(command: Command, terminal: Terminal): void {
     .description('Carry a plan out, and print the one that goes back.')
     .argument('<plan>', 'a file with a plan, "-" for standard input')
     .option('--wait', 'until everything has moved')
+    .option(
+      '--throttle <bytes>',
+      'what a broker sends, and what it takes, for new replicas at most, per second: 1000000 or 20MiB',
+      parseRate,
+    )
     .addHelpText('after', examples)
-    .action((file: string, options: ConnectOptions & { wait?: true }) =>
-      withClient(options, (client) => execute(client, terminal, file, options.wait === true)),
+    .action((file: string, options: ExecuteOptions) =>
+      withClient(options, (client) => execute(client, terminal, file, options)),
     )
   addConnectOptions(command.command('status'))
     .description('Show what is moving.')
     .option('--wait', 'until nothing moves any more')
+    .option('--preserve-throttles', 'leave throttles as they are')
     .option('--json', 'one JSON object a line')
-    .action((options: ConnectOptions & { wait?: true; json?: true }) =>
-      withClient(options, (client) => status(client, terminal, options)),
-    )
+    .action((options: StatusOptions) => withClient(options, (client) => status(client, terminal, options)))
   addConnectOptions(command.command('cancel'))
     .description('Stop what is moving, and keep the replicas that were there before.')
     .argument('[plan]', 'a file with the partitions, "-" for standard input (default: everything that moves)')
@@ -71,6 +77,18 @@ interface GenerateOptions extends ConnectOptions {
   readonly brokers?: readonly number[]
   readonly replicationFactor?: number
   readonly all?: true
+}
+
+interface ExecuteOptions extends ConnectOptions {
+  readonly wait?: true
+  /** Bytes per second. */
+  readonly throttle?: number
+}
+
+interface StatusOptions extends ConnectOptions {
+  readonly wait?: true
+  readonly preserveThrottles?: true
+  readonly json?: true
 }
 
 async function generate(
@@ -103,7 +121,12 @@ async function generate(
   await terminal.write(planText(changed))
 }
 
-async function execute(client: Client, terminal: Terminal, file: string, wait: boolean): Promise<void> {
+async function execute(
+  client: Client,
+  terminal: Terminal,
+  file: string,
+  { wait, throttle }: ExecuteOptions,
+): Promise<void> {
   const plan = parsePlan(await readPlan(terminal, file), file)
   const topics = await describedTopics(client, [...new Set(plan.map(({ topic }) => topic))])
   const before = assignmentsOf(topics).filter((current) =>
@@ -113,19 +136,22 @@ async function execute(client: Client, terminal: Terminal, file: string, wait: b
     if (before.some((current) => current.topic === topic && current.partition === partition)) continue
     throw new UsageError(`${file}: there is no partition ${partition} of topic ${topic}`)
   }
+  if (throttle !== undefined) {
+    // Before anything moves, so that nothing moves unbounded.
+    const moves = movesOf(plan, before, await movingPartitions(client))
+    if (moves.length > 0) await setThrottles(client, moves, throttle)
+  }
   await alter(client, plan)
   terminal.note(
     `${plan.length} partitions are being moved; "cordwood reassign status" shows how far it is. The way back:`,
   )
   await terminal.write(planText(before))
-  if (wait) await untilStill(client, terminal)
+  if (!wait) return
+  await untilStill(client, terminal)
+  await unthrottle(client, terminal)
 }
 
-async function status(
-  client: Client,
-  terminal: Terminal,
-  options: { readonly wait?: true; readonly json?: true },
-): Promise<void> {
+async function status(client: Client, terminal: Terminal, options: StatusOptions): Promise<void> {
   const moving = await movingPartitions(client)
   if (options.json) {
     for (const each of moving) await terminal.write(`${JSON.stringify(each)}\n`)
@@ -142,6 +168,11 @@ async function status(
     await terminal.write(table(['TOPIC', 'PARTITION', 'REPLICAS', 'ADDING', 'REMOVING'], rows))
   }
   if (options.wait && moving.length > 0) await untilStill(client, terminal)
+  if ((options.wait || moving.length === 0) && !options.preserveThrottles) await unthrottle(client, terminal)
+}
+
+async function unthrottle(client: Client, terminal: Terminal): Promise<void> {
+  if (await clearThrottles(client)) terminal.note('The throttle was taken back.')
 }
 
 async function cancel(client: Client, terminal: Terminal, file: string | null): Promise<void> {
@@ -153,6 +184,7 @@ async function cancel(client: Client, terminal: Terminal, file: string | null): 
     moving.map(({ topic, partition }) => ({ topic, partition, replicas: null })),
   )
   terminal.note(`stopped moving ${moving.length} partitions`)
+  if ((await movingPartitions(client)).length === 0) await unthrottle(client, terminal)
 }
 
 async function alter(
@@ -241,6 +273,12 @@ async function readPlan(terminal: Terminal, file: string): Promise<string> {
   } catch (error) {
     throw new UsageError(`cannot read ${file}: ${(error as Error).message}`)
   }
+}
+
+function parseRate(text: string): number {
+  const bytes = parseBytes(text)
+  if (bytes > 0 && Number.isSafeInteger(bytes)) return bytes
+  throw new InvalidArgumentError('It must be more than nothing.')
 }
 
 function parseIds(text: string): readonly number[] {

@@ -25,7 +25,7 @@ function propertiesOf(
   id: number,
   set: readonly [string, string][] = [],
 ): Map<string, string> {
-  const node = plannedNodes(file, '/data', null)[id - 1]!
+  const node = plannedNodes(file, '/data')[id - 1]!
   return new Map(
     parseProperties(nodeProperties(file, node, set), 'f').map(({ name, value }) => [name, value]),
   )
@@ -36,7 +36,7 @@ test('an odd number of nodes votes on metadata, at most five', () => {
 })
 
 test('node i takes clients on the base port + i - 1 and has a directory of its own', () => {
-  expect(plannedNodes(cluster(2), '/data', 9100)).toEqual([
+  expect(plannedNodes({ ...cluster(2), metricsBasePort: 9100 }, '/data')).toEqual([
     {
       id: 1,
       port: 9092,
@@ -76,8 +76,8 @@ test('a setting that was given wins over the plan, once', () => {
 })
 
 test.each([1, 2, 3, 5, 7])('the broker knows every setting of the plan: %i nodes', (nodes) => {
-  const file = cluster(nodes)
-  for (const node of plannedNodes(file, '/data', 9100)) {
+  const file = { ...cluster(nodes), metricsBasePort: 9100 }
+  for (const node of plannedNodes(file, '/data')) {
     const properties = parseProperties(nodeProperties(file, node, []), 'f')
     const { problems, warnings } = gatherSettings({
       file: { path: 'f', properties },
@@ -96,10 +96,14 @@ test.each([
   '[]',
   'null',
   '{"clusterId":"a","nodes":2,"host":"h","basePort":1,"nodePorts":[1]}',
+  '{"clusterId":"a","nodes":1,"host":"h","basePort":1,"nodePorts":[1],"metricsBasePort":"9"}',
 ])('a file that is not of a cluster is refused: %s', (text) => {
   expect(() => parseClusterFile(text, '/d/cluster.json')).toThrow('/d/cluster.json is not what')
 })
 
 test('what was written is read', () => {
-  expect(parseClusterFile(JSON.stringify(cluster(3)), 'f')).toEqual(cluster(3))
+  const withMetrics = { ...cluster(3), metricsBasePort: 9100 }
+  for (const each of [cluster(3), withMetrics]) {
+    expect(parseClusterFile(JSON.stringify(each), 'f')).toEqual(each)
+  }
 })

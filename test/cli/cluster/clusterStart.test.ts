@@ -156,6 +156,36 @@ describe('a local cluster', { timeout: 120_000 }, () => {
     ])
   })
 
+  test('a throttled plan bounds the brokers it copies between until nothing moves any more', async () => {
+    await run(['topics', 'create', 'slow', '--replication-factor', '1', ...to])
+    const plan = JSON.stringify({
+      version: 1,
+      partitions: [{ topic: 'slow', partition: 0, replicas: [1, 2, 3] }],
+    })
+    const throttled = async (): Promise<unknown> =>
+      objects(await run(['topics', 'describe', 'slow', '--json', ...to]))[0]!.configs
+    // Slow enough to be looked at.
+    await run(['produce', 'slow', '--quiet', ...to], 'x'.repeat(100_000))
+    const started = await run(['reassign', 'execute', '-', '--throttle', '100KiB', ...to], plan)
+    expect([started.exitCode, started.stderr]).toEqual([
+      0,
+      expect.stringContaining('1 partitions are being moved'),
+    ])
+    const had = (JSON.parse(started.stdout) as { partitions: { replicas: number[] }[] }).partitions[0]!
+      .replicas[0]!
+    const others = [1, 2, 3].filter((id) => id !== had)
+    expect(await throttled()).toEqual({
+      'leader.replication.throttled.replicas': `0:${had}`,
+      'follower.replication.throttled.replicas': others.map((id) => `0:${id}`).join(','),
+    })
+    const done = await run(['reassign', 'status', '--wait', ...to])
+    expect(done.stderr).toMatch(/Everything has moved\.\nThe throttle was taken back\.\n$/)
+    expect(await throttled()).toEqual({})
+    expect((await run(['reassign', 'status', ...to])).stderr).toBe('Nothing is moving.\n')
+    const nothing = await run(['reassign', 'execute', '-', '--throttle', '0', ...to], plan)
+    expect([nothing.exitCode, nothing.stderr]).toEqual([2, expect.stringContaining('more than nothing')])
+  })
+
   test('who votes already cannot be added, who does not follow neither, who does not vote cannot be removed', async () => {
     for (const [args, message] of [
       [['add-voter', '2'], 'node 2 votes already'],
@@ -228,7 +258,7 @@ describe('a local cluster', { timeout: 120_000 }, () => {
     expect(stderr).toMatch(message)
   })
 
-  test('a node that dies is named, and the others go on; interrupted, all end in order; started again, all is there', async () => {
+  test('a node that dies is named, and the others go on; interrupted, all end in order; started again, all is there, on the same ports', async () => {
     process.kill(ownerOf(join(directory, 'node-2')), 'SIGKILL')
     await cluster.noted(
       'node 2 has ended by SIGKILL; the others go on. To start it again: cordwood serve --config',
@@ -259,6 +289,7 @@ describe('a local cluster', { timeout: 120_000 }, () => {
       ['a', 'b', 'c', 'd'],
       expect.any(String),
     ])
+    expect((await fetch(`http://127.0.0.1:${base + 10}/readyz`)).status).toBe(200)
   })
 })
 
