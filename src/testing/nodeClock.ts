@@ -75,7 +75,8 @@ export class NodeClock implements Clock {
   setTimer(delayMs: number, fire: () => void): Timer {
     const machine = this.#machine
     const dueMs = machine.localMs + Math.max(0, delayMs)
-    let worldMs = Math.max(0, delayMs) / machine.factor
+    // Less than the smallest step of the world's time would be none: whoever waits for the rest of a delay would wait for it for ever.
+    let worldMs = delayMs <= 0 ? 0 : Math.max(delayMs, roundingMs) / machine.factor
     if (machine.looseness > 0) {
       worldMs *= 1 + machine.looseness * ((this.#random.below(2001) - 1000) / 1000)
     }
