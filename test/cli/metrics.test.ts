@@ -49,12 +49,13 @@ async function commit(
       coordinatorKeys: [groupId],
     })
     checkAnswer(found.coordinators[0]?.errorCode ?? found.errorCode, 'no coordinator')
+    const { topics: known } = await client.send('metadata', { topics: [{ name: topic }] })
     const partitions = [{ partitionIndex: 0, committedOffset, committedMetadata: '' }]
     const body = {
       groupId,
       generationIdOrMemberEpoch: -1,
       memberId: '',
-      topics: [{ name: topic, partitions }],
+      topics: [{ topicId: known[0]!.topicId, partitions }],
     }
     const { topics } = await client.send('offsetCommit', body)
     checkAnswer(topics[0]!.partitions[0]!.errorCode, 'the commit failed')
