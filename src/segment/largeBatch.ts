@@ -15,7 +15,7 @@ export async function checksumInSteps(
   checksum: Checksum,
   read: (bytes: number) => void | Promise<void> = () => {},
 ): Promise<number> {
-  const step = new Uint8Array(stepBytes)
+  const step = new Uint8Array(Math.min(stepBytes, Math.max(sizeBytes - checksummedFrom, 0)))
   let crc = 0
   for (let at = checksummedFrom; at < sizeBytes; ) {
     const wanted = step.subarray(0, Math.min(stepBytes, sizeBytes - at))

@@ -23,6 +23,7 @@ import { resumeStart, type ScanStart, startBehind } from './scanStart.ts'
 import { Segment } from './segment.ts'
 import { syncFound } from './segmentRewrite.ts'
 import { SegmentScanner } from './segmentScanner.ts'
+import { cutTail, mayBeRot } from './tornEnd.ts'
 
 /**
  * Opens the files of one log. After a clean shutdown nothing is read. After a crash every batch from the resume point on
@@ -40,7 +41,13 @@ export async function recoverLog(runtime: Runtime, input: RecoveryInput): Promis
       if (resumed !== null) return resumed
     }
   }
-  const listing = await listLog(runtime, input)
+  let listing: Listing
+  try {
+    listing = await listLog(runtime, input)
+  } catch (error) {
+    if (!(error instanceof CorruptionError)) throw error
+    return damagedLog(runtime, input, error)
+  }
   if (resume !== null) {
     try {
       const start = await resumeStart(runtime, input, listing, resume)
@@ -56,7 +63,7 @@ export async function recoverLog(runtime: Runtime, input: RecoveryInput): Promis
   const segments = await findSegments(runtime, input, listing.segmentOffsets)
   await removeBelowStart(runtime, input, segments)
   const epochs = await knownEpochs(runtime, input, listing)
-  if (input.cleanShutdown && epochs !== null) {
+  if (input.cleanShutdown && epochs !== null && !lacksStart(input, segments)) {
     const opened = await openClean(runtime, input, listing, segments, epochs)
     if (opened !== null) return opened
     input.logger.warn('the log is not as the clean shutdown left it and is checked as after a crash', {
@@ -109,10 +116,13 @@ async function coldStart(
   const producersFrom = snapshot?.offset ?? 0
   const epochsEnd = resume?.closed.logEndOffset ?? recoveryPoint
   const scanFrom = found === null ? 0 : Math.min(recoveryPoint, producersFrom, epochsEnd)
-  const first = Math.max(
-    0,
-    segments.findLastIndex(({ baseOffset }) => baseOffset <= scanFrom),
-  )
+  // What lacks its beginning is looked at from there.
+  const first = lacksStart(input, segments)
+    ? 0
+    : Math.max(
+        0,
+        segments.findLastIndex(({ baseOffset }) => baseOffset <= scanFrom),
+      )
   for (const segment of segments.slice(0, first)) {
     segment.offsetIndex = null
     segment.timeIndex = null
@@ -133,6 +143,11 @@ async function coldStart(
     producersFrom,
     unfinished: [],
   }
+}
+
+/** Whether the segment is gone in which the log begins. */
+function lacksStart(input: RecoveryInput, [first]: readonly Segment[]): boolean {
+  return input.startIsKnown === true && first !== undefined && first.baseOffset > input.logStartOffset
 }
 
 /** The leader epochs as far as recovery need not make them again from the batches; null when nobody knows them. */
@@ -199,7 +214,7 @@ async function scan(runtime: Runtime, input: RecoveryInput, start: ScanStart): P
     const { baseOffset, file, createdMs, sizeBytes } = segments[index]!
     const isFirst = index === start.first
     // Nothing is deleted before the new start is stored: what begins later lies beyond a hole.
-    const isBeyondStart = index === 0 && input.startIsKnown === true && baseOffset > input.logStartOffset
+    const isBeyondStart = index === 0 && lacksStart(input, segments)
     if (isBeyondStart) nextOffset = input.logStartOffset
     if (isBeyondStart || (!isFirst && baseOffset !== nextOffset)) {
       const damage = { position: 0, expected: `offset ${nextOffset}`, found: `offset ${baseOffset}` }
@@ -278,8 +293,12 @@ async function scanLog(
     const syncedOffset = input.recoveryPoint
     return { ...found, corruption, syncedOffset, durableOffset, unfinished: [] }
   }
-  if (torn?.damage.isOfEpoch === true && isDurable(config.flush)) await input.mayLackEnd?.()
-  if (torn !== null) await cutTail(runtime, input, segments, torn.index, torn.damage, endOffset)
+  if (torn !== null) {
+    const { index, damage } = torn
+    const mayLack = await mayBeRot(input, segments[index]!, damage, endOffset, runtime.checksum)
+    if (mayLack) await input.mayLackEnd?.()
+    await cutTail(runtime, input, segments, index, damage, endOffset, mayLack)
+  }
   const unfinished = scanned.unfinished.filter(({ segment }) => segment !== segments.at(-1))
   const hasTail = torn !== null || endOffset > durableOffset
   // Without a journal what was found becomes the recovery point; with one, only what nobody would have otherwise.
@@ -345,39 +364,6 @@ async function startOver(
   await runtime.disk.syncDirectory(input.directory)
   const producers = await lastProducers(runtime, input, listing)
   return { ...freshLog(runtime, input, epochs), producers, leaderEpochsChanged: true }
-}
-
-/** Cuts the log after its last good batch. Only ever called when that is at or above the recovery point. */
-async function cutTail(
-  runtime: Runtime,
-  input: RecoveryInput,
-  segments: Segment[],
-  index: number,
-  damage: Damage,
-  endOffset: number,
-): Promise<void> {
-  const { disk } = runtime
-  const segment = segments[index]!
-  const what = damage.isOfEpoch
-    ? 'cut a log where its leader epochs are damaged: what is gone may have been acknowledged'
-    : 'cut the torn end of a log: nothing of it was acknowledged as durable'
-  input.logger.warn(what, {
-    file: segment.file.path,
-    position: damage.position,
-    logEndOffset: endOffset,
-    expected: damage.expected,
-    found: damage.found,
-  })
-  // A segment that does not begin where the log ends is wholly beyond a hole.
-  const keep = damage.position > 0 || segment.baseOffset === endOffset ? index + 1 : index
-  for (const dropped of segments.splice(keep)) {
-    for (const kind of ['log', 'index', 'timeindex', 'txnindex'] as const) {
-      await disk.remove(`${input.directory}/${segmentFileName(dropped.baseOffset, kind)}`)
-    }
-  }
-  if (keep === index) return
-  segment.sizeBytes = damage.position
-  await segment.file.truncate(damage.position)
 }
 
 /** Removes the producer snapshots that were taken beyond the end. */

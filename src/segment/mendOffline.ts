@@ -56,7 +56,8 @@ export async function mendOffline(
     files.findIndex(({ file }) => file.path === offline.corruption.file) - 1,
   )
   const gaps: Gap[] = []
-  let next = files[first]?.baseOffset ?? logStartOffset
+  const isFromStart = first === 0 && options.startIsKnown === true
+  let next = Math.min(files[first]?.baseOffset ?? logStartOffset, isFromStart ? logStartOffset : Infinity)
   for (const [index, { file, baseOffset, sizeBytes }] of files.entries()) {
     if (index < first) continue
     if (baseOffset > next) gaps.push(missing(state, next, baseOffset, false))

@@ -1,4 +1,6 @@
+import { CorruptionError } from '../model/errors.ts'
 import type { Runtime } from '../runtime/runtime.ts'
+import { walkHeaders } from './batchScan.ts'
 import { segmentFileName } from './fileNames.ts'
 import { LeaderEpochs } from './leaderEpochs.ts'
 import { findSegments, type Listing, type RecoveryInput, type Unfinished } from './logFiles.ts'
@@ -28,7 +30,7 @@ export interface ScanStart {
   readonly unfinished: readonly Unfinished[]
 }
 
-/** Begins at a resume point; null when the files are not such that it can be one. Throws `CorruptionError` for those of another log. */
+/** Begins at a resume point; null when the files are not such that it can be one. Throws `CorruptionError` for those of another log, and for one that is gone. */
 export async function resumeStart(
   runtime: Runtime,
   input: RecoveryInput,
@@ -50,7 +52,7 @@ export async function resumeStart(
   // With the sizes that they have now: they may have been compacted since.
   const segments = await findSegments(runtime, input, kept)
   const found = new Map(segments.map((segment) => [segment.baseOffset, segment]))
-  let isFirst = true
+  let before: Segment | null = null
   let goneUntil = 0
   for (const [index, place] of earlier.entries()) {
     const [baseOffset] = place
@@ -58,10 +60,13 @@ export async function resumeStart(
     if (segment === undefined) {
       // Only what was deleted may be gone, or what compaction has brought together with the segment before.
       const endOffset = earlier[index + 1]?.[0] ?? activeBase
-      if (baseOffset >= goneUntil && (endOffset > logStartOffset || !isFirst)) return null
-      continue
+      if (baseOffset < goneUntil || (endOffset <= logStartOffset && before === null)) continue
+      if (before !== null && (await endOf(before)) >= endOffset) return null
+      const path = `${directory}/${segmentFileName(baseOffset, 'log')}`
+      const expected = `records from offset ${baseOffset} to ${endOffset}`
+      throw new CorruptionError({ file: path, position: 0, expected, found: 'no file' })
     }
-    isFirst = false
+    before = segment
     const held = await heldAt(segment.file, segment.sizeBytes, place)
     segment.offsetIndex = null
     segment.timeIndex = null
@@ -90,6 +95,20 @@ export async function resumeStart(
     producersFrom: closed.logEndOffset,
     unfinished: [],
   }
+}
+
+/** Offset after the last batch of a segment, as far as its headers can be read. */
+async function endOf({ file, baseOffset, sizeBytes }: Segment): Promise<number> {
+  let endOffset = baseOffset
+  try {
+    await walkHeaders(file, 0, sizeBytes, ({ lastOffset }) => {
+      endOffset = lastOffset + 1
+      return true
+    })
+  } catch (error) {
+    if (!(error instanceof CorruptionError)) throw error
+  }
+  return endOffset
 }
 
 /**

@@ -1,3 +1,4 @@
+import { CorruptionError } from '../../model/errors.ts'
 import type { Logger } from '../../model/logger.ts'
 import type { Disk } from '../../runtime/disk.ts'
 import { walkHeaders } from '../batchScan.ts'
@@ -5,8 +6,8 @@ import { parseSegmentFileName, segmentFileName } from '../fileNames.ts'
 
 /**
  * Finishes swaps that a crash interrupted: a `.log.swap` is complete and durable, so it takes the place of every segment
- * that begins inside it. May be interrupted itself. Throws `CorruptionError` when such a file is damaged: then nobody
- * can tell what it stands for. True when there was one.
+ * that begins inside it. May be interrupted itself. Throws `CorruptionError` when such a file is damaged, and what it was made
+ * from is not there any more. True when there was one.
  */
 export async function takeUpSwaps(
   disk: Disk,
@@ -20,7 +21,20 @@ export async function takeUpSwaps(
     if (swap === null || swap.leftover !== 'swap' || swap.kind !== 'log') continue
     found = true
     const path = `${directory}/${name}`
-    const endOffset = await endOf(disk, path, swap.baseOffset)
+    let endOffset: number
+    try {
+      endOffset = await endOf(disk, path, swap.baseOffset)
+    } catch (error) {
+      const isThere = names.includes(segmentFileName(swap.baseOffset, 'log'))
+      if (!(error instanceof CorruptionError) || !isThere) throw error
+      // The first one goes first: all that it was made from is there still, or again.
+      logger.error('a compacted segment is damaged and is left out: what it was made from is there', {
+        file: path,
+        error: error.message,
+      })
+      await disk.remove(path)
+      continue
+    }
     for (const other of names) {
       const parsed = parseSegmentFileName(other)
       if (parsed === null || parsed.leftover !== null) continue

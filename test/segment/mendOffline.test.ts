@@ -1,0 +1,78 @@
+import { cpSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { describe, expect, test } from 'vitest'
+import { silentLogger } from '../../src/model/logger.ts'
+import { randomUuid } from '../../src/model/uuid.ts'
+import type { LogConfig } from '../../src/segment/log.ts'
+import { LogDirectory } from '../../src/segment/logDirectory.ts'
+import { temporaryDirectory } from '../support/temporaryDirectory.ts'
+import { append, batchOf, filesIn, readAll, runtime, testConfig } from './support.ts'
+
+const config: LogConfig = { ...testConfig, segmentBytes: 300, flush: 'batch' }
+const open = (directory: string) =>
+  LogDirectory.open(runtime, { directory, logger: silentLogger, nodeId: 1, configFor: () => config })
+
+/** A data directory with a log of eight records in four segments, and the paths of these. */
+async function build(): Promise<{ directory: string; paths: string[] }> {
+  const directory = temporaryDirectory()
+  const logs = await open(directory)
+  const log = await logs.createLog('a', 0, randomUuid(runtime.random), config)
+  for (let offset = 0; offset < 8; offset++) await append(log, batchOf([`${offset}`.padEnd(60)]), 1)
+  await logs.close()
+  const names = filesIn(`${directory}/a-0`, '.log')
+  return { directory, paths: names.map((name) => `${directory}/a-0/${name}`) }
+}
+
+/** Opens the directory, in which segment `path` is missing, and writes it again. */
+async function mend(directory: string, path: string, content: Uint8Array): Promise<void> {
+  const logs = await open(directory)
+  const damaged = logs.logs.get('a-0')!
+  expect(damaged.offline?.code).toBe('corruptLog')
+  const mendings = await damaged.mendOffline([{ epoch: 1, startOffset: 0 }], new Set())
+  expect(mendings.map(({ file }) => file)).toEqual([path])
+  await mendings[0]!.take(content)
+  expect(mendings[0]!.isOver).toBe(true)
+  const whole = await logs.reopening(damaged)!(null)
+  expect([whole.offline, (await readAll(whole)).length]).toEqual([null, 8])
+  await logs.close()
+}
+
+test.each([0, 1, 2])('segment %i of a log, gone, is written again as a whole', async (index) => {
+  const { directory, paths } = await build()
+  const content = readFileSync(paths[index]!)
+  rmSync(paths[index]!)
+  await mend(directory, paths[index]!, content)
+})
+
+describe('a compacted segment that a crash left, damaged', () => {
+  const damage = (path: string): void => {
+    const content = readFileSync(path)
+    content[16] = 9
+    writeFileSync(path, content)
+  }
+
+  /** Opens the directory as after a crash: without the marker of a clean end. */
+  async function comesUpWhole(directory: string): Promise<void> {
+    rmSync(`${directory}/.kafka_cleanshutdown`)
+    const logs = await open(directory)
+    const log = logs.logs.get('a-0')!
+    expect([log.offline, (await readAll(log)).length]).toEqual([null, 8])
+    await logs.close()
+    expect(filesIn(`${directory}/a-0`, '.swap')).toEqual([])
+  }
+
+  test('is written again where what it was made from has gone', async () => {
+    const { directory, paths } = await build()
+    const content = readFileSync(paths[1]!)
+    renameSync(paths[1]!, `${paths[1]}.swap`)
+    damage(`${paths[1]}.swap`)
+    await mend(directory, paths[1]!, content)
+    await comesUpWhole(directory)
+  })
+
+  test('is left out where that is there still', async () => {
+    const { directory, paths } = await build()
+    cpSync(paths[1]!, `${paths[1]}.swap`)
+    damage(`${paths[1]}.swap`)
+    await comesUpWhole(directory)
+  })
+})
