@@ -143,10 +143,7 @@ function diverge(
   if (planted('truncateEverything')) to = { epoch: 0, endOffset: log.startOffset, votersVersion: 0 }
   assert(to.endOffset >= r.highWatermark, 'I5: a committed record is never truncated')
   r.emit({ type: 'truncate', sequence: log.truncate(to), to })
-  const isOther =
-    r.config.kind === 'partition'
-      ? r.voters.truncateVersions(to.votersVersion)
-      : r.voters.truncateRecords(to.endOffset)
+  const isOther = r.voters.truncate(to, r.config.kind === 'partition')
   if (isOther) r.emit({ type: 'votersChanged', entry: r.voters.last })
 }
 

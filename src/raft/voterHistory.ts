@@ -1,4 +1,5 @@
 import { assert } from '../model/assert.ts'
+import type { LogPosition } from './epochHistory.ts'
 import type { VoterSet } from './voterSet.ts'
 
 /**
@@ -9,6 +10,26 @@ export interface VotersEntry {
   readonly offset: number
   readonly version: number
   readonly voters: VoterSet
+}
+
+/** The same set, at `endOffset` where it was behind it. */
+export function notBehind(entry: VotersEntry, endOffset: number): VotersEntry {
+  return entry.offset <= endOffset ? entry : { ...entry, offset: endOffset }
+}
+
+/**
+ * What is left of voter sets when the log is cut at `to`; the first one stays. In a partition none stands behind the end: where
+ * records were lost, the leader may have the same set earlier than this log had it.
+ */
+export function votersUpTo(
+  entries: readonly VotersEntry[],
+  to: LogPosition,
+  isPartition: boolean,
+): VotersEntry[] {
+  const isKept = ({ offset, version }: VotersEntry): boolean =>
+    isPartition ? version <= to.votersVersion : offset < to.endOffset
+  const kept = entries.filter((entry, index) => index === 0 || isKept(entry))
+  return isPartition ? kept.map((entry) => notBehind(entry, to.endOffset)) : kept
 }
 
 /** The voter sets of a log, in its order. The last one applies from the moment it is appended. Source: KIP-853. */
@@ -39,14 +60,11 @@ export class VoterHistory {
     this.#entries.push(entry)
   }
 
-  /** Forgets the sets whose records are at or above `endOffset`; true if another set applies now. The first one stays. */
-  truncateRecords(endOffset: number): boolean {
-    return this.#dropWhile(({ offset }) => offset >= endOffset)
-  }
-
-  /** Forgets the sets after `version`; true if another set applies now. */
-  truncateVersions(version: number): boolean {
-    return this.#dropWhile((entry) => entry.version > version)
+  /** Forgets the sets behind `to`; true if another set applies now. The first one stays. */
+  truncate(to: LogPosition, isPartition: boolean): boolean {
+    const before = this.#entries.length
+    this.#entries = votersUpTo(this.#entries, to, isPartition)
+    return this.#entries.length !== before
   }
 
   /** The set that applied at `offset`, for a snapshot that ends there. */
@@ -63,11 +81,5 @@ export class VoterHistory {
   /** Begins anew with the set of a snapshot. */
   reset(entry: VotersEntry): void {
     this.#entries = [entry]
-  }
-
-  #dropWhile(goes: (entry: VotersEntry) => boolean): boolean {
-    const before = this.#entries.length
-    while (this.#entries.length > 1 && goes(this.last)) this.#entries.pop()
-    return this.#entries.length !== before
   }
 }

@@ -4,6 +4,7 @@ import type { SendPart } from '../model/fileRange.ts'
 import { isDurable } from '../model/flushPolicy.ts'
 import { planted } from '../model/planted.ts'
 import type { EpochStart, LogPosition, QuorumState, SnapshotId, VotersEntry } from '../raft.ts'
+import { votersUpTo } from '../raft.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import type { Log } from '../segment/log.ts'
 import { encodeEpochStarts, encodeQuorum, encodeSnapshot, encodeVoterSets, stateKind } from './groupStates.ts'
@@ -141,9 +142,7 @@ export class GroupLog {
     this.#epochs = this.#epochs.filter(
       ({ epoch, startOffset }) => epoch <= to.epoch && startOffset <= to.endOffset,
     )
-    const isBeyond = ({ offset, version }: VotersEntry): boolean =>
-      this.#isPartition ? version > to.votersVersion : offset >= to.endOffset
-    while (this.#voters.length > 1 && isBeyond(this.#voters.at(-1)!)) this.#voters.pop()
+    this.#voters = votersUpTo(this.#voters, to, this.#isPartition)
     this.#unflushed.cut(to.endOffset)
     const isCut = this.#cuts.begin(to.endOffset)
     const states: States = [

@@ -1,7 +1,7 @@
 import { CorruptionError, EngineError } from '../model/errors.ts'
 import type { Logger } from '../model/logger.ts'
 import { planted } from '../model/planted.ts'
-import { type EpochStart, type LogStart, VoterSet, type VotersEntry } from '../raft.ts'
+import { type EpochStart, type LogStart, notBehind, VoterSet, type VotersEntry } from '../raft.ts'
 import type { Disk } from '../runtime/disk.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import type { Log } from '../segment/log.ts'
@@ -85,7 +85,7 @@ export async function openGroupLog(
   if (log.offline === null) {
     if (isPartition) {
       epochs = await agreedEpochs(logs, log, storedEpochs, stored.highWatermark)
-      voters = storedVoters.map((entry) => ({ ...entry, offset: Math.min(entry.offset, log.logEndOffset) }))
+      voters = storedVoters.map((entry) => notBehind(entry, log.logEndOffset))
     } else {
       epochs = epochsOfRecords(log, storedEpochs)
       voters = await votersOfRecords(disk, log, storedVoters)

@@ -118,14 +118,29 @@ describe('what is flushed', () => {
   })
 })
 
-test('voter sets go with the records, or versions, that brought them; the first one stays', () => {
-  const history = new VoterHistory([{ offset: -1, version: 0, voters: set(1) }])
-  history.append({ offset: 4, version: 0, voters: set(1, 2) })
-  history.append({ offset: 9, version: 0, voters: set(1, 2, 3) })
-  expect(history.truncateRecords(9)).toBe(true)
-  expect(history.current.size).toBe(2)
-  expect(history.truncateRecords(5)).toBe(false)
-  expect(history.truncateRecords(0)).toBe(true)
-  expect(history.truncateRecords(0)).toBe(false)
-  expect(history.current.size).toBe(1)
+describe('voter sets', () => {
+  const to = (endOffset: number, votersVersion = 0) => ({ epoch: 1, endOffset, votersVersion })
+
+  test('go with the records that brought them; the first one stays', () => {
+    const history = new VoterHistory([{ offset: -1, version: 0, voters: set(1) }])
+    history.append({ offset: 4, version: 0, voters: set(1, 2) })
+    history.append({ offset: 9, version: 0, voters: set(1, 2, 3) })
+    expect(history.truncate(to(9), false)).toBe(true)
+    expect(history.current.size).toBe(2)
+    expect(history.truncate(to(5), false)).toBe(false)
+    expect(history.truncate(to(0), false)).toBe(true)
+    expect(history.truncate(to(0), false)).toBe(false)
+    expect(history.current.size).toBe(1)
+  })
+
+  // World seed 201122: every replica had lost its last records, and the next set could not be stored behind the one that stayed.
+  test('of a partition go with their versions; one that stays is not behind the end of the log', () => {
+    const history = new VoterHistory([{ offset: 0, version: 1, voters: set(1) }])
+    history.append({ offset: 6, version: 2, voters: set(1, 2) })
+    history.append({ offset: 9, version: 3, voters: set(1, 2, 3) })
+    expect(history.truncate(to(5, 2), true)).toBe(true)
+    expect(history.last).toMatchObject({ offset: 5, version: 2 })
+    history.append({ offset: 5, version: 3, voters: set(1, 2, 3) })
+    expect(history.truncate(to(5, 3), true)).toBe(false)
+  })
 })
