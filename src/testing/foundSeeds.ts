@@ -19,4 +19,10 @@ export const foundSeeds: readonly FoundSeed[] = [
     found: 'a read error while the journal was replayed was taken for rot, and votes were forgotten',
   },
   { seed: 525, found: 'a full disk took a log offline for good: two appends to a new file found no room' },
+  { seed: 200229, found: 'who waited for less than the smallest step of time waited for ever' },
+  {
+    seed: 201122,
+    found:
+      'after all replicas had lost records a voter set stood behind the end of a log, and no other could follow',
+  },
 ]
