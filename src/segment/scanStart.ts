@@ -60,8 +60,9 @@ export async function resumeStart(
     if (segment === undefined) {
       // Only what was deleted may be gone, or what compaction has brought together with the segment before.
       const endOffset = earlier[index + 1]?.[0] ?? activeBase
-      if (baseOffset < goneUntil || (endOffset <= logStartOffset && before === null)) continue
-      if (before !== null && (await endOf(before)) >= endOffset) return null
+      const isDeleted = endOffset <= logStartOffset
+      if (baseOffset < goneUntil || (isDeleted && before === null)) continue
+      if (isDeleted || (before !== null && (await endOf(before)) >= endOffset)) return null
       const path = `${directory}/${segmentFileName(baseOffset, 'log')}`
       const expected = `records from offset ${baseOffset} to ${endOffset}`
       throw new CorruptionError({ file: path, position: 0, expected, found: 'no file' })

@@ -43,6 +43,23 @@ test.each([0, 1, 2])('segment %i of a log, gone, is written again as a whole', a
   await mend(directory, paths[index]!, content)
 })
 
+test('a segment whose records were deleted may be gone, whatever else is left of them', async () => {
+  const { directory, paths } = await build()
+  const logs = await open(directory)
+  const log = logs.logs.get('a-0')!
+  log.updateConfig({ ...config, fileDeleteDelayMs: 60_000 })
+  await log.deleteRecordsBefore(4)
+  // As a crash leaves it before the next checkpoint, when the removal of one file has failed.
+  const copy = `${temporaryDirectory()}/copy`
+  cpSync(directory, copy, { recursive: true, filter: (path) => !path.includes('.lock') })
+  await logs.close()
+  rmSync(paths[1]!.replace(directory, copy))
+  const after = await open(copy)
+  const left = after.logs.get('a-0')!
+  expect([left.offline, left.logStartOffset, (await readAll(left)).length]).toEqual([null, 4, 4])
+  await after.close()
+})
+
 describe('a compacted segment that a crash left, damaged', () => {
   const damage = (path: string): void => {
     const content = readFileSync(path)
