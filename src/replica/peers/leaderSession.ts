@@ -76,15 +76,15 @@ export class LeaderSession {
     }
     this.#nextEpoch = envelope.sessionEpoch === lastSessionEpoch ? 1 : envelope.sessionEpoch + 1
     this.#askedMs = this.#runtime.clock.monotonicMs()
-    // One message waits at a time: the one before it takes along what there is.
-    if (this.#waiting.length > 0) this.#answerOldest()
     // The first one does not wait: nothing can follow it before the follower knows its session.
     const longestMs = envelope.sessionEpoch === 0 ? 0 : 10 * this.#limits.sessionWaitMs
     const waitMs = Math.min(Math.max(envelope.maxWaitMs, 0), longestMs)
     this.#waiting.push({ answer, deadlineMs: this.#askedMs + waitMs })
     for (const group of forgotten) this.#entries.delete(groupKey(group))
     for (const fetch of fetches) this.#hand(fetch, envelope.sessionEpoch)
-    if (this.#ready.length > 0 || waitMs === 0) this.#flushSoon()
+    // One message waits at a time. The one before it takes along what this one has asked for, so that what comes next need not
+    // wait for another message.
+    if (this.#ready.length > 0 || waitMs === 0 || this.#waiting.length > 1) this.#flushSoon()
     else this.#watch()
   }
 
@@ -118,6 +118,7 @@ export class LeaderSession {
   #begin(): void {
     this.#entries.clear()
     this.#ready = []
+    this.letGo()
   }
 
   #hand({ group, request, incarnation, atOnce }: ReceivedFetch, sessionEpoch: number): void {
@@ -171,7 +172,10 @@ export class LeaderSession {
   /** Answers as long as there is something to say, or no time left to wait for it. */
   #flush(): void {
     const nowMs = this.#runtime.clock.monotonicMs()
-    while (this.#waiting.length > 0 && (this.#ready.length > 0 || this.#waiting[0]!.deadlineMs <= nowMs)) {
+    while (
+      this.#waiting.length > 1 ||
+      (this.#waiting.length > 0 && (this.#ready.length > 0 || this.#waiting[0]!.deadlineMs <= nowMs))
+    ) {
       this.#answerOldest()
     }
     this.#watch()

@@ -146,6 +146,24 @@ test('a claim does not wait behind the Fetch that waits, and both are told apart
   expect(a.recorder.got[1]).toMatchObject({ requestId: 1, response: { highWatermark: 2 } })
 })
 
+test('what there is after the answer to a claim leaves without another message of the follower', async () => {
+  const [a, b] = await two({ limits: { sessionWaitMs: 100_000 } })
+  b.recorder.onRequest = ({ request, reply }) => {
+    if (request.type === 'fetch' && request.claimOnly) reply(fetchAnswer(2, 1), [])
+  }
+  for (let round = 1; round < 10; round++) {
+    a.transport.send(2, groupAt(0), 2 * round, fetchRequest(1, round))
+    await b.recorder.until(() => b.recorder.handed.length === 2 * round - 1)
+    a.transport.send(2, groupAt(0), 2 * round + 1, fetchRequest(1, round, true))
+    await a.recorder.until(() => a.recorder.got.length === 2 * round - 1)
+    const askedMs = b.transport.followerContactMs(1, groupAt(0))
+    b.recorder.handed[2 * round - 2]!.reply(fetchAnswer(2, 2), [])
+    await a.recorder.until(() => a.recorder.got.length === 2 * round)
+    // The first message of a session never waits.
+    if (round > 1) expect(b.transport.followerContactMs(1, groupAt(0))).toBe(askedMs)
+  }
+})
+
 test('a forgotten group fails, is no sign of life any more, and its answer is dropped', async () => {
   const [a, b] = await two({ limits: { sessionWaitMs: 100_000 } })
   a.transport.send(2, groupAt(0), 1, fetchRequest(1, 3))
