@@ -57,7 +57,8 @@ export class GroupAppends {
   async append(bytes: Uint8Array, { acks, leaderEpoch, signal }: GroupAppendOptions): Promise<GroupAck> {
     signal?.throwIfAborted()
     // What waits must not change, nor what others fetch before it is on the disk.
-    const own = Uint8Array.from(bytes)
+    const own = replicaMemory.take(bytes.length)
+    own.set(bytes)
     const room = this.#budget.take(own.length, signal)
     if (room !== null) await room
     while (this.#target.isStepping) await null
@@ -68,6 +69,7 @@ export class GroupAppends {
       return await this.#propose(own, acks)
     } finally {
       this.#budget.give(own.length)
+      replicaMemory.giveBack(own)
     }
   }
 

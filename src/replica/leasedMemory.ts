@@ -27,12 +27,21 @@ export class LeasedMemory {
   #freeBytes = 0
   #smallestBytes = smallestKeptBytes
   #isPoisoning = false
+  #lend: ((sizeBytes: number) => Uint8Array) | null = null
   /** Nothing was taken since `trimIdle`. */
   #isIdle = true
 
   /** Bytes kept for later. */
   get freeBytes(): number {
     return this.#freeBytes
+  }
+
+  /**
+   * New memory comes from the disk that will write it, which then makes no copy. Null for ordinary memory. Leases have to last
+   * as long as `Disk.lend` says.
+   */
+  comeFrom(lend: ((sizeBytes: number) => Uint8Array) | null): void {
+    this.#lend = lend
   }
 
   /** From now on all memory is leased, and written over when its last lease ends: whoever looks too late finds no sense. */
@@ -83,7 +92,7 @@ export class LeasedMemory {
   }
 
   #make(sizeBytes: number): Slab {
-    const whole = Buffer.allocUnsafeSlow(sizeBytes)
+    const whole = this.#lend?.(sizeBytes) ?? Buffer.allocUnsafeSlow(sizeBytes)
     const slab = { whole, leases: 0 }
     this.#slabs.set(whole.buffer, slab)
     return slab

@@ -15,7 +15,9 @@ import { stateKind } from './groupStates.ts'
 import type { GroupSpec, HostOptions } from './groupTypes.ts'
 import type { GroupWorld } from './groupWorld.ts'
 import { HostStats } from './hostStats.ts'
+import { InTurns } from './inTurns.ts'
 import { Lag } from './lag.ts'
+import { replicaMemory } from './leasedMemory.ts'
 import { type GroupStart, openGroupLog } from './openGroupLog.ts'
 import { isRepairCall } from './repair/repairCalls.ts'
 import { type RepairCounts, Repairs } from './repair/repairs.ts'
@@ -38,6 +40,8 @@ export class ReplicaHost implements TransportHandler {
   readonly #world: GroupWorld
   readonly #configs: GroupConfigs
   readonly #lag = new Lag()
+  /** What groups are told of a lost node. */
+  readonly #losses: InTurns
   readonly #groups = new Map<GroupKey, Group>()
   readonly #opening = new Set<GroupKey>()
   readonly #repairs: Repairs
@@ -48,7 +52,9 @@ export class ReplicaHost implements TransportHandler {
     this.#runtime = runtime
     this.#options = options
     const transport = options.transport(this)
+    replicaMemory.comeFrom(runtime.disk.lend ?? null)
     const wheel = new TimerWheel(runtime.clock, (lateMs, nowMs) => this.#adapt(lateMs, nowMs))
+    this.#losses = new InTurns(wheel, () => runtime.clock.monotonicMs())
     const self = { id: nodeId, directoryId: logs.directoryId }
     this.#configs = new GroupConfigs({ clusterId, self, endpoints }, options.timeouts)
     this.#world = {
@@ -180,7 +186,8 @@ export class ReplicaHost implements TransportHandler {
 
   failed(ref: GroupRef, requestId: number, damage?: EngineError): void {
     if (damage !== undefined) this.#world.observer?.received?.(ref, damage)
-    this.#groups.get(groupKey(ref))?.tell({ type: 'requestFailed', requestId })
+    const group = this.#groups.get(groupKey(ref))
+    if (group !== undefined) this.#losses.add(() => group.tell({ type: 'requestFailed', requestId }))
   }
 
   /** Answers what replicas ask of each other beside the quorum's messages; other calls are the business of whoever has the host. */
@@ -191,8 +198,16 @@ export class ReplicaHost implements TransportHandler {
   }
 
   connectionLost(node: number): void {
-    for (const group of this.#groups.values())
-      if (group.leaderId === node) group.tell({ type: 'connectionLost', id: node })
+    const lostMs = this.#runtime.clock.monotonicMs()
+    const { transport } = this.#world
+    for (const group of this.#groups.values()) {
+      if (group.leaderId !== node) continue
+      this.#losses.add(() => {
+        // It may have been reached again before this one's turn.
+        if (transport.leaderContactMs(node, group.ref) <= lostMs)
+          group.tell({ type: 'connectionLost', id: node })
+      })
+    }
   }
 
   async #close(): Promise<void> {

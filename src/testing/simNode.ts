@@ -4,6 +4,7 @@ import { tasks } from '../segment/tasks.ts'
 import { DiskTrouble } from './diskTrouble.ts'
 import type { QueuedEvent } from './eventQueue.ts'
 import type { KeptNames, KeptShare } from './fault.ts'
+import { LentMemory } from './lentMemory.ts'
 import type { Image } from './medium.ts'
 import { noCodecs } from './noCodecs.ts'
 import { MachineClock, NodeClock } from './nodeClock.ts'
@@ -19,6 +20,9 @@ import type { NodeRuntime, Running, StopKind } from './worldTypes.ts'
 const restartMs = 500
 /** How long closing in order may take before the process is killed. */
 const closeTimeoutMs = 10_000
+
+/** One for all nodes: what replicas take from one disk is used again for those of another, which are in the same process here. */
+const lent = new LentMemory()
 
 /** What belongs to one process: it dies with it. */
 interface Process {
@@ -226,6 +230,7 @@ export class SimNode<P extends Running = Running> {
       random: random.fork(),
       pace: trouble,
       faults: (call) => trouble.faultOf(call, fs),
+      lent,
     })
     const readRange = (
       file: { readonly path: string },

@@ -87,3 +87,22 @@ test('no two leases of different takes ever share memory', () => {
     { numRuns: 100 },
   )
 })
+
+test('memory comes from whoever lends it, and is used again without asking once more', () => {
+  const memory = new LeasedMemory()
+  const lent: number[] = []
+  memory.comeFrom((sizeBytes) => {
+    lent.push(sizeBytes)
+    return new Uint8Array(sizeBytes).fill(7)
+  })
+  const first = memory.take(100 * kib)
+  expect(first.every((byte) => byte === 7)).toBe(true)
+  memory.giveBack(first)
+  expect(memory.take(90 * kib).buffer).toBe(first.buffer)
+  // Little is ordinary memory.
+  memory.take(kib)
+  expect(lent).toHaveLength(1)
+  memory.comeFrom(null)
+  expect(memory.take(90 * kib).length).toBe(90 * kib)
+  expect(lent).toHaveLength(1)
+})
