@@ -145,7 +145,7 @@ export class NodePartition {
     return this.#run(opened, {
       signal,
       repeatable: false,
-      local: async (group) => ({ ...(await group.append(records, { acks, signal })), acks }),
+      local: async (group) => ({ acks, ...(await group.append(records, { acks, signal })) }),
       request: { kind: CallKind.append, acks: acks === 'all' ? -1 : 1, records },
       result: ({ baseOffset, lastOffset, leaderEpoch, duplicate }) => {
         return { baseOffset, lastOffset, leaderEpoch, duplicate: duplicate === 1, acks }
@@ -246,12 +246,15 @@ export class NodePartition {
     const { topic, partition, name } = this
     try {
       return await this.#host.router.run({
-        ...call,
         group: led,
         name,
+        signal: call.signal,
+        repeatable: call.repeatable,
+        result: call.result,
         // Only who has a replica leads.
         local: () => call.local(group!),
-        request: { ...call.request, topicId, topic, partition },
+        // Fields that come after a spread would give every object a hidden class of its own.
+        request: { topicId, topic, partition, ...call.request },
       })
     } catch (error) {
       throw this.#removed ?? error

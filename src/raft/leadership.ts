@@ -92,10 +92,10 @@ export function reconcileMembership(r: RaftReplica, nowMs: number): void {
   const { state } = r
   if (state.name === 'follower' && !r.isVoter) {
     const { fetchDeadlineMs: _, ...loop } = state
-    move(r, { ...loop, name: 'observer', standAtMs: standDeadline(r, nowMs) })
+    move(r, { standAtMs: standDeadline(r, nowMs), ...loop, name: 'observer' })
   } else if (state.name === 'observer' && r.isVoter) {
     const { standAtMs: _, ...loop } = state
-    if (state.leaderId >= 0) move(r, { ...loop, name: 'follower', fetchDeadlineMs: fetchDeadline(r, nowMs) })
+    if (state.leaderId >= 0) move(r, { fetchDeadlineMs: fetchDeadline(r, nowMs), ...loop, name: 'follower' })
     else becomeUnattached(r, r.epoch, r.electionDeadline(nowMs), nowMs)
   }
 }

@@ -6,7 +6,8 @@ export class GroupListeners {
 
   /** Has `listener` told of what happens from now on, until the returned function is called. */
   watch(listener: GroupListener): () => void {
-    this.#listeners = [...this.#listeners, listener]
+    // Not spread: that makes room for sixteen more.
+    this.#listeners = this.#listeners.concat(listener)
     return () => {
       this.#listeners = this.#listeners.filter((each) => each !== listener)
     }

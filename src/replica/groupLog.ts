@@ -120,7 +120,7 @@ export class GroupLog {
 
   /** Marks the start of an epoch that takes no offset. */
   markEpoch(sequence: number, start: EpochStart): void {
-    this.#epochs.push(start)
+    this.#epochs = this.#epochs.concat(start)
     this.#writeState(sequence, stateKind.epochs, encodeEpochStarts(this.#epochs))
   }
 

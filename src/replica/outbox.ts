@@ -35,6 +35,8 @@ export class Outbox {
     while (this.#waiting.length > 0 && this.#waiting[0]!.ticket <= this.#persisted) {
       this.#waiting.shift()!.run()
     }
+    // An array that has been filled keeps its memory, and there are thousands.
+    if (this.#waiting.length === 0) this.#waiting = []
   }
 
   /** Forgets Fetches that have not left. */

@@ -23,7 +23,7 @@ export class SnapshotFiles {
   readonly #logger: Logger
   #ids: SnapshotId[]
   #receiving: Receiving | null = null
-  readonly #taking = new Set<string>()
+  #taking: readonly string[] = []
 
   private constructor(world: SnapshotWorld, directory: string, logger: Logger, ids: SnapshotId[]) {
     this.#world = world
@@ -66,8 +66,8 @@ export class SnapshotFiles {
     chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
   ): Promise<void> {
     const name = snapshotFileName(id)
-    if (this.#taking.has(name)) throw new EngineError('duplicateResource', `${name} is being written`)
-    this.#taking.add(name)
+    if (this.#taking.includes(name)) throw new EngineError('duplicateResource', `${name} is being written`)
+    this.#taking = [...this.#taking, name]
     const writer = new SnapshotWriter(this.#world, id, this.#part(id, 'taken'), this.path(id))
     try {
       await writer.begin(head)
@@ -77,7 +77,7 @@ export class SnapshotFiles {
       await writer.discard().catch(() => {})
       throw error
     } finally {
-      this.#taking.delete(name)
+      this.#taking = this.#taking.filter((each) => each !== name)
     }
     this.#add(id)
   }

@@ -46,7 +46,8 @@ export class Log extends LogFacts implements FlushEvents {
   onFailure: ((error: EngineError, endOffset: number) => void) | null = null
   readonly #sync: LogSync
   readonly #still: Stillness
-  readonly #undo: AppendUndo
+  /** Made when it is needed, which is rare. */
+  #undo: AppendUndo | null = null
   #isCutting = false
   #closedState: ClosedLog | null = null
   #closed = false
@@ -57,7 +58,6 @@ export class Log extends LogFacts implements FlushEvents {
     this.directory = options.directory
     this.topicId = options.topicId
     this.#still = new Stillness(this.state)
-    this.#undo = new AppendUndo(this.state)
     this.#sync = new LogSync(
       this.state,
       (error) => this.goOffline(toEngineError(error, 'diskFailed', 'a sync failed')),
@@ -342,6 +342,7 @@ export class Log extends LogFacts implements FlushEvents {
     this.state.refusal = error
     if (lost.some(({ state }) => state === 'pending')) return
     const taken = this.state.flush.takeFrom(index)
+    this.#undo ??= new AppendUndo(this.state)
     const undone = this.#undo.undo(taken)
     this.#sync.distrust(this.state.segments.active)
     const orOffline = (cause: unknown): void =>

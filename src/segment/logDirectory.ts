@@ -353,7 +353,7 @@ export class LogDirectory {
         )
       return log
     }
-    const log = await open({ ...found, id, damage, ...doubts.forOpening, cleanedOffset, tail })
+    const log = await open({ cleanedOffset, tail, ...doubts.forOpening, ...found, id, damage })
     if (this.#journal.plan.hasBeyond(id, log.logEndOffset)) await log.forgetBeyondEnd()
     this.#checkpoints.release(name)
     return log
@@ -363,7 +363,6 @@ export class LogDirectory {
     const { decompress } = this.#options
     const { id, ...rest } = from
     const log = await Log.open(this.#runtime, {
-      ...rest,
       directory: `${this.directory}/${name}`,
       config,
       logger: this.#logger,
@@ -381,6 +380,7 @@ export class LogDirectory {
         await this.#journal.commit([{ type: 'startOffset', logId: id, offset }])
       },
       ...(decompress === undefined ? {} : { decompress }),
+      ...rest, // Last: fields that come after a spread would give each of thousands a hidden class of its own.
     })
     this.#journal.opened(id, log)
     this.#ids.set(log, id)

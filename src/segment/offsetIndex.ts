@@ -11,6 +11,9 @@ export interface UnreadOffsets {
   readonly lastPosition: number
 }
 
+/** One for all: most logs of a node with many have an empty active segment. */
+const nothing = new Int32Array(0)
+
 /**
  * The sparse index from offsets to positions of one segment. An entry (relativeOffset, position) names the
  * batch whose last record has `baseOffset + relativeOffset` and that begins at byte `position`. Both grow
@@ -22,7 +25,7 @@ export class OffsetIndex {
   #unread: UnreadOffsets | null
 
   /** `unread` entries precede `entries`; until `complete` the index takes entries but cannot be asked. */
-  constructor(entries: Int32Array = new Int32Array(0), unread: UnreadOffsets | null = null) {
+  constructor(entries: Int32Array = nothing, unread: UnreadOffsets | null = null) {
     this.#entries = entries
     this.#count = entries.length >> 1
     this.#unread = unread !== null && unread.count > 0 ? unread : null

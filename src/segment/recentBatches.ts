@@ -1,4 +1,6 @@
 const largest = 1024
+/** One for all that have none. */
+const nothing = new Float64Array(0)
 
 /**
  * Where the latest batches of the active segment begin, so that readers at the tail need no disk. A ring that
@@ -6,7 +8,7 @@ const largest = 1024
  */
 export class RecentBatches {
   /** Base offset and position of each batch, one after the other: what is added to many logs in turn touches one place. */
-  #ring = new Float64Array(0)
+  #ring = nothing
   #capacity = 0
   /** Ring index of the oldest batch. */
   #first = 0

@@ -17,6 +17,10 @@ export interface UnreadTimes {
   readonly lastRelativeOffset: number
 }
 
+/** One for all: most logs of a node with many have an empty active segment. */
+const noTimestamps = new Float64Array(0)
+const noOffsets = new Int32Array(0)
+
 /**
  * The sparse index from timestamps to offsets of one segment. An entry (timestamp, relativeOffset) says that
  * no record up to `baseOffset + relativeOffset` is newer than `timestamp`, and that the batch which ends there
@@ -30,8 +34,8 @@ export class TimeIndex {
 
   /** `unread` entries precede the others; until `complete` the index takes entries but cannot be asked. */
   constructor(
-    timestamps: Float64Array = new Float64Array(0),
-    offsets: Int32Array = new Int32Array(0),
+    timestamps: Float64Array = noTimestamps,
+    offsets: Int32Array = noOffsets,
     unread: UnreadTimes | null = null,
   ) {
     this.#timestamps = timestamps

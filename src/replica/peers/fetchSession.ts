@@ -181,7 +181,8 @@ export class FetchSession {
     const sessionEpoch = this.#sessionEpoch
     this.#sessionEpoch = sessionEpoch === lastSessionEpoch ? 1 : sessionEpoch + 1
     const envelope: FetchEnvelope = {
-      ...this.#identity,
+      clusterId: this.#identity.clusterId,
+      replicaId: this.#identity.replicaId,
       sessionId: this.#sessionId,
       sessionEpoch,
       maxWaitMs: sessionWaitMs,
