@@ -32,7 +32,6 @@ import type {
   RepairedRange,
 } from './groupTypes.ts'
 import type { GroupWorld } from './groupWorld.ts'
-import { mergeBatches } from './mergeBatches.ts'
 import type { GroupStart } from './openGroupLog.ts'
 import { RepairWaiters } from './repair/repairWaiters.ts'
 import { snapshotFromOthers } from './repair/snapshotHelp.ts'
@@ -364,8 +363,7 @@ export class Group {
   /** Another node has answered. */
   response(from: number, requestId: number, response: RaftResponse): void {
     if (response.type === 'fetch' && response.batches.length > 0) {
-      const merged = mergeBatches(response)
-      this.#driver.stepWithRecords({ type: 'fetchResponse', from, requestId, response: merged })
+      this.#driver.stepWithRecords({ type: 'fetchResponse', from, requestId, response })
     } else {
       this.#driver.step({ type: `${response.type}Response`, from, requestId, response } as RaftEvent)
     }

@@ -205,7 +205,9 @@ function lost(): EngineError {
 }
 
 /** The batches in `bytes`, each checked as one that a client sends. Throws what `checkBatch` throws. */
-function split(bytes: Uint8Array, { checksum }: Runtime): CheckedBatch[] {
+function split(bytes: Uint8Array, { checksum }: Runtime): readonly CheckedBatch[] {
+  const isOne = bytes.length >= batchHeaderBytes && new Header(bytes, 0).sizeBytes >= bytes.length
+  if (isOne) return [{ header: checkBatch(bytes, checksum), bytes }]
   const batches: CheckedBatch[] = []
   let at = 0
   do {

@@ -18,23 +18,22 @@ const reasons: Partial<Record<EngineErrorName, string>> = {
 /** Somebody of this process who waits for the core to do something; the core hands it back. */
 export class Waiter<T> {
   readonly promise: Promise<T>
-  readonly #settle: { resolve: (value: T) => void; reject: (error: unknown) => void }
+  #resolve!: (value: T) => void
+  #reject!: (error: unknown) => void
 
   constructor() {
-    const settle = { resolve: (_: T): void => {}, reject: (_: unknown): void => {} }
     this.promise = new Promise<T>((resolve, reject) => {
-      settle.resolve = resolve
-      settle.reject = reject
+      this.#resolve = resolve
+      this.#reject = reject
     })
-    this.#settle = settle
   }
 
   resolve(value: T): void {
-    this.#settle.resolve(value)
+    this.#resolve(value)
   }
 
   reject(error: unknown): void {
-    this.#settle.reject(error)
+    this.#reject(error)
   }
 }
 

@@ -58,7 +58,7 @@ export class Unflushed {
       const isLast = end >= bytes.length
       added.push({
         header,
-        bytes: bytes.subarray(at, end),
+        bytes: at === 0 && isLast ? bytes : bytes.subarray(at, end),
         pending: isLast ? pending : null,
         lease: isLast ? lease : null,
         isPlaced: false,

@@ -11,9 +11,11 @@ const leaderChangeVersion = 0
 
 /**
  * The batches in `bytes`, checked: lengths, checksums, offsets that grow. Each has its own bytes as `records`, a view. A batch
- * that is cut off by the end is left out. Throws `corruptMessage`, or what a control record that cannot be read throws.
+ * that is cut off by the end is left out. With `isJoined` those of one epoch that follow each other and hold nothing that the core
+ * reads are one: it looks at no more than where they begin and end. Throws `corruptMessage`, or what a control record that cannot be
+ * read throws.
  */
-export function readBatches(bytes: Uint8Array, checksum: Checksum): readonly Batch[] {
+export function readBatches(bytes: Uint8Array, checksum: Checksum, isJoined = false): readonly Batch[] {
   const { validBytes, fault } = checksum.checkBatches(bytes)
   if (fault !== null) {
     const { expected, found } = describeFault(fault)
@@ -23,42 +25,67 @@ export function readBatches(bytes: Uint8Array, checksum: Checksum): readonly Bat
     )
   }
   const batches: Batch[] = []
-  let at = 0
-  while (at < validBytes) {
+  let run: Run | null = null
+  for (let at = 0, end = 0; at < validBytes; at = end) {
     const header = new BatchHeader(bytes, at)
-    const records = bytes.subarray(at, at + header.sizeBytes)
-    batches.push(batchOf(header, records))
-    at += header.sizeBytes
+    checkNumbers(header)
+    end = at + header.sizeBytes
+    const control = header.isControl ? controlRecordsOf(bytes.subarray(at, end)) : noControl
+    if (run !== null && isJoined && follows(run, header) && control.length === 0) {
+      run.lastOffset = header.lastOffset
+      run.end = end
+      continue
+    }
+    if (run !== null) batches.push(batchOf(run, bytes))
+    const { baseOffset, lastOffset, partitionLeaderEpoch: leaderEpoch } = header
+    run = { baseOffset, lastOffset, leaderEpoch, control, from: at, end }
   }
+  if (run !== null) batches.push(batchOf(run, bytes))
   return batches
+}
+
+/** Batches that are one to the core. */
+interface Run {
+  readonly baseOffset: number
+  lastOffset: number
+  readonly leaderEpoch: number
+  readonly control: readonly ControlRecord[]
+  /** Where they begin and, exclusive, end. */
+  readonly from: number
+  end: number
+}
+
+const noControl: readonly ControlRecord[] = []
+
+function follows(run: Run, { baseOffset, partitionLeaderEpoch }: BatchHeader): boolean {
+  return (
+    run.control.length === 0 && run.leaderEpoch === partitionLeaderEpoch && run.lastOffset + 1 === baseOffset
+  )
 }
 
 /** As `readBatches`, with the error as a value. */
 export function batchesOrError(
   bytes: Uint8Array | null,
   checksum: Checksum,
+  isJoined: boolean,
 ): { readonly batches: readonly Batch[]; readonly damage: EngineError | null } {
   if (bytes === null || bytes.length === 0) return { batches: [], damage: null }
   try {
-    return { batches: readBatches(bytes, checksum), damage: null }
+    return { batches: readBatches(bytes, checksum, isJoined), damage: null }
   } catch (error) {
     if (!(error instanceof EngineError)) throw error
     return { batches: [], damage: error }
   }
 }
 
-function batchOf(header: BatchHeader, records: Uint8Array): Batch {
-  const { baseOffset, lastOffset, partitionLeaderEpoch, lastOffsetDelta, recordsCount } = header
+function checkNumbers({ baseOffset, lastOffsetDelta, recordsCount }: BatchHeader): void {
   if (!Number.isSafeInteger(baseOffset) || lastOffsetDelta < 0 || recordsCount < 0) {
     throw new EngineError('corruptMessage', `a batch of ${recordsCount} records from ${baseOffset} on`)
   }
-  return {
-    baseOffset,
-    lastOffset,
-    leaderEpoch: partitionLeaderEpoch,
-    control: header.isControl ? controlRecordsOf(records) : [],
-    records,
-  }
+}
+
+function batchOf({ baseOffset, lastOffset, leaderEpoch, control, from, end }: Run, bytes: Uint8Array): Batch {
+  return { baseOffset, lastOffset, leaderEpoch, control, records: bytes.subarray(from, end) }
 }
 
 /**

@@ -214,7 +214,9 @@ export function readFetchResponse(
   return body.responses.flatMap(({ topicId, partitions }) =>
     partitions.map(({ own, ...partition }): ReceivedAnswer => {
       const { divergingEpoch, snapshotId, currentLeader } = partition
-      const { batches, damage } = batchesOrError(partition.records, checksum)
+      // Epochs and voter sets may belong between them.
+      const isJoined = !own?.epochStarts?.length && !own?.voterSets?.length
+      const { batches, damage } = batchesOrError(partition.records, checksum, isJoined)
       const diverges = divergingEpoch.epoch !== -1 || divergingEpoch.endOffset !== -1
       return {
         group: groupById(topicId, partition.partitionIndex),

@@ -96,7 +96,9 @@ export class LocalTransports {
       this.schedule(() => {
         if (sent.isOver) return
         this.#end(sent)
-        const batches = response.type === 'fetch' ? readBatches(bytes, this.#runtime.checksum) : []
+        const isJoined =
+          response.type === 'fetch' && response.epochStarts.length + response.voterSets.length === 0
+        const batches = response.type === 'fetch' ? readBatches(bytes, this.#runtime.checksum, isJoined) : []
         const whole = response.type === 'fetch' ? { ...response, batches } : response
         this.#handlers.get(from)?.response(to, group, requestId, whole)
       })
