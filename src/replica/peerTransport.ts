@@ -10,13 +10,17 @@ import {
 } from './peers/peerOptions.ts'
 import type { GroupRef, Transport, TransportHandler } from './transport.ts'
 
+/** So much of the slack a message of a session may wait longer: well below what a follower, or a leader, waits longer for the other. */
+const waitShare = 0.25
+
 /** `Transport` over a network, in Kafka's messages. Reads no file and no clock but those of its runtime. */
 export class PeerTransport implements Transport {
   readonly #context: PeerContext
   readonly #peers = new Map<number, Peer>()
   readonly #listener: PeerListener
   readonly #limits: { -readonly [K in keyof PeerLimits]: PeerLimits[K] }
-  readonly #requestTimeoutMs: number
+  /** The limits as they are without slack. */
+  readonly #usual: PeerLimits
   #endpoints: readonly Endpoint[]
   #isClosed = false
 
@@ -24,7 +28,7 @@ export class PeerTransport implements Transport {
     const { nodeId, clusterId, logger, listenerName = null, endpoints = [], limits } = options
     this.#endpoints = endpoints
     this.#limits = { ...defaultPeerLimits, ...limits }
-    this.#requestTimeoutMs = this.#limits.requestTimeoutMs
+    this.#usual = { ...this.#limits }
     this.#context = {
       runtime,
       limits: this.#limits,
@@ -76,7 +80,9 @@ export class PeerTransport implements Transport {
   }
 
   expect(slackMs: number): void {
-    this.#limits.requestTimeoutMs = this.#requestTimeoutMs + slackMs
+    this.#limits.requestTimeoutMs = this.#usual.requestTimeoutMs + slackMs
+    // Whoever may be silent for longer has to show less often that it is there.
+    this.#limits.sessionWaitMs = this.#usual.sessionWaitMs + Math.floor(slackMs * waitShare)
   }
 
   call(to: number, payload: Uint8Array, timeoutMs: number): Promise<Uint8Array> {

@@ -77,7 +77,7 @@ export class LeaderSession {
     this.#nextEpoch = envelope.sessionEpoch === lastSessionEpoch ? 1 : envelope.sessionEpoch + 1
     this.#askedMs = this.#runtime.clock.monotonicMs()
     // The first one does not wait: nothing can follow it before the follower knows its session.
-    const longestMs = envelope.sessionEpoch === 0 ? 0 : 10 * this.#limits.sessionWaitMs
+    const longestMs = envelope.sessionEpoch === 0 ? 0 : this.#limits.sessionWaitMs
     const waitMs = Math.min(Math.max(envelope.maxWaitMs, 0), longestMs)
     this.#waiting.push({ answer, deadlineMs: this.#askedMs + waitMs })
     for (const group of forgotten) this.#entries.delete(groupKey(group))

@@ -176,3 +176,48 @@ test('every request ends once, with its own answer or without, whatever happens 
   expect(ended.failed).toBeGreaterThan(50)
   expect(ended.lost).toBeGreaterThan(10)
 }, 120_000)
+
+/** One of two nodes: node 1 follows a group on node 2, where nothing happens. */
+async function openQuiet({ runtime, nodeId, endpointOf }: Place<PeerTransport>, slackMs: number) {
+  const other = 3 - nodeId
+  const handler: TransportHandler = {
+    request: (_from, _group, request, reply) => {
+      if (request.type === 'fetch' && request.maxWaitMs <= 0) reply(fetchAnswer(nodeId, 1), [])
+    },
+    response: () => transport.send(other, groupAt(0), 2, fetchRequest(nodeId, 1)),
+    failed: () => {},
+    connectionLost: () => {},
+  }
+  const options = { nodeId, clusterId: 'cluster', logger: silentLogger }
+  const transport: PeerTransport = new PeerTransport(runtime, options, handler)
+  transport.know(other, [{ name: 'x', ...endpointOf(other) }])
+  transport.expect(slackMs)
+  await transport.listen(endpointOf(nodeId))
+  if (nodeId === 1) transport.send(other, groupAt(0), 1, fetchRequest(nodeId, 1))
+  return transport
+}
+
+/** How often node 1 hears of node 2 within ten seconds, by the slack that each of them has. */
+async function signsOfLife(slackMs: readonly number[]): Promise<number> {
+  using world = new World<PeerTransport>({
+    seed: 1,
+    nodes: 2,
+    program: (place) => openQuiet(place, slackMs[place.nodeId - 1]!),
+  })
+  world.startAll()
+  await world.advance(2000)
+  const seen = new Set<number>()
+  for (let atMs = 0; atMs < 10_000; atMs += 5) {
+    await world.advance(5)
+    seen.add(world.node(1).running!.sessionContactMs(2, 'leader'))
+  }
+  return seen.size
+}
+
+test('nodes that may be silent for longer say less often that they live, as often as whichever may be silent for less', async () => {
+  const usual = await signsOfLife([0, 0])
+  expect(usual).toBeGreaterThan(40)
+  expect(await signsOfLife([1250, 1250])).toBeLessThan(usual / 2)
+  expect(await signsOfLife([1250, 0])).toBeGreaterThan(usual - 5)
+  expect(await signsOfLife([0, 1250])).toBeGreaterThan(usual - 5)
+})
