@@ -20,7 +20,7 @@ const help = `npm run bench -- --cluster [options]
   --rounds N      rounds (default 3)
   --only REGEX    of throughput, paced, memory, failover, shutdown, partitions
   --systems LIST  of cordwood,kafka (default both)
-  --kills N       leaders killed in a round of failover (default 10; Kafka: a third of it)
+  --kills N       leaders killed in a round of failover (default 10; Kafka, and controlled shutdowns: a third of it)
   --directory D   where the brokers keep their data (default: the system's temporary directory)`
 
 /** Every case gets a started cluster and gives named figures. */
@@ -67,11 +67,11 @@ const cases = {
       kills: times.length,
     }
   },
-  async shutdown(cluster) {
+  async shutdown(cluster, { kills }) {
     let longest = 0
     let failures = 0
     await withWriter(cluster, 'bench-shutdown', async (writer) => {
-      for (let index = 0; index < 3; index++) {
+      for (let index = 0; index < Math.ceil(kills / 3); index++) {
         const leader = await writer.leader()
         const from = performance.now()
         await cluster.end(leader, 'SIGTERM')
@@ -82,7 +82,11 @@ const cases = {
       }
       failures = writer.failures
     })
-    return { 'controlled shutdown, longest gap ms': longest, 'failed requests': failures }
+    return {
+      'controlled shutdown, longest gap ms': longest,
+      'failed requests': failures,
+      shutdowns: Math.ceil(kills / 3),
+    }
   },
   async partitions(cluster) {
     const admin = client(cluster, 120_000).admin()

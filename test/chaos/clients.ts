@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, openSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseSeen } from '../interop/support/clients.ts'
-import { peersDirectory, repositoryRoot, run, until } from '../interop/support/run.ts'
+import { type Finished, peersDirectory, repositoryRoot, run, until } from '../interop/support/run.ts'
 import type { Ledger, Placed } from './ledger.ts'
 import type { Network } from './network.ts'
 import { javaPrefix, textOf } from './programs/values.mjs'
@@ -63,7 +63,7 @@ export class Clients {
       await admin.connect()
       await admin.createTopics({ waitForLeaders: true, topics: [{ topic: ${JSON.stringify(topic)}, numPartitions: ${partitions}, replicationFactor: ${replicationFactor} }] })
       await admin.disconnect()`
-    await until('a cluster that makes a topic', async () => (await this.#node(program)) !== null, 60_000)
+    await until('a cluster that makes a topic', async () => (await this.#node(program)) !== null, 180_000)
   }
 
   /** Starts a producer of kafkajs, one of Java, and a consumer. */
@@ -102,9 +102,9 @@ export class Clients {
         .join('; ')
     }
     const { bootstrap } = this.#place
-    const asked = [process.execPath, main, 'quorum', 'status', '--json', '--bootstrap', bootstrap]
-    const [program, ...args] = this.#at(1, asked)
-    const { code, stdout, stderr } = await run(program!, args, { mayFail: true, timeoutMs: 20_000 })
+    const status = [process.execPath, main, 'quorum', 'status', '--json', '--bootstrap', bootstrap]
+    const [program, ...args] = this.#at(1, status)
+    const { code, stdout, stderr } = await asked(program!, args, 20_000)
     if (code !== 0) return `nobody tells of the quorum: ${stderr}`
     const { voters } = JSON.parse(stdout) as { voters: unknown[] }
     return voters.length === bootstrap.split(',').length ? null : `the quorum is ${stdout}`
@@ -129,7 +129,9 @@ export class Clients {
     for (const child of this.#children) child.kill('SIGTERM')
     const gone = this.#children.map((child) => new Promise((resolve) => child.once('exit', resolve)))
     const timer = setTimeout(() => this.kill(), 20_000)
-    await Promise.all(gone.filter((_, index) => this.#children[index]!.exitCode === null))
+    const isThere = ({ exitCode, signalCode }: ChildProcess): boolean =>
+      exitCode === null && signalCode === null
+    await Promise.all(gone.filter((_, index) => isThere(this.#children[index]!)))
     clearTimeout(timer)
   }
 
@@ -149,7 +151,7 @@ export class Clients {
   async #partitions(): Promise<readonly PartitionState[]> {
     const { bootstrap, topic } = this.#place
     const [program, ...args] = this.#at(1, ['kcat', '-b', bootstrap, '-m', '3', '-L', '-J', '-t', topic])
-    const { code, stdout } = await run(program!, args, { mayFail: true, timeoutMs: 10_000 })
+    const { code, stdout } = await asked(program!, args, 10_000)
     if (code !== 0) return []
     const { topics } = JSON.parse(stdout) as { topics: { partitions: PartitionState[] }[] }
     return topics.flatMap((each) => each.partitions)
@@ -163,8 +165,11 @@ export class Clients {
       // This program's own default is none at all.
       `retries=${2 ** 31 - 1}`,
       'linger.ms=5',
+      // It stays with a partition until it has written so much there.
+      'batch.size=2048',
       'request.timeout.ms=5000',
-      'delivery.timeout.ms=60000',
+      // Where it gives a batch up, it sends those behind it again in a new epoch, and then they may be there twice, with Kafka, too.
+      'delivery.timeout.ms=1200000',
     ]
     writeFileSync(
       properties,
@@ -226,4 +231,11 @@ export class Clients {
   #at(member: 0 | 1, command: readonly string[]): readonly string[] {
     return this.#place.network.command(this.#place.members[member], command)
   }
+}
+
+/** Runs a program that may fail, or not end in time, where there is nobody to answer: then without a code. */
+async function asked(program: string, args: readonly string[], timeoutMs: number): Promise<Finished> {
+  return await run(program, args, { mayFail: true, timeoutMs }).catch((error: unknown) => {
+    return { code: null, stdout: '', stderr: String(error) }
+  })
 }

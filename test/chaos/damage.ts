@@ -100,7 +100,8 @@ export function isAsItWas(data: string, { file, position, bytes }: Spot): boolea
 /** Lines of `cordwood verify` that speak of damage, for a data directory that may be in use. */
 export async function damageIn(data: string, isInUse: boolean): Promise<readonly string[]> {
   const args = [main, 'verify', '--json', '--quiet', ...(isInUse ? ['--no-lock'] : []), data]
-  const { stdout } = await run(process.execPath, args, { mayFail: true })
+  const { code, stdout, stderr } = await run(process.execPath, args, { mayFail: true, timeoutMs: 180_000 })
+  if (!stdout.includes('"type":"summary"')) return [`verify has ended with ${code}: ${stderr.slice(-500)}`]
   const found = stdout.split('\n').filter((line) => line.includes('"severity":"damage"'))
   return found.map((line) => {
     const { file, position, expected, found: seen } = JSON.parse(line) as Record<string, unknown>

@@ -13,8 +13,8 @@ export interface Target {
   readonly topic: string
   /** Places that one fault damages. */
   readonly spots: number
-  /** Resolves with null once every replica is in sync, or after a while with what is not. */
-  inSync(): Promise<string | null>
+  /** Resolves once every replica is in sync. Where that takes too long it is noted as wrong, with `when`: since what. */
+  inSync(when: string): Promise<void>
   /** Compares what each node gives readers with what was acknowledged; resolves with how many records each has, as text. */
   readEverywhere(): Promise<string>
   /** A number from 0 to below 1; all that is random about a fault. */
@@ -127,7 +127,7 @@ export const faults: Readonly<Record<string, Begin>> = {
   },
   damage: async (target) => {
     const victim = victimOf(target)
-    await target.inSync()
+    await target.inSync('the fault before')
     await victim.end('SIGKILL')
     const logs = logsOf(victim.data, target.topic)
     const spots = damageSegments(victim.data, target.topic, target.spots, target.random)
@@ -138,7 +138,7 @@ export const faults: Readonly<Record<string, Begin>> = {
   diskLost: async (target) => {
     const victim = victimOf(target)
     // What only it has is gone: the others must have recovered from what came before.
-    await target.inSync()
+    await target.inSync('the fault before')
     await victim.end('SIGKILL')
     const logs = logsOf(victim.data, target.topic)
     victim.emptyDisk()
@@ -153,7 +153,7 @@ export const faults: Readonly<Record<string, Begin>> = {
     await victim.end('SIGKILL')
     victim.copyDisk()
     victim.start()
-    await target.inSync()
+    await target.inSync(`${victim.name} was started`)
     await delay(1000)
     await victim.end('SIGKILL')
     const logs = logsOf(victim.data, target.topic)

@@ -23,6 +23,8 @@ export class Ledger {
   readonly #problems = new Set<string>()
   /** Milliseconds since the start of the last acknowledgement, by partition. */
   readonly lastMs = new Map<number, number>()
+  /** The same by `writer/partition`. */
+  readonly lastMsOf = new Map<string, number>()
   /** All times of acknowledgements in milliseconds since the start, ascending: one number a batch. */
   readonly times: number[] = []
   /** Records that were acknowledged, by writer. */
@@ -59,6 +61,7 @@ export class Ledger {
     const writer = writtenBy(value)?.writer ?? 'nobody'
     this.byWriter.set(writer, (this.byWriter.get(writer) ?? 0) + 1)
     this.lastMs.set(partition, atMs)
+    this.lastMsOf.set(`${writer}/${partition}`, atMs)
     if (this.times.at(-1) !== atMs) this.times.push(atMs)
   }
 

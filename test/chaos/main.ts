@@ -4,10 +4,12 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { SimRandom } from '../../src/testing/simRandom.ts'
+import { forgetMaker, noteMaker } from '../faults/support/maker.ts'
 import { Clients } from './clients.ts'
 import { damageIn, partitionBytes } from './damage.ts'
 import { type Fault, faults, type Target, type ToRepair } from './faults.ts'
 import { Ledger } from './ledger.ts'
+import { networkPrefix, runPrefix, sweepLeftovers } from './leftovers.ts'
 import { Network } from './network.ts'
 import { ChaosNode } from './node.ts'
 import { type Repaired, RepairWatch, repairsText } from './repair.ts'
@@ -45,7 +47,8 @@ const patience = (): number => Math.max(1, loadavg()[0]! / availableParallelism(
 const draws = new SimRandom(seed)
 /** From 0 to below 1. */
 const random = (): number => draws.next() / 2 ** 32
-const directory = mkdtempSync(join(tmpdir(), 'cordwood-chaos-'))
+const directory = mkdtempSync(join(tmpdir(), runPrefix))
+noteMaker(directory)
 const startMs = performance.now()
 const now = (): number => Math.round(performance.now() - startMs)
 const ledger = new Ledger()
@@ -54,10 +57,14 @@ const cleanUps: (() => void)[] = []
 let isCleaned = false
 process.once('exit', cleanUp)
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
-process.exitCode = await main()
+process.exitCode = await main().catch((error: unknown) => {
+  ledger.problem(`the run has ended: ${error instanceof Error ? error.stack : String(error)}`)
+  return 1
+})
 
 async function main(): Promise<number> {
-  const network = new Network(`cw${(process.pid % 1000).toString(36)}`)
+  for (const line of await sweepLeftovers()) console.log(`swept ${line}`)
+  const network = new Network(networkPrefix(directory))
   cleanUps.push(() => network.remove())
   const ids = Array.from({ length: count }, (_, index) => index + 1)
   for (const id of ids) network.add(`n${id}`, id)
@@ -85,13 +92,13 @@ async function main(): Promise<number> {
     const id = await clients.leader()
     return nodes.find((node) => node.id === id) ?? nodes[0]!
   }
-  const inSync = async (): Promise<string | null> => {
+  const inSync = async (when: string): Promise<void> => {
     let behind: string | null = null
     const isSo = async (): Promise<boolean> => {
       behind = await clients.behind()
       return behind === null
     }
-    return (await within(repairMs, isSo)) ? null : behind
+    if (!(await within(repairMs, isSo))) ledger.problem(`not in sync ${repairMs} ms after ${when}: ${behind}`)
   }
   const spots = Number(values.spots)
   const target: Target = {
@@ -112,20 +119,17 @@ async function main(): Promise<number> {
     if (now() > endMs || episodes.length >= Number(values.faults)) break
     episodes.push(await episode(name, target))
     for (const node of nodes) {
-      const end = node.takeOwnEnd()
-      if (end !== null) ledger.problem(`${node.name} has ended by itself during ${name}: ${end}`)
+      noteEnd(node, name)
       if (!node.isRunning) node.start()
     }
     if (ledger.problems.length > told) sayLastWords(nodes)
     told = ledger.problems.length
   }
+  await everyWriter(now())
   await clients.stop()
-  for (const writer of writers) {
-    if (!ledger.byWriter.has(writer)) ledger.problem(`nothing of ${writer} was acknowledged`)
-  }
+  if (ledger.seen === 0) ledger.problem('the consumer was given nothing')
   // Before anything is read: a reader would wait for ever for a partition that nobody leads.
-  const last = await inSync()
-  if (last !== null) ledger.problem(`not in sync ${repairMs} ms after the last fault: ${last}`)
+  await inSync('the last fault')
   const stored = await clients.read().catch((error: unknown) => {
     ledger.problem(`not everything can be read: ${String(error).slice(0, 300)}`)
     return null
@@ -133,6 +137,7 @@ async function main(): Promise<number> {
   if (stored !== null) ledger.compare(stored)
   if (ledger.problems.length > told) sayLastWords(nodes)
   await Promise.all(nodes.map((node) => node.end('SIGTERM')))
+  for (const node of nodes) noteEnd(node, 'the shutdown')
   await compareDisks(nodes)
   return tell({
     seed,
@@ -147,6 +152,12 @@ async function main(): Promise<number> {
     problems: ledger.problems,
     perSecond: perSecond(ledger.times),
   })
+}
+
+/** Notes how a node has ended, if that is not as it was meant. */
+function noteEnd(node: ChaosNode, during: string): void {
+  const end = node.takeOddEnd()
+  if (end !== null) ledger.problem(`${node.name} ${end} during ${during}`)
 }
 
 /** What brokers said last, for those who have nothing but this output. */
@@ -206,6 +217,18 @@ async function everyPartition(sinceMs: number, withinMs = recoveryMs): Promise<n
   return now() - sinceMs
 }
 
+/** Each writer has to get on in each partition: the others' writes hide that one is refused for ever. */
+async function everyWriter(sinceMs: number): Promise<void> {
+  const left = (): readonly string[] =>
+    writers.flatMap((writer) =>
+      Array.from({ length: partitions }, (_, partition) => `${writer}/${partition}`).filter(
+        (place) => (ledger.lastMsOf.get(place) ?? -1) <= sinceMs,
+      ),
+    )
+  if (await within(repairMs, async () => left().length === 0)) return
+  ledger.problem(`nothing more was acknowledged to these writers in these partitions: ${left().join(', ')}`)
+}
+
 /**
  * Waits until what was damaged is as it was and a node's replicas are in sync, then reads every record from every node. `sinceMs` is when the
  * node was started.
@@ -223,8 +246,7 @@ async function repaired({ node, logs, spots }: ToRepair, sinceMs: number, target
   if (!isGood)
     ledger.problem(`${node.name} is still damaged after ${tookMs} ms: ${found.slice(0, 3).join('; ')}`)
   if (!isGood) node.keepDisk()
-  const behind = await target.inSync()
-  if (behind !== null) ledger.problem(`${node.name} is not in sync after ${now() - sinceMs} ms: ${behind}`)
+  await target.inSync(`${node.name} was to be repaired`)
   const read = await target.readEverywhere()
   console.log(
     `           ${node.name} is whole again after ${tookMs} ms; read from every node: ${read} records`,
@@ -310,6 +332,7 @@ function cleanUp(): void {
       console.error(String(error))
     }
   }
+  forgetMaker(directory)
   if (ledger.problems.length === 0 && !values.keep) rmSync(directory, { recursive: true, force: true })
 }
 

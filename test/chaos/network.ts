@@ -25,7 +25,7 @@ export class Network {
     { readonly namespace: string; readonly port: string; address: string }
   >()
 
-  /** `prefix` keeps runs on one machine apart; at most 6 characters, since names of interfaces are short. */
+  /** `prefix` keeps runs on one machine apart; at most 11 characters, since names of interfaces are short. */
   constructor(prefix: string) {
     this.#prefix = prefix
     this.#switch = `${prefix}sw`

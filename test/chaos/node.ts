@@ -13,10 +13,12 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { TestDisk } from '../faults/support/disks.ts'
+import { throttleGroup, throttles } from './leftovers.ts'
 import type { Network } from './network.ts'
 
 const main = new URL('../../dist/cli/main.js', import.meta.url).pathname
-const throttles = '/sys/fs/cgroup/blkio'
+/** A node may take so long to end in order, also where other work has the processors. */
+const endMs = 60_000
 /** Takes the whole journal and what a run of minutes writes. */
 const diskMib = 1024
 
@@ -41,8 +43,8 @@ export class ChaosNode {
   readonly #clockFile: string
   #child: ChildProcess | null = null
   #gone: Promise<unknown> = Promise.resolve()
-  /** How it ended by itself, since `takeOwnEnd` was asked last; null when it did not. */
-  #ownEnd: string | null = null
+  /** How it ended otherwise than it was meant to, since `takeOddEnd` was asked last; null when it did not. */
+  #oddEnd: string | null = null
   #isWanted = false
 
   constructor(place: NodePlace) {
@@ -106,16 +108,17 @@ export class ChaosNode {
     this.#gone = new Promise((resolve) =>
       child.once('exit', (code, signal) => {
         if (this.#child === child) this.#child = null
-        if (this.#isWanted) this.#ownEnd = signal ?? `code ${code}`
+        if (this.#isWanted) this.#oddEnd = `has ended by itself (${signal ?? `code ${code}`})`
+        else if ((code ?? 0) !== 0) this.#oddEnd = `was told to end and did so with code ${code}`
         resolve(null)
       }),
     )
   }
 
-  /** How it ended by itself since this was asked last; null when it did not. */
-  takeOwnEnd(): string | null {
-    const end = this.#ownEnd
-    this.#ownEnd = null
+  /** How it ended otherwise than it was meant to, since this was asked last; null when it did not. */
+  takeOddEnd(): string | null {
+    const end = this.#oddEnd
+    this.#oddEnd = null
     return end
   }
 
@@ -125,11 +128,16 @@ export class ChaosNode {
     return existsSync(path) ? readFileSync(path, 'utf8').trimEnd().split('\n').slice(-lines).join('\n') : ''
   }
 
-  /** Ends the process; resolves once it is gone. */
+  /** Ends the process; resolves once it is gone. What does not go in order within a minute is killed. */
   async end(signal: 'SIGKILL' | 'SIGTERM'): Promise<void> {
     this.#isWanted = false
     this.#child?.kill(signal)
+    const timer = setTimeout(() => {
+      this.#oddEnd = `was still there ${endMs} ms after ${signal}`
+      this.#child?.kill('SIGKILL')
+    }, endMs)
     await this.#gone
+    clearTimeout(timer)
   }
 
   /** Stops the process, or lets it go on. */
@@ -170,6 +178,9 @@ export class ChaosNode {
   restoreDisk(): void {
     this.emptyDisk()
     renameSync(this.#copy, this.data)
+    // A disk has what it had: a power cut later on does not take it.
+    const { status, stderr } = spawnSync('sync', ['-f', this.#disk.path], { encoding: 'utf8' })
+    if (status !== 0) throw new Error(`sync failed: ${stderr}`)
   }
 
   /** Lets the disk take so many bytes a second; null takes that back. Only what has been started since. */
@@ -215,7 +226,7 @@ export class ChaosNode {
   }
 
   get #throttleGroup(): string {
-    return join(throttles, `cordwood-chaos-${process.pid}-${this.name}`)
+    return throttleGroup(this.#place.directory, this.name)
   }
 
   #faked(library: string): Record<string, string> {

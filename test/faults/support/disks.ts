@@ -1,7 +1,10 @@
 import { spawnSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { isLeftBehind, noteMaker } from './maker.ts'
+
+const prefix = 'cordwood-disk-'
 
 const open = new Set<TestDisk>()
 
@@ -18,6 +21,15 @@ export function removeDisks(): void {
   for (const disk of [...open]) disk.remove()
 }
 
+/** Unmounts and removes every disk whose maker lives no longer, whoever uses it; returns their names. */
+export function sweepDisks(): readonly string[] {
+  const left = readdirSync(tmpdir()).filter(
+    (name) => name.startsWith(prefix) && isLeftBehind(join(tmpdir(), name)),
+  )
+  for (const name of left) removeBase(join(tmpdir(), name))
+  return left
+}
+
 /** A file system of its own under a temporary directory. */
 export class TestDisk {
   /** Where it is mounted. */
@@ -27,7 +39,7 @@ export class TestDisk {
 
   private constructor(base: string, source: readonly string[]) {
     this.#base = base
-    this.path = join(base, 'mounted')
+    this.path = mountPoint(base)
     this.#source = source
     mkdirSync(this.path)
     open.add(this)
@@ -36,7 +48,7 @@ export class TestDisk {
 
   /** An ext4 file system in a file, whose power can be cut. */
   static ext4(sizeMib: number): TestDisk {
-    const base = mkdtempSync(join(tmpdir(), 'cordwood-disk-'))
+    const base = newBase()
     const image = join(base, 'image')
     writeFileSync(image, '')
     truncateSync(image, sizeMib * 1024 * 1024)
@@ -46,7 +58,7 @@ export class TestDisk {
 
   /** Memory that is full at `sizeMib`. */
   static tmpfs(sizeMib: number): TestDisk {
-    const base = mkdtempSync(join(tmpdir(), 'cordwood-disk-'))
+    const base = newBase()
     return new TestDisk(base, ['-t', 'tmpfs', '-o', `size=${sizeMib}m`, 'tmpfs'])
   }
 
@@ -68,11 +80,26 @@ export class TestDisk {
 
   /** Unmounts it and removes its files, whatever state it is in. */
   remove(): void {
-    if (!open.delete(this)) return
-    const { status } = spawnSync('umount', [this.path], { stdio: 'ignore' })
-    if (status !== 0) spawnSync('umount', ['-l', this.path], { stdio: 'ignore' })
-    rmSync(this.#base, { recursive: true, force: true })
+    if (open.delete(this)) removeBase(this.#base)
   }
+}
+
+function newBase(): string {
+  const base = mkdtempSync(join(tmpdir(), prefix))
+  noteMaker(base)
+  return base
+}
+
+function mountPoint(base: string): string {
+  return join(base, 'mounted')
+}
+
+/** Loop devices go with the mount. */
+function removeBase(base: string): void {
+  const path = mountPoint(base)
+  const { status } = spawnSync('umount', [path], { stdio: 'ignore' })
+  if (status !== 0) spawnSync('umount', ['-l', path], { stdio: 'ignore' })
+  rmSync(base, { recursive: true, force: true })
 }
 
 function run(command: string, args: readonly string[]): void {
