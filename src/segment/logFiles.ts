@@ -2,7 +2,7 @@ import { type CorruptionError, EngineError } from '../model/errors.ts'
 import type { Logger } from '../model/logger.ts'
 import type { Uuid } from '../model/uuid.ts'
 import type { Runtime } from '../runtime/runtime.ts'
-import type { ClosedLog } from './closedLog.ts'
+import type { ClosedLog, ClosedPlace } from './closedLog.ts'
 import { takeUpSwaps } from './compaction/takeUpSwaps.ts'
 import {
   leaderEpochFile,
@@ -36,6 +36,8 @@ export interface RecoveryInput {
   readonly closedState?: ClosedLog | null
   /** What the log was at an offset up to `recoveryPoint`. */
   readonly resume?: ResumedLog | null
+  /** What a resume point has noted of segments that cannot be gone on from. */
+  readonly noted?: readonly ClosedPlace[]
   /** What replay has written behind `resume`. */
   readonly tail?: ReplayedTail | null
   /** The leader epochs below `recoveryPoint`, where no resume point has them. */

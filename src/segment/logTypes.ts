@@ -6,7 +6,7 @@ import type { Uuid } from '../model/uuid.ts'
 import type { DiskFile } from '../runtime/disk.ts'
 import type { BackgroundSync } from './backgroundSync.ts'
 import type { BadRanges } from './badRanges.ts'
-import type { ClosedLog } from './closedLog.ts'
+import type { ClosedLog, ClosedPlace } from './closedLog.ts'
 import type { LeaderEpochs } from './leaderEpochs.ts'
 import type { LogConfig } from './logConfig.ts'
 import type { LogJournal } from './logJournal.ts'
@@ -31,6 +31,8 @@ export interface LogOptions {
   readonly closedState?: ClosedLog | null
   /** What the log was at an offset up to `recoveryPoint`: recovery reads nothing before it. */
   readonly resume?: ResumedLog | null
+  /** What a resume point has noted of segments that cannot be gone on from: which batches are theirs holds all the same. */
+  readonly noted?: readonly ClosedPlace[]
   /** What replay has written behind `resume`. */
   readonly tail?: ReplayedTail | null
   /** The leader epochs below `recoveryPoint`, where no resume point has them. */

@@ -40,14 +40,20 @@ export class MisfitError extends EngineError {
 }
 
 /**
- * Throws a `MisfitError` when `bytes` begin with a batch that has `fromOffset` and begins before it, or reaches to `toOffset`: here it looked as if
- * other ones began and ended there.
+ * Throws a `MisfitError` when `bytes` begin with a batch that has `fromOffset` and begins before it, or have one that reaches to `toOffset`: here
+ * it looked as if other ones began and ended there.
  */
 export function checkFits(file: string, fromOffset: number, toOffset: number, bytes: Uint8Array): void {
-  if (bytes.length < batchHeaderBytes) return
-  const { baseOffset, lastOffset } = new BatchHeader(bytes, 0)
-  if (baseOffset > fromOffset || lastOffset < fromOffset) return
-  if (baseOffset < fromOffset || lastOffset >= toOffset) throw new MisfitError(file)
+  let next = fromOffset
+  for (let at = 0; at + batchHeaderBytes <= bytes.length; ) {
+    const { baseOffset, lastOffset, sizeBytes } = new BatchHeader(bytes, at)
+    if (baseOffset < toOffset && lastOffset >= toOffset) throw new MisfitError(file)
+    if (baseOffset < next && lastOffset >= next) throw new MisfitError(file)
+    // What is wrong otherwise is no reason to write a whole file again.
+    if (baseOffset < next || sizeBytes < batchHeaderBytes) return
+    next = lastOffset + 1
+    at += sizeBytes
+  }
 }
 
 /** What batches have to be that are to take the place of damaged ones. */

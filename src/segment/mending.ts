@@ -96,7 +96,11 @@ export async function beginMending(
   if (goodUntil > range.position) badRanges.mended(file, range.position, goodUntil, nextOffset)
   if (found === null) return null
   badRanges.add(found)
-  return new MendingInPlace(state, segment, found.end === end ? { ...found, nextOffset } : found)
+  const stretch = found.end === end ? { ...found, nextOffset } : found
+  if (stretch.baseOffset < stretch.nextOffset) return new MendingInPlace(state, segment, stretch)
+  // Nothing is missing, and yet there is something that is no good: it is not the file that was written.
+  if (segment === segments.active) throw new MisfitError(file)
+  return aside(state, segment, fail)
 }
 
 /** Throws `kafkaStorageError` while there is still something on its way to the segment, which the new file would not have. */

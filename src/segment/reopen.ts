@@ -20,7 +20,8 @@ export function reopenInput<T extends Pick<LogOptions, 'recoveryPoint'> & Partia
   offline: EngineError,
 ): T {
   // What replay has made ready is half used up.
-  const again = { ...from, damage: null, tail: null }
+  const noted = from.resume?.closed.segments ?? from.noted ?? []
+  const again = { ...from, damage: null, tail: null, noted }
   const anew = { ...again, resume: null, cleanShutdown: false, closedState: null }
   if (endOffset === null) return offline instanceof OtherSegmentError ? anew : again
   const { recoveryPoint, resume, epochs } = from

@@ -1,6 +1,7 @@
 import { CorruptionError, type EngineError, toEngineError, WriteError } from '../model/errors.ts'
 import { planted } from '../model/planted.ts'
 import type { Uuid } from '../model/uuid.ts'
+import type { Checksum } from '../runtime/checksum.ts'
 import type { DiskFile, DiskWrite } from '../runtime/disk.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import { parseSegmentFileName, segmentFileName } from './fileNames.ts'
@@ -8,6 +9,7 @@ import { inParallel } from './inParallel.ts'
 import type { AppendEntry } from './journal/entries.ts'
 import type { JournalContent } from './journal/journalReplay.ts'
 import { isRoomError } from './logRepair.ts'
+import { BatchHeader, batchHeaderBytes, checksummedFrom } from './recordBatch.ts'
 import type { ReplayedTail } from './replayedTail.ts'
 import type { ReplayedLog, ReplayPlan } from './replayPlan.ts'
 import { replaceByCopy } from './segmentRewrite.ts'
@@ -23,6 +25,10 @@ interface Target {
   readonly logId: Uuid
   /** Bytes that are in place: what comes next may begin there, not later. */
   end: number
+  /** Where the last of what is written again ends. */
+  writtenEnd: number
+  /** Another batch stood where the journal has the first one: what else the file has is not this log's. */
+  readonly isOther: boolean
 }
 
 type Renew = (file: DiskFile, sizeBytes: number) => Promise<void>
@@ -97,6 +103,9 @@ export class ReplayWriter {
     }
     await Promise.all(this.#running)
     if (this.#failure !== null) throw this.#failure
+    for (const { file, logId, end, writtenEnd, isOther } of this.#targets.values()) {
+      if (isOther && writtenEnd < end && !this.failed.has(logId)) await file.truncate(writtenEnd)
+    }
   }
 
   #submit(writes: readonly DiskWrite[]): void {
@@ -136,7 +145,10 @@ export class ReplayWriter {
     if (target === undefined) {
       const stat = await this.#runtime.disk.stat(path)
       if (stat === null && log.isDeleted(segmentBaseOffset)) return
-      target = { file: this.#runtime.disk.file(path), logId, end: stat?.sizeBytes ?? 0 }
+      const file = this.#runtime.disk.file(path)
+      const end = stat?.sizeBytes ?? 0
+      const isOther = await hasOtherBatch(file, end, position, bytes, this.#runtime.checksum)
+      target = { file, logId, end, writtenEnd: 0, isOther }
       if (stat !== null) await this.#renew?.(target.file, stat.sizeBytes)
       this.#targets.set(path, target)
       this.written.add(target.file)
@@ -155,6 +167,7 @@ export class ReplayWriter {
     }
     if (planted('replayTrustsCache') && position + bytes.length <= target.end) return
     target.end = Math.max(target.end, position + bytes.length)
+    target.writtenEnd = Math.max(target.writtenEnd, position + bytes.length)
     writes.push({ file: target.file, position, parts: [bytes], sync: 'none' })
     this.#tails.get(logId)?.add(entry)
     this.batches++
@@ -187,4 +200,28 @@ export class ReplayWriter {
     }
     await disk.syncDirectory(directory)
   }
+}
+
+/**
+ * Whether a file of `sizeBytes` has a good batch other than `bytes` at `position`: of another log, or of before the log was cut. What follows
+ * it may seem to go on with this one.
+ */
+async function hasOtherBatch(
+  file: DiskFile,
+  sizeBytes: number,
+  position: number,
+  bytes: Uint8Array,
+  checksum: Checksum,
+): Promise<boolean> {
+  const head = new Uint8Array(batchHeaderBytes)
+  if (position + batchHeaderBytes > sizeBytes) return false
+  if ((await file.read(head, position)) < batchHeaderBytes) return false
+  const found = new BatchHeader(head, 0)
+  const own = new BatchHeader(bytes, 0)
+  if (found.magic !== 2 || found.sizeBytes < batchHeaderBytes || position + found.sizeBytes > sizeBytes)
+    return false
+  if (found.crc === own.crc && found.sizeBytes === own.sizeBytes) return false
+  const batch = new Uint8Array(found.sizeBytes)
+  if ((await file.read(batch, position)) < batch.length) return false
+  return checksum.crc32c(batch.subarray(checksummedFrom)) === found.crc
 }

@@ -1,6 +1,7 @@
 import { CorruptionError } from '../model/errors.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import { walkHeaders } from './batchScan.ts'
+import type { ClosedPlace } from './closedLog.ts'
 import { segmentFileName } from './fileNames.ts'
 import { LeaderEpochs } from './leaderEpochs.ts'
 import { findSegments, type Listing, type RecoveryInput, type Unfinished } from './logFiles.ts'
@@ -110,6 +111,22 @@ async function endOf({ file, baseOffset, sizeBytes }: Segment): Promise<number> 
     if (!(error instanceof CorruptionError)) throw error
   }
   return endOffset
+}
+
+/** Gives sealed segments that were read the digests that were noted of them: good batches may be another log's. */
+export async function takeDigests(
+  segments: readonly Segment[],
+  noted: readonly ClosedPlace[],
+): Promise<void> {
+  const places = new Map(noted.map((place) => [place[0], place]))
+  for (const segment of segments) {
+    const place = places.get(segment.baseOffset)
+    if (place === undefined) continue
+    const { digest, firstDigest } = await heldAt(segment.file, segment.sizeBytes, place)
+    if (digest < 0) continue
+    segment.digest = digest
+    segment.firstDigest = firstDigest
+  }
 }
 
 /**

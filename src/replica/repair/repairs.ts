@@ -210,13 +210,15 @@ export class Repairs {
       await this.#mendOffline(group)
       return
     }
-    for (const range of group.log.damage) {
+    const ranges = group.log.damage
+    for (const range of ranges) {
       if (this.#isClosed || group.failure !== null) return
       // Its file may have been written again as a whole: at that place there is something else now.
-      const isThere = ({ file, position, end }: BadRange): boolean =>
-        file === range.file && position === range.position && end === range.end
-      if (group.log.damage.some(isThere)) await this.#mend(group, range)
+      if (isDamagedStill(group, range)) await this.#mend(group, range)
     }
+    // Not at once and for ever.
+    if (ranges.length > 0 && ranges.every((range) => isDamagedStill(group, range)))
+      throw new EngineError('corruptLog', 'what was damaged is damaged as before')
   }
 
   async #mendOffline(group: Group): Promise<void> {
@@ -342,6 +344,12 @@ export class Repairs {
     const ids = [group.leaderId, ...group.voters.voters.voters.map(({ id }) => id)]
     return [...new Set(ids)].filter((id) => id >= 0 && id !== nodeId)
   }
+}
+
+function isDamagedStill({ log }: Group, range: BadRange): boolean {
+  return log.damage.some(
+    ({ file, position, end }) => file === range.file && position === range.position && end === range.end,
+  )
 }
 
 /** Those that could be asked do not have the end of a log. */

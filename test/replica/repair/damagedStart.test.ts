@@ -45,7 +45,10 @@ async function crash(
   isStored = true,
 ): Promise<{ log: string; segments: readonly string[] }> {
   const node = cluster.nodes.get(id)!
-  if (isStored) await node.logs!.checkpoint()
+  if (isStored) {
+    await whenFinished(node.directory)
+    await node.logs!.checkpoint()
+  }
   const image = temporaryDirectory()
   cpSync(node.directory, image, { recursive: true, filter: (path) => !basename(path).startsWith('.lock') })
   await cluster.kill(id)
@@ -202,6 +205,84 @@ describe('a replica that finds at its start that it has lost', () => {
     await cluster.stop()
   })
 
+  test.each([
+    [
+      'something behind all that belongs there',
+      ([one, two]: readonly Buffer[]) => Buffer.concat([one!, two!.subarray(0, sizeOf(two!))]),
+      0,
+    ],
+    [
+      'the one before, and one batch of its own',
+      ([one, two]: readonly Buffer[]) => Buffer.concat([one!, two!.subarray(0, sizeOf(two!))]),
+      1,
+    ],
+  ])(
+    'nothing that is read at a start, but has %s in a segment, takes that from others',
+    async (_, stored, place) => {
+      const { cluster, id, segments } = await crashed()
+      const contents = segments.map((path) => readFileSync(path))
+      writeFileSync(segments[place]!, stored(contents))
+      const group = await cluster.run(id)
+      await cluster.whenCommitted(values.length)
+      await group.look(Number(basename(segments[place]!, '.log')))
+      expect(group.log.damage.length).toBeGreaterThan(0)
+      while (group.log.damage.length > 0) await turn()
+      expect(segments.map((path) => readFileSync(path))).toEqual(contents)
+      expect(await committed(group)).toEqual(values)
+      await cluster.stop()
+    },
+  )
+
+  test('its last segment to another log, and another one besides, takes both from others', async () => {
+    const other = await Cluster.start(1, () => runtime)
+    const writer = await other.leader()
+    for (const value of values)
+      await writer.append(batchOf(runtime, value.replace('.', '!')), { acks: 'all' })
+    await other.whenCommitted(values.length)
+    const foreign = await crash(other, 1)
+    const { cluster, id, segments } = await crashed()
+    const contents = segments.map((path) => readFileSync(path))
+    for (const index of [0, segments.length - 1])
+      writeFileSync(segments[index]!, readFileSync(foreign.segments[index]!))
+    const group = await cluster.run(id)
+    expect(group.failure).toBe(null)
+    await cluster.whenCommitted(values.length)
+    // All its batches are good, and have the offsets and epochs that belong there.
+    await group.look(0)
+    while (group.log.damage.length > 0) await turn()
+    expect(await committed(group)).toEqual(values)
+    expect(readFileSync(segments[0]!)).toEqual(contents[0])
+    await other.stop()
+    await cluster.stop()
+  })
+
+  test('all that no checkpoint knows to a longer log takes none of that for its own', async () => {
+    const cluster = await Cluster.start(3, () => runtime)
+    const other = await Cluster.start(1, () => runtime)
+    const write = async (to: Cluster, some: readonly string[]): Promise<void> => {
+      const leader = await to.leader()
+      for (const value of some) await leader.append(batchOf(runtime, value), { acks: 'all' })
+    }
+    await write(cluster, values.slice(0, 5))
+    await write(
+      other,
+      values.slice(0, 8).map((value) => value.replace('.', '!')),
+    )
+    await cluster.whenCommitted(5)
+    await other.whenCommitted(8)
+    const leader = await cluster.leader()
+    const id = [...cluster.nodes.keys()].find((node) => cluster.group(node) !== leader)!
+    const { segments } = await crash(cluster, id, false)
+    const foreign = await crash(other, 1, false)
+    writeFileSync(segments[0]!, readFileSync(foreign.segments[0]!))
+    await write(cluster, values.slice(5, 15))
+    const group = await cluster.run(id)
+    await cluster.whenCommitted(15)
+    expect(await committed(group)).toEqual(values.slice(0, 15))
+    await other.stop()
+    await cluster.stop()
+  })
+
   test('different things on two nodes of three: both are whole again, and nothing is lost', async () => {
     const { cluster, id, ...files } = await crashed()
     const other = [...cluster.nodes.keys()].find((node) => node !== id)!
@@ -269,6 +350,17 @@ describe('a replica that finds at its start that it has lost', () => {
     await cluster.stop()
   })
 })
+
+function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve))
+}
+
+/** Resolves once every full segment has its indexes: of the others no checkpoint says what they hold. */
+async function whenFinished(data: string): Promise<void> {
+  const count = (kind: string): number =>
+    readdirSync(join(data, 't-0')).filter((name) => name.endsWith(kind)).length
+  while (count('.index') < count('.log') - 1) await turn()
+}
 
 async function used(group: Group): Promise<void> {
   while (group.failure !== null) await new Promise((resolve) => setTimeout(resolve, 20))

@@ -71,10 +71,11 @@ describe('a replica whose stored records are damaged', () => {
   })
 
   test.each([
-    ['ends in the middle of', 3],
-    ['begins in the middle of', 4],
+    ['one of which ends in the middle of', [3]],
+    ['one of which begins in the middle of', [4]],
+    ['several of which end behind a whole one, in the middle of', [0, 1, 2, 3]],
   ])(
-    'takes a whole segment from another one where there is another log’s, a damaged batch of which %s one of its own',
+    'takes a whole segment from another one where there is another log’s with damaged batches, %s one of its own',
     async (_, bad) => {
       const cluster = await Cluster.start(3, () => runtime)
       const leader = await cluster.leader()
@@ -91,12 +92,12 @@ describe('a replica whose stored records are damaged', () => {
         const batch = Buffer.from(batchOf(runtime, 'of another'.padEnd(4000, '!')))
         batch.writeBigInt64BE(BigInt(first + index), 0)
         content.copy(batch, 12, 12, 16)
-        if (index === bad) batch[200]! ^= 1
+        if (bad.includes(index)) batch[200]! ^= 1
         return batch
       })
       writeFileSync(path, Buffer.concat(foreign))
       const mended = nextRepair(group)
-      await group.look(first + bad)
+      await group.look(first + bad[0]!)
       expect(group.log.damage.length).toBeGreaterThan(0)
       await mended
       while (group.log.damage.length > 0) await nextRepair(group)
