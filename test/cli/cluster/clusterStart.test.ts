@@ -157,7 +157,8 @@ describe('a local cluster', { timeout: 120_000 }, () => {
   })
 
   test('a throttled plan bounds the brokers it copies between until nothing moves any more', async () => {
-    await run(['topics', 'create', 'slow', '--replication-factor', '1', ...to])
+    const alone = ['--replication-factor', '1', '--config', 'min.insync.replicas=1']
+    await run(['topics', 'create', 'slow', ...alone, ...to])
     const plan = JSON.stringify({
       version: 1,
       partitions: [{ topic: 'slow', partition: 0, replicas: [1, 2, 3] }],
@@ -165,7 +166,7 @@ describe('a local cluster', { timeout: 120_000 }, () => {
     const throttled = async (): Promise<unknown> =>
       objects(await run(['topics', 'describe', 'slow', '--json', ...to]))[0]!.configs
     // Slow enough to be looked at.
-    await run(['produce', 'slow', '--quiet', ...to], 'x'.repeat(100_000))
+    expect((await run(['produce', 'slow', '--quiet', ...to], 'x'.repeat(100_000))).exitCode).toBe(0)
     const started = await run(['reassign', 'execute', '-', '--throttle', '100KiB', ...to], plan)
     expect([started.exitCode, started.stderr]).toEqual([
       0,
@@ -175,6 +176,7 @@ describe('a local cluster', { timeout: 120_000 }, () => {
       .replicas[0]!
     const others = [1, 2, 3].filter((id) => id !== had)
     expect(await throttled()).toEqual({
+      'min.insync.replicas': '1',
       'leader.replication.throttled.replicas': `0:${had}`,
       'follower.replication.throttled.replicas': others.map((id) => `0:${id}`).join(','),
     })
@@ -182,7 +184,7 @@ describe('a local cluster', { timeout: 120_000 }, () => {
     expect(done.stderr).toMatch(
       /(Everything has moved|Nothing is moving)\.\nThe throttle was taken back\.\n$/,
     )
-    expect(await throttled()).toEqual({})
+    expect(await throttled()).toEqual({ 'min.insync.replicas': '1' })
     expect((await run(['reassign', 'status', ...to])).stderr).toBe('Nothing is moving.\n')
     const nothing = await run(['reassign', 'execute', '-', '--throttle', '0', ...to], plan)
     expect([nothing.exitCode, nothing.stderr]).toEqual([2, expect.stringContaining('more than nothing')])
