@@ -188,7 +188,8 @@ export const brokerConfigTable = {
     default: String(day),
     min: 1,
     max: maxInt,
-    documentation: 'How long the sequence numbers of an idle producer are remembered.',
+    documentation:
+      'How long the sequence numbers of an idle producer are remembered, while the broker runs: a start begins to count anew, and remembers the latest thousand producers of a partition whatever the clock says.',
   },
   'queued.max.request.bytes': {
     type: 'long',

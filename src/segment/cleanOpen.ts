@@ -51,7 +51,7 @@ export async function resumeLog(
   if (knownProducers === null && closed.hasProducers)
     producers = await readSnapshot(runtime, input.directory, closed.logEndOffset)
   if (producers === null) return null
-  producers.expire(runtime.clock.wallMs(), input.producerIdExpirationMs)
+  producers.forgetOld(runtime.clock.wallMs(), input.producerIdExpirationMs)
   return {
     segments,
     logStartOffset: closed.logStartOffset,
@@ -97,7 +97,7 @@ export async function openClean(
   } else if (recoveryPoint > 0 && (snapshot !== undefined || input.closedState?.hasProducers)) {
     return null
   }
-  producers.expire(runtime.clock.wallMs(), input.producerIdExpirationMs)
+  producers.forgetOld(runtime.clock.wallMs(), input.producerIdExpirationMs)
   return {
     segments,
     logStartOffset: Math.max(input.logStartOffset, segments[0]!.baseOffset),

@@ -183,8 +183,9 @@ export class Log extends LogFacts implements FlushEvents {
    */
   async applyRetention(begin: ((offset: number) => Promise<void>) | null = null): Promise<number> {
     if (this.state.offline !== null || this.#closed) return 0
-    const wallMs = this.state.runtime.clock.wallMs()
-    this.state.producers.expire(wallMs, this.state.options.producerIdExpirationMs)
+    const { clock } = this.state.runtime
+    const wallMs = clock.wallMs()
+    this.state.producers.forgetIdle(clock.monotonicMs(), this.state.options.producerIdExpirationMs)
     const expired = await expiredNow(this.state, wallMs)
     if (expired === 0 || this.state.offline !== null || this.state.refusal !== null || this.#closed) return 0
     const start = this.state.segments.all[expired]?.baseOffset ?? this.state.logEndOffset

@@ -308,7 +308,7 @@ async function scanLog(
   if (mustSync) await syncFound(runtime, segments, start.first, endOffset, logger)
   await removeLaterSnapshots(runtime, input, listing, endOffset)
   if (mustSync) await runtime.disk.syncDirectory(directory)
-  producers.expire(runtime.clock.wallMs(), input.producerIdExpirationMs)
+  producers.forgetOld(runtime.clock.wallMs(), input.producerIdExpirationMs)
   const log = hasTail || isInJournal ? 'info' : 'debug'
   logger[log]('recovered a log', {
     directory,

@@ -3,6 +3,8 @@ import { type BatchHeader, sequenceAfter } from './recordBatch.ts'
 
 /** Batches remembered per producer: as many as a client may have in flight. Source: KIP-98. */
 const rememberedBatches = 5
+/** Idle producers that a start keeps, whatever their age: more than write to a partition at a time, and no more memory than 1 MiB a log. */
+const mostAtStart = 1000
 
 /** One batch of an idempotent producer, as it was appended. Sequences and offsets are inclusive. */
 export interface ProducerBatch {
@@ -30,6 +32,8 @@ export interface ProducerEntry {
 /** The idempotent producers of one log: what makes a repeated batch appear once. Source: KIP-98. */
 export class ProducerState {
   readonly #entries: Map<number, ProducerEntry>
+  /** Since when, by the monotonic clock, `forgetIdle` has found producers as they are. Null until it found one. */
+  #found: Map<number, { readonly entry: ProducerEntry; readonly sinceMs: number }> | null = null
 
   constructor(entries: Iterable<ProducerEntry> = []) {
     this.#entries = new Map()
@@ -127,12 +131,36 @@ export class ProducerState {
     }
   }
 
-  /** Forgets producers that have not written since `wallMs - expirationMs`. */
-  expire(wallMs: number, expirationMs: number): void {
+  /**
+   * Forgets producers that have not written for `expirationMs`, counted from the first call that found them idle. By the monotonic clock: a wall
+   * clock that jumps would have all of them forgotten, and what they send again stored twice.
+   */
+  forgetIdle(monotonicMs: number, expirationMs: number): void {
+    if (this.#entries.size === 0) {
+      this.#found = null
+      return
+    }
+    const before = this.#found
+    this.#found = new Map()
     for (const [producerId, entry] of this.#entries) {
-      if (wallMs - entry.timestampMs >= expirationMs && entry.currentTxnFirstOffset < 0) {
-        this.#entries.delete(producerId)
-      }
+      const known = before?.get(producerId)
+      const found = known?.entry === entry ? known : { entry, sinceMs: monotonicMs }
+      const isIdle = monotonicMs - found.sinceMs >= expirationMs && entry.currentTxnFirstOffset < 0
+      if (isIdle) this.#entries.delete(producerId)
+      else this.#found.set(producerId, found)
+    }
+  }
+
+  /**
+   * At a start, when nobody knows how long producers have been idle: forgets those that have not written since `wallMs - expirationMs`, but for
+   * the latest thousand, since the clock may be wrong.
+   */
+  forgetOld(wallMs: number, expirationMs: number): void {
+    if (this.#entries.size <= mostAtStart) return
+    const byAge = this.entries().sort((a, b) => b.timestampMs - a.timestampMs)
+    for (const { producerId, timestampMs, currentTxnFirstOffset } of byAge.slice(mostAtStart)) {
+      const isOld = wallMs - timestampMs >= expirationMs && currentTxnFirstOffset < 0
+      if (isOld) this.#entries.delete(producerId)
     }
   }
 }

@@ -25,4 +25,9 @@ export const foundSeeds: readonly FoundSeed[] = [
     found:
       'after all replicas had lost records a voter set stood behind the end of a log, and no other could follow',
   },
+  {
+    seed: 202866,
+    found:
+      'a wall clock that jumped ahead had producers forgotten, and a batch that came again was stored twice',
+  },
 ]

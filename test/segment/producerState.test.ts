@@ -1,9 +1,10 @@
 import { describe, expect, test } from 'vitest'
 import { silentLogger } from '../../src/model/logger.ts'
 import { randomUuid } from '../../src/model/uuid.ts'
+import type { Clock } from '../../src/runtime/clock.ts'
 import { LogDirectory } from '../../src/segment/logDirectory.ts'
 import { decodeProducerSnapshot, encodeProducerSnapshot } from '../../src/segment/producerSnapshot.ts'
-import { ProducerState } from '../../src/segment/producerState.ts'
+import { type ProducerEntry, ProducerState } from '../../src/segment/producerState.ts'
 import { BatchHeader } from '../../src/segment/recordBatch.ts'
 import { decodeResumeProducers, encodeResumeProducers } from '../../src/segment/resumeProducers.ts'
 import { temporaryDirectory } from '../support/temporaryDirectory.ts'
@@ -169,8 +170,53 @@ test('a producer that has been silent for producer.id.expiration.ms may begin an
   await expect(append(log, batchOf(['x'], idempotent(7)))).rejects.toMatchObject({
     code: 'outOfOrderSequenceNumber',
   })
+  await log.applyRetention()
   clock.advance(1000)
   await log.applyRetention()
   expect(await append(log, batchOf(['x'], idempotent(7)))).toMatchObject({ duplicate: false, baseOffset: 1 })
   await log.close({ clean: false })
+})
+
+// World seed 202866: a clock that jumped eight years ahead, and a batch that came again was stored twice.
+test.each([true, false])(
+  'a wall clock that jumps has no producer forgotten, neither while the log is open nor at a start (clean: %s)',
+  async (clean) => {
+    const clock = new ManualClock()
+    const directory = temporaryDirectory()
+    const options = { producerIdExpirationMs: 1000 }
+    let log = await openLog(directory, options, { ...runtime, clock })
+    await append(log, batchOf(['x'], idempotent(0)))
+    const repeats = async (): Promise<void> => {
+      const again = await append(log, batchOf(['x'], idempotent(0)))
+      expect(again).toMatchObject({ duplicate: true, baseOffset: 0 })
+    }
+    const jumped: Clock = {
+      wallMs: () => clock.wallMs() + 10 * 365 * 86_400_000,
+      monotonicMs: () => clock.monotonicMs(),
+      setTimer: (delayMs, fire) => clock.setTimer(delayMs, fire),
+    }
+    await log.applyRetention()
+    await repeats()
+    await log.close({ clean })
+    const { recoveryPoint, closedState } = log
+    const known = clean ? { recoveryPoint, closedState, cleanShutdown: true } : { recoveryPoint }
+    log = await openLog(directory, { ...options, ...known }, { ...runtime, clock: jumped })
+    await repeats()
+    await log.applyRetention()
+    await repeats()
+    await log.close({ clean: false })
+  },
+)
+
+test('a start keeps the latest thousand producers, and of the others those that have not expired', () => {
+  const entry = (producerId: number, timestampMs: number): ProducerEntry => {
+    return { producerId, epoch: 0, batches: [], timestampMs, coordinatorEpoch: -1, currentTxnFirstOffset: -1 }
+  }
+  const old = Array.from({ length: 1500 }, (_, index) => entry(index, index))
+  const producers = new ProducerState([...old, { ...entry(1500, 0), currentTxnFirstOffset: 7 }])
+  producers.forgetOld(1400, 1000)
+  const kept = producers.entries().map(({ producerId }) => producerId)
+  expect(kept).toEqual([...old.slice(401).map(({ producerId }) => producerId), 1500])
+  producers.forgetOld(1e9, 1000)
+  expect(producers.count).toBe(1001)
 })
