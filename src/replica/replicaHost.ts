@@ -15,7 +15,6 @@ import { stateKind } from './groupStates.ts'
 import type { GroupSpec, HostOptions } from './groupTypes.ts'
 import type { GroupWorld } from './groupWorld.ts'
 import { HostStats } from './hostStats.ts'
-import { InTurns } from './inTurns.ts'
 import { Lag } from './lag.ts'
 import { replicaMemory } from './leasedMemory.ts'
 import { type GroupStart, openGroupLog } from './openGroupLog.ts'
@@ -40,8 +39,6 @@ export class ReplicaHost implements TransportHandler {
   readonly #world: GroupWorld
   readonly #configs: GroupConfigs
   readonly #lag = new Lag()
-  /** What groups are told of a lost node. */
-  readonly #losses: InTurns
   readonly #groups = new Map<GroupKey, Group>()
   readonly #opening = new Set<GroupKey>()
   readonly #repairs: Repairs
@@ -54,7 +51,6 @@ export class ReplicaHost implements TransportHandler {
     const transport = options.transport(this)
     replicaMemory.comeFrom(runtime.disk.lend ?? null)
     const wheel = new TimerWheel(runtime.clock, (lateMs, nowMs) => this.#adapt(lateMs, nowMs))
-    this.#losses = new InTurns(wheel, () => runtime.clock.monotonicMs())
     const self = { id: nodeId, directoryId: logs.directoryId }
     this.#configs = new GroupConfigs({ clusterId, self, endpoints }, options.timeouts)
     this.#world = {
@@ -186,8 +182,7 @@ export class ReplicaHost implements TransportHandler {
 
   failed(ref: GroupRef, requestId: number, damage?: EngineError): void {
     if (damage !== undefined) this.#world.observer?.received?.(ref, damage)
-    const group = this.#groups.get(groupKey(ref))
-    if (group !== undefined) this.#losses.add(() => group.tell({ type: 'requestFailed', requestId }))
+    this.#groups.get(groupKey(ref))?.tell({ type: 'requestFailed', requestId })
   }
 
   /** Answers what replicas ask of each other beside the quorum's messages; other calls are the business of whoever has the host. */
@@ -198,16 +193,8 @@ export class ReplicaHost implements TransportHandler {
   }
 
   connectionLost(node: number): void {
-    const lostMs = this.#runtime.clock.monotonicMs()
-    const { transport } = this.#world
-    for (const group of this.#groups.values()) {
-      if (group.leaderId !== node) continue
-      this.#losses.add(() => {
-        // It may have been reached again before this one's turn.
-        if (transport.leaderContactMs(node, group.ref) <= lostMs)
-          group.tell({ type: 'connectionLost', id: node })
-      })
-    }
+    for (const group of this.#groups.values())
+      if (group.leaderId === node) group.tell({ type: 'connectionLost', id: node })
   }
 
   async #close(): Promise<void> {
