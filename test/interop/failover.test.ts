@@ -2,6 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { java, kcatRead, kgoCat, python } from './support/clients.ts'
 import { type InteropCluster, startCluster } from './support/cluster.ts'
 import { withAdmin } from './support/kafkajs.ts'
+import { until } from './support/run.ts'
 import { isCordwood } from './support/server.ts'
 import { Workload } from './support/workload.ts'
 
@@ -79,6 +80,15 @@ describe.runIf(isCordwood)('three nodes of which any may go', () => {
     )
     others.catch(() => {}) // Whoever awaits it still sees the rejection.
     try {
+      // franz-go gives up for good when the first connection that it ever made is closed before it was answered.
+      for (const name of Object.keys(pacedProducers)) {
+        await until(`${name} to write`, () =>
+          withAdmin(cluster.bootstrap, async (admin) => {
+            const ends = await admin.fetchTopicOffsets(`paced-${name}`)
+            return ends.some(({ high }) => Number(high) > 0)
+          }),
+        )
+      }
       const nodes = [1, await coordinatorOf(cluster, workload.groupId), 1]
       for (const nodeId of nodes) {
         await cluster.node(nodeId).kill()
