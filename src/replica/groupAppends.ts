@@ -79,6 +79,7 @@ export class GroupAppends {
     const { node, log } = this.#target
     this.#checkLeader()
     const { leaderEpoch } = node
+    this.#checkProducer(header)
     const known = log.log.checkAppend(header, bytes.length, leaderEpoch)
     if (known !== null) return known
     const { endOffset: baseOffset } = node.logEnd
@@ -142,6 +143,7 @@ export class GroupAppends {
     const waiter = new AppendWaiter(acks)
     let recordCount = 0
     for (const { header } of batches) {
+      this.#checkProducer(header)
       const known = log.log.checkAppend(header, header.sizeBytes, leaderEpoch)
       if (known !== null) {
         const { baseOffset, lastOffset } = known
@@ -165,6 +167,12 @@ export class GroupAppends {
     // Others may have room: the partition is not to wait for this disk.
     if (refusal.code === 'diskFull' && !node.isTransferring) handOver((event) => this.#target.step(event))
     throw refusal
+  }
+
+  /** What waits to be written is not among what the log knows of producers: a batch that came again would be there twice. */
+  #checkProducer({ producerId }: BatchHeader): void {
+    if (producerId < 0 || !this.#target.log.isBehind) return
+    throw new EngineError('notEnoughReplicas', 'the leader has yet to write what came before')
   }
 
   #place(batches: readonly CheckedBatch[], endOffset: number, leaderEpoch: number): void {

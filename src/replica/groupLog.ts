@@ -50,6 +50,7 @@ export class GroupLog {
   readonly #events: GroupLogEvents
   readonly #unflushed = new Unflushed()
   #epochs: EpochStart[]
+  readonly #settleWaiters: (() => void)[] = []
   #voters: VotersEntry[]
   #pending: Pending[] = []
   #writes: Write[] = []
@@ -90,6 +91,11 @@ export class GroupLog {
     return this.#refusal
   }
 
+  /** Whether something that was appended is not in the log yet, since it waits for what comes before it. */
+  get isBehind(): boolean {
+    return this.#isBusy || this.#writes.length > 0
+  }
+
   /** Writes the quorum state; the number of the ticket that `persisted` tells of. */
   persist(quorum: QuorumState, highWatermark: number): number {
     const ticket = ++this.#tickets
@@ -98,12 +104,9 @@ export class GroupLog {
   }
 
   /** Writes the quorum state and resolves when it is durable, or nothing will be. */
-  persisted(quorum: QuorumState, highWatermark: number): Promise<void> {
+  async persisted(quorum: QuorumState, highWatermark: number): Promise<void> {
     const bytes = encodeQuorum({ quorum, highWatermark })
-    return this.#putAll([[stateKind.quorum, bytes]]).then(
-      () => {},
-      () => {},
-    )
+    await this.#putAll([[stateKind.quorum, bytes]]).catch(() => {})
   }
 
   /** Appends batches, in which offsets and epoch are set, at the end of the log. The bytes must stay as they are. */
@@ -242,8 +245,6 @@ export class GroupLog {
     }
   }
 
-  readonly #settleWaiters: (() => void)[] = []
-
   /** Nothing is told any more. */
   close(): void {
     this.log.onAdvance = null
@@ -269,7 +270,7 @@ export class GroupLog {
   }
 
   #write(write: Write): void {
-    if (this.#isBusy || this.#writes.length > 0) this.#writes.push(write)
+    if (this.isBehind) this.#writes.push(write)
     else if (!this.#carryOut(write)) this.#writes.unshift(write)
   }
 

@@ -244,6 +244,34 @@ test('a batch that a producer sends twice is there once, and both are told where
   expect(group.log.logEndOffset).toBe(1)
 })
 
+// What waits for the mark is not among what the log knows of producers: a batch that came again would be there twice.
+test('a producer’s batch is taken once the mark of the epoch is durable, where that is written by itself', async () => {
+  const lone = await Lone.start()
+  const batch = (baseSequence: number): Uint8Array =>
+    encodeBatch(
+      {
+        records: [{ key: null, value: Buffer.from('a'), timestampMs: 1 }],
+        producerId: 4,
+        producerEpoch: 0,
+        baseSequence,
+      },
+      lone.runtime.checksum,
+    )
+  await lone.open(3, 0, { config: { ...defaultLogConfig, flush: 'batch' } })
+  const group = await lone.elect(0, () => lone.gate.hold('sync'))
+  await expect(group.append(batch(0), { acks: 'all' })).rejects.toMatchObject({ code: 'notEnoughReplicas' })
+  expect(group.log.logEndOffset).toBe(0)
+  lone.gate.release()
+  await lone.quiet()
+  const refused: unknown[] = []
+  // Committed they never are: the other voters do not fetch.
+  for (const sequence of [0, 1, 0]) {
+    group.append(batch(sequence), { acks: 'all' }).catch((error) => refused.push(error))
+  }
+  await lone.quiet()
+  expect([group.log.logEndOffset, refused]).toEqual([2, []])
+})
+
 test('appends beyond the bound of the node wait, and may be given up', async () => {
   const lone = await Lone.start(undefined, { maxPendingBytes: 100 })
   const group = await lone.open(1)

@@ -167,14 +167,15 @@ export class Lone {
     }
   }
 
-  /** Answers what was sent to other nodes about a group so that node 1 leads it. */
-  async elect(partition = 0): Promise<Group> {
+  /** Answers what was sent to other nodes about a group so that node 1 leads it; `electing` is called before it is given votes. */
+  async elect(partition = 0, electing = (): void => {}): Promise<Group> {
     const group = this.host.groups.get(groupKey({ topicId, partition }))!
     for (let round = 0; round < 100 && group.state !== 'leader'; round++) {
       this.clock.advance(20)
       await this.quiet()
       for (const { to, group: ref, requestId, request } of this.sent.splice(0)) {
         if (request.type !== 'vote' || ref.partition !== partition) continue
+        if (!request.preVote) electing()
         this.host.response(to, ref, requestId, {
           type: 'vote',
           error: 'none',
