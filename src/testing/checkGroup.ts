@@ -333,14 +333,15 @@ export class GroupChecks {
     this.#nodes.get(node)?.loseDisk()
   }
 
-  /** The disk of a node that does not run is an earlier state of itself. */
+  /** The disk of a node that does not run is an earlier state of itself, or of one that it had before. */
   wentBack(node: number): void {
-    const replica = this.#nodes.get(node)
-    if (replica === undefined) return
-    replica.loseDisk()
-    replica.mayDoubt = true
-    replica.isRolledBack = true
-    replica.sentEpoch = 0
+    for (const replica of this.#replicas.values()) {
+      if (replica.node !== node) continue
+      replica.loseDisk()
+      replica.mayDoubt = true
+      replica.isRolledBack = true
+      replica.sentEpoch = 0
+    }
   }
 
   /** Whether all other voters that anybody knows of have recorded the last start of a node's replica. */

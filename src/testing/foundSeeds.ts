@@ -30,4 +30,9 @@ export const foundSeeds: readonly FoundSeed[] = [
     found:
       'a wall clock that jumped ahead had producers forgotten, and a batch that came again was stored twice',
   },
+  {
+    seed: 205088,
+    found:
+      'the checks knew nothing of a disk of an earlier directory that came back, and missed what it had held',
+  },
 ]
