@@ -47,7 +47,8 @@ async function crash(
   const node = cluster.nodes.get(id)!
   if (isStored) {
     await whenFinished(node.directory)
-    await node.logs!.checkpoint()
+    // The first may be one that is under way, and knows nothing of what was finished since it began.
+    for (let times = 0; times < 2; times++) await node.logs!.checkpoint()
   }
   const image = temporaryDirectory()
   cpSync(node.directory, image, { recursive: true, filter: (path) => !basename(path).startsWith('.lock') })
