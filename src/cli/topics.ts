@@ -1,4 +1,7 @@
 import type { Command } from 'commander'
+import { ConfigOperation } from '../controller/commands.ts'
+import { ConfigResourceType } from '../controller/replay.ts'
+import { ConfigSource } from '../controller/topicConfigs.ts'
 import { EngineError } from '../model/errors.ts'
 import { answered, type Client, checkAnswer } from './client.ts'
 import { addConnectOptions, type ConnectOptions, withClient } from './connect.ts'
@@ -7,11 +10,6 @@ import { listOffsets, type PartitionOffset } from './offsets.ts'
 import { collect, collectPair, wholeNumber } from './options.ts'
 import { table } from './table.ts'
 import type { Terminal } from './terminal.ts'
-
-const ResourceType = { topic: 2 } as const
-const ConfigOperation = { set: 0, delete: 1 } as const
-/** `ConfigSource` of a config that was set for this topic. Source: KIP-226. */
-const topicConfigSource = 1
 
 interface JsonOption {
   readonly json?: true
@@ -209,7 +207,7 @@ async function alter(client: Client, terminal: Terminal, name: string, options: 
   const { responses } = await client.send('incrementalAlterConfigs', {
     resources: [
       {
-        resourceType: ResourceType.topic,
+        resourceType: ConfigResourceType.topic,
         resourceName: name,
         configs: [
           ...set.map(([key, value]) => ({ name: key, configOperation: ConfigOperation.set, value })),
@@ -280,13 +278,13 @@ async function describeConfigs(
   all: boolean,
 ): Promise<(readonly [string, string])[]> {
   const { results } = await client.send('describeConfigs', {
-    resources: [{ resourceType: ResourceType.topic, resourceName: name, configurationKeys: null }],
+    resources: [{ resourceType: ConfigResourceType.topic, resourceName: name, configurationKeys: null }],
     includeSynonyms: false,
   })
   const [result] = results
   checkAnswer(result?.errorCode ?? 0, `cannot read configs of ${name}`, result?.errorMessage)
   return (result?.configs ?? [])
-    .filter(({ configSource }) => all || configSource === topicConfigSource)
+    .filter(({ configSource }) => all || configSource === ConfigSource.dynamicTopic)
     .map(({ name: key, value }) => [key, value ?? ''] as const)
     .sort(([a], [b]) => (a < b ? -1 : 1))
 }

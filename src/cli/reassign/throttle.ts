@@ -1,3 +1,7 @@
+import { type ConfigChange, ConfigOperation } from '../../controller/commands.ts'
+import { ConfigResourceType } from '../../controller/replay.ts'
+import { throttleRates } from '../../controller/throttles.ts'
+import { ConfigSource } from '../../controller/topicConfigs.ts'
 import { type Client, checkAnswer } from '../client.ts'
 import type { Assignment } from './plan.ts'
 
@@ -9,11 +13,7 @@ export interface Move {
   readonly to: readonly number[]
 }
 
-const ResourceType = { topic: 2, broker: 4 } as const
-const ConfigOperation = { set: 0, delete: 1, append: 2 } as const
-/** `ConfigSource` of a config that was set for this topic. Source: KIP-226. */
-const topicConfigSource = 1
-const rates = ['leader.replication.throttled.rate', 'follower.replication.throttled.rate'] as const
+const rates = [...throttleRates]
 const lists = ['leader.replication.throttled.replicas', 'follower.replication.throttled.replicas'] as const
 const replicasByName = /^(?:\d+:\d+(?:,|$))+$/
 
@@ -50,7 +50,7 @@ export async function setThrottles(
       .join(',')
   await alterConfigs(client, 'nothing was moved: cannot throttle', [
     ...[...brokers].map((id) => ({
-      resourceType: ResourceType.broker,
+      resourceType: ConfigResourceType.broker,
       resourceName: String(id),
       configs: rates.map((name) => ({
         name,
@@ -59,7 +59,7 @@ export async function setThrottles(
       })),
     })),
     ...[...topics].map((topic) => ({
-      resourceType: ResourceType.topic,
+      resourceType: ConfigResourceType.topic,
       resourceName: topic,
       configs: [
         {
@@ -81,7 +81,7 @@ export async function clearThrottles(client: Client): Promise<boolean> {
   const { topics } = await client.metadata(null)
   const { results } = await client.send('describeConfigs', {
     resources: topics.map(({ name }) => ({
-      resourceType: ResourceType.topic,
+      resourceType: ConfigResourceType.topic,
       resourceName: name,
       configurationKeys: [...lists],
     })),
@@ -90,7 +90,8 @@ export async function clearThrottles(client: Client): Promise<boolean> {
   const found = results.flatMap(({ resourceName, configs }) =>
     configs
       .filter(
-        ({ configSource, value }) => configSource === topicConfigSource && value !== null && value !== '',
+        ({ configSource, value }) =>
+          configSource === ConfigSource.dynamicTopic && value !== null && value !== '',
       )
       .map(({ name, value }) => ({ topic: resourceName, name, isOwn: replicasByName.test(value!) })),
   )
@@ -103,12 +104,12 @@ export async function clearThrottles(client: Client): Promise<boolean> {
       : { brokers: [] }
   await alterConfigs(client, 'cannot take the throttle back', [
     ...[...new Set(own.map(({ topic }) => topic))].map((topic) => ({
-      resourceType: ResourceType.topic,
+      resourceType: ConfigResourceType.topic,
       resourceName: topic,
       configs: lists.map(unset),
     })),
     ...brokers.map(({ brokerId }) => ({
-      resourceType: ResourceType.broker,
+      resourceType: ConfigResourceType.broker,
       resourceName: String(brokerId),
       configs: rates.map(unset),
     })),
@@ -119,15 +120,7 @@ export async function clearThrottles(client: Client): Promise<boolean> {
 async function alterConfigs(
   client: Client,
   failure: string,
-  resources: readonly {
-    readonly resourceType: number
-    readonly resourceName: string
-    readonly configs: readonly {
-      readonly name: string
-      readonly configOperation: number
-      readonly value: string | null
-    }[]
-  }[],
+  resources: readonly ConfigChange[],
 ): Promise<void> {
   const { responses } = await client.send('incrementalAlterConfigs', { resources, validateOnly: false })
   for (const { errorCode, errorMessage, resourceName } of responses)

@@ -116,6 +116,7 @@ export class LogCleaner {
       error: error.message,
     })
   }
+
   /** Whether the damage is known from now on, or was, to whoever reads and mends the log. */
   async #isNoted(log: Log, { corruption }: CorruptionError): Promise<boolean> {
     const segment = log.sealedSegments.find(({ file }) => file.path === corruption.file)
