@@ -1,6 +1,15 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -18,17 +27,18 @@ import { createRuntime } from '../src/zerocopy/nativeRuntime.ts'
 /**
  * Does a consumer that reads a log larger than memory delay those whose records are in memory? A broker that may have no
  * more than 384 MiB, page cache included, serves a paced producer and a consumer that follows it: alone; beside a C
- * program that reads, over and over, 96 MiB that stay in memory, which costs the same processor time; and beside the
- * same that reads 1.5 GiB, so that all of it comes from the disk and pushes everything else out of memory. Needs `cc`,
- * and root for the limit (a memory cgroup); without it the large log is dropped from memory all the time instead. Ends
- * within 90 s.
- * In the environment: `POLICY` (none), `SECONDS` of a phase (4), `ROUNDS` (5), `RATE` in MiB read a second (300),
+ * program that reads, over and over, 96 MiB that stay in memory, which costs the same processor time; beside the same
+ * that reads 1.5 GiB, so that all of it comes from the disk and pushes everything else out of memory; and beside the
+ * same that reads as much from a bare loop of `sendfile` within the same limit, which the broker knows nothing of: what
+ * that moves is the machine's part. Needs `cc`, and root for the limit (a memory cgroup); without it the large log is
+ * dropped from memory all the time instead. Ends within 90 s.
+ * In the environment: `POLICY` (none), `SECONDS` of a phase (3), `ROUNDS` (5), `RATE` in MiB read a second (300),
  * `DIRECTORY`.
  */
 
 const number = (name: string, otherwise: number): number => Number(process.env[name] ?? otherwise)
 const policy = process.env.POLICY ?? 'none'
-const seconds = number('SECONDS', 4)
+const seconds = number('SECONDS', 3)
 const rounds = number('ROUNDS', 5)
 const rate = number('RATE', 300)
 const limitMs = 85_000
@@ -92,27 +102,34 @@ async function measureBeside(server: ChildProcess): Promise<void> {
   const group = memoryGroup(server.pid!)
   say(`filling a log with ${largeAnswers} answers of a MiB`)
   const requests = await fill(port)
+  // What a bare loop reads is a copy: the broker cannot know what another process has brought into memory.
+  copyFileSync(join(directory, 'data', 'cold-0', '0'.repeat(20) + '.log'), join(directory, 'bare'))
   execFileSync('sync', ['-f', directory])
-  if (group !== null) writeFileSync(group, String(memoryBytes))
+  if (group !== null) writeFileSync(group.limit, String(memoryBytes))
   say(
     group === null
       ? 'no memory cgroup: the large log is dropped from memory every 50 ms while it is read'
       : `the broker and what it has in the page cache may take ${memoryBytes >> 20} MiB from here on`,
   )
-  const phases: Record<PhaseName, Phase[]> = { alone: [], memory: [], disk: [] }
+  const phases: Record<PhaseName, Phase[]> = { alone: [], memory: [], disk: [], bare: [] }
   const byThread = new Map<string, number>()
   for (let round = 0; round <= rounds; round++) {
     // The first round warms up.
     const length = round === 0 ? 1 : seconds
-    if (round > 1 && performance.now() + 3 * length * 1000 + 3000 > limitMs) break
+    if (round > 1 && performance.now() + phaseNames.length * (length + 1) * 1000 > limitMs) break
     for (const name of phaseNames) {
       if (name === 'memory') await runReader(port, requests.resident, 0.5, 0)
       const before = bytesRead(server.pid!)
-      const dropping = name === 'disk' && group === null ? startDropping() : null
+      const dropping = (name === 'disk' || name === 'bare') && group === null ? startDropping() : null
       const reader =
         name === 'alone'
           ? 0
-          : runReader(port, name === 'memory' ? requests.resident : requests.large, length, rate)
+          : runReader(
+              name === 'bare' ? await startBare(requests.large.bytes, group) : port,
+              name === 'memory' ? requests.resident : requests.large,
+              length,
+              rate,
+            )
       const hot = await runHot(port, length)
       const coldRate = await reader
       dropping?.kill()
@@ -136,12 +153,13 @@ async function measureBeside(server: ChildProcess): Promise<void> {
   console.log(`beside a reader of the disk, read from it by: ${readBy.join(', ')}`)
 }
 
-const phaseNames = ['alone', 'memory', 'disk'] as const
+const phaseNames = ['alone', 'memory', 'disk', 'bare'] as const
 type PhaseName = (typeof phaseNames)[number]
 const titles: Readonly<Record<PhaseName, string>> = {
   alone: 'alone',
   memory: 'beside a reader of memory',
   disk: 'beside a reader of the disk',
+  bare: 'beside sendfile of the disk',
 }
 
 /** What one phase showed: latencies in milliseconds, rates in bytes a second. */
@@ -152,8 +170,14 @@ interface Phase {
   readonly fromDisk: number
 }
 
-/** Puts a process into a memory cgroup of its own; the file to write its limit to, null if that cannot be. */
-function memoryGroup(pid: number): string | null {
+/** The files of a memory cgroup to write a limit and further processes to. */
+interface MemoryGroup {
+  readonly limit: string
+  readonly members: string
+}
+
+/** Puts a process into a memory cgroup of its own; null if that cannot be. */
+function memoryGroup(pid: number): MemoryGroup | null {
   for (const [root, limit] of [
     ['/sys/fs/cgroup/memory', 'memory.limit_in_bytes'],
     ['/sys/fs/cgroup', 'memory.max'],
@@ -170,8 +194,9 @@ function memoryGroup(pid: number): string | null {
         ]),
       )
       if (!existsSync(join(group, limit))) continue
-      writeFileSync(join(group, 'cgroup.procs'), String(pid))
-      return join(group, limit)
+      const members = join(group, 'cgroup.procs')
+      writeFileSync(members, String(pid))
+      return { limit: join(group, limit), members }
     } catch {} // Not mounted, or not allowed.
   }
   return null
@@ -291,15 +316,28 @@ function startDropping(): ChildProcess {
   return child
 }
 
-/** Reads a log over and over for so many seconds, so many MiB in each (0: all there is); bytes a second. */
-async function runReader(port: number, requests: Requests, length: number, rate: number): Promise<number> {
+/** Starts a bare loop of `sendfile` over a copy of the large log's first segment, for one reader; its port. */
+async function startBare(requestBytes: number, group: MemoryGroup | null): Promise<number> {
+  const file = join(directory, 'bare')
+  const child = spawn(floorProgram(), ['serve', file, String(requestBytes), String(1 << 20)])
+  leftovers.push(() => child.kill('SIGKILL'))
+  if (group !== null) writeFileSync(group.members, String(child.pid))
+  return Number((await once(child.stdout, 'data'))[0])
+}
+
+function floorProgram(): string {
   const floor = join(directory, 'fetch')
   if (!existsSync(floor)) {
     const source = new URL('../../../bench/peers/floor/fetch.c', import.meta.url).pathname
     execFileSync('cc', ['-O2', source, '-o', floor])
   }
+  return floor
+}
+
+/** Reads a log over and over for so many seconds, so many MiB in each (0: all there is); bytes a second. */
+async function runReader(port: number, requests: Requests, length: number, rate: number): Promise<number> {
   const args = ['read', String(port), requests.file, String(requests.bytes), String(length), String(rate)]
-  const child = spawn(floor, args, { stdio: ['ignore', 'pipe', 'inherit'] })
+  const child = spawn(floorProgram(), args, { stdio: ['ignore', 'pipe', 'inherit'] })
   leftovers.push(() => child.kill('SIGKILL'))
   let printed = ''
   child.stdout.on('data', (chunk) => (printed += chunk))
@@ -408,7 +446,8 @@ function report(phases: Record<PhaseName, Phase[]>): void {
       return `${at(ratios, 0.5).toFixed(2)} x (${range})`
     }
     console.log(
-      `p99 ${what}, beside a reader of the disk: ${beside('alone')} of alone, ${beside('memory')} of beside a reader of memory`,
+      `p99 ${what}, beside a reader of the disk: ${beside('alone')} of alone, ${beside('memory')} of beside a reader ` +
+        `of memory, ${beside('bare')} of beside a bare loop of sendfile that reads from the disk`,
     )
   }
 }

@@ -103,19 +103,15 @@ async function runAll() {
     `${sum.jobs} workloads, ${sum.failures} failures, ${Math.round(sum.states / seconds())} states/s, ${seconds().toFixed(0)} s`
   console.log(`crash: seed ${seed}, ${shards} processes`)
   const children = []
+  const timers = []
   await new Promise((resolve, reject) => {
-    const progress = setInterval(() => console.log(`crash: ${line()}`), 15_000)
-    const stop = () => {
-      clearInterval(progress)
-      clearTimeout(deadline)
-      resolve()
-    }
-    const deadline = Number.isFinite(endMs) ? setTimeout(stop, endMs) : undefined
+    timers.push(setInterval(() => console.log(`crash: ${line()}`), 15_000))
+    if (Number.isFinite(endMs)) timers.push(setTimeout(resolve, endMs))
     for (let shard = 0; shard < shards; shard++) {
       const child = fork(self, [...process.argv.slice(2), '--shard', String(shard), '--bundle', path])
       children.push(child)
-      child.on('exit', (code) => {
-        if (code !== 0 && code !== null) reject(new Error(`process ${shard} ended with code ${code}`))
+      child.on('exit', (code, signal) => {
+        reject(new Error(`process ${shard} ended by itself (${signal ?? `code ${code}`})`))
       })
       child.on('message', (outcome) => {
         sum.jobs++
@@ -126,10 +122,11 @@ async function runAll() {
           const planted = values.planted === undefined ? '' : ` --planted ${values.planted}`
           console.log(`crash: npm run crash -- --replay ${word}${planted}\n`)
         }
-        if (sum.states >= wantedStates || sum.failures >= mostFailures) stop()
+        if (sum.states >= wantedStates || sum.failures >= mostFailures) resolve()
       })
     }
   }).finally(() => {
+    for (const timer of timers) clearTimeout(timer)
     for (const child of children) child.kill()
   })
   console.log(`crash: ${line()}`)

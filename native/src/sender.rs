@@ -5,17 +5,21 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use crate::cold::{ColdReaders, Failure, warm};
 use crate::completions::{Completion, Completions, Stage};
 use crate::files::{Errno, FileTable, last_errno};
-use crate::transfer::{Caller, Outcome, Part, advance};
+use crate::transfer::{Caller, INLINE_BYTES, Outcome, Part, SHARED_INLINE_BYTES, advance};
 
 /// The number by which JavaScript names a connection. Never used twice.
 pub type ConnectionId = u32;
 
 /// How much of a range is read at once for a connection that waits for it.
 const COLD_BYTES: u64 = 1 << 20;
+
+/// For how long after two connections were answered in turns the event loop counts as shared by them.
+const SHARED_FOR: Duration = Duration::from_millis(100);
 
 /// What the thread is woken with; no connection has this number.
 const WAKE: u64 = u64::MAX;
@@ -100,6 +104,25 @@ struct Caches {
     thread: Option<JoinHandle<()>>,
     scratch: Vec<u8>,
     last_id: ConnectionId,
+    /// Whom the event loop answered last.
+    answered: ConnectionId,
+    /// When that was last another one than the time before.
+    changed: Option<Instant>,
+}
+
+impl Caches {
+    /// Bytes that the event loop may move for `id` now.
+    fn inline_bytes(&mut self, id: ConnectionId) -> u64 {
+        let now = Instant::now();
+        if self.answered != id {
+            self.answered = id;
+            self.changed = Some(now);
+        }
+        match self.changed {
+            Some(changed) if now - changed < SHARED_FOR => SHARED_INLINE_BYTES,
+            _ => INLINE_BYTES,
+        }
+    }
 }
 
 /// The sender of one engine.
@@ -137,7 +160,7 @@ impl Sender {
             completions,
             stopped: AtomicBool::new(false),
         });
-        let caches = Caches { thread: None, scratch: Vec::new(), last_id: 0 };
+        let caches = Caches { thread: None, scratch: Vec::new(), last_id: 0, answered: 0, changed: None };
         Ok(Sender { shared, caches: Mutex::new(caches) })
     }
 
@@ -196,7 +219,8 @@ impl Sender {
             let mut caches = self.caches();
             let socket = connection.socket.as_raw_fd();
             let files = &self.shared.files;
-            match advance(socket, &mut parts, files, Caller::EventLoop, &mut caches.scratch, &mut sent) {
+            let caller = Caller::EventLoop { most: caches.inline_bytes(id) };
+            match advance(socket, &mut parts, files, caller, &mut caches.scratch, &mut sent) {
                 Outcome::Done => return 0,
                 Outcome::Later | Outcome::Cold => connection.arm(),
                 Outcome::Failed(stage, errno, file) => {

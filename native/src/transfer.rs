@@ -18,9 +18,11 @@ const COPIED_BYTES: u64 = 128 << 10;
 const SENDFILE_BYTES: u64 = 1 << 20;
 /// How much one connection may move before others have their turn.
 const TURN_BYTES: u64 = 4 << 20;
-/// How much the calling thread moves: beyond it the other thread goes on beside it. More than the MiB that a consumer
+/// How much the event loop moves: beyond it the other thread goes on beside it. More than the MiB that a consumer
 /// asks of a partition by default: each change of threads costs more than sending what is left.
-const INLINE_BYTES: u64 = 5 << 18;
+pub const INLINE_BYTES: u64 = 5 << 18;
+/// The same while other connections are answered as well, who wait for it: a MiB takes as long as ten appends.
+pub const SHARED_INLINE_BYTES: u64 = 256 << 10;
 
 /// One part of a message.
 pub enum Part<'a> {
@@ -93,8 +95,8 @@ pub enum Outcome {
 /// Whose thread it is.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Caller {
-    /// The event loop.
-    EventLoop,
+    /// The event loop, which moves `most` bytes at most.
+    EventLoop { most: u64 },
     /// The sender's own thread.
     Sender,
 }
@@ -102,7 +104,7 @@ pub enum Caller {
 impl Caller {
     /// What to do about a range that has to be waited for: neither waits.
     fn deferred(self) -> Outcome {
-        if self == Caller::EventLoop { Outcome::Later } else { Outcome::Cold }
+        if self == Caller::Sender { Outcome::Cold } else { Outcome::Later }
     }
 }
 
@@ -115,7 +117,10 @@ pub fn advance(
     scratch: &mut Vec<u8>,
     sent: &mut u64,
 ) -> Outcome {
-    let turn = if caller == Caller::EventLoop { INLINE_BYTES } else { TURN_BYTES };
+    let turn = match caller {
+        Caller::EventLoop { most } => most,
+        Caller::Sender => TURN_BYTES,
+    };
     let stop = *sent + turn;
     loop {
         while parts.front().is_some_and(|part| part.remaining() == 0) {

@@ -1,6 +1,6 @@
 import type { ClusterConfig } from '../controller/clusterConfig.ts'
 import { ClusterNode } from '../controller/clusterNode.ts'
-import { isThrottled, throttledRateOf } from '../controller/throttles.ts'
+import { ThrottledReplicas, throttledRateOf } from '../controller/throttles.ts'
 import { GroupCoordinator } from '../coordinator/groupCoordinator.ts'
 import { GroupOffsets } from '../coordinator/groupReign.ts'
 import { EngineError } from '../model/errors.ts'
@@ -38,6 +38,8 @@ export async function openClusterCore(
   })
   const { metadata, base } = own
   const { image } = metadata
+  const sending = new ThrottledReplicas(image, nodeId, 'leader')
+  const receiving = new ThrottledReplicas(image, nodeId, 'follower')
   base.host.limitCatchUp({
     get sendingRate() {
       return throttledRateOf(image, nodeId, 'leader')
@@ -45,8 +47,8 @@ export async function openClusterCore(
     get receivingRate() {
       return throttledRateOf(image, nodeId, 'follower')
     },
-    limitsSending: ({ topicId, partition }) => isThrottled(image, topicId, partition, nodeId, 'leader'),
-    limitsReceiving: ({ topicId, partition }) => isThrottled(image, topicId, partition, nodeId, 'follower'),
+    limitsSending: ({ topicId, partition }) => sending.has(topicId, partition),
+    limitsReceiving: ({ topicId, partition }) => receiving.has(topicId, partition),
   })
   const nodes = new ClusterNodes(image, cluster.clientListenerName)
   const partitions: GroupPartitions = new GroupPartitions({

@@ -5,6 +5,7 @@ import type { AppendResult } from '../segment/logTypes.ts'
 import type { BatchHeader } from '../segment/recordBatch.ts'
 import type { WriteGroup } from '../segment/writeGroup.ts'
 import type { WatchedPartition } from './purgatory.ts'
+import { RefusedBatches } from './refusedBatches.ts'
 
 /** Names a partition. */
 export interface PartitionIdentity {
@@ -39,6 +40,8 @@ export abstract class Partition {
   minInsyncReplicas: number
   #isGone = false
   #lastFetch = 0
+  /** Null until a producer's batch was refused here. */
+  #refused: RefusedBatches | null = null
   protected readonly watchers: WatchedPartition[] = []
 
   protected constructor(identity: PartitionIdentity, minInsyncReplicas: number) {
@@ -133,6 +136,19 @@ export abstract class Partition {
       isOld ? 'fencedLeaderEpoch' : 'unknownLeaderEpoch',
       `the leader epoch is ${this.leaderEpoch}, not ${currentLeaderEpoch}`,
     )
+  }
+
+  /** A batch was refused, or not acknowledged, and its producer will send it again; `nowMs` is of the monotonic clock. */
+  refused(batch: BatchHeader, nowMs: number): void {
+    if (batch.producerId < 0) return
+    this.#refused ??= new RefusedBatches()
+    this.#refused.add(batch, nowMs)
+  }
+
+  /** Throws `notEnoughReplicas` for a batch of an idempotent producer that has to wait for one that was refused. */
+  requireEarlier(batch: BatchHeader, nowMs: number): void {
+    if (this.#refused === null || batch.producerId < 0) return
+    this.#refused.check(batch, this.log.producerState.get(batch.producerId), nowMs)
   }
 
   /** Notes that fetch `id` (a number of its own, above 0) asks for this partition; whether it has done so before. */

@@ -159,6 +159,14 @@ export class Client {
     }
   }
 
+  /** The descriptions of topics, all there are for no `names`, by name. Throws for one that cannot be told of. */
+  async describe(names: readonly string[]): Promise<readonly TopicMetadata[]> {
+    const { topics, failed } = await this.metadata(names.length === 0 ? null : names)
+    const [first] = failed
+    if (first !== undefined) throw topicError(first.name, first.errorCode)
+    return [...topics].sort((a, b) => (a.name < b.name ? -1 : 1))
+  }
+
   /**
    * The description of one topic. With `create` it waits until a missing topic has been created and every
    * partition has a leader, at most the client's timeout; without, a missing topic is an error at once.
@@ -181,7 +189,7 @@ export class Client {
           `${where} has no leader; see "cordwood partitions ${name}"`,
         )
       }
-      if (settled || clock.monotonicMs() >= giveUpAtMs) throw topicError(name, code)
+      if (settled || clock.monotonicMs() >= giveUpAtMs) throw topicError(name, failed[0]?.errorCode ?? 0)
       await this.pause(retryDelayMs)
     }
   }
@@ -313,7 +321,9 @@ export function checkAnswer(errorCode: number, subject: string, errorMessage?: s
   if (errorCode !== 0) throw answered(errorCode, subject, errorMessage)
 }
 
-function topicError(name: string, code: ReturnType<typeof kafkaErrorName>): EngineError {
+/** Why a topic that was asked for cannot be told of; `errorCode` is Kafka's number. */
+function topicError(name: string, errorCode: number): EngineError {
+  const code = kafkaErrorName(errorCode)
   if (code === 'unknownTopicOrPartition') {
     return new EngineError(code, `topic ${name} does not exist; "cordwood topics create ${name}" creates it`)
   }

@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import { answered, type Client, type PartitionMetadata } from './client.ts'
+import type { Client, PartitionMetadata } from './client.ts'
 import { addConnectOptions, type ConnectOptions, withClient } from './connect.ts'
 import { table } from './table.ts'
 import type { Terminal } from './terminal.ts'
@@ -47,12 +47,8 @@ async function show(
   names: readonly string[],
   options: PartitionsOptions,
 ): Promise<void> {
-  const { topics, failed } = await client.metadata(names.length === 0 ? null : names)
-  const [first] = failed
-  if (first !== undefined) throw answered(first.errorCode, `topic ${first.name} cannot be described`)
-  const all: readonly Row[] = topics
+  const all: readonly Row[] = (await client.describe(names))
     .filter(({ isInternal }) => names.length > 0 || options.internal === true || !isInternal)
-    .sort((a, b) => (a.name < b.name ? -1 : 1))
     .flatMap(({ name, partitions }) => partitions.map((partition) => ({ topic: name, ...partition })))
   const isAsked = (row: Row): boolean =>
     (!options.underReplicated && !options.leaderless) ||

@@ -98,6 +98,8 @@ export async function runProgram(args: readonly string[], terminal: Terminal): P
       path = `cordwood ${known}`
       ;(await load())(command, terminal)
       for (const child of command.commands) quiet(child, terminal)
+      const child = command.commands.find((each) => each.name() === args[args.indexOf(known) + 1])
+      if (child !== undefined) path += ` ${child.name()}`
     }
     if (args.length === 0) {
       terminal.note(program.helpInformation() + overview)
@@ -110,7 +112,9 @@ export async function runProgram(args: readonly string[], terminal: Terminal): P
     if (error instanceof ExitWith) return error.exitCode
     if (error instanceof CommanderError) {
       if (error.exitCode === 0) return ExitCode.success
-      const wrong = failureLine(error).replace(/^error: /, '')
+      const wrong = failureLine(error)
+        .replace(/^error: /, '')
+        .replace(/^command-argument value ('.*') is invalid for argument '(.*?)'\./, '$2 $1 is invalid.')
       if (wrong !== '(outputHelp)')
         terminal.note(`cordwood: ${wrong}${wrong.endsWith('.') ? '' : '.'} See "${path} --help".`)
       return ExitCode.usage

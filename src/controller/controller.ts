@@ -1,4 +1,4 @@
-import { type EngineError, messageOf, toEngineError } from '../model/errors.ts'
+import { type EngineError, toEngineError } from '../model/errors.ts'
 import type { Logger } from '../model/logger.ts'
 import { randomUuid, type Uuid } from '../model/uuid.ts'
 import type { MetadataRecord } from '../protocol/metadataRecords/metadataRecord.ts'
@@ -20,6 +20,7 @@ import { DeltaBuilder } from './delta.ts'
 import { type ConfigEntry, type ConfigQuery, describeConfigs } from './describeConfigs.ts'
 import { type Endpoint, type MetadataDelta, type MetadataImage, MutableImage } from './image.ts'
 import type { ChangeOptions, Metadata, MetadataListener } from './metadata.ts'
+import { MetadataListeners } from './metadataListeners.ts'
 import { MetadataLog, metadataLogConfig } from './metadataLog.ts'
 import { replay } from './replay.ts'
 import { type Configs, checkBrokerDefaults, noConfigs } from './topicConfigs.ts'
@@ -53,7 +54,7 @@ export class Controller implements Metadata {
   readonly #options: ControllerOptions
   readonly #random: Runtime['random']
   readonly #defaults: Configs
-  readonly #listeners: MetadataListener[] = []
+  readonly #listeners: MetadataListeners
   /** Ends when the last command given has. */
   #tail: Promise<unknown> = Promise.resolve()
   #failed: EngineError | null = null
@@ -64,6 +65,7 @@ export class Controller implements Metadata {
     this.#metadataLog = new MetadataLog(runtime, log, options.batchLimits)
     this.#image = new MutableImage(options.clusterId)
     this.#options = options
+    this.#listeners = new MetadataListeners(options.logger)
     this.#random = runtime.random
     this.#defaults = options.defaults ?? noConfigs
   }
@@ -113,7 +115,7 @@ export class Controller implements Metadata {
    * reads from `image`. A listener that throws is reported to the logger; the change stands.
    */
   onChange(listener: MetadataListener): void {
-    this.#listeners.push(listener)
+    this.#listeners.add(listener)
   }
 
   /** Renews this broker's registration if `endpoints` are not the known ones. */
@@ -223,7 +225,7 @@ export class Controller implements Metadata {
     if (validateOnly || records.length === 0) return result
     const { applied, nextOffset } = await this.#append(records)
     const delta = this.#apply(applied, nextOffset)
-    if (delta !== null) await this.#notify(delta)
+    if (delta !== null) await this.#listeners.tell(delta)
     return result
   }
 
@@ -253,17 +255,5 @@ export class Controller implements Metadata {
     for (const record of records) replay(this.#image, record, delta)
     this.#image.nextOffset = nextOffset
     return delta.build()
-  }
-
-  async #notify(delta: MetadataDelta): Promise<void> {
-    for (const listener of this.#listeners) {
-      try {
-        await listener(delta)
-      } catch (cause) {
-        this.#options.logger.error('a change of the metadata stands, but could not be acted on', {
-          error: messageOf(cause),
-        })
-      }
-    }
   }
 }

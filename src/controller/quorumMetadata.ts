@@ -1,4 +1,4 @@
-import { EngineError, messageOf } from '../model/errors.ts'
+import { EngineError } from '../model/errors.ts'
 import type { Logger } from '../model/logger.ts'
 import { randomUuid } from '../model/uuid.ts'
 import type { Group } from '../replica/group.ts'
@@ -33,6 +33,7 @@ import type {
   Reassignment,
   TopicPartition,
 } from './metadata.ts'
+import { MetadataListeners } from './metadataListeners.ts'
 import { ConfigSource, type Configs, LayeredConfigs, noConfigs } from './topicConfigs.ts'
 
 /** What following the metadata needs of the node. */
@@ -65,7 +66,7 @@ const electionPollMs = 20
  */
 export class QuorumMetadata implements ClusterMetadata {
   readonly #options: QuorumMetadataOptions
-  readonly #listeners: MetadataListener[] = []
+  readonly #listeners: MetadataListeners
   /** Ends when the listeners were told of all changes so far. */
   #told: Promise<void> = Promise.resolve()
   #keeper: BrokerKeeper | null = null
@@ -73,6 +74,7 @@ export class QuorumMetadata implements ClusterMetadata {
 
   constructor(options: QuorumMetadataOptions) {
     this.#options = options
+    this.#listeners = new MetadataListeners(options.logger)
   }
 
   get image(): MetadataImage {
@@ -94,13 +96,13 @@ export class QuorumMetadata implements ClusterMetadata {
   }
 
   onChange(listener: MetadataListener): void {
-    this.#listeners.push(listener)
+    this.#listeners.add(listener)
   }
 
   /** The image has changed. */
   changed(delta: MetadataDelta): void {
     if (delta.brokerConfigsChanged) this.#defaults = null
-    if (this.#listeners.length > 0) this.#told = this.#told.then(() => this.#tell(delta))
+    if (!this.#listeners.isEmpty) this.#told = this.#told.then(() => this.#listeners.tell(delta))
   }
 
   /** Carries out what another node has sent, if this one decides. */
@@ -311,18 +313,6 @@ export class QuorumMetadata implements ClusterMetadata {
   #decide<C extends Command>(command: C, validateOnly: boolean): Promise<CommandOutcome<C>> {
     if (this.#keeper === null) return Promise.reject(new NotLeaderError(this.controllerId))
     return this.#keeper.run(command, validateOnly)
-  }
-
-  async #tell(delta: MetadataDelta): Promise<void> {
-    for (const listener of this.#listeners) {
-      try {
-        await listener(delta)
-      } catch (cause) {
-        this.#options.logger.error('a change of the metadata stands, but could not be acted on', {
-          error: messageOf(cause),
-        })
-      }
-    }
   }
 }
 

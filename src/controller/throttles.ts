@@ -1,5 +1,6 @@
+import type { Uuid } from '../model/uuid.ts'
 import { type ConfigRule, clampedNumber, listItems } from './configValues.ts'
-import type { MetadataImage } from './image.ts'
+import type { MetadataImage, TopicImage } from './image.ts'
 
 /** Whether a broker sends or takes. */
 export type ThrottledSide = 'leader' | 'follower'
@@ -26,16 +27,33 @@ export function throttledRateOf(image: MetadataImage, nodeId: number, side: Thro
   return text === undefined ? Number.POSITIVE_INFINITY : clampedNumber(text)
 }
 
-/** Whether the topic's configs say that the rate holds for the replica of a partition on this broker. */
-export function isThrottled(
-  image: MetadataImage,
-  topicId: string,
-  partition: number,
-  nodeId: number,
-  side: ThrottledSide,
-): boolean {
-  const list = image.topicsById.get(topicId)?.configs.get(`${side}.replication.throttled.replicas`)
-  if (list === undefined || list === '') return false
-  const own = `${partition}:${nodeId}`
-  return listItems(list).some((item) => item === '*' || item === own)
+/** For which replicas of a broker the rate holds on one side. A list is taken apart again only once it has changed. */
+export class ThrottledReplicas {
+  readonly #image: MetadataImage
+  readonly #nodeId: number
+  readonly #name: string
+  readonly #lists = new WeakMap<TopicImage, { readonly text: string; readonly items: ReadonlySet<string> }>()
+
+  constructor(image: MetadataImage, nodeId: number, side: ThrottledSide) {
+    this.#image = image
+    this.#nodeId = nodeId
+    this.#name = `${side}.replication.throttled.replicas`
+  }
+
+  /** Whether the topic's configs say so of the replica of this partition. */
+  has(topicId: Uuid, partition: number): boolean {
+    const topic = this.#image.topicsById.get(topicId)
+    const text = topic?.configs.get(this.#name)
+    if (topic === undefined || text === undefined || text === '') return false
+    const items = this.#itemsOf(topic, text)
+    return items.has('*') || items.has(`${partition}:${this.#nodeId}`)
+  }
+
+  #itemsOf(topic: TopicImage, text: string): ReadonlySet<string> {
+    const known = this.#lists.get(topic)
+    if (known?.text === text) return known.items
+    const items = new Set(listItems(text))
+    this.#lists.set(topic, { text, items })
+    return items
+  }
 }

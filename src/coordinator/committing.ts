@@ -1,4 +1,5 @@
 import type { KafkaErrorName } from '../model/kafkaErrors.ts'
+import { planted } from '../model/planted.ts'
 import { errorNumber } from './answers.ts'
 import type { EventOf, StateHandlers } from './events.ts'
 import type { GroupData, OffsetChange } from './groupData.ts'
@@ -75,6 +76,7 @@ function checkCommit(group: GroupData, request: EventOf<'commitOffsets'>['reques
   const { generationIdOrMemberEpoch: generationId, memberId, groupInstanceId } = request
   if (generationId < 0 && group.state === 'empty') return null
   if (generationId < 0 && memberId === '' && groupInstanceId === null) return 'unknownMemberId'
+  if (planted('oldGenerationCommits') && generationId > 0 && generationId < group.generationId) return null
   const error = checkMember(group, memberId, groupInstanceId)
   if (error !== null) return error
   if (generationId !== group.generationId) return 'illegalGeneration'

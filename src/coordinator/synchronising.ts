@@ -1,10 +1,11 @@
 import type { KafkaErrorName } from '../model/kafkaErrors.ts'
+import { planted } from '../model/planted.ts'
 import { errorNumber, syncError, syncSuccess } from './answers.ts'
 import { copyBytes } from './copyBytes.ts'
 import type { EventOf, StateHandlers } from './events.ts'
 import type { GroupData } from './groupData.ts'
 import { checkMember } from './membership.ts'
-import { describeForLog, restartSession } from './rebalance.ts'
+import { describeForLog, restartSession, settle } from './rebalance.ts'
 import type { Turn } from './turn.ts'
 
 /** SyncGroup in a group without members: nobody is known. */
@@ -79,6 +80,7 @@ function storeAssignment(turn: Turn, group: GroupData, { request }: EventOf<'syn
     generationId: group.generationId,
     value,
   })
+  if (planted('assignmentToldEarly')) settle(turn, group, value)
 }
 
 /** The heartbeat handler of the states with members: `error` is what a valid member is told. */

@@ -2,8 +2,8 @@ import { CorruptionError, EngineError, toEngineError } from '../model/errors.ts'
 import type { FileRange } from '../model/fileRange.ts'
 import type { DiskFile } from '../runtime/disk.ts'
 import type { Runtime } from '../runtime/runtime.ts'
-import { BatchHeader, batchHeaderBytes, checksummedFrom } from '../segment/recordBatch.ts'
 import type { Decompress } from '../segment/records.ts'
+import { checkedHeader } from './checkedHeader.ts'
 import { LogBatch } from './logBatch.ts'
 import type { OpenLog } from './openLog.ts'
 
@@ -216,7 +216,7 @@ export class BatchReader {
   /** The next batch of what was read already. */
   #fromChunk(): LogBatch | null {
     while (this.#at < this.#chunk.length) {
-      const header = this.#checked()
+      const header = checkedHeader(this.#chunk, this.#at, this.#world.runtime.checksum, this.#damaged)
       const bytes = this.#chunk.subarray(this.#at, this.#at + header.sizeBytes)
       this.#at += header.sizeBytes
       const from = this.#next
@@ -233,21 +233,7 @@ export class BatchReader {
     return null
   }
 
-  /** The header of the batch at hand, once the batch has been found as it was written. */
-  #checked(): BatchHeader {
-    const left = this.#chunk.length - this.#at
-    if (left < batchHeaderBytes) this.#damaged('a whole batch', `${left} bytes`)
-    const header = new BatchHeader(this.#chunk, this.#at)
-    if (header.sizeBytes < batchHeaderBytes || header.sizeBytes > left) {
-      this.#damaged(`a batch of at most ${left} bytes`, `one of ${header.sizeBytes}`)
-    }
-    const checked = this.#chunk.subarray(this.#at + checksummedFrom, this.#at + header.sizeBytes)
-    const crc = this.#world.runtime.checksum.crc32c(checked)
-    if (crc !== header.crc) this.#damaged(`checksum ${header.crc}`, `${crc}`)
-    return header
-  }
-
-  #damaged(expected: string, found: string): never {
+  readonly #damaged = (expected: string, found: string): never => {
     const { file, position } = this.#range!
     throw new CorruptionError({ file: file.path, position: position + this.#at, expected, found })
   }

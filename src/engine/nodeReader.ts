@@ -2,8 +2,8 @@ import { CorruptionError, EngineError, toEngineError } from '../model/errors.ts'
 import { type ReadableGroup, readBytes } from '../replica/groupReader.ts'
 import type { GroupListener } from '../replica/groupTypes.ts'
 import type { Checksum } from '../runtime/checksum.ts'
-import { BatchHeader, batchHeaderBytes, checksummedFrom } from '../segment/recordBatch.ts'
 import type { Decompress } from '../segment/records.ts'
+import { checkedHeader } from './checkedHeader.ts'
 import { LogBatch } from './logBatch.ts'
 
 /** What to read of a partition, and how. */
@@ -50,6 +50,8 @@ export class NodeReader {
   readonly #options: NodeReadOptions
   #group: ReaderGroup | null = null
   #next = 0
+  /** Exclusive end of what was given. */
+  #given = 0
   #end = 0
   #chunk: Uint8Array = new Uint8Array(0)
   #at = 0
@@ -129,6 +131,8 @@ export class NodeReader {
       if (!follow && this.#next >= this.#end) return false
       if (this.#next < group.log.logStartOffset) this.#outOfRange()
       const { highWatermark } = group
+      // What was given last is lost, and other records will have its place.
+      if (highWatermark < this.#given) this.#outOfRange()
       if (this.#next < highWatermark) {
         const bytes = await this.#bytes(group, maxBytes)
         if (bytes !== null) {
@@ -175,7 +179,7 @@ export class NodeReader {
 
   #fromChunk(): LogBatch | null {
     while (this.#at < this.#chunk.length) {
-      const header = this.#checked()
+      const header = checkedHeader(this.#chunk, this.#at, this.#world.checksum, this.#damaged)
       const bytes = this.#chunk.subarray(this.#at, this.#at + header.sizeBytes)
       const from = this.#next
       if (header.baseOffset >= this.#end && !this.#options.follow) {
@@ -186,26 +190,13 @@ export class NodeReader {
       this.#at += header.sizeBytes
       if (header.lastOffset < from) continue
       this.#next = header.lastOffset + 1
+      this.#given = this.#next
       if (!header.isControl) return new LogBatch(header, bytes, from, this.#world.decompress)
     }
     return null
   }
 
-  #checked(): BatchHeader {
-    const left = this.#chunk.length - this.#at
-    if (left < batchHeaderBytes) this.#damaged('a whole batch', `${left} bytes`)
-    const header = new BatchHeader(this.#chunk, this.#at)
-    if (header.sizeBytes < batchHeaderBytes || header.sizeBytes > left) {
-      this.#damaged(`a batch of at most ${left} bytes`, `one of ${header.sizeBytes}`)
-    }
-    const crc = this.#world.checksum.crc32c(
-      this.#chunk.subarray(this.#at + checksummedFrom, this.#at + header.sizeBytes),
-    )
-    if (crc !== header.crc) this.#damaged(`checksum ${header.crc}`, `${crc}`)
-    return header
-  }
-
-  #damaged(expected: string, found: string): never {
+  readonly #damaged = (expected: string, found: string): never => {
     throw new CorruptionError({ file: this.#world.name, position: this.#next, expected, found })
   }
 

@@ -101,6 +101,12 @@ export const plantedBrokerBugs = [
   'offsetAckedEarly',
   /** A new coordinator loads what it knows to be committed, and not all that is. */
   'offsetsLoadedInPart',
+  /** Whoever was a member in an earlier generation may commit. */
+  'oldGenerationCommits',
+  /** Members are told what they own before that is stored. */
+  'assignmentToldEarly',
+  /** A replica that could not be opened for lack of room or descriptors is not opened later. */
+  'missingLeftOut',
 ] as const
 
 /** Any of the mistakes. */

@@ -141,10 +141,28 @@ function diverge(
   if (planted('truncateTooLittle') && to.endOffset < log.endOffset)
     to = { ...to, endOffset: to.endOffset + 1 }
   if (planted('truncateEverything')) to = { epoch: 0, endOffset: log.startOffset, votersVersion: 0 }
-  assert(to.endOffset >= r.highWatermark, 'I5: a committed record is never truncated')
+  const isLoss = to.endOffset < r.highWatermark
+  if (isLoss) loseCommitted(r, to.endOffset)
   r.emit({ type: 'truncate', sequence: log.truncate(to), to })
+  if (isLoss) r.emit({ type: 'highWatermark', offset: to.endOffset })
   const isOther = r.voters.truncate(to, r.config.kind === 'partition')
   if (isOther) r.emit({ type: 'votersChanged', entry: r.voters.last })
+}
+
+/**
+ * Where all voters of a relaxed group have forgotten records, they agree on a leader without them, and on nobody else: an observer,
+ * or a voter that was removed, may hold more than they do. It says what is lost and follows. Source: fault model, section 2.
+ */
+function loseCommitted(r: RaftReplica, endOffset: number): void {
+  const { startOffset, snapshotId } = r.log
+  const { relaxed, isRelaxed = relaxed } = r.config
+  const isInLog = endOffset >= startOffset && (snapshotId === null || snapshotId.endOffset <= endOffset)
+  // Whoever voted for the leader had no more than it.
+  const hasVoted = r.quorum.voted !== null && r.quorum.voted.id === r.leaderId
+  assert(isRelaxed && isInLog && !hasVoted, 'I5: a committed record is never truncated')
+  const detail = `it was committed up to ${r.highWatermark}, and the voters have forgotten it`
+  r.alarm('recordsLost', r.config.self.id, endOffset, detail)
+  r.lowerHighWatermark(endOffset)
 }
 
 /** Appends what came, epochs and voter sets without records in their places; false when it does not fit. */

@@ -16,6 +16,8 @@ export type AlarmCode =
   | 'mustBeginAnew'
   /** Everybody who may have forgotten something has voted: records from `offset` on may be lost. */
   | 'possibleLoss'
+  /** Committed records that this replica has from `offset` on are lost: those who vote had forgotten them, and go on without. */
+  | 'recordsLost'
   /** What a node sent cannot be. */
   | 'malformed'
 
@@ -52,7 +54,7 @@ export type Effect =
       readonly response: RaftResponse
       readonly read: Read
     }
-  /** Everything below `offset` is committed. */
+  /** Everything below `offset` is committed. Goes back only where committed records are lost, which an alarm has told. */
   | { readonly type: 'highWatermark'; readonly offset: number }
   | {
       readonly type: 'stateChanged'

@@ -19,6 +19,8 @@ export interface RaftConfig {
   readonly kind: 'metadata' | 'partition'
   /** Whether a claim needs no flush. Only partitions may. */
   readonly relaxed: boolean
+  /** Whether all voters together may forget what is committed, since the flush policy is a relaxed one. As `relaxed` by default. */
+  readonly isRelaxed?: boolean
   /** 1 when voter sets are in the log, 0 when the set is static. Source: KIP-853. */
   readonly kraftVersion: 0 | 1
   readonly electionTimeoutMs: number

@@ -207,7 +207,7 @@ export class RaftReplica {
     return { error, leaderId: this.leaderId, leaderEpoch: this.epoch }
   }
 
-  /** Learns that everything below `offset` is committed; never goes back. */
+  /** Learns that everything below `offset` is committed; does not go back. */
   advanceHighWatermark(offset: number): void {
     if (offset <= this.#highWatermark) return
     if (!planted('highWatermarkUncapped')) {
@@ -215,6 +215,12 @@ export class RaftReplica {
     }
     this.#highWatermark = offset
     this.emit({ type: 'highWatermark', offset })
+  }
+
+  /** Committed records from `offset` on are lost. Written before the log is cut: the next start takes it for what is committed. */
+  lowerHighWatermark(offset: number): void {
+    this.#highWatermark = offset
+    this.emit({ type: 'persist', state: this.quorum })
   }
 
   /** Whether to leave it to others to stand: a damaged replica does so for a while, since it could not serve what it leads. */

@@ -8,7 +8,8 @@ import { votersUpTo } from '../raft.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import type { Log } from '../segment/log.ts'
 import { encodeEpochStarts, encodeQuorum, encodeSnapshot, encodeVoterSets, stateKind } from './groupStates.ts'
-import { install, installed, type States } from './installSnapshot.ts'
+import { install, installed } from './installSnapshot.ts'
+import { markStates, marksFrom, type States } from './marks.ts'
 import type { GroupStart } from './openGroupLog.ts'
 import { PendingCuts } from './pendingCuts.ts'
 import { readChecked } from './readChecked.ts'
@@ -148,10 +149,7 @@ export class GroupLog {
     this.#voters = votersUpTo(this.#voters, to, this.#isPartition)
     this.#unflushed.cut(to.endOffset)
     const isCut = this.#cuts.begin(to.endOffset)
-    const states: States = [
-      [stateKind.epochs, encodeEpochStarts(this.#epochs)],
-      [stateKind.voters, encodeVoterSets(this.#voters)],
-    ]
+    const states = markStates({ epochs: this.#epochs, voters: this.#voters })
     const pending = this.#await(sequence)
     const run = async (): Promise<void> => {
       // Before the records: a start that finds more records than epochs cuts them, the other way round it could not tell.
@@ -190,22 +188,21 @@ export class GroupLog {
 
   /** A snapshot of committed records is there, durably: records below `logStartOffset` go. Resolves when they may be gone. */
   async tookSnapshot(id: SnapshotId, logStartOffset: number): Promise<void> {
-    if (logStartOffset > 0) {
-      const epoch = this.#epochs.findLastIndex(({ startOffset }) => startOffset < logStartOffset)
-      if (epoch > 0) this.#epochs.splice(0, epoch)
-      const voters = this.#voters.findLastIndex(({ offset }) => offset < logStartOffset)
-      if (voters > 0) this.#voters.splice(0, voters)
-    }
-    const states: States = [
-      [stateKind.snapshot, encodeSnapshot({ id, isInstalling: false })],
-      [stateKind.epochs, encodeEpochStarts(this.#epochs)],
-      [stateKind.voters, encodeVoterSets(this.#voters)],
-    ]
+    const marks = { epochs: [...this.#epochs], voters: [...this.#voters] }
     await new Promise<void>((resolve, reject) => {
       const run = async (): Promise<void> => {
-        await this.#putAll(states)
+        await this.#putAll([
+          [stateKind.snapshot, encodeSnapshot({ id, isInstalling: false })],
+          ...markStates(marksFrom(marks, this.log.logStartOffset)),
+        ])
         // I18: what is removed is durable elsewhere.
         await this.log.deleteRecordsBefore(Math.min(logStartOffset, this.log.flushedOffset))
+        // After the records: a start that finds more records than epochs takes the first of them for damaged.
+        const start = this.log.logStartOffset
+        await this.#putAll(markStates(marksFrom(marks, start)))
+        const left = marksFrom({ epochs: this.#epochs, voters: this.#voters }, start)
+        this.#epochs = left.epochs
+        this.#voters = left.voters
       }
       const pending = { sequence: 0, isDone: false }
       this.#write({ type: 'alone', run: () => run().then(resolve, reject), pending })

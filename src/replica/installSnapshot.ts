@@ -1,17 +1,9 @@
-import type { EpochStart, SnapshotId, VotersEntry } from '../raft.ts'
+import type { SnapshotId, VotersEntry } from '../raft.ts'
 import { VoterSet } from '../raft.ts'
 import type { Log } from '../segment/log.ts'
-import { encodeEpochStarts, encodeSnapshot, encodeVoterSets, stateKind } from './groupStates.ts'
+import { encodeSnapshot, stateKind } from './groupStates.ts'
+import { type Marks, markStates, type States } from './marks.ts'
 import type { SnapshotHead } from './snapshotContent.ts'
-
-/** States of one log with their kinds. */
-export type States = readonly (readonly [kind: number, bytes: Uint8Array])[]
-
-/** What a replica knows once a snapshot has the place of its log. */
-export interface Installed {
-  readonly epochs: readonly EpochStart[]
-  readonly voters: readonly VotersEntry[]
-}
 
 /** What follows from a snapshot alone; `before` is the voter set that stays where the snapshot has none. */
 export function installed(
@@ -19,7 +11,7 @@ export function installed(
   head: SnapshotHead,
   isPartition: boolean,
   before: VotersEntry,
-): Installed {
+): Marks {
   const version = isPartition ? head.votersVersion : 0
   return {
     epochs: epoch === 0 ? [] : [{ epoch, startOffset: Math.max(0, endOffset - 1), votersVersion: version }],
@@ -38,14 +30,10 @@ export async function install(
   log: Log,
   id: SnapshotId,
   head: SnapshotHead,
-  { epochs, voters }: Installed,
+  marks: Marks,
   put: (states: States) => Promise<unknown>,
 ): Promise<void> {
-  await put([
-    [stateKind.snapshot, encodeSnapshot({ id, isInstalling: true })],
-    [stateKind.epochs, encodeEpochStarts(epochs)],
-    [stateKind.voters, encodeVoterSets(voters)],
-  ])
+  await put([[stateKind.snapshot, encodeSnapshot({ id, isInstalling: true })], ...markStates(marks)])
   await log.startOver(id.endOffset, head.partition?.producers ?? [])
   await put([[stateKind.snapshot, encodeSnapshot({ id, isInstalling: false })]])
 }

@@ -78,6 +78,12 @@ export class MachineRunner {
   readonly #waiters: Waiter[] = []
   #unwatch: () => void = () => {}
   #applied = 0
+  /** Exclusive end of what was committed when it was last told. */
+  #committed = 0
+  /** How often committed records were lost. */
+  #losses = 0
+  /** The state has records that are lost. */
+  #hasLost = false
   #lastTimestampMs = -1
   /** Set when the log was replaced by a snapshot that the state does not reach. */
   #isBehindLog = false
@@ -109,7 +115,7 @@ export class MachineRunner {
   /** Takes up the latest snapshot, then what is committed. Rejects when the snapshot is damaged or `restore` throws. */
   async start(): Promise<void> {
     this.#unwatch = this.#group.watch({
-      highWatermark: () => this.#run(),
+      highWatermark: (offset) => this.#learnCommitted(offset),
       snapshotInstalled: (id) => {
         if (id.endOffset > this.#applied) this.#isBehindLog = true
         this.#run()
@@ -118,6 +124,7 @@ export class MachineRunner {
       failed: (error) => this.#end(toEngineError(error, 'diskFailed', `the log of ${this.#options.name}`)),
     })
     this.#isBehindLog = this.#group.snapshots.latest !== null
+    this.#committed = this.#group.highWatermark
     this.#run()
     await this.#running
     if (this.#ended !== null) throw this.#ended
@@ -163,6 +170,15 @@ export class MachineRunner {
     await this.#taker.taking?.catch(() => {})
   }
 
+  #learnCommitted(offset: number): void {
+    if (offset < this.#committed) {
+      this.#losses++
+      this.#hasLost ||= offset < this.#applied
+    }
+    this.#committed = offset
+    this.#run()
+  }
+
   /** Applies what there is; once more, if somebody is at it. */
   #run(): void {
     this.#isToldMore = true
@@ -183,6 +199,7 @@ export class MachineRunner {
 
   async #applyAll(): Promise<void> {
     while (this.#ended === null) {
+      if (this.#hasLost) throw this.#lost()
       if (this.#isBehindLog || this.#applied < this.#group.log.logStartOffset) {
         await this.#restore()
         continue
@@ -193,7 +210,9 @@ export class MachineRunner {
         return
       }
       const from = this.#applied
+      const losses = this.#losses
       const bytes = await this.#read(from)
+      if (losses !== this.#losses) continue
       // Nothing, although it is committed: the log is being replaced by a snapshot, which will be told.
       if (bytes === null) return
       if (this.#isBehindLog) continue
@@ -318,6 +337,11 @@ export class MachineRunner {
     if (cause instanceof EngineError && cause.code !== 'machineFailed') return cause
     const what = messageOf(cause)
     return new EngineError('machineFailed', `${where} of ${this.#options.name} threw: ${what}`, { cause })
+  }
+
+  #lost(): EngineError {
+    const text = `records that ${this.#options.name} has applied are lost: the next start begins without them`
+    return new EngineError('machineFailed', text)
   }
 
   #end(error: EngineError): void {

@@ -20,7 +20,8 @@ import {
   stateKind,
 } from './groupStates.ts'
 import type { GroupSpec } from './groupTypes.ts'
-import { install, installed, type States } from './installSnapshot.ts'
+import { install, installed } from './installSnapshot.ts'
+import type { States } from './marks.ts'
 import type { SnapshotHead } from './snapshotContent.ts'
 import { SnapshotFiles } from './snapshotFiles.ts'
 import { controlRecordsOf } from './wire/batches.ts'
@@ -63,7 +64,7 @@ export async function openGroupLog(
     const bytes = logs.stateOf(log, kind)
     return bytes === null ? absent : decode(bytes)
   }
-  const stored = read(stateKind.quorum, decodeQuorum, nothingOf(spec))
+  const quorum = read(stateKind.quorum, decodeQuorum, nothingOf(spec))
   const first = firstVoters(spec)
   const isPartition = kind === 'partition'
   const snapshots = await SnapshotFiles.open(runtime, log.directory, logger)
@@ -84,7 +85,7 @@ export async function openGroupLog(
   let voters = storedVoters
   if (log.offline === null) {
     if (isPartition) {
-      epochs = await agreedEpochs(logs, log, storedEpochs, stored.highWatermark)
+      epochs = await agreedEpochs(logs, log, storedEpochs, quorum.highWatermark)
       voters = storedVoters.map((entry) => notBehind(entry, log.logEndOffset))
     } else {
       epochs = epochsOfRecords(log, storedEpochs)
@@ -108,7 +109,14 @@ export async function openGroupLog(
           ? null
           : { endOffset: logStartOffset, epoch: epochBefore(epochs, logStartOffset) },
   }
+  const stored = inEpoch(quorum, epochs.at(-1)?.epoch ?? 0)
   return { log, snapshots, isNew: found === undefined, isPartition, epochs, voters, stored, logStart }
+}
+
+/** Records that were mended may be of a later epoch than the replica was ever in: it has neither voted nor led there. */
+function inEpoch(stored: StoredQuorum, epoch: number): StoredQuorum {
+  if (epoch <= stored.quorum.leaderEpoch) return stored
+  return { ...stored, quorum: { ...stored.quorum, leaderEpoch: epoch, leaderId: -1, voted: null } }
 }
 
 /** What a replica is that was never started. */

@@ -27,3 +27,24 @@ export async function checksumInSteps(
   }
   return crc
 }
+
+/**
+ * The batch of `sizeBytes` at `position` if its CRC-32C is `expected`, else null; beside it the one that was found, -1 where
+ * the file ends before. What is not large is read once.
+ */
+export async function readWhole(
+  file: Pick<DiskFile, 'read'>,
+  position: number,
+  sizeBytes: number,
+  expected: number,
+  checksum: Checksum,
+): Promise<{ readonly bytes: Uint8Array | null; readonly found: number }> {
+  if (sizeBytes > largeBatchBytes) {
+    const found = await checksumInSteps(file, position, sizeBytes, checksum)
+    if (found !== expected) return { bytes: null, found }
+  }
+  const bytes = new Uint8Array(sizeBytes)
+  const isWhole = (await file.read(bytes, position)) === sizeBytes
+  const found = isWhole ? checksum.crc32c(bytes.subarray(checksummedFrom)) : -1
+  return { bytes: found === expected ? bytes : null, found }
+}

@@ -21,6 +21,7 @@ import { type FoundLog, findLogs } from './logFinder.ts'
 import type { OpenInput } from './logTypes.ts'
 import { openIdentity } from './newBeginning.ts'
 import { NodeJournal } from './nodeJournal.ts'
+import { journalOptionsOf } from './nodeJournalOptions.ts'
 import { makeWithMetadata } from './partitionMetadata.ts'
 import { Progress } from './progress.ts'
 import { type Reopen, reopenInput } from './reopen.ts'
@@ -29,6 +30,7 @@ import { retainAll } from './retention.ts'
 import { IndexCache } from './segmentIndexes.ts'
 import { SegmentScanner } from './segmentScanner.ts'
 import { SharedSync } from './sharedSync.ts'
+import { TroubleLog } from './troubleLog.ts'
 import { UnopenedLogs } from './unopenedLogs.ts'
 
 /** Logs that are opened, closed or checkpointed at the same time. */
@@ -49,6 +51,7 @@ export class LogDirectory {
   readonly #cache = new IndexCache()
   readonly #background: BackgroundSync
   readonly #scanner: SegmentScanner
+  readonly #troubles: TroubleLog
   /** Stored bytes that are known to be damaged, and are not served. */
   readonly badRanges = new BadRanges()
   /** Whether the life before closed it in order. */
@@ -78,6 +81,7 @@ export class LogDirectory {
     this.directory = options.directory
     this.#names = new SharedSync(runtime.disk, options.directory)
     this.#scanner = new SegmentScanner(runtime)
+    this.#troubles = new TroubleLog(runtime.clock, options.logger)
     this.#background = new BackgroundSync(runtime, options.directory)
     this.#checkpoints = new CheckpointStore(runtime.disk, options.directory)
     this.clusterId = meta.clusterId
@@ -92,16 +96,8 @@ export class LogDirectory {
   static async open(runtime: Runtime, options: LogDirectoryOptions): Promise<LogDirectory> {
     const lock = await lockDirectory(runtime, options.directory)
     try {
-      const { directory, logger, journalDirectory, journalBytes, journalFileBytes } = options
       const meta = await openIdentity(runtime, options)
-      const journal = await NodeJournal.open(runtime, {
-        dataDirectory: directory,
-        directoryId: meta.directoryId,
-        logger,
-        ...(journalDirectory === undefined ? {} : { directory: journalDirectory }),
-        ...(journalBytes === undefined ? {} : { journalBytes }),
-        ...(journalFileBytes === undefined ? {} : { fileBytes: journalFileBytes }),
-      })
+      const journal = await NodeJournal.open(runtime, journalOptionsOf(options, meta.directoryId))
       const opened = new LogDirectory(runtime, options, lock, meta, journal)
       await opened.#load()
       return opened
@@ -370,6 +366,7 @@ export class LogDirectory {
       indexCache: this.#cache,
       badRanges: this.badRanges,
       scanner: this.#scanner,
+      troubles: this.#troubles,
       backgroundSync: this.#background,
       journal: this.#journal.forLog(id),
       persistRecoveryPoint: () => this.#checkpoint(true),

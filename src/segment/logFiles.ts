@@ -167,18 +167,29 @@ export async function readEpochs(
   return decoded
 }
 
-/** Drops segments that hold nothing but deleted records: a crash came before their files could go. */
+/** Drops segments that hold nothing but deleted records: a crash came before their files could go. Gives what is left. */
 export async function removeBelowStart(
   runtime: Runtime,
   input: RecoveryInput,
-  segments: Segment[],
-): Promise<void> {
+  listing: Listing,
+): Promise<Listing> {
+  const { segmentOffsets } = listing
   let count = 0
-  while (count < segments.length - 1 && segments[count + 1]!.baseOffset <= input.logStartOffset) count++
-  for (const { baseOffset } of segments.splice(0, count)) {
+  while (count < segmentOffsets.length - 1 && segmentOffsets[count + 1]! <= input.logStartOffset) count++
+  if (count === 0) return listing
+  const gone = segmentOffsets.slice(0, count)
+  const present = new Set(listing.present)
+  for (const baseOffset of gone) {
     for (const kind of ['log', 'index', 'timeindex', 'txnindex', 'snapshot'] as const) {
-      await runtime.disk.remove(`${input.directory}/${segmentFileName(baseOffset, kind)}`)
+      const name = segmentFileName(baseOffset, kind)
+      if (present.delete(name)) await runtime.disk.remove(`${input.directory}/${name}`)
     }
+  }
+  return {
+    ...listing,
+    segmentOffsets: segmentOffsets.slice(count),
+    snapshotOffsets: listing.snapshotOffsets.filter((offset) => !gone.includes(offset)),
+    present,
   }
 }
 

@@ -43,7 +43,7 @@ export async function recoverLog(runtime: Runtime, input: RecoveryInput): Promis
   }
   let listing: Listing
   try {
-    listing = await listLog(runtime, input)
+    listing = await removeBelowStart(runtime, input, await listLog(runtime, input))
   } catch (error) {
     if (!(error instanceof CorruptionError)) throw error
     return damagedLog(runtime, input, error)
@@ -61,7 +61,6 @@ export async function recoverLog(runtime: Runtime, input: RecoveryInput): Promis
     })
   }
   const segments = await findSegments(runtime, input, listing.segmentOffsets)
-  await removeBelowStart(runtime, input, segments)
   const epochs = await knownEpochs(runtime, input, listing)
   if (input.cleanShutdown && epochs !== null && !lacksStart(input, segments)) {
     const opened = await openClean(runtime, input, listing, segments, epochs)

@@ -58,15 +58,9 @@ export class AppendUndo {
     state.logEndOffset = startOffset
     if (state.epochs.truncateFromEnd(startOffset)) state.epochsChanged = true
     if (startMark.sizeBytes === 0) startSegment.isNew = true
-    // A producer that tries again and again is told each time; the operator once per offset.
-    if (state.undoneTo !== startOffset) {
-      state.options.logger.warn('appends were undone because there is no room for them', {
-        directory: state.directory,
-        logEndOffset: startOffset,
-        error: error!.message,
-      })
-    }
-    state.undoneTo = startOffset
+    const fields = { directory: state.directory, logEndOffset: startOffset, error: error!.message }
+    const message = 'appends are undone while there is no room for them; told once for all logs'
+    state.troubles.warn(message, fields, error!.code)
   }
 
   /** Cuts the files where the log ends by now, until nothing was taken back meanwhile. */
@@ -129,7 +123,8 @@ export function isRoomError(error: EngineError): boolean {
 export async function forgetInJournal(state: LogState, endOffset: number, segment: Segment): Promise<void> {
   const { journal } = state.options
   if (!journal) return
-  if (!segment.isNew) await segment.file.sync()
+  // Nothing but a descriptor can be missing: the same sync may be asked for again.
+  if (!segment.isNew) await whenRoom(state, () => segment.file.sync())
   const { logId, writer } = journal
   const { baseOffset: segmentBaseOffset, sizeBytes: position } = segment
   await writer.commit([

@@ -15,6 +15,7 @@ import { Sealer } from './sealer.ts'
 import type { Replacement, Segment } from './segment.ts'
 import { IndexCache } from './segmentIndexes.ts'
 import { SegmentList } from './segmentList.ts'
+import { TroubleLog } from './troubleLog.ts'
 
 /** What the parts of one open log share: only `Log` and the files that carry out its methods see it. */
 export class LogState {
@@ -30,6 +31,7 @@ export class LogState {
   readonly recent = new RecentBatches()
   /** Damage that is known, and not served. */
   readonly badRanges: BadRanges
+  readonly troubles: TroubleLog
   config: LogConfig
   /** First readable offset, inclusive. */
   logStartOffset: number
@@ -56,8 +58,6 @@ export class LogState {
   /** Resolves when no segment is being put in the place of others, or mended. */
   swapping: Promise<void> = Promise.resolve()
   isClosing = false
-  /** Log end after appends were last undone for want of room, -1 for never. */
-  undoneTo = -1
   /** The epochs differ from the checkpoint file. */
   epochsChanged: boolean
   #epochsStoring: Promise<void> | null = null
@@ -75,6 +75,7 @@ export class LogState {
     this.directory = directory
     this.config = options.config
     this.badRanges = options.badRanges ?? new BadRanges()
+    this.troubles = options.troubles ?? new TroubleLog(runtime.clock, logger)
     const list = new SegmentList(runtime, { directory, logger, cache, indexIntervalBytes }, found.segments)
     this.segments = list
     this.sealer = new Sealer(runtime, directory, cache, (segment) => list.indexes(segment), {

@@ -227,9 +227,10 @@ export class LogSync implements SyncTarget {
     if (this.#resume !== null && this.#resume.offset > flush.syncedOffset) this.#resume = null
     // The log may have grown beyond it again, and be another one below.
     if (this.#resumeShape !== shape) this.#resume = null
-    // A segment that is finished may be compacted, and needs no scan.
-    const firstUnfinished = this.#state.sealer.oldestOffset ?? this.#state.segments.active.baseOffset
-    if (this.#resume !== null && this.#resume.segmentBaseOffset < firstUnfinished) this.#resume = null
+    // Its segment may be finished by now: it holds until there is a later one, which a log that grows all the time may not have for
+    // a while. Without any the checkpoint would know no segment's batches.
+    const firstOffset = this.#state.segments.all[0]!.baseOffset
+    if (this.#resume !== null && this.#resume.segmentBaseOffset < firstOffset) this.#resume = null
     if (this.#stopped) return this.#resume
     const isBehind = (this.#resume?.offset ?? -1) < flush.flushedOffset
     if (isBehind && flush.syncedOffset >= flush.flushedOffset)

@@ -4,7 +4,7 @@ import type { Runtime } from '../runtime/runtime.ts'
 import { walkHeaders } from './batchScan.ts'
 import { parseSegmentFileName, segmentFileName } from './fileNames.ts'
 import type { LogState } from './logState.ts'
-import { whenReadable, whenRoom } from './patiently.ts'
+import { type Patience, whenReadable, whenRoom } from './patiently.ts'
 import { decodeProducerSnapshot } from './producerSnapshot.ts'
 import { ProducerState } from './producerState.ts'
 import { Segment } from './segment.ts'
@@ -25,6 +25,7 @@ export async function cutLog(state: LogState, offset: number): Promise<void> {
   state.cuts++
   state.logEndOffset = cut.endOffset
   // At once: a checkpoint may be made at any time.
+  producers.addEarlier(state.producers)
   state.producers.replace(producers)
   if (state.gapsBelow > cut.endOffset) {
     // What is appended in the place of what is cut was never compacted.
@@ -55,7 +56,8 @@ export async function cutLog(state: LogState, offset: number): Promise<void> {
   if (!cut.segment.isNew) {
     await whenRoom(state, () => cut.segment.file.truncate(cut.segment.sizeBytes))
     const { logger } = state.options
-    await whenRoom(state, () => syncOrRewrite(state.runtime, cut.segment, cut.endOffset, logger))
+    const patience: Patience = (read) => whenReadable(state, read)
+    await whenRoom(state, () => syncOrRewrite(state.runtime, cut.segment, cut.endOffset, logger, patience))
   }
   await whenRoom(state, () => state.runtime.disk.syncDirectory(state.directory))
   // First here: no checkpoint may have it that the journal lets go of what ends it.

@@ -14,6 +14,7 @@ import type { ReplayedTail } from './replayedTail.ts'
 import type { ResumedLog } from './resumePoint.ts'
 import type { IndexCache } from './segmentIndexes.ts'
 import type { SegmentScanner } from './segmentScanner.ts'
+import type { TroubleLog } from './troubleLog.ts'
 
 /** What `Log.open` needs to know. */
 export interface LogOptions {
@@ -58,6 +59,8 @@ export interface LogOptions {
   readonly backgroundSync?: BackgroundSync
   /** Checks what recovery has to read; shared by the logs of a directory, one of its own by default. */
   readonly scanner?: SegmentScanner
+  /** Told of what lasts, such as a full disk; shared by the logs of a directory, one of its own by default. */
+  readonly troubles?: TroubleLog
   /** For timestamps inside compressed batches; without it the batch's first record stands for them. */
   readonly decompress?: (codec: number, body: Uint8Array) => Uint8Array
   /** Everything below it was compacted; 0 by default. */

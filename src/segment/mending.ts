@@ -58,6 +58,8 @@ export async function beginMending(
   // The segment ends too early, at the end of a batch.
   const isHole = range.position === end && range.end === end && range.baseOffset < nextOffset
   if (isHole && segment !== segments.active) {
+    // What stands before it is another log's, perhaps.
+    if (isWhole) return aside(state, segment, fail)
     return new MendingInPlace(state, segment, {
       position: end,
       end,

@@ -5,6 +5,8 @@ import { readTextIfThere } from './checkpointFile.ts'
 
 /** Name of the file that says whose a data directory is. */
 export const metaPropertiesFile = 'meta.properties'
+/** Kafka's, since there is no ZooKeeper. */
+const knownVersion = '1'
 
 /** Whose data directory this is. */
 export interface MetaProperties {
@@ -37,7 +39,14 @@ export async function openMetaProperties(
   }
   const found = decodeMetaProperties(text)
   if (found === null) {
-    throw new EngineError('directoryForeign', `${path} is damaged; restore it, or use another directory`)
+    const version = valuesOf(text).get('version') ?? ''
+    const isOther = /^\d+$/.test(version) && version !== knownVersion
+    throw new EngineError(
+      'directoryForeign',
+      isOther
+        ? `${directory} has version ${version}, this release knows ${knownVersion}; use the release that wrote it, or another directory`
+        : `${path} is damaged; restore it, or use another directory`,
+    )
   }
   if (clusterId !== null && found.clusterId !== clusterId) {
     throw new EngineError(
@@ -46,9 +55,10 @@ export async function openMetaProperties(
     )
   }
   if (found.nodeId !== nodeId) {
+    const owner = found.nodeId === 0 ? 'node 0, or to openEngine' : `node ${found.nodeId}`
     throw new EngineError(
       'directoryForeign',
-      `${directory} belongs to node ${found.nodeId}, not ${nodeId}; use another directory or that node id`,
+      `${directory} belongs to ${owner}, not to node ${nodeId}; use another directory or that node id`,
     )
   }
   if (found.directoryId !== '') return { ...found, directoryId: found.directoryId }
@@ -64,7 +74,7 @@ export function encodeMetaProperties({ clusterId, nodeId, directoryId }: MetaPro
     `cluster.id=${clusterId}`,
     `directory.id=${directoryId}`,
     `node.id=${nodeId}`,
-    'version=1',
+    `version=${knownVersion}`,
     '',
   ]
   return lines.join('\n')
@@ -72,16 +82,21 @@ export function encodeMetaProperties({ clusterId, nodeId, directoryId }: MetaPro
 
 /** Reads the text of the file; null when it is not one. `directoryId` is empty where an older Kafka wrote none. */
 export function decodeMetaProperties(text: string): MetaProperties | null {
+  const values = valuesOf(text)
+  const clusterId = values.get('cluster.id')
+  const nodeId = values.get('node.id')
+  const isKnown = values.get('version') === knownVersion
+  if (!isKnown || !clusterId || nodeId === undefined || !/^\d{1,10}$/.test(nodeId)) return null
+  const directoryId = values.get('directory.id') ?? ''
+  if (directoryId !== '' && !/^[A-Za-z0-9_-]{22}$/.test(directoryId)) return null
+  return { clusterId, nodeId: Number(nodeId), directoryId }
+}
+
+function valuesOf(text: string): ReadonlyMap<string, string> {
   const values = new Map<string, string>()
   for (const line of text.split(/\r?\n/)) {
     const match = /^\s*([^#!=\s]+)\s*=\s*(.*?)\s*$/.exec(line)
     if (match !== null) values.set(match[1]!, match[2]!)
   }
-  const clusterId = values.get('cluster.id')
-  const nodeId = values.get('node.id')
-  if (values.get('version') !== '1' || !clusterId || nodeId === undefined || !/^\d{1,10}$/.test(nodeId))
-    return null
-  const directoryId = values.get('directory.id') ?? ''
-  if (directoryId !== '' && !/^[A-Za-z0-9_-]{22}$/.test(directoryId)) return null
-  return { clusterId, nodeId: Number(nodeId), directoryId }
+  return values
 }

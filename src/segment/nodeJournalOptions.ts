@@ -1,5 +1,6 @@
 import type { Logger } from '../model/logger.ts'
 import type { Uuid } from '../model/uuid.ts'
+import type { LogDirectoryOptions } from './logDirectoryOptions.ts'
 
 /** What `NodeJournal.open` is told. */
 export interface NodeJournalOptions {
@@ -12,4 +13,17 @@ export interface NodeJournalOptions {
   readonly journalBytes?: number
   /** How large each of its files is. */
   readonly fileBytes?: number
+}
+
+/** What the journal of a data directory needs to know of that. */
+export function journalOptionsOf(options: LogDirectoryOptions, directoryId: Uuid): NodeJournalOptions {
+  const { directory: dataDirectory, logger, journalDirectory, journalBytes, journalFileBytes } = options
+  return {
+    dataDirectory,
+    directoryId,
+    logger,
+    ...(journalDirectory === undefined ? {} : { directory: journalDirectory }),
+    ...(journalBytes === undefined ? {} : { journalBytes }),
+    ...(journalFileBytes === undefined ? {} : { fileBytes: journalFileBytes }),
+  }
 }

@@ -6,6 +6,9 @@ const pauseMs = 100
 /** How long a disk that cannot read is asked again and again. */
 const readPatienceMs = 30_000
 
+/** How often something is read that cannot be read at once. */
+export type Patience = <T>(read: () => Promise<T>) => Promise<T>
+
 /** What `work` gives; tried again as long as there is no room or no descriptor for it, and the log is not being closed. */
 export function whenRoom<T>(state: LogState, work: () => Promise<T>): Promise<T> {
   return again(state, work, (error) => error.code === 'diskFull')

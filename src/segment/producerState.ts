@@ -131,6 +131,19 @@ export class ProducerState {
     }
   }
 
+  /** Adds what `other` knows of batches before those known here, of the same epochs: a snapshot has only the last one of each. */
+  addEarlier(other: ProducerState): void {
+    for (const entry of this.entries()) {
+      const { producerId, epoch, batches } = entry
+      const known = other.get(producerId)
+      const firstOffset = batches[0]?.baseOffset ?? -1
+      if (known === null || known.epoch !== epoch) continue
+      const earlier = known.batches.filter(({ lastOffset }) => lastOffset < firstOffset)
+      if (earlier.length === 0) continue
+      this.#entries.set(producerId, { ...entry, batches: [...earlier, ...batches].slice(-rememberedBatches) })
+    }
+  }
+
   /**
    * Forgets producers that have not written for `expirationMs`, counted from the first call that found them idle. By the monotonic clock: a wall
    * clock that jumps would have all of them forgotten, and what they send again stored twice.

@@ -23,12 +23,17 @@ const parallel = 16
 interface Target {
   readonly file: DiskFile
   readonly logId: Uuid
+  /** The size that the file had. */
+  readonly foundEnd: number
   /** Bytes that are in place: what comes next may begin there, not later. */
   end: number
   /** Where the last of what is written again ends. */
   writtenEnd: number
-  /** Another batch stood where the journal has the first one: what else the file has is not this log's. */
-  readonly isOther: boolean
+  /**
+   * Another batch stood where the journal has one: what else the file has is not this log's. Null until a batch has been found there
+   * that is good.
+   */
+  isOther: boolean | null
 }
 
 type Renew = (file: DiskFile, sizeBytes: number) => Promise<void>
@@ -104,7 +109,7 @@ export class ReplayWriter {
     await Promise.all(this.#running)
     if (this.#failure !== null) throw this.#failure
     for (const { file, logId, end, writtenEnd, isOther } of this.#targets.values()) {
-      if (isOther && writtenEnd < end && !this.failed.has(logId)) await file.truncate(writtenEnd)
+      if (isOther === true && writtenEnd < end && !this.failed.has(logId)) await file.truncate(writtenEnd)
     }
   }
 
@@ -147,8 +152,7 @@ export class ReplayWriter {
       if (stat === null && log.isDeleted(segmentBaseOffset)) return
       const file = this.#runtime.disk.file(path)
       const end = stat?.sizeBytes ?? 0
-      const isOther = await hasOtherBatch(file, end, position, bytes, this.#runtime.checksum)
-      target = { file, logId, end, writtenEnd: 0, isOther }
+      target = { file, logId, foundEnd: end, end, writtenEnd: 0, isOther: null }
       if (stat !== null) await this.#renew?.(target.file, stat.sizeBytes)
       this.#targets.set(path, target)
       this.written.add(target.file)
@@ -165,6 +169,11 @@ export class ReplayWriter {
       this.damaged.set(logId, new CorruptionError(damage))
       return
     }
+    // What is damaged, or cannot be read, tells nothing: the next one may.
+    const { file, foundEnd } = target
+    target.isOther ??= await hasOtherBatch(file, foundEnd, position, bytes, this.#runtime.checksum).catch(
+      () => null,
+    )
     if (planted('replayTrustsCache') && position + bytes.length <= target.end) return
     target.end = Math.max(target.end, position + bytes.length)
     target.writtenEnd = Math.max(target.writtenEnd, position + bytes.length)
@@ -204,7 +213,7 @@ export class ReplayWriter {
 
 /**
  * Whether a file of `sizeBytes` has a good batch other than `bytes` at `position`: of another log, or of before the log was cut. What follows
- * it may seem to go on with this one.
+ * it may seem to go on with this one. Null where there is no good batch.
  */
 async function hasOtherBatch(
   file: DiskFile,
@@ -212,16 +221,16 @@ async function hasOtherBatch(
   position: number,
   bytes: Uint8Array,
   checksum: Checksum,
-): Promise<boolean> {
+): Promise<boolean | null> {
+  if (position + batchHeaderBytes > sizeBytes) return null
   const head = new Uint8Array(batchHeaderBytes)
-  if (position + batchHeaderBytes > sizeBytes) return false
-  if ((await file.read(head, position)) < batchHeaderBytes) return false
+  if ((await file.read(head, position)) < batchHeaderBytes) return null
   const found = new BatchHeader(head, 0)
   const own = new BatchHeader(bytes, 0)
   if (found.magic !== 2 || found.sizeBytes < batchHeaderBytes || position + found.sizeBytes > sizeBytes)
-    return false
+    return null
   if (found.crc === own.crc && found.sizeBytes === own.sizeBytes) return false
   const batch = new Uint8Array(found.sizeBytes)
-  if ((await file.read(batch, position)) < batch.length) return false
-  return checksum.crc32c(batch.subarray(checksummedFrom)) === found.crc
+  if ((await file.read(batch, position)) < batch.length) return null
+  return checksum.crc32c(batch.subarray(checksummedFrom)) === found.crc ? true : null
 }

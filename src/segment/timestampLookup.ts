@@ -1,7 +1,7 @@
 import { CorruptionError, EngineError } from '../model/errors.ts'
 import type { Checksum } from '../runtime/checksum.ts'
 import { walkHeaders } from './batchScan.ts'
-import { checksumInSteps } from './largeBatch.ts'
+import { readWhole } from './largeBatch.ts'
 import type { BatchHeader } from './recordBatch.ts'
 import { readRecords } from './records.ts'
 import type { Segment } from './segment.ts'
@@ -126,14 +126,18 @@ async function searchBatch(
   const whole = { offset: firstOffset, timestampMs: header.maxTimestampMs, leaderEpoch }
   if (header.isLogAppendTime || (header.codec !== 0 && decompress === undefined)) return whole
   const position = end - header.sizeBytes
-  const found = await checksumInSteps(segment.file, position, header.sizeBytes, view.checksum)
-  if (found !== header.crc) {
+  const { bytes, found } = await readWhole(
+    segment.file,
+    position,
+    header.sizeBytes,
+    header.crc,
+    view.checksum,
+  )
+  if (bytes === null) {
     await view.findDamage(segment)
     const [expected, instead] = [`checksum ${header.crc}`, `checksum ${found}`]
     throw new CorruptionError({ file: segment.file.path, position, expected, found: instead })
   }
-  const bytes = new Uint8Array(header.sizeBytes)
-  await segment.file.read(bytes, position)
   try {
     for (const record of readRecords(bytes, decompress)) {
       if (record.offset < view.logStartOffset || !matches(record.timestampMs)) continue

@@ -1,4 +1,4 @@
-import { acksBesideJournal, isDurable } from '../model/flushPolicy.ts'
+import { isDurable } from '../model/flushPolicy.ts'
 import type { Checksum } from '../runtime/checksum.ts'
 import type { DiskFile } from '../runtime/disk.ts'
 import type { Runtime } from '../runtime/runtime.ts'
@@ -17,8 +17,9 @@ const leastZeros = 16
 const stepBytes = 1 << 20
 
 /**
- * Whether records may have been acknowledged that begin where a log's end is bad, above what is known to be durable. Under `journal` the
- * journal has those, under a relaxed policy nobody counts on them. Under `batch` and `append` no torn write leaves a batch of which every sector was written.
+ * Whether records may have been acknowledged that begin where a log's end is bad, above what is known to be durable and what the journal
+ * has written again. Under `journal` that can only be a batch too large for it, under a relaxed policy nobody counts on any. No torn write
+ * leaves a batch of which every sector was written.
  */
 export async function mayBeRot(
   { config }: RecoveryInput,
@@ -31,7 +32,7 @@ export async function mayBeRot(
   if (damage.isOfEpoch === true) return true
   // What lies before a segment that begins too late is not there.
   const isHole = damage.position === 0 && baseOffset !== endOffset
-  if (!acksBesideJournal(config.flush) || isHole) return false
+  if (isHole) return false
   // Under `append` none is written before the one before is synced.
   if (config.flush === 'append' && (await isFollowed(file, damage.position, sizeBytes, checksum))) return true
   return !(await looksTorn(file, damage.position, sizeBytes, checksum))

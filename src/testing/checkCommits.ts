@@ -125,6 +125,7 @@ export class CommitChecks {
 
   #commit(entry: Entry, epoch: number): void {
     entry.isCommitted = true
+    entry.isLost = false
     this.committed.push(entry)
     this.#committedIn.push(epoch)
   }
@@ -238,7 +239,10 @@ export class CommitChecks {
     )
     if (first >= 0) {
       lost = committed[first]!.baseOffset
-      for (const entry of committed.splice(first)) entry.isCommitted = false
+      for (const entry of committed.splice(first)) {
+        entry.isCommitted = false
+        entry.isLost = true
+      }
       this.#committedIn.splice(first)
     }
     for (const epoch of this.#epochs) {

@@ -82,11 +82,12 @@ export class GroupChecks {
     replica.isRunning = true
     markStart(replica, start)
     checkStart(replica, start, facts, this.#entries, this.commits, isNew)
-    // Who may have forgotten an epoch or a vote knows it, however much was taken from it.
-    const isLost =
-      replica.hasRotted &&
-      this.#options.isOverBudget === true &&
-      (isQuarantined(start.quorum) || start.mayHaveForgotten)
+    // Who may have forgotten an epoch or a vote knows it, however much was taken from it. Where all of the end of a journal is damaged nothing
+    // tells it from a torn one, which is cut, votes and all, by a replica that then keeps out of elections. Source: fault model, section 3.
+    const isOver = replica.hasRotted && this.#options.isOverBudget === true
+    const isCut = replica.hasRottedSinceStart && start.mayHaveForgotten
+    const isLost = isCut || (isOver && (isQuarantined(start.quorum) || start.mayHaveForgotten))
+    replica.hasRottedSinceStart = false
     if (isLost) replica.sentEpoch = 0
     else if (!isNew) this.elections.started(replica)
   }
@@ -284,6 +285,7 @@ export class GroupChecks {
     const replica = this.#nodes.get(node)
     if (replica === undefined) return
     markLeft(message, asked)
+    if ('recorded' in message && message.recorded !== null) replica.told(message.recorded)
     this.elections.left(replica, message, asked)
   }
 
@@ -344,7 +346,7 @@ export class GroupChecks {
     }
   }
 
-  /** Whether all other voters that anybody knows of have recorded the last start of a node's replica. */
+  /** Whether all other voters that anybody knows of have recorded, durably, the last start of a node's replica. */
   mayGoBack(node: number): boolean {
     const replica = this.#nodes.get(node)
     if (replica === undefined || replica.isRolledBack || !replica.isRunning) return false
@@ -352,7 +354,7 @@ export class GroupChecks {
     for (const other of this.#nodes.values()) {
       if (other === replica) continue
       const isVoter = [...this.#nodes.values()].some(({ voters }) => voters.get(other.node) !== null)
-      const hasRecorded = other.quorum.incarnations.some(
+      const hasRecorded = other.recorded.some(
         (seen) =>
           seen.id === node &&
           seen.directoryId === replica.key.directoryId &&
@@ -371,5 +373,6 @@ export class GroupChecks {
     replica.mayDoubt = true
     replica.isDamaged = true
     replica.hasRotted = true
+    replica.hasRottedSinceStart = true
   }
 }

@@ -5,6 +5,8 @@ export interface Entry extends LogFact {
   /** What lies before it, null as long as nobody has shown that. */
   previous: Entry | null
   isCommitted: boolean
+  /** It was committed, and those who vote have forgotten it, as a relaxed policy allows; others may hold it still. */
+  isLost: boolean
 }
 
 /** All batches that were ever appended in a group: the same offset and epoch mean the same batch and prefix (I2). */
@@ -21,7 +23,15 @@ export class Entries {
     }
     const known = ofEpoch.get(baseOffset)
     if (known === undefined) {
-      const entry: Entry = { baseOffset, lastOffset, epoch, hash, previous, isCommitted: false }
+      const entry: Entry = {
+        baseOffset,
+        lastOffset,
+        epoch,
+        hash,
+        previous,
+        isCommitted: false,
+        isLost: false,
+      }
       ofEpoch.set(baseOffset, entry)
       return entry
     }

@@ -1,7 +1,7 @@
 import type { Effect } from '../raft/effects.ts'
 import type { EpochStart } from '../raft/epochHistory.ts'
-import { initialQuorumState, type QuorumState } from '../raft/quorumState.ts'
-import { type ReplicaKey, replicaText } from '../raft/replicaKey.ts'
+import { type Incarnation, initialQuorumState, type QuorumState } from '../raft/quorumState.ts'
+import { type ReplicaKey, replicaText, sameReplica } from '../raft/replicaKey.ts'
 import type { RaftState } from '../raft/states.ts'
 import type { VotersEntry } from '../raft/voterHistory.ts'
 import { VoterSet } from '../raft/voterSet.ts'
@@ -35,6 +35,8 @@ export class CheckedReplica {
   isRunning = false
   state: RaftState = 'stopped'
   quorum: QuorumState = initialQuorumState
+  /** Starts of others that its disk surely has: it began with them, or has told of them. */
+  recorded: readonly Incarnation[] = []
   /** Whether it was quarantined before the step under way. */
   wasQuarantined = false
   /** Exclusive end of what it knows to be committed. */
@@ -72,6 +74,8 @@ export class CheckedReplica {
   isDamaged = false
   /** What was damaged once stays in its files, unserved, until somebody repairs it. */
   hasRotted = false
+  /** Something was damaged that no start has seen yet. */
+  hasRottedSinceStart = false
   durableEnd = 0
   durableEpoch = 0
   durableVersion = 0
@@ -112,6 +116,11 @@ export class CheckedReplica {
       votersVersion: this.durableVersion,
       entries: this.entries,
     }
+  }
+
+  /** It says that it has recorded a start, which is durable then. */
+  told(start: Incarnation): void {
+    this.recorded = [...this.recorded.filter((other) => !sameReplica(other, start)), start]
   }
 
   /** The disk is gone, or an earlier one takes its place: what was on it counted until now. */
@@ -157,6 +166,8 @@ export class CheckedReplica {
     this.entries.length = indexFrom(this.entries, to.endOffset)
     this.lostEntries = []
     this.endOffset = to.endOffset
+    // What is cut below it was lost by those who vote: otherwise the cut is refused.
+    this.highWatermark = Math.min(this.highWatermark, to.endOffset)
     this.epochStarts = this.epochStarts.filter(
       ({ epoch, startOffset }) => epoch <= to.epoch && startOffset <= to.endOffset,
     )

@@ -1,3 +1,4 @@
+import type { LogStart } from '../raft/logView.ts'
 import type { RaftStart } from '../raft/raftReplica.ts'
 import type { CommitChecks } from './checkCommits.ts'
 import { check, isQuarantined, type LogFact } from './checkFacts.ts'
@@ -20,7 +21,7 @@ export function checkStart(
   const { log } = start
   const { logStartOffset, logEndOffset } = log
   const before = lastOf(replica.entries) < lastOf(replica.lostEntries) ? replica.lostEntries : replica.entries
-  const found = facts === null ? keptOf(before, logEndOffset) : recover(replica, facts, entries)
+  const found = facts === null ? keptOf(before, log, commits) : recover(replica, facts, entries)
   // What damage has taken may be mended, and be there again when the replica takes part once more.
   replica.lostEntries = replica.hasRotted ? before : []
   const isTrusted = !isNew && !replica.isRolledBack && !replica.isDamaged
@@ -52,6 +53,7 @@ export function checkStart(
   replica.voterSets = [...start.voters]
   replica.voters = start.voters.at(-1)!.voters
   replica.quorum = start.quorum
+  replica.recorded = start.quorum.incarnations
   replica.state = 'stopped'
   // Damage stays in the files until somebody repairs it: a later start finds it again.
   replica.isDamaged = replica.hasRotted
@@ -64,8 +66,21 @@ export function checkStart(
   checkCommitted(replica, start, commits)
 }
 
-function keptOf(before: readonly Entry[], logEndOffset: number): Entry[] {
-  return before.filter(({ lastOffset }) => lastOffset < logEndOffset)
+/** What was there before, as far as the log has it still: where that says another epoch, what is committed has been put in its place. */
+function keptOf(before: readonly Entry[], log: LogStart, commits: CommitChecks): Entry[] {
+  const { logEndOffset, epochStarts } = log
+  const kept = before.filter(({ lastOffset }) => lastOffset < logEndOffset)
+  const other = kept.findIndex(({ epoch, baseOffset }) => {
+    const start = epochStarts.findLast(({ startOffset }) => startOffset <= baseOffset)
+    return start !== undefined && start.epoch !== epoch
+  })
+  if (other < 0) return kept
+  const found = kept.slice(0, other)
+  for (let next = commits.at(kept[other]!.baseOffset); next !== null && next.lastOffset < logEndOffset; ) {
+    found.push(next)
+    next = commits.at(next.lastOffset + 1)
+  }
+  return found
 }
 
 function lastOf(entries: readonly Entry[]): number {
@@ -131,15 +146,17 @@ function checkCommitted(replica: CheckedReplica, start: RaftStart, commits: Comm
     start.log.logEndOffset,
   )
   replica.highWatermark = 0
+  // Whoever was away when the others lost records does not know yet.
+  const last = replica.at(highWatermark - 1)
   check(
-    highWatermark <= commits.end,
+    highWatermark <= commits.end || last?.isLost === true,
     'I7',
     () => `${replica.name} comes back with a high watermark of ${highWatermark}, committed is ${commits.end}`,
   )
   for (const entry of replica.entries) {
     if (entry.baseOffset >= highWatermark) break
     check(
-      entry.isCommitted || commits.at(entry.baseOffset) === entry,
+      entry.isCommitted || entry.isLost || commits.at(entry.baseOffset) === entry,
       'I4',
       () => `${replica.name} comes back with another record at ${entry.baseOffset}`,
     )

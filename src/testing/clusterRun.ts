@@ -12,7 +12,6 @@ import {
   format,
 } from './clusterProgram.ts'
 import { drawExpectation, drawShape, type Expectation } from './drawRun.ts'
-import { EventKind } from './eventKinds.ts'
 import type { Fault, FaultClass } from './fault.ts'
 import { compareLogs, readDamaged } from './finalLogs.ts'
 import { type Operation, planOperations } from './operations.ts'
@@ -192,8 +191,9 @@ class ClusterRun {
       this.#heal()
       if (this.#expectation !== 'kept') await this.#goOnAnyhow()
       else if (await this.#recover()) {
+        const harmed = new Set(this.#damaged)
         await readDamaged(world, watched.checks, this.#damaged)
-        compareLogs(world, watched.checks, this.#damaged)
+        compareLogs(world, watched.checks, this.#damaged, harmed)
         this.#checkIdle()
       }
       watched.checks.checkHistories()
@@ -355,10 +355,10 @@ class ClusterRun {
     const { world, watched } = this
     const { nodes, groups } = this.#shape
     const allowed = { timers: 10 + 6 * groups + 3 * nodes, connections: 3 * nodes * nodes, queuedBytes: 0 }
-    for (const { id, runtime } of world.nodes.values()) {
+    for (const { id, runtime, pendingTimers } of world.nodes.values()) {
       if (runtime === null) continue
       watched.checks.checkIdle(id, allowed, {
-        timers: world.queue.pending(id, EventKind.timer),
+        timers: pendingTimers,
         connections: world.network.connections.size,
         queuedBytes: runtime.disk.queuedBytes,
       })

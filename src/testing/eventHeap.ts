@@ -17,11 +17,6 @@ export class EventHeap<T extends Timed> {
     return this.#heap[0]
   }
 
-  /** Everything, in no order that means anything. */
-  get all(): readonly T[] {
-    return this.#heap
-  }
-
   push(event: T): void {
     const heap = this.#heap
     let at = heap.length

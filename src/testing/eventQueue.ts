@@ -29,14 +29,6 @@ export class EventQueue {
     return this.#heap.size
   }
 
-  /** How many events of a kind are still to come on a node. */
-  pending(node: number, kind: number): number {
-    let count = 0
-    for (const event of this.#heap.all)
-      if (event.node === node && event.kind === kind && event.run !== null) count++
-    return count
-  }
-
   /** Has `run` called in `delayMs`. */
   add(delayMs: number, kind: number, node: number, run: () => void): QueuedEvent {
     const event: QueuedEvent = {

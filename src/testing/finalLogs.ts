@@ -1,4 +1,5 @@
 import { reached } from '../model/reached.ts'
+import type { LogFact } from './checkFacts.ts'
 import { logFacts } from './checkFiles.ts'
 import { checkServed } from './checkServed.ts'
 import type { Checks } from './checks.ts'
@@ -45,15 +46,33 @@ export async function readDamaged(
   }
 }
 
-/** I22: the files of all nodes that run hold the same bytes, but for those that are `damaged`. */
-export function compareLogs(world: World<ClusterNode>, checks: Checks, damaged: ReadonlySet<number>): void {
+/**
+ * I22: the files of all nodes that run hold the same bytes, but for those that are `damaged`. Of those that were `harmed` that counts
+ * from where the log begins: what lies below is read by nobody, and mended by nobody.
+ */
+export function compareLogs(
+  world: World<ClusterNode>,
+  checks: Checks,
+  damaged: ReadonlySet<number>,
+  harmed: ReadonlySet<number>,
+): void {
   const groups = Math.max(0, ...[...world.nodes.values()].map(({ running }) => running?.groups.length ?? 0))
   for (let group = 0; group < groups; group++) {
     const logs = new Map(
       [...world.nodes.values()]
         .filter(({ id, running }) => running !== null && !damaged.has(id))
-        .map(({ id, fs }) => [id, logFacts(fs, `${dataDirectory}/${nameOf(group)}`)]),
+        .map(({ id, fs, running }) => {
+          const facts = logFacts(fs, `${dataDirectory}/${nameOf(group)}`)
+          const { logStartOffset } = running!.groups[group]!.log
+          return [id, harmed.has(id) ? fromOffset(facts, logStartOffset) : facts]
+        }),
     )
     checks.checkSameLogs(nameOf(group), logs)
   }
+}
+
+/** The batches with `offset` and what comes behind it; none where damage that comes before hides them. */
+function fromOffset(facts: readonly LogFact[], offset: number): readonly LogFact[] {
+  const first = facts.findIndex(({ lastOffset }) => lastOffset >= offset)
+  return first < 0 ? [] : facts.slice(first)
 }

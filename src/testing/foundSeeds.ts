@@ -35,4 +35,52 @@ export const foundSeeds: readonly FoundSeed[] = [
     found:
       'the checks knew nothing of a disk of an earlier directory that came back, and missed what it had held',
   },
+  {
+    seed: 303773,
+    found: 'what a node uses was counted with the timers that its dead processes had left in the queue',
+  },
+  {
+    seed: 310488,
+    found: 'an append that got no descriptor took its log offline for good: undoing it needed one, too',
+  },
+  {
+    seed: 312821,
+    found: 'a log whose sync had failed went offline for good when its file could not be read for a moment',
+  },
+  {
+    seed: 311531,
+    found:
+      'epochs went before the records whose place a snapshot took: a crash in between left a log that nothing could open',
+  },
+  {
+    seed: 305205,
+    found:
+      'mended records were of an epoch that their replica had never been in, and it ended; the checks took them for others',
+  },
+  {
+    seed: 307787,
+    found: 'segments below the start of a log stayed for good where a crash came before they were removed',
+  },
+  {
+    seed: 307465,
+    found:
+      'the checks compared what lies below the start of a log on a harmed disk, where nobody reads or mends it',
+  },
+  { seed: 311487, found: 'the same, with flipped bits' },
+  {
+    seed: 307193,
+    found:
+      'the checks asked for an epoch that was in a journal all of whose end was damaged, of which the replica knew',
+  },
+  { seed: 308219, found: 'the same, with some blocks left' },
+  { seed: 314934, found: 'the same, of a replica that stays out of elections for good' },
+  { seed: 302039, found: 'a removed voter stopped for good: all voters had forgotten what it still had' },
+  { seed: 306541, found: 'two observers stopped for good: the only voter had forgotten what they still had' },
+  { seed: 309554, found: 'as 306541, of records of several groups' },
+  {
+    seed: 314526,
+    found: 'a leader that had removed itself stopped for good: the next one had forgotten what it still had',
+  },
+  { seed: 315069, found: 'the checks took a start for recorded whose records never reached the hung disks' },
+  { seed: 316256, found: 'as 302039, the voters lost power one after the other' },
 ]

@@ -1,6 +1,6 @@
 import type { Clock, Timer } from '../runtime/clock.ts'
 import { EventKind } from './eventKinds.ts'
-import type { EventQueue } from './eventQueue.ts'
+import type { EventQueue, QueuedEvent } from './eventQueue.ts'
 import type { SimRandom } from './simRandom.ts'
 
 /** How far apart two moments may be that rounding alone keeps apart, in milliseconds. */
@@ -53,6 +53,7 @@ export class NodeClock implements Clock {
   readonly #machine: MachineClock
   readonly #random: SimRandom
   readonly #node: number
+  readonly #timers = new Set<QueuedEvent>()
   #latestMs = 0
   #isDead = false
 
@@ -61,6 +62,11 @@ export class NodeClock implements Clock {
     this.#machine = machine
     this.#random = random
     this.#node = node
+  }
+
+  /** Timers that have neither fired nor been cancelled; none once the process is dead. */
+  get pendingTimers(): number {
+    return this.#timers.size
   }
 
   wallMs(): number {
@@ -82,13 +88,16 @@ export class NodeClock implements Clock {
     }
     const event = this.#queue.add(worldMs, EventKind.timer, this.#node, () => {
       if (this.#isDead) return
+      this.#timers.delete(event)
       // What rounding takes away is given back: a timer that fires a trifle early would be set again for no time at all.
       if (Math.abs(dueMs - machine.localMs) < roundingMs) this.#latestMs = Math.max(this.#latestMs, dueMs)
       fire()
     })
+    if (!this.#isDead) this.#timers.add(event)
     return {
       cancel: () => {
         event.run = null
+        this.#timers.delete(event)
       },
     }
   }
@@ -96,5 +105,6 @@ export class NodeClock implements Clock {
   /** The process is dead: no timer fires any more. */
   kill(): void {
     this.#isDead = true
+    this.#timers.clear()
   }
 }

@@ -142,11 +142,33 @@ const administered: Partial<BrokerRunOptions> = {
   classes: ['kill', 'powerCut', 'restart', 'partition', 'pause', 'crashLoop', 'slowDisk'],
 }
 
+/** Offsets of groups all the time, and coordinators that are cut off with whoever commits, or die. */
+const offsets: Partial<BrokerRunOptions> = {
+  ...brokers,
+  offsetShare: 0.7,
+  aim: '__consumer_offsets',
+  classes: ['partition', 'partition', 'partition', 'clog', 'kill', 'powerCut', 'slowLink'],
+}
+
+/** A group whose members come, go and fall silent while its coordinator does. */
+const grouped: Partial<BrokerRunOptions> = { ...offsets, members: 3 }
+
+/** Nodes without room or descriptors while topics come and go. */
+const full: Partial<BrokerRunOptions> = {
+  ...administered,
+  classes: ['diskFull', 'diskFull', 'noDescriptors', 'noDescriptors', 'kill', 'partition'],
+}
+
 /** What worlds of brokers are drawn for a mistake. */
 const brokerFocus: Readonly<Partial<Record<string, Partial<BrokerRunOptions>>>> = {
   oldImageTrusted: administered,
   reassignedEarly: administered,
   topicIdReused: administered,
+  offsetAckedEarly: offsets,
+  offsetsLoadedInPart: offsets,
+  oldGenerationCommits: grouped,
+  assignmentToldEarly: grouped,
+  missingLeftOut: full,
 }
 
 /** The options of either kind of run. */

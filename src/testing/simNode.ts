@@ -108,6 +108,11 @@ export class SimNode<P extends Running = Running> {
     return this.#process?.runtime ?? null
   }
 
+  /** Timers that the process waits for. */
+  get pendingTimers(): number {
+    return this.#process?.clock.pendingTimers ?? 0
+  }
+
   /** Begins a process, unless there is one. */
   start(): void {
     if (this.#process !== null) return

@@ -5,7 +5,7 @@ import { parseSeen } from '../interop/support/clients.ts'
 import { type Finished, peersDirectory, repositoryRoot, run, until } from '../interop/support/run.ts'
 import type { Ledger, Placed } from './ledger.ts'
 import type { Network } from './network.ts'
-import { javaPrefix, textOf } from './programs/values.mjs'
+import { javaPrefix, textOf, writtenBy } from './programs/values.mjs'
 
 const main = new URL('../../dist/cli/main.js', import.meta.url).pathname
 const programs = new URL('programs/', import.meta.url).pathname
@@ -168,8 +168,8 @@ export class Clients {
       // It stays with a partition until it has written so much there.
       'batch.size=2048',
       'request.timeout.ms=5000',
-      // Where it gives a batch up, it sends those behind it again in a new epoch, and then they may be there twice, with Kafka, too.
-      'delivery.timeout.ms=1200000',
+      // Its default. What is there twice because of it is told from what a broker has let in twice by `blameFor`.
+      'delivery.timeout.ms=120000',
     ]
     writeFileSync(
       properties,
@@ -182,7 +182,10 @@ export class Clients {
       if (line.name === 'producer_send_success') {
         const { partition, offset, value } = line as { partition: number; offset: number; value: string }
         ledger.acknowledge({ partition, offset, value }, now())
-      } else if (line.name === 'producer_send_error') ledger.doubts += 1
+      } else if (line.name === 'producer_send_error') {
+        ledger.doubts += 1
+        ledger.givenUp.push(writtenBy(`${line.value}`)!.number)
+      }
     })
   }
 

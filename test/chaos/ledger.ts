@@ -1,4 +1,5 @@
 import { writtenBy } from './programs/values.mjs'
+import type { Repeated } from './sequences.ts'
 
 /** A record where a client says that it is. */
 export interface Placed {
@@ -30,6 +31,9 @@ export class Ledger {
   /** Records that were acknowledged, by writer. */
   readonly byWriter = new Map<string, number>()
   doubts = 0
+  /** Numbers of the records that Java was told of as not written, or gave up. */
+  readonly givenUp: number[] = []
+  readonly #repeated = new Map<string, Repeated>()
 
   get acknowledged(): number {
     return this.#acknowledged.size
@@ -42,6 +46,11 @@ export class Ledger {
   /** What was found wrong so far, without repetitions. */
   get problems(): readonly string[] {
     return [...this.#problems]
+  }
+
+  /** Values that were read at two places of a partition: whose mistake that is, the stored batches tell. */
+  get repeated(): readonly Repeated[] {
+    return [...this.#repeated.values()]
   }
 
   /** Notes something else that is wrong. */
@@ -85,12 +94,15 @@ export class Ledger {
     return { acknowledged: this.#acknowledged.size, seen: this.#seen.size, ends }
   }
 
-  /** Compares with everything that is stored what clients had been told until then. `where` is said behind what is wrong. */
+  /**
+   * Compares with everything that is stored what clients had been told until then. `where` is said behind what is wrong. What is twice in a
+   * partition is kept in `repeated`.
+   */
   compare(stored: readonly Placed[], until: Mark = this.mark(), where = ''): void {
     const wrong = (text: string): unknown => this.#problems.add(`${text}${where}`)
     const found = new Map<string, string>()
     const next = new Map<number, number>()
-    const places = new Map<string, string>()
+    const places = new Map<string, Placed>()
     const last = new Map<string, number>()
     for (const { partition, offset, value } of stored) {
       const place = `${partition}/${offset}`
@@ -104,8 +116,12 @@ export class Ledger {
         continue
       }
       const twice = places.get(value)
-      if (twice !== undefined) wrong(`${value} is at ${twice} and at ${place}`)
-      places.set(value, place)
+      places.set(value, { partition, offset, value })
+      if (twice?.partition === partition) {
+        this.#repeated.set(`${place} ${value}`, { value, partition, offset, before: twice.offset })
+        continue
+      }
+      if (twice !== undefined) wrong(`${value} is at ${twice.partition}/${twice.offset} and at ${place}`)
       const writer = `${written.writer}/${partition}`
       if (written.number <= (last.get(writer) ?? -1)) wrong(`${place} has ${value} out of order`)
       last.set(writer, Math.max(written.number, last.get(writer) ?? -1))

@@ -14,6 +14,7 @@ import { Network } from './network.ts'
 import { ChaosNode } from './node.ts'
 import { type Repaired, RepairWatch, repairsText } from './repair.ts'
 import { type Episode, page, type Report } from './report.ts'
+import { batchesOf, blameFor, brokenSequences } from './sequences.ts'
 
 const { values } = parseArgs({
   options: {
@@ -53,6 +54,8 @@ const startMs = performance.now()
 const now = (): number => Math.round(performance.now() - startMs)
 const ledger = new Ledger()
 const damages: Repaired[] = []
+/** Records that are there twice because their producer sent them again. */
+let excused = 0
 const cleanUps: (() => void)[] = []
 let isCleaned = false
 process.once('exit', cleanUp)
@@ -285,6 +288,18 @@ async function compareDisks(nodes: readonly ChaosNode[]): Promise<void> {
       if (!bytes.equals(copies[0]!.bytes))
         ledger.problem(`${name} differs between ${copies[0]!.node.name} and ${node.name}`)
     }
+    if (copies.length > 0) judge(partition, name, copies[0]!.bytes)
+  }
+}
+
+/** Looks at what idempotent producers have written to a partition, and whose mistake it is where a record is there twice. */
+function judge(partition: number, name: string, bytes: Buffer): void {
+  const batches = batchesOf(bytes)
+  for (const line of brokenSequences(name, batches)) ledger.problem(line)
+  for (const repeated of ledger.repeated.filter((each) => each.partition === partition)) {
+    const blame = blameFor(repeated, batches, ledger.givenUp)
+    if (blame !== null) ledger.problem(blame)
+    else excused += 1
   }
 }
 
@@ -309,6 +324,7 @@ function tell(report: Report): number {
   console.log(
     `${episodes.length} faults, ${acknowledged} records acknowledged (${[...ledger.byWriter].map(([writer, count]) => `${writer} ${count}`).join(', ')}), ${inDoubt} batches in doubt, ${readByConsumer} read meanwhile, ${stored} stored`,
   )
+  if (excused > 0) console.log(`${excused} records are twice, sent again by Java behind one that it gave up`)
   for (const problem of problems.slice(0, 50)) console.log(`WRONG: ${problem}`)
   if (problems.length > 0)
     console.log(`${problems.length} problems; what the brokers said is kept in ${directory}`)

@@ -8,7 +8,21 @@ test('--version prints the version of the package', async () => {
 })
 
 test('every command has help with an example, on standard output', async () => {
-  for (const command of ['serve', 'topics', 'produce', 'consume', 'dump']) {
+  for (const command of [
+    'serve',
+    'cluster',
+    'topics',
+    'produce',
+    'consume',
+    'brokers',
+    'partitions',
+    'quorum',
+    'reassign',
+    'dump',
+    'verify',
+    'fuzz',
+    'bench',
+  ]) {
     const { exitCode, stdout, stderr } = await run([command, '--help'])
     expect(exitCode, command).toBe(0)
     expect(stderr, command).toBe('')
@@ -49,6 +63,19 @@ test('a wrong command line is one line that says what is wrong, with exit code 2
     expect(stderr, args.join(' ')).toMatch(/^cordwood: [^\n]+\n$/)
     expect(exitCode, args.join(' ')).toBe(2)
     expect(stdout, args.join(' ')).toBe('')
+  }
+})
+
+test('what is wrong with the options of a subcommand names the help that describes them', async () => {
+  for (const [args, message] of [
+    [['bench', 'flush', '--logs', '0'], 'See "cordwood bench flush --help"'],
+    [['topics', 'create'], 'See "cordwood topics create --help"'],
+    [['quorum', 'add-voter', 'x'], "node 'x' is invalid. It must be a whole number"],
+    [['topics', 'creat', 'x'], 'See "cordwood topics --help"'],
+  ] as const) {
+    const { exitCode, stderr } = await run(args)
+    expect(stderr, args.join(' ')).toContain(message)
+    expect(exitCode, args.join(' ')).toBe(2)
   }
 })
 

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { DeltaBuilder } from '../../src/controller/delta.ts'
 import { MutableImage } from '../../src/controller/image.ts'
 import { replay } from '../../src/controller/replay.ts'
-import { isThrottled, throttledRateOf } from '../../src/controller/throttles.ts'
+import { ThrottledReplicas, throttledRateOf } from '../../src/controller/throttles.ts'
 import { checkTopicConfig } from '../../src/controller/topicConfigs.ts'
 
 const topicId = 'AAAAAAAAAAAAAAAAAAAAzw'
@@ -36,9 +36,27 @@ test.each([
   ['3:22,33:2', false],
 ])('of the replicas %j partition 3 on broker 2 is one: %s', (list, isOne) => {
   const image = imageWith([[2, 'orders', 'follower.replication.throttled.replicas', list]])
-  expect(isThrottled(image, topicId, 3, 2, 'follower')).toBe(isOne)
-  expect(isThrottled(image, topicId, 3, 2, 'leader')).toBe(false)
-  expect(isThrottled(image, 'AAAAAAAAAAAAAAAAAAAAAg', 3, 2, 'follower')).toBe(false)
+  const receiving = new ThrottledReplicas(image, 2, 'follower')
+  expect(receiving.has(topicId, 3)).toBe(isOne)
+  expect(receiving.has('AAAAAAAAAAAAAAAAAAAAAg', 3)).toBe(false)
+  expect(new ThrottledReplicas(image, 2, 'leader').has(topicId, 3)).toBe(false)
+})
+
+test('a list that was changed holds at once', () => {
+  const name = 'leader.replication.throttled.replicas'
+  const image = imageWith([[2, 'orders', name, '0:1']])
+  const sending = new ThrottledReplicas(image, 1, 'leader')
+  expect([sending.has(topicId, 0), sending.has(topicId, 5)]).toEqual([true, false])
+  const change = (value: string | null): void =>
+    replay(
+      image,
+      { type: 'configRecord', version: 0, resourceType: 2, resourceName: 'orders', name, value },
+      new DeltaBuilder(),
+    )
+  change('5:1')
+  expect([sending.has(topicId, 0), sending.has(topicId, 5)]).toEqual([false, true])
+  change(null)
+  expect(sending.has(topicId, 5)).toBe(false)
 })
 
 test.each(['0', '0:', ':1', 'a:b', '**', '0:1;1:2', '-1:2'])('a list with %j is refused', (item) => {

@@ -21,7 +21,7 @@ export class FakeGroup implements MachineGroup {
   batches: Uint8Array[] = []
   highWatermark = 0
   epoch = 1
-  /** What `read` waits for. */
+  /** What `read` waits for; it gives what was there when it was called. */
   reading: Promise<void> | null = null
   cuts: { readonly id: SnapshotId; readonly logStartOffset: number }[] = []
 
@@ -60,10 +60,11 @@ export class FakeGroup implements MachineGroup {
   }
 
   async read(fromOffset: number): Promise<readonly Uint8Array[] | null> {
+    const { batches, highWatermark } = this
     await this.reading
-    const found = this.batches.filter((bytes) => {
+    const found = batches.filter((bytes) => {
       const { lastOffset } = new BatchHeader(bytes, 0)
-      return lastOffset >= fromOffset && lastOffset < this.highWatermark
+      return lastOffset >= fromOffset && lastOffset < highWatermark
     })
     return found.length === 0 ? null : found.slice(0, 3)
   }

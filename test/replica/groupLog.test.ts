@@ -2,6 +2,7 @@ import { expect, test } from 'vitest'
 import type { RaftResponse } from '../../src/raft.ts'
 import type { Group } from '../../src/replica/group.ts'
 import { encodeEpochStarts, stateKind } from '../../src/replica/groupStates.ts'
+import type { GroupSpec } from '../../src/replica/groupTypes.ts'
 import { readBatches } from '../../src/replica/wire/batches.ts'
 import { defaultLogConfig } from '../../src/segment/logConfig.ts'
 import { checkBatch } from '../../src/segment/recordBatch.ts'
@@ -120,7 +121,11 @@ test('epochs without records of theirs, several at one offset, are there after t
 })
 
 /** A log with records, and marks beside it as a crash may leave them. */
-async function openWith(epochs: readonly number[], marks: ReturnType<typeof mark>[]): Promise<Group> {
+async function openWith(
+  epochs: readonly number[],
+  marks: ReturnType<typeof mark>[],
+  kind: GroupSpec['kind'] = 'partition',
+): Promise<Group> {
   const lone = await Lone.start()
   const log = await lone.logs.createLog('t', 0, 'dG9waWMtb2YtYS10ZXN0AA', defaultLogConfig)
   const group = new WriteGroup(lone.runtime.disk)
@@ -133,7 +138,7 @@ async function openWith(epochs: readonly number[], marks: ReturnType<typeof mark
   const state = { ...quorum, startNonces: [5], incarnations: [], highWatermark: 0 }
   await lone.logs.putState(log, stateKind.quorum, Buffer.from(JSON.stringify(state)))
   await lone.logs.putState(log, stateKind.epochs, encodeEpochStarts(marks))
-  return lone.open(3)
+  return lone.open(3, 0, { kind })
 }
 
 test('records of an epoch whose mark is not durable are cut off at the start', async () => {
@@ -157,6 +162,40 @@ test('records and marks that agree stay as they are', async () => {
   const group = await openWith([1, 3, 3], [mark(1, 0), mark(2, 1), mark(3, 1), mark(4, 3)])
   expect(group.log.logEndOffset).toBe(3)
   expect(group.epochBefore(4)).toBe(4)
+})
+
+test('marks go after the records whose place a snapshot takes: the power may go at every moment between', async () => {
+  const lone = await Lone.start()
+  const group = await lone.open(3)
+  await follow(lone, 2, 1)
+  await answer(lone, 2, 1, { epochStarts: [mark(1, 0)], batches: records(lone, 0, 1, 'a', 'b') })
+  await follow(lone, 3, 2)
+  await answer(lone, 3, 2, { epochStarts: [mark(2, 2)], batches: records(lone, 2, 2, 'c'), highWatermark: 3 })
+  lone.gate.hold('sync', 'write')
+  let isOver = false
+  const taken = group.snapshotTaken({ endOffset: 3, epoch: 2 }, 3).then(() => {
+    isOver = true
+  })
+  const starts = new Set<number>()
+  while (!isOver) {
+    await lone.quiet()
+    const reopened = await (await lone.restart()).open(3)
+    expect(reopened.failure).toBe(null)
+    expect(reopened.log.logEndOffset).toBe(3)
+    starts.add(reopened.log.logStartOffset)
+    lone.gate.releaseOne()
+    await lone.quiet()
+  }
+  await taken
+  lone.gate.release()
+  expect((await (await lone.restart()).open(3)).epochBefore(3)).toBe(2)
+  expect([...starts]).toEqual([0, 3])
+})
+
+test('a replica is in the epoch of its last record at least: what was mended may be of one that it never heard of', async () => {
+  const group = await openWith([1, 12], [], 'metadata')
+  expect(group.leaderEpoch).toBe(12)
+  expect(group.leaderId).toBe(-1)
 })
 
 test('a leader whose disk is full refuses appends, keeps what it took, and goes on when there is room', async () => {

@@ -108,6 +108,39 @@ describe('a machine', () => {
     await expect(runner.takeSnapshot()).rejects.toBe(runner.ended)
   })
 
+  test('whose records are lost stands still: its state has them', async () => {
+    const { group, machine, runner, failures } = await run()
+    group.append(['a'])
+    group.append(['b'])
+    group.commit()
+    await runner.whenApplied(2)
+    group.batches.pop()
+    group.commit(1)
+    group.append(['other'])
+    group.commit(2)
+    await expect(runner.whenApplied(3)).rejects.toMatchObject({ code: 'machineFailed' })
+    expect(failures).toEqual([runner.ended])
+    expect(machine.values).toEqual(['a', 'b'])
+  })
+
+  test('is not given what was lost while it was read', async () => {
+    const { group, machine, runner } = await run()
+    group.append(['a'])
+    group.append(['b'])
+    let go = (): void => {}
+    group.reading = new Promise<void>((resolve) => {
+      go = resolve
+    })
+    group.commit()
+    group.batches = group.batches.slice(0, 1)
+    group.commit(1)
+    group.append(['other'])
+    group.commit(2)
+    go()
+    await runner.whenApplied(2)
+    expect(machine.values).toEqual(['a', 'other'])
+  })
+
   test('is not given a damaged batch', async () => {
     const { group, machine, runner } = await run()
     group.append(['a'])

@@ -5,6 +5,7 @@ import { randomUuid } from '../../src/model/uuid.ts'
 import type { BadRange } from '../../src/segment/badRanges.ts'
 import type { Log, LogConfig } from '../../src/segment/log.ts'
 import { LogDirectory } from '../../src/segment/logDirectory.ts'
+import { decodeResume } from '../../src/segment/resumePoint.ts'
 import { Scrubber } from '../../src/segment/scrubber.ts'
 import { temporaryDirectory } from '../support/temporaryDirectory.ts'
 import { keyedBatch } from './compaction/support.ts'
@@ -232,6 +233,60 @@ test("an exchanged sealed segment is written again, and is this log's from then 
   await logs.close()
   const { findings } = await verify(directory)
   expect(findings.map(({ file }) => file)).toEqual([segmentsOf(directory, 'b-0')[1]])
+})
+
+test('a file of another log that ends too early is written again as a whole where what is missing does not fit behind it', async () => {
+  const directory = await twoLogs()
+  const [path, other] = logNames.map((name) => segmentsOf(directory, name)[1]!) as [string, string]
+  const [good, theirs] = [readFileSync(path), readFileSync(other)]
+  writeFileSync(path, theirs.subarray(0, theirs.readInt32BE(8) + 12))
+  const logs = await open(directory)
+  const log = logs.logs.get('a-0')!
+  const { baseOffset, endOffset } = log.sealedSegments[1]!
+  // It was sealed after the last checkpoint: nobody knows which batches it had.
+  forget(log, baseOffset)
+  expect(await log.findDamage(endOffset - 1)).toBe(true)
+  const [range] = log.damage
+  expect(range).toMatchObject({ file: path, baseOffset: baseOffset + 1, nextOffset: endOffset })
+  // As the other replicas have them: packed otherwise.
+  const value = 'a'.repeat(100)
+  const values = Array.from({ length: endOffset - baseOffset }, () => value)
+  const packed = batchOf(values, { baseOffset, leaderEpoch: 1 })
+  const mending = (await log.mending(range!))!
+  await expect(mending.take(packed)).rejects.toThrow('do not fit')
+  const whole = (await log.mending(range!, true))!
+  await whole.take(packed)
+  expect([whole.isOver, log.damage]).toEqual([true, []])
+  expect(readFileSync(path).equals(Buffer.from(packed))).toBe(true)
+  expect(good.equals(packed)).toBe(false)
+  expect((await readAll(log)).map((each) => each.offset)).toEqual([...Array(14).keys()])
+  await logs.close()
+})
+
+test('a log that has rolled since it was last synced is not without what is known of its segments', async () => {
+  const directory = temporaryDirectory()
+  const journaled: LogConfig = { ...config, flush: 'journal' }
+  const options = { logger: silentLogger, nodeId: 1, configFor: () => journaled }
+  const logs = await LogDirectory.open(runtime, { directory, ...options })
+  const log = await logs.createLog('a', 0, randomUuid(runtime.random), journaled)
+  // Sealing goes on by itself, behind the appends.
+  const sealed = async (count: number) => {
+    while (log.sealedSegments.length < count) await new Promise((resolve) => setImmediate(resolve))
+  }
+  for (let offset = 0; offset < 14; offset++) {
+    await append(log, batchOf(['a'.repeat(100)]), 1)
+    if (offset !== 6) continue
+    await sealed(1)
+    await log.flush()
+    await logs.checkpoint()
+    expect(log.resumePoint).toMatchObject({ offset: 7, segmentBaseOffset: 4 })
+  }
+  await sealed(3)
+  expect(log.recoveryPoint).toBeLessThan(log.logEndOffset)
+  const [place] = decodeResume(log.resumePoint!.bytes, runtime.checksum)!.closed.segments
+  const { baseOffset, sizeBytes, digest } = log.sealedSegments[0]!
+  expect(place!.slice(0, 3)).toEqual([baseOffset, sizeBytes, digest])
+  await logs.close()
 })
 
 test('a compacted segment of the same size is not accused by what was noted of the one before', async () => {

@@ -3,6 +3,8 @@ import { expect, test } from 'vitest'
 import type { DiskFile } from '../../src/runtime/disk.ts'
 import type { BadRange } from '../../src/segment/badRanges.ts'
 import { verifyBatches } from '../../src/segment/batchScan.ts'
+import { readWhole } from '../../src/segment/largeBatch.ts'
+import { BatchHeader } from '../../src/segment/recordBatch.ts'
 import { auditBatches } from '../../src/segment/verifyBatches.ts'
 import { temporaryDirectory } from '../support/temporaryDirectory.ts'
 import { batchOf, runtime } from './support.ts'
@@ -60,4 +62,28 @@ test('a batch that is large is read', async () => {
     damage: null,
   })
   expect((await audit(file)).good).toEqual([0, 1])
+})
+
+test.each([
+  ['one that is not large once', 1 << 20, 1],
+  ['a large one in steps first', 5 << 20, 2],
+])('a batch is read to be looked into: %s', async (_, valueBytes, times) => {
+  const bytes = batchOf(['x'.repeat(valueBytes)])
+  const { crc } = new BatchHeader(bytes, 0)
+  const { file } = fileOf(bytes)
+  let readBytes = 0
+  const read: DiskFile['read'] = async (target, position) => {
+    const count = await file.read(target, position)
+    readBytes += count
+    return count
+  }
+  const whole = await readWhole({ read }, 0, bytes.length, crc, runtime.checksum)
+  expect(Buffer.compare(whole.bytes!, bytes)).toBe(0)
+  expect(readBytes).toBeLessThanOrEqual(times * bytes.length)
+  const other = await readWhole({ read }, 0, bytes.length, crc ^ 1, runtime.checksum)
+  expect(other).toEqual({ bytes: null, found: crc })
+  expect(await readWhole({ read }, sizeBytes - 100, 200, crc, runtime.checksum)).toEqual({
+    bytes: null,
+    found: -1,
+  })
 })

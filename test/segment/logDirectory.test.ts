@@ -72,6 +72,8 @@ describe('a data directory', () => {
     await expect(open(directory, { nodeId: 2 })).rejects.toMatchObject({ code: 'directoryForeign' })
     writeFileSync(`${directory}/meta.properties`, 'nonsense')
     await expect(open(directory)).rejects.toMatchObject({ code: 'directoryForeign' })
+    writeFileSync(`${directory}/meta.properties`, 'version=2\nnode.id=1\ncluster.id=x\n')
+    await expect(open(directory)).rejects.toThrow('has version 2, this release knows 1')
   })
 
   test('forgets the offsets of a deleted log when its name is used again', async () => {

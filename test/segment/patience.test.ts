@@ -1,9 +1,20 @@
 import { expect, test } from 'vitest'
 import { EngineError } from '../../src/model/errors.ts'
+import { silentLogger } from '../../src/model/logger.ts'
+import { randomUuid } from '../../src/model/uuid.ts'
 import type { DiskFile } from '../../src/runtime/disk.ts'
 import type { Runtime } from '../../src/runtime/runtime.ts'
+import type { Log } from '../../src/segment/log.ts'
+import { LogDirectory } from '../../src/segment/logDirectory.ts'
+import { checkBatch } from '../../src/segment/recordBatch.ts'
+import { WriteGroup } from '../../src/segment/writeGroup.ts'
+import { settle } from '../../src/testing/crash/world.ts'
+import { SimFileSystem } from '../../src/testing/simFileSystem.ts'
+import { createSimRuntime, type SimRuntime } from '../../src/testing/simRuntime.ts'
+import type { DiskFaults } from '../../src/testing/systemCalls.ts'
 import { temporaryDirectory } from '../support/temporaryDirectory.ts'
-import { append, batchOf, openLog, readAll, runtime } from './support.ts'
+import { withCalls } from '../support/withCalls.ts'
+import { append, batchOf, openLog, readAll, runtime, testConfig } from './support.ts'
 
 /** The machine's disk, of which some calls fail as often as a test says. */
 function failing(calls: Partial<Record<'read' | 'truncate', EngineError[]>>): Runtime {
@@ -28,13 +39,7 @@ function failing(calls: Partial<Record<'read' | 'truncate', EngineError[]>>): Ru
       close: () => inner.close(),
     }
   }
-  const disk = new Proxy(runtime.disk, {
-    get: (target, name) => {
-      if (name === 'file') return file
-      const value: unknown = Reflect.get(target, name, target)
-      return typeof value === 'function' ? value.bind(target) : value
-    },
-  })
+  const disk = withCalls(runtime.disk, { file })
   return { ...runtime, disk }
 }
 
@@ -63,3 +68,86 @@ test('a log whose files cannot be cut is offline', async () => {
   expect(log.offline).toMatchObject({ code: 'diskFailed' })
   await log.close({ clean: true })
 })
+
+const segment = '/data/orders-0/00000000000000000000.log'
+
+/** A process on a simulated disk. */
+async function processOn(fs: SimFileSystem, faults: DiskFaults = () => null) {
+  const on = createSimRuntime(fs, { seed: 1, faults })
+  const config = { ...testConfig, flush: 'journal' } as const
+  const options = { directory: '/data', logger: silentLogger, nodeId: 1, configFor: () => config }
+  const logs = await LogDirectory.open(on, options)
+  const log = logs.logs.get('orders-0') ?? (await logs.createLog('orders', 0, randomUuid(on.random), config))
+  return { on, logs, log }
+}
+
+async function appendOn(on: SimRuntime, log: Log, value: string): Promise<void> {
+  const group = new WriteGroup(on.disk)
+  const bytes = batchOf([value])
+  log.append(checkBatch(bytes, on.checksum), bytes, 0, group)
+  await group.submit()
+}
+
+function passes(on: SimRuntime, ms: number): Promise<void> {
+  return settle(on, new Promise<void>((resolve) => on.clock.setTimer(ms, resolve)))
+}
+
+// Fuzz seeds 305419, 306654, 310488: no other call of the undoing needs a descriptor.
+test('an append that got no descriptor is undone once there is one for the sync, and the log goes on', async () => {
+  const fs = new SimFileSystem()
+  const first = await processOn(fs)
+  await appendOn(first.on, first.log, 'a')
+  await first.logs.close()
+  let isOut = false
+  const { on, logs, log } = await processOn(fs, ({ kind, path }) =>
+    isOut && kind === 'open' && path === segment ? { code: 'EMFILE' } : null,
+  )
+  isOut = true
+  await expect(appendOn(on, log, 'lost')).rejects.toMatchObject({ code: 'diskFull' })
+  await passes(on, 1000)
+  expect([log.offline, log.logEndOffset]).toEqual([null, 1])
+  isOut = false
+  await settle(on, log.whenWritable())
+  await appendOn(on, log, 'b')
+  expect([log.offline, log.flushedOffset]).toEqual([null, 2])
+  on.disk.kill()
+  const next = await processOn(fs)
+  expect([next.log.offline, next.log.logEndOffset]).toEqual([null, 2])
+  await next.logs.close()
+  await logs.close()
+})
+
+// Fuzz seed 312821.
+test.each(['a sync behind the acknowledgement', 'the sync of a cut'])(
+  'a segment is written anew after %s has failed once it can be read again, and not when it never can',
+  async (call) => {
+    for (const isHealed of [true, false]) {
+      let failures = 0
+      let isArmed = call !== 'the sync of a cut'
+      let isUnreadable = false
+      const { on, logs, log } = await processOn(new SimFileSystem(), ({ kind, path }) => {
+        isArmed ||= kind === 'truncate' && path === segment
+        if (isArmed && kind === 'sync' && path === segment && failures++ === 0) {
+          isUnreadable = true
+          return { code: 'EIO' }
+        }
+        return isUnreadable && kind === 'read' && path.includes('.log') ? { code: 'EIO' } : null
+      })
+      for (const value of ['a', 'b']) await appendOn(on, log, value)
+      const end = call === 'the sync of a cut' ? 1 : 2
+      const changed = (end === 1 ? log.truncate(1) : logs.checkpoint()).catch(() => {})
+      await passes(on, 1000)
+      expect([failures, log.offline]).toEqual([1, null])
+      if (isHealed) isUnreadable = false
+      await settle(on, changed)
+      if (isHealed) {
+        await appendOn(on, log, 'c')
+        expect([log.offline, log.flushedOffset]).toEqual([null, end + 1])
+      } else {
+        expect(log.offline).toMatchObject({ code: 'diskFailed' })
+      }
+      isUnreadable = false
+      await settle(on, logs.close())
+    }
+  },
+)

@@ -220,3 +220,20 @@ test('a start keeps the latest thousand producers, and of the others those that 
   producers.forgetOld(1e9, 1000)
   expect(producers.count).toBe(1001)
 })
+
+test('a cut leaves what is known of the last five batches, also where all but the last lie before a snapshot', async () => {
+  const config = { ...testConfig, segmentBytes: 150 }
+  const directory = temporaryDirectory()
+  const log = await openLog(directory, { config })
+  for (let sequence = 0; sequence < 6; sequence++)
+    await append(log, batchOf(['x'.repeat(50)], idempotent(sequence)))
+  await expect.poll(() => filesIn(directory, '.snapshot').length).toBe(5)
+  await log.truncate(5)
+  for (let sequence = 1; sequence < 5; sequence++) {
+    const again = await append(log, batchOf(['x'.repeat(50)], idempotent(sequence)))
+    expect(again).toMatchObject({ duplicate: true, baseOffset: sequence })
+  }
+  const next = await append(log, batchOf(['y'], idempotent(5)))
+  expect(next).toMatchObject({ duplicate: false, baseOffset: 5 })
+  await log.close({ clean: false })
+})

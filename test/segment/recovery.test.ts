@@ -1,65 +1,14 @@
-import {
-  appendFileSync,
-  cpSync,
-  existsSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs'
+import { appendFileSync, cpSync, existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { CorruptionError, EngineError } from '../../src/model/errors.ts'
-import type { Logger } from '../../src/model/logger.ts'
-import type { Disk, DiskFile, DiskWrite } from '../../src/runtime/disk.ts'
-import type { Log, LogConfig } from '../../src/segment/log.ts'
+import { CorruptionError } from '../../src/model/errors.ts'
+import type { DiskFile } from '../../src/runtime/disk.ts'
+import type { LogConfig } from '../../src/segment/log.ts'
 import type { StoredRecord } from '../../src/segment/records.ts'
 import { temporaryDirectory } from '../support/temporaryDirectory.ts'
-import { append, batchOf, filesIn, openLog, readAll, runtime, testConfig, valuesOf } from './support.ts'
-
-const config: LogConfig = { ...testConfig, segmentBytes: 500, indexIntervalBytes: 100 }
-
-interface Built {
-  readonly directory: string
-  readonly values: readonly string[]
-  /** Value and file of each batch; one record each, offsets 0, 1, … */
-  readonly ends: readonly { readonly file: string; readonly position: number; readonly end: number }[]
-  readonly recoveryPoint: number
-}
-
-/** A log of `count` one-record batches in several segments, as a crash leaves it. */
-async function build(count: number): Promise<Built> {
-  const directory = temporaryDirectory()
-  const log = await openLog(directory, { config })
-  const values: string[] = []
-  const ends: { file: string; position: number; end: number }[] = []
-  for (let offset = 0; offset < count; offset++) {
-    values.push(`value ${offset} ${'.'.repeat((offset * 7) % 40)}`)
-    await append(log, batchOf([values[offset]!]), 1)
-    const { position, lengthBytes, file } = (
-      (await log.read(offset, 1, offset + 1, true)) as {
-        ranges: readonly { position: number; lengthBytes: number; file: { path: string } }[]
-      }
-    ).ranges[0]!
-    ends.push({ file: file.path.slice(directory.length + 1), position, end: position + lengthBytes })
-  }
-  await log.prepareCheckpoint()
-  await log.close({ clean: false })
-  return { directory, values, ends, recoveryPoint: log.recoveryPoint }
-}
-
-async function reopen(directory: string, recoveryPoint: number, logger?: Logger): Promise<Log> {
-  return openLog(directory, { config, recoveryPoint, ...(logger === undefined ? {} : { logger }) })
-}
-
-function lines(): { readonly logger: Logger; readonly seen: string[] } {
-  const seen: string[] = []
-  const say = (message: string): void => {
-    seen.push(message)
-  }
-  return { seen, logger: { debug: say, info: say, warn: say, error: say } }
-}
+import { withCalls } from '../support/withCalls.ts'
+import { build, config, lines, reopen } from './recoverySupport.ts'
+import { append, batchOf, filesIn, openLog, readAll, runtime, valuesOf } from './support.ts'
 
 describe('the end of a log after a crash', () => {
   test('is cut at every byte position of a torn last batch, and only there', async () => {
@@ -301,43 +250,6 @@ test('damage among deleted records takes nothing of what follows them under batc
   expect(readFileSync(path).equals(whole)).toBe(true)
 })
 
-test('no older index stays when a full disk takes no new one', async () => {
-  const directory = temporaryDirectory()
-  let log = await openLog(directory, { config })
-  await append(log, batchOf(['x'], { timestampMs: 1000 }))
-  await log.close({ clean: true })
-  const older = [...filesIn(directory, '.index'), ...filesIn(directory, '.timeindex')].map((name) => ({
-    path: `${directory}/${name}`,
-    bytes: readFileSync(`${directory}/${name}`),
-  }))
-  log = await openLog(directory, {
-    config,
-    recoveryPoint: 1,
-    cleanShutdown: true,
-    closedState: log.closedState,
-  })
-  for (let time = 1; time < 20; time++) await append(log, batchOf(['x'], { timestampMs: 1000 + time }))
-  await log.close({ clean: false })
-  for (const { path, bytes } of older) writeFileSync(path, bytes)
-  const again = await openLog(directory, { config }, { ...runtime, disk: fullForIndexes() })
-  expect(await again.offsetForTimestamp(1001)).toMatchObject({ offset: 1 })
-  await again.close({ clean: false })
-})
-
-/** A disk that has room for everything but indexes. */
-function fullForIndexes(): Disk {
-  const submit = async (group: readonly DiskWrite[]): Promise<void> => {
-    if (group.some(({ file }) => file.path.endsWith('index'))) throw new EngineError('diskFull', 'no room')
-    await runtime.disk.submit(group)
-  }
-  return new Proxy(runtime.disk, {
-    get: (target, name) => {
-      const value: unknown = name === 'submit' ? submit : Reflect.get(target, name, target)
-      return typeof value === 'function' ? value.bind(target) : value
-    },
-  })
-}
-
 test('what may not be stored is read from the disk and not from the page cache', async () => {
   const { directory, ends } = await build(12)
   for (const name of filesIn(directory, '.snapshot')) rmSync(`${directory}/${name}`)
@@ -360,12 +272,7 @@ test('what may not be stored is read from the disk and not from the page cache',
       close: () => inner.close(),
     }
   }
-  const disk = new Proxy(runtime.disk, {
-    get: (target, name) => {
-      const value: unknown = name === 'file' ? file : Reflect.get(target, name, target)
-      return typeof value === 'function' ? value.bind(target) : value
-    },
-  })
+  const disk = withCalls(runtime.disk, { file })
   const log = await openLog(directory, { config, recoveryPoint: 6 }, { ...runtime, disk })
   await log.close({ clean: false })
   const names = [...new Set(ends.map((end) => end.file))]
@@ -376,146 +283,3 @@ test('what may not be stored is read from the disk and not from the page cache',
     expect(events.indexOf(`drop ${name}`)).toBeLessThan(events.indexOf(`read ${name}`))
   }
 })
-
-test('clean shutdowns leave one snapshot, however many there were', async () => {
-  const directory = temporaryDirectory()
-  for (let sequence = 0; sequence < 3; sequence++) {
-    const log = await openLog(directory, { recoveryPoint: sequence, cleanShutdown: true })
-    await append(log, batchOf(['x'], { producerId: 7, producerEpoch: 0, baseSequence: sequence }))
-    await log.close({ clean: true })
-  }
-  expect(filesIn(directory, '.snapshot')).toEqual(['00000000000000000003.snapshot'])
-})
-
-describe('files of interrupted work', () => {
-  test('are removed, or taken up when they are the only copy', async () => {
-    const { directory, values, ends } = await build(8)
-    const first = ends[0]!.file
-    writeFileSync(`${directory}/00000000000000000000.log.deleted`, 'x')
-    writeFileSync(`${directory}/00000000000000000000.index.cleaned`, 'x')
-    cpSync(`${directory}/${ends.at(-1)!.file}`, `${directory}/${ends.at(-1)!.file}.swap`)
-    renameSync(`${directory}/${first}`, `${directory}/${first}.swap`)
-    const log = await reopen(directory, 8)
-    expect(valuesOf(await readAll(log))).toEqual(values)
-    expect([
-      ...filesIn(directory, '.deleted'),
-      ...filesIn(directory, '.cleaned'),
-      ...filesIn(directory, '.swap'),
-    ]).toEqual([])
-    await log.close({ clean: false })
-  })
-
-  test('segments below the start offset go at the next start', async () => {
-    const { directory, values, ends } = await build(8)
-    const log = await openLog(directory, { config, recoveryPoint: 8, logStartOffset: 6 })
-    expect(log.logStartOffset).toBe(6)
-    expect(valuesOf(await readAll(log))).toEqual(values.slice(6))
-    expect(existsSync(`${directory}/${ends[0]!.file}`)).toBe(false)
-    await log.close({ clean: false })
-  })
-})
-
-test('a clean shutdown is believed only when the segments are as it noted them', async () => {
-  const { directory, values } = await build(5)
-  const log = await reopen(directory, 5)
-  await log.close({ clean: true })
-  const { closedState } = log
-  const last = `${directory}/${filesIn(directory, '.log').at(-1)}`
-  const whole = readFileSync(last)
-  writeFileSync(last, whole.subarray(0, whole.length - 5))
-  const damaged = await openLog(directory, { config, recoveryPoint: 5, cleanShutdown: true, closedState })
-  expect(damaged.offline).toBeInstanceOf(CorruptionError)
-  await damaged.close({ clean: false })
-  writeFileSync(last, whole)
-  const healed = await openLog(directory, { config, recoveryPoint: 5, cleanShutdown: true, closedState })
-  expect(valuesOf(await readAll(healed))).toEqual(values)
-  await healed.close({ clean: false })
-})
-
-test('producers are taken from the batches when the snapshot of a clean shutdown is gone', async () => {
-  const directory = temporaryDirectory()
-  const log = await openLog(directory)
-  const batch = (): Uint8Array => batchOf(['once'], { producerId: 7, producerEpoch: 0, baseSequence: 0 })
-  await append(log, batch())
-  await log.close({ clean: true })
-  rmSync(`${directory}/${filesIn(directory, '.snapshot')[0]}`)
-  const { closedState } = log
-  const again = await openLog(directory, { recoveryPoint: 1, cleanShutdown: true, closedState })
-  expect(await append(again, batch())).toMatchObject({ baseOffset: 0, duplicate: true })
-  await again.close({ clean: false })
-})
-
-test('a time index of no bytes is made again', async () => {
-  const directory = temporaryDirectory()
-  const log = await openLog(directory, { config })
-  for (let time = 0; time < 20; time++) await append(log, batchOf(['x'], { timestampMs: 1000 + time }))
-  await log.close({ clean: true })
-  for (const file of filesIn(directory, '.timeindex')) writeFileSync(`${directory}/${file}`, '')
-  const { closedState } = log
-  const again = await openLog(directory, { config, recoveryPoint: 20, cleanShutdown: true, closedState })
-  expect(await again.offsetForTimestamp(1001)).toMatchObject({ offset: 1 })
-  await again.close({ clean: false })
-})
-
-test('a time index that was cut between two entries is made again', async () => {
-  const directory = temporaryDirectory()
-  const times = { ...config, segmentBytes: 4000, indexIntervalBytes: 200 }
-  const log = await openLog(directory, { config: times })
-  for (let offset = 0; offset < 60; offset++) {
-    await append(log, batchOf(['x'.repeat(100)], { timestampMs: 1000 + offset }))
-  }
-  await log.close({ clean: true })
-  const { closedState } = log
-  const files = filesIn(directory, '.timeindex')
-  expect(files.length).toBeGreaterThan(2)
-  for (const name of files) {
-    const path = `${directory}/${name}`
-    const whole = readFileSync(path)
-    for (let count = 0; count < whole.length / 12; count++) {
-      for (const state of [closedState, null]) {
-        writeFileSync(path, whole.subarray(0, count * 12))
-        const clean = { config: times, recoveryPoint: 60, cleanShutdown: true, closedState: state }
-        const again = await openLog(directory, clean)
-        for (let offset = 0; offset < 60; offset++) {
-          expect((await again.offsetForTimestamp(1000 + offset))?.offset).toBe(offset)
-        }
-        expect(await again.maxTimestamp()).toMatchObject({ offset: 59 })
-        await again.close({ clean: false })
-      }
-    }
-    writeFileSync(path, whole)
-  }
-}, 60_000)
-
-test('a time index in which a time is another one is made again, however it came to that', async () => {
-  const directory = temporaryDirectory()
-  const times = { ...config, segmentBytes: 4000, indexIntervalBytes: 200 }
-  const log = await openLog(directory, { config: times })
-  const timeOf = (offset: number): number => 1_600_000_000_000 + offset * 1000
-  for (let offset = 0; offset < 60; offset++) {
-    await append(log, batchOf(['x'.repeat(100)], { timestampMs: timeOf(offset) }))
-  }
-  await log.close({ clean: true })
-  const sealed = filesIn(directory, '.timeindex').slice(0, -1)
-  expect(sealed.length).toBeGreaterThan(1)
-  for (const name of sealed) {
-    const path = `${directory}/${name}`
-    const whole = readFileSync(path)
-    for (let at = 0; at < whole.length; at += 12) {
-      const entry = whole.readBigInt64BE(at)
-      const before = at === 0 ? 0n : whole.readBigInt64BE(at - 12)
-      const after = at + 12 < whole.length ? whole.readBigInt64BE(at + 12) : entry + 10_000n
-      for (const wrong of [before + 1n, entry - 1n, entry + 1n, after - 1n]) {
-        const damaged = Buffer.from(whole)
-        damaged.writeBigInt64BE(wrong, at)
-        writeFileSync(path, damaged)
-        const again = await openLog(directory, { config: times, recoveryPoint: 60, cleanShutdown: true })
-        for (let offset = 0; offset < 60; offset++) {
-          expect((await again.offsetForTimestamp(timeOf(offset)))?.offset).toBe(offset)
-        }
-        await again.close({ clean: false })
-      }
-      writeFileSync(path, whole)
-    }
-  }
-}, 60_000)

@@ -45,7 +45,7 @@ function flipped(content: Buffer, at: number, by = 1): Buffer {
   return copy
 }
 
-describe.each<Flush>(['batch', 'append'])('under %s a bad end', (flush) => {
+describe.each<Flush>(['batch', 'append', 'journal'])('under %s a bad end', (flush) => {
   test.each([
     ['a record', 900],
     ['the checksum', 18],
@@ -93,8 +93,8 @@ test('under append what another batch follows was synced, whatever is missing of
   }
 })
 
-test.each<Flush>(['none', 'journal', { intervalMs: 10 }])(
-  'under %j nothing that was acknowledged stands there, or the journal has it',
+test.each<Flush>(['none', { intervalMs: 10 }])(
+  'under %j nobody counts on what stands there',
   async (flush) => {
     const { path, directory, content, ends } = await build('batch')
     writeFileSync(path, flipped(content, ends[1]! + 900))
@@ -102,25 +102,36 @@ test.each<Flush>(['none', 'journal', { intervalMs: 10 }])(
   },
 )
 
-test('whoever votes with a log is asked for by every start until it knows', async () => {
-  const directory = temporaryDirectory()
-  const config: LogConfig = { ...testConfig, flush: 'batch' }
-  const open = (path: string) =>
-    LogDirectory.open(runtime, { directory: path, logger: silentLogger, nodeId: 1, configFor: () => config })
-  const logs = await open(directory)
-  const log = await logs.createLog('a', 0, randomUuid(runtime.random), config)
-  for (const value of ['a', 'b']) await append(log, batchOf([value.repeat(600)]))
-  const copy = `${temporaryDirectory()}/copy`
-  cpSync(directory, copy, { recursive: true, filter: (path) => !path.includes('.lock') })
-  await logs.close()
-  const path = `${copy}/a-0/${'0'.repeat(20)}.log`
-  const content = readFileSync(path)
-  writeFileSync(path, flipped(content, content.length - 100))
-  for (const start of [1, 2]) {
-    const after = await open(copy)
-    const cut = after.logs.get('a-0')!
-    expect(valuesOf(await readAll(cut))).toEqual(['a'.repeat(600)])
-    expect([start, after.doubtsAbout(cut).isEndUnproven]).toEqual([start, true])
-    await after.close()
-  }
-})
+test.each<[Flush, string, number]>([
+  ['batch', '', 600],
+  ['journal', ', of a batch that the journal does not take,', 9 << 20],
+])(
+  'under %s%s whoever votes with a log is asked for by every start until it knows',
+  async (flush, _, bytes) => {
+    const directory = temporaryDirectory()
+    const config: LogConfig = { ...testConfig, flush, segmentBytes: 64 << 20, maxMessageBytes: 16 << 20 }
+    const open = (path: string) =>
+      LogDirectory.open(runtime, {
+        directory: path,
+        logger: silentLogger,
+        nodeId: 1,
+        configFor: () => config,
+      })
+    const logs = await open(directory)
+    const log = await logs.createLog('a', 0, randomUuid(runtime.random), config)
+    for (const value of ['a', 'b']) await append(log, batchOf([value.repeat(bytes)]))
+    const copy = `${temporaryDirectory()}/copy`
+    cpSync(directory, copy, { recursive: true, filter: (path) => !path.includes('.lock') })
+    await logs.close()
+    const path = `${copy}/a-0/${'0'.repeat(20)}.log`
+    const content = readFileSync(path)
+    writeFileSync(path, flipped(content, content.length - 100))
+    for (const start of [1, 2]) {
+      const after = await open(copy)
+      const cut = after.logs.get('a-0')!
+      expect(valuesOf(await readAll(cut))).toEqual(['a'.repeat(bytes)])
+      expect([start, after.doubtsAbout(cut).isEndUnproven]).toEqual([start, true])
+      await after.close()
+    }
+  },
+)

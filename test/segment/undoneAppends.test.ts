@@ -5,21 +5,12 @@ import { checkBatch } from '../../src/segment/recordBatch.ts'
 import { WriteGroup } from '../../src/segment/writeGroup.ts'
 import { SimFileSystem } from '../../src/testing/simFileSystem.ts'
 import { createSimRuntime } from '../../src/testing/simRuntime.ts'
+import { withCalls } from '../support/withCalls.ts'
 import { batchOf, ManualClock, openLog, testConfig } from './support.ts'
 
 /** Lets everything go on that waits for nothing but its turn. */
 async function turns(): Promise<void> {
   for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve))
-}
-
-/** `disk`, with these calls in place of its own. */
-function withCalls(disk: Disk, calls: Partial<Disk>): Disk {
-  return new Proxy<Disk>(disk, {
-    get: (target, name) => {
-      const value: unknown = Reflect.get(calls, name) ?? Reflect.get(target, name, target)
-      return typeof value === 'function' ? value.bind(target) : value
-    },
-  })
 }
 
 test('a sync that was under way while appends were undone says nothing of what took their place', async () => {

@@ -23,6 +23,7 @@ function commitsOf(calls: readonly Call[]): CommitChecks {
     hash: place + 1,
     previous: null,
     isCommitted: true,
+    isLost: false,
   }))
   const at = (offset: number) => committed[offset] ?? null
   return { committed, end: committed.length, at } as unknown as CommitChecks

@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import type { RaftStart } from '../../src/raft/raftReplica.ts'
 import { checkIdle, checkSameLogs } from '../../src/testing/checks.ts'
 import { group, HandMade, votersOf } from './support/handMade.ts'
 
@@ -227,6 +228,21 @@ const wrong: Readonly<Record<string, readonly [id: string, (world: HandMade) => 
       world.persist(3, { quarantine: 'none' })
     },
   ],
+  'a start after damage forgets its epoch and knows of no doubt': [
+    'I9',
+    (world) => {
+      world.checks.damaged(3)
+      forget(world, 3, { mayHaveForgotten: false })
+    },
+  ],
+  'a start forgets its epoch although the one after the damage had it': [
+    'I9',
+    (world) => {
+      world.checks.damaged(3)
+      world.crash(3)
+      forget(world, 3, { mayHaveForgotten: true })
+    },
+  ],
   'two voters go at once': [
     'I17',
     (world) => {
@@ -377,6 +393,13 @@ describe('the checks', () => {
   })
 })
 
+/** Node `id` dies, and comes back as if it had never heard of an epoch. */
+function forget(world: HandMade, id: number, change: Partial<RaftStart>): void {
+  world.checks.stopped(id, 'crash')
+  world.replica(id).quorum = { ...world.replica(id).quorum, leaderEpoch: 0, leaderId: -1, voted: null }
+  world.start(id, change)
+}
+
 describe('the checks accept', () => {
   test('a vote that never left and is forgotten', () => {
     const world = new HandMade()
@@ -385,6 +408,37 @@ describe('the checks accept', () => {
     world.persist(3, { leaderEpoch: 2, voted: null, leaderId: -1 })
     world.replica(3).quorum = quorum
     world.crash(3)
+    expect(world.broken).toBeNull()
+  })
+
+  test('an epoch that was in a journal all of whose end is damaged: nothing tells it from a torn one', () => {
+    const world = new HandMade()
+    world.settled(2)
+    world.checks.damaged(3)
+    forget(world, 3, { mayHaveForgotten: true })
+    expect(world.broken).toBeNull()
+  })
+
+  test('records that were committed in the place of damaged ones that were not', () => {
+    const world = new HandMade()
+    world.settled(2)
+    world.append(1)
+    world.copy(3, 1)
+    world.flush(3)
+    world.elect(2, 2, [1])
+    world.append(2)
+    world.copy(1, 2)
+    for (const id of [1, 2]) world.flush(id)
+    world.claim(1, 2)
+    world.commit(2, 3)
+    world.checks.damaged(3)
+    world.checks.stopped(3, 'crash')
+    const { batches, epochs } = world.replica(2)
+    const { quorum } = world.replica(3)
+    Object.assign(world.replica(3), { batches, epochs, quorum: { ...quorum, leaderEpoch: 2, leaderId: 2 } })
+    world.start(3)
+    world.append(2)
+    world.copy(3, 2)
     expect(world.broken).toBeNull()
   })
 
@@ -469,3 +523,35 @@ function commitWhatMay(world: HandMade, leader: number, epoch: number): void {
   if (most === undefined || most < Math.max(start.startOffset, checked.highWatermark)) return
   world.commit(leader, most)
 }
+
+test('a disk may go back to before a start only once all others have told that they have recorded it', () => {
+  const world = new HandMade()
+  const seen = { ...votersOf([1]).voters[0]!, incarnation: 1, startNonce: 7, earlierNonces: [] }
+  world.persist(1, { incarnation: 1 })
+  for (const id of [2, 3]) world.persist(id, { incarnations: [seen] })
+  // What is on its way to a disk may be lost with the process.
+  expect(world.checks.mayGoBack(1)).toBe(false)
+  const answer = { type: 'vote', voteGranted: true, quarantined: false, leaderEpoch: 1, leaderId: -1 }
+  world.left(2, { ...answer, recorded: seen })
+  expect(world.checks.mayGoBack(1)).toBe(false)
+  world.left(3, { ...answer, recorded: seen })
+  expect(world.checks.mayGoBack(1)).toBe(true)
+  expect(world.broken).toBe(null)
+})
+
+test.each([
+  ['may come back with them and drop them once that was told', true],
+  ['may drop none of them before that', false],
+])('who was away when others forgot records %s', (_, isTold) => {
+  const world = new HandMade([1, 2, 3], true)
+  world.settled(2)
+  world.checks.stopped(3, 'kill')
+  world.persist(2, { quarantine: 'forgotten' })
+  world.crash(2, 0)
+  if (isTold) world.step(2, null, { type: 'alarm', code: 'possibleLoss', id: 2, offset: 0, detail: '' })
+  expect(world.checks.group(group).commits.end).toBe(isTold ? 0 : 2)
+  world.start(3, { highWatermark: 2 })
+  expect(world.broken).toBe(null)
+  world.truncate(3, 0, 1)
+  expect(world.broken).toBe(isTold ? null : 'I5')
+})

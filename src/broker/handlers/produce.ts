@@ -4,14 +4,14 @@ import { KafkaError } from '../../model/kafkaErrors.ts'
 import { type Uuid, zeroUuid } from '../../model/uuid.ts'
 import type { apiKeys } from '../../protocol/apiKeys.ts'
 import type { Infer } from '../../protocol/schema.ts'
-import { type BatchHeader, batchHeaderBytes, checkBatch } from '../../segment/recordBatch.ts'
+import { BatchHeader, batchHeaderBytes, checkBatch } from '../../segment/recordBatch.ts'
 import { haveKeys } from '../../segment/recordWalk.ts'
 import type { Answer, Stream } from '../dispatch.ts'
 import { endpointsOf } from '../nodes.ts'
 import { acksAll, type Partition } from '../partition.ts'
 import type { RequestContext, Services } from '../services.ts'
 import { firstVersionById, ProducePrefix, type ProduceTerms } from './producePrefix.ts'
-import { Append, PartitionResult, ProduceRound } from './produceRound.ts'
+import { Append, noteRefused, PartitionResult, ProduceRound } from './produceRound.ts'
 
 type ProduceApi = (typeof apiKeys)['produce']
 type ProduceRequest = Infer<ProduceApi['request']>
@@ -111,14 +111,19 @@ class Production implements Stream<ProduceApi> {
     records: Uint8Array | null,
   ): PartitionResult {
     const result = new PartitionResult(index)
+    let partition: Partition | null = null
     try {
       if (name === null) throw new EngineError('unknownTopicId', 'no topic has this id')
-      const partition = this.#services.partitions.require(name, index)
+      partition = this.#services.partitions.require(name, index)
       const header = check(this.#services, this.#context, terms, partition, records)
       this.#appends.push(new Append(partition, header, records!, result))
       this.#appendBytes += records!.length
     } catch (error) {
       result.fail(this.#services, error)
+      const hasHeader = records !== null && records.length >= batchHeaderBytes
+      if (partition !== null && hasHeader) {
+        noteRefused(this.#services, partition, new BatchHeader(records, 0), error)
+      }
     }
     return result
   }

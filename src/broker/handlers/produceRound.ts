@@ -59,6 +59,26 @@ export class Append {
     this.bytes = bytes
     this.result = result
   }
+
+  /** It is not taken, or not acknowledged: the producer is told, and may send it again. */
+  fail(services: Services, error: unknown): void {
+    this.result.fail(services, error)
+    noteRefused(services, this.partition, this.header, error)
+  }
+}
+
+/**
+ * A producer that may try again sends a refused batch again, and those behind it have to wait for that. What a corrupt one says of
+ * itself counts for nothing.
+ */
+export function noteRefused(
+  { runtime }: Services,
+  partition: Partition,
+  header: BatchHeader,
+  error: unknown,
+): void {
+  if (!(error instanceof EngineError && error.retriable) || error.code === 'corruptMessage') return
+  partition.refused(header, runtime.clock.monotonicMs())
 }
 
 /**
@@ -106,9 +126,11 @@ export class ProduceRound {
 
   #append(): Promise<void> | null {
     const group = new WriteGroup(this.#services.runtime.disk)
+    const nowMs = this.#services.runtime.clock.monotonicMs()
     for (const append of this.#appends) {
       const { partition, header, bytes, result } = append
       try {
+        partition.requireEarlier(header, nowMs)
         const appended = partition.append(header, bytes, group)
         result.baseOffset = appended.baseOffset
         result.logAppendTimeMs = appended.logAppendTimeMs
@@ -116,7 +138,7 @@ export class ProduceRound {
         append.isDuplicate = appended.duplicate
         append.losses = partition.losses
       } catch (error) {
-        result.fail(this.#services, error)
+        append.fail(this.#services, error)
       }
       result.logStartOffset = partition.log.logStartOffset
     }
@@ -159,9 +181,10 @@ export class ProduceRound {
       oneLess()
     }
     submitted.then(whenWritten, (error) => {
-      for (const { partition, result, isDuplicate } of this.#appends) {
+      for (const append of this.#appends) {
+        const { partition, result, isDuplicate } = append
         const failure = failureIn(error, partition.log.directory)
-        if (failure !== null && result.errorCode === 0 && !isDuplicate) result.fail(this.#services, failure)
+        if (failure !== null && result.errorCode === 0 && !isDuplicate) append.fail(this.#services, failure)
       }
       whenWritten()
     })
@@ -169,19 +192,21 @@ export class ProduceRound {
 
   #failUndecided(message: string): void {
     const error = new EngineError('requestTimedOut', message)
-    for (const { partition, result, endOffset } of this.#appends) {
+    for (const append of this.#appends) {
+      const { partition, result, endOffset } = append
       if (result.errorCode === 0 && (endOffset < 0 || !partition.isAcked(endOffset, this.#terms.acks))) {
-        result.fail(this.#services, error)
+        append.fail(this.#services, error)
       }
     }
   }
 
   /** What is not durable now never will be. */
   #failLost(): void {
-    for (const { partition, result, endOffset, losses } of this.#appends) {
+    for (const append of this.#appends) {
+      const { partition, result, endOffset, losses } = append
       if (result.errorCode !== 0) continue
       if (partition.losses === losses && partition.isAcked(endOffset, this.#terms.acks)) continue
-      result.fail(this.#services, partition.whyLost(losses))
+      append.fail(this.#services, partition.whyLost(losses))
     }
   }
 }

@@ -48,7 +48,7 @@ export function defineBench(command: Command, terminal: Terminal): void {
     .command('flush')
     .description('Compare the flush policies on your own disk.')
     .option('--quick', 'within a minute: shorter, fewer combinations')
-    .option('--policies <names>', `some of ${flushPolicyNames.join(',')}`, list(parsePolicy))
+    .option('--policies <names>', `some of ${flushPolicyNames.join(',')} (default: all)`, list(parsePolicy))
     .option(
       '--logs <counts>',
       'numbers of logs (default: 1,16,256,1000,10000)',
@@ -61,8 +61,8 @@ export function defineBench(command: Command, terminal: Terminal): void {
       list(wholeNumber(1, 65_536)),
     )
     .option('--directory <path>', 'where to write: the disk to be measured', '.')
-    .option('--seconds <n>', 'length of one measurement', parseSeconds)
-    .option('--rounds <n>', 'measurements of each combination', wholeNumber(1, 1000))
+    .option('--seconds <n>', 'length of one measurement (default: 2; quick: 0.2)', parseSeconds)
+    .option('--rounds <n>', 'measurements of each combination (default: 3; quick: 1)', wholeNumber(1, 1000))
     .option('--journal <bytes>', "the journal's size (default: 64MiB; quick: 128MiB)", parseJournal)
     .option('--json <file>', 'write all figures as JSON')
     .option('--html <file>', 'write a report with plots: one file, nothing loaded from elsewhere')

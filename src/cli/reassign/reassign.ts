@@ -97,7 +97,7 @@ async function generate(
   names: readonly string[],
   options: GenerateOptions,
 ): Promise<void> {
-  const topics = await describedTopics(client, names)
+  const topics = await client.describe(names)
   const { brokers } = await client.send('describeCluster', {})
   const known: readonly PlanBroker[] = brokers.map(({ brokerId, rack }) => ({ id: brokerId, rack }))
   const wanted = options.brokers ?? known.map(({ id }) => id)
@@ -128,7 +128,7 @@ async function execute(
   { wait, throttle }: ExecuteOptions,
 ): Promise<void> {
   const plan = parsePlan(await readPlan(terminal, file), file)
-  const topics = await describedTopics(client, [...new Set(plan.map(({ topic }) => topic))])
+  const topics = await client.describe([...new Set(plan.map(({ topic }) => topic))])
   const before = assignmentsOf(topics).filter((current) =>
     plan.some(({ topic, partition }) => topic === current.topic && partition === current.partition),
   )
@@ -239,13 +239,6 @@ async function untilStill(client: Client, terminal: Terminal): Promise<void> {
     if (left === 0) return terminal.note('Everything has moved.')
     await client.pause(lookAgainMs)
   }
-}
-
-async function describedTopics(client: Client, names: readonly string[]): Promise<readonly TopicMetadata[]> {
-  const { topics, failed } = await client.metadata(names.length === 0 ? null : names)
-  const [first] = failed
-  if (first !== undefined) throw answered(first.errorCode, `topic ${first.name} cannot be described`)
-  return [...topics].sort((a, b) => (a.name < b.name ? -1 : 1))
 }
 
 function assignmentsOf(topics: readonly TopicMetadata[]): readonly Assignment[] {

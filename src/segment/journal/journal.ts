@@ -1,8 +1,8 @@
 import { EngineError, messageOf } from '../../model/errors.ts'
-import type { Logger } from '../../model/logger.ts'
 import { planted } from '../../model/planted.ts'
 import type { Timer } from '../../runtime/clock.ts'
 import type { Runtime } from '../../runtime/runtime.ts'
+import { TroubleLog } from '../troubleLog.ts'
 import { blockBytes } from './blocks.ts'
 import type { JournalEntry } from './entries.ts'
 import { JournalFiles } from './journalFiles.ts'
@@ -28,7 +28,7 @@ export class Journal {
   /** Counters that only grow. */
   readonly stats: JournalStats
   readonly #runtime: Runtime
-  readonly #logger: Logger
+  readonly #troubles: TroubleLog
   readonly #files: JournalFiles
   readonly #writer: JournalWriter
   readonly #checkpoints: CheckpointFiles
@@ -61,7 +61,7 @@ export class Journal {
     const { logger, fileBytes, journalBytes, directory, directoryId } = options
     const { journalId } = found.checkpoint
     this.#runtime = runtime
-    this.#logger = logger
+    this.#troubles = new TroubleLog(runtime.clock, logger)
     this.#idleMs = options.idleMs
     this.#quietMs = options.quietMs
     this.#checkpoint = found.checkpoint
@@ -296,7 +296,7 @@ export class Journal {
     }
     const isFull = this.#writer.waitsForFile
     if (isFull && !this.#isFull && !this.#files.canPrepare) {
-      this.#logger.warn('the journal is full: commits wait until segments are synced', {
+      this.#troubles.warn('the journal is full: commits wait until segments are synced', {
         bytes: this.totalBytes,
       })
       this.#isFull = true
@@ -319,7 +319,7 @@ export class Journal {
         this.#changed()
       },
       (error) => {
-        this.#logger.warn('there is no new file for the journal', { error: messageOf(error) })
+        this.#troubles.warn('there is no new file for the journal', { error: messageOf(error) })
         // A checkpoint may give one back, and says so when it cannot.
         if (!this.#files.canRelease(this.#writer.flushedPlace.generation)) this.#refuseIfFull(error)
         this.#fileRetry ??= this.#later(() => {
@@ -336,7 +336,7 @@ export class Journal {
     this.checkpoint().then(
       () => this.#changed(),
       (error) => {
-        this.#logger.warn('the journal keeps its files: what they hold cannot be stored elsewhere', {
+        this.#troubles.warn('the journal keeps its files: what they hold cannot be stored elsewhere', {
           error: messageOf(error),
         })
         this.#refuseIfFull(error)
@@ -359,7 +359,7 @@ export class Journal {
   /** Writes go on where they were: nothing of them was lost. */
   #resumeLater(error: EngineError): void {
     if (this.#resumption !== null || this.#closing) return
-    this.#logger.warn('the journal waits for the disk', { error: messageOf(error) })
+    this.#troubles.warn('the journal waits for the disk', { error: messageOf(error) })
     this.#resumption = this.#later(() => {
       this.#resumption = null
       this.#writer.resume()

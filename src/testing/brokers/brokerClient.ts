@@ -1,5 +1,4 @@
 import { EngineError, type EngineErrorName } from '../../model/errors.ts'
-import type { Uuid } from '../../model/uuid.ts'
 import type { RecordsRanges } from '../../protocol/recordsRanges.ts'
 import type { GroupAck } from '../../replica/groupTypes.ts'
 import { nodeChecksum } from '../../runtime/node/nodeChecksum.ts'
@@ -13,7 +12,7 @@ import type { BrokerCounts } from './brokerCounts.ts'
 import { type BrokerLink, type KnownTopic, patienceMs, requestMs, retryMs } from './brokerLink.ts'
 import { type BrokerOperation, churnTopic } from './brokerOperations.ts'
 import { groupNameOf } from './brokerWatcher.ts'
-import { OffsetsChecked } from './offsetsChecked.ts'
+import { OffsetsClient } from './offsetsClient.ts'
 import { errorOf } from './simKafka.ts'
 
 /** One client on a machine of its own: it learns who leads, asks again, and remembers every answer. */
@@ -25,7 +24,7 @@ export class BrokerClient {
   readonly #producers = new Map<string, SimProducer>()
   /** Where the next read of a partition begins. */
   readonly #positions = new Map<string, number>()
-  readonly #offsets: OffsetsChecked
+  readonly #offsets: OffsetsClient
   #producerId: Promise<number> | null = null
   #placed = 0
 
@@ -34,7 +33,7 @@ export class BrokerClient {
     this.link = link
     this.#checks = checks
     this.#counts = counts
-    this.#offsets = new OffsetsChecked(`group-${id}`, checks)
+    this.#offsets = new OffsetsClient(link, `group-${id}`, checks)
   }
 
   /** Begins an operation; what goes wrong with it is the client's to bear. */
@@ -56,7 +55,17 @@ export class BrokerClient {
     return this.#counts.acked > acked
   }
 
-  #run(operation: BrokerOperation): Promise<void> {
+  /** Asks for the offset that it has committed last, if there is one; whether it has its answer. */
+  async readsOffset(): Promise<boolean> {
+    try {
+      return !this.#offsets.hasAsked || (await this.#offsets.fetch())
+    } catch (error) {
+      if (!(error instanceof EngineError)) throw error
+      return false
+    }
+  }
+
+  async #run(operation: BrokerOperation): Promise<void> {
     switch (operation.kind) {
       case 'produce':
         return this.#produce(operation)
@@ -65,9 +74,10 @@ export class BrokerClient {
       case 'listEnd':
         return this.#listEnd(operation)
       case 'commitOffset':
-        return this.#commitOffset()
+        return this.#offsets.commit()
       case 'fetchOffset':
-        return this.#fetchOffset()
+        await this.#offsets.fetch()
+        return
       default:
         return administer(this.link, this.#checks, this.#counts, operation)
     }
@@ -266,49 +276,6 @@ export class BrokerClient {
     if (errorOf(answer.errorCode) !== null || operation.topic === churnTopic) return
     this.#counts.read++
     history.endRead(call, answer.offset)
-  }
-
-  async #commitOffset(): Promise<void> {
-    const commit = this.#offsets.begin()
-    if (commit === null) return
-    try {
-      const topicId = await this.#offsetsTopic()
-      const node = await this.#coordinator()
-      const partitions = [{ partitionIndex: 0, committedOffset: commit.offset, committedMetadata: null }]
-      const body = { groupId: this.#offsets.group, topics: [{ topicId, partitions }] }
-      const { topics } = await this.link.kafka.request(node, 'offsetCommit', body, requestMs)
-      if (errorOf(topics[0]!.partitions[0]!.errorCode) === null) this.#offsets.acked(commit)
-    } finally {
-      this.#offsets.ended()
-    }
-  }
-
-  async #fetchOffset(): Promise<void> {
-    const topicId = await this.#offsetsTopic()
-    const read = this.#offsets.beginRead()
-    const node = await this.#coordinator()
-    const groups = [{ groupId: this.#offsets.group, topics: [{ topicId, partitionIndexes: [0] }] }]
-    const answer = await this.link.kafka.request(node, 'offsetFetch', { groups }, requestMs)
-    const group = answer.groups[0]!
-    const partition = group.topics[0]?.partitions[0]
-    if (errorOf(group.errorCode) !== null || partition === undefined) return
-    if (errorOf(partition.errorCode) === null) this.#offsets.read(read, partition.committedOffset)
-  }
-
-  /** The id of the topic whose offsets are committed: nobody deletes it. */
-  async #offsetsTopic(): Promise<Uuid> {
-    if (!this.link.topics.has('t0')) await this.link.refresh()
-    const topic = this.link.topics.get('t0')
-    if (topic === undefined) throw new EngineError('unknownTopicOrPartition', 't0 is not there yet')
-    return topic.id
-  }
-
-  async #coordinator(): Promise<number> {
-    const answer = await this.link.anybody('findCoordinator', { coordinatorKeys: [this.#offsets.group] })
-    const { nodeId, errorCode } = answer.coordinators[0]!
-    const error = errorOf(errorCode)
-    if (error !== null) throw error
-    return nodeId
   }
 
   /** The topic and partition that an operation is about; null when there is none. */

@@ -12,6 +12,10 @@ export type BrokerOperationKind =
   | 'createPartitions'
   | 'reassign'
   | 'electLeaders'
+  | MemberOperationKind
+
+/** What the members of a group do; their `client` is the number of the member. */
+export type MemberOperationKind = 'joinGroup' | 'leaveGroup' | 'stallMember'
 
 /** One of them. `number` names it for good: a run without it has all the others unchanged. */
 export interface BrokerOperation {
@@ -46,6 +50,8 @@ export interface BrokerOperationOptions {
   readonly perSecond: number
   /** The share of what administrators do; drawn by default. */
   readonly adminShare?: number
+  /** The share of what is left that is about offsets of groups; as it comes by default, which is a sixth. */
+  readonly offsetShare?: number
 }
 
 /** What clients ask for in one run: every topic is made at first, and most of what follows is writing and reading. */
@@ -56,6 +62,9 @@ export function planBrokerOperations(options: BrokerOperationOptions): readonly 
   const idempotent = Array.from({ length: clients }, () => random.chance(idempotentShare))
   const drawnShare = random.pick([0, 0.03, 0.1])
   const adminShare = options.adminShare ?? drawnShare
+  const { offsetShare = 0 } = options
+  const drawUsual = (): BrokerOperationKind =>
+    random.pick(offsetShare > 0 && random.chance(offsetShare) ? offsets : usual)
   const mostRecords = random.pick([1, 3, 10])
   const mostBytes = random.pick([10, 100, 1000])
   const meanMs = 1000 / perSecond
@@ -81,7 +90,7 @@ export function planBrokerOperations(options: BrokerOperationOptions): readonly 
     atMs += random.chance(0.75) ? random.below(Math.ceil(meanMs)) / 2 : random.below(Math.ceil(meanMs * 5))
     if (atMs >= durationMs) return operations
     const isAdmin = random.chance(adminShare)
-    const kind = isAdmin ? random.pick(administration) : random.pick(usual)
+    const kind = isAdmin ? random.pick(administration) : drawUsual()
     const isChurn = kind === 'createTopic' || kind === 'deleteTopic' || (adminShare > 0 && random.chance(0.1))
     draw(kind, atMs, isChurn ? churnTopic : random.below(topics))
   }
@@ -96,6 +105,8 @@ const usual: readonly BrokerOperationKind[] = [
   'commitOffset',
   'fetchOffset',
 ]
+
+const offsets: readonly BrokerOperationKind[] = ['commitOffset', 'commitOffset', 'fetchOffset']
 
 const administration: readonly BrokerOperationKind[] = [
   'createTopic',

@@ -63,6 +63,10 @@ function settingsOf({ controllers, settings }: BrokerShape, nodeId: number): Bro
       'offsets.topic.num.partitions': '1',
       'log.segment.bytes': '65536',
       'auto.create.topics.enable': 'false',
+      'group.min.session.timeout.ms': '100',
+      'group.initial.rebalance.delay.ms': '100',
+      // Replicas that found no room are opened then.
+      'log.flush.offset.checkpoint.interval.ms': '5000',
       // Clocks jump by years.
       'log.message.timestamp.after.max.ms': String(Number.MAX_SAFE_INTEGER),
       ...settings,

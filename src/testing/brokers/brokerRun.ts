@@ -13,6 +13,8 @@ import { BrokerLink } from './brokerLink.ts'
 import { type BrokerOperation, churnTopic, planBrokerOperations } from './brokerOperations.ts'
 import { type BrokerNode, type BrokerShape, brokerProgram } from './brokerProgram.ts'
 import { directoryOf, groupNameOf, watchBrokers } from './brokerWatcher.ts'
+import { GroupRun } from './groupRun.ts'
+import { planMembers } from './memberOperations.ts'
 import { takesWrite } from './takesWrite.ts'
 
 /** How long brokers may take to be registered, partitions to be led, and writes to be taken again, in milliseconds. */
@@ -40,7 +42,9 @@ export const brokerFaults: readonly FaultClass[] = [
   'halfOpen',
   'lateRequests',
   'slowAccept',
+  'diskFull',
   'shortWrites',
+  'noDescriptors',
   'slowDisk',
   'hungDisk',
 ]
@@ -50,6 +54,12 @@ export interface BrokerRunOptions extends Omit<RunOptions, 'shape' | 'expectatio
   readonly shape?: Partial<BrokerShape>
   /** The share of what administrators do among operations. */
   readonly adminShare?: number
+  /** The share of the rest that is about offsets of groups. */
+  readonly offsetShare?: number
+  /** How many members a group has that comes and goes; drawn by default, often none. */
+  readonly members?: number
+  /** Whose leader faults aim at: the group whose name begins so; drawn by default. */
+  readonly aim?: string
 }
 
 /** What a run of brokers came to. */
@@ -79,7 +89,7 @@ export async function runBrokers(options: BrokerRunOptions): Promise<BrokerRunRe
     count: options.faultCount ?? [5, 12],
   })
   const faults = planned.map((fault) => ({ ...fault, atMs: fault.atMs + quietMs }))
-  const operations = planBrokerOperations({
+  const asked = planBrokerOperations({
     seed,
     nodes,
     clients,
@@ -87,8 +97,14 @@ export async function runBrokers(options: BrokerRunOptions): Promise<BrokerRunRe
     durationMs,
     perSecond,
     ...(options.adminShare === undefined ? {} : { adminShare: options.adminShare }),
-  }).map((operation) => ({ ...operation, atMs: operation.atMs + quietMs / 2 }))
-  const run = new BrokerRun(shape, faults, clients, options, random)
+    ...(options.offsetShare === undefined ? {} : { offsetShare: options.offsetShare }),
+  })
+  const ofMembers = planMembers({ seed, durationMs, members: options.members, firstNumber: asked.length + 1 })
+  const operations = [...asked, ...ofMembers.operations].map((operation) => ({
+    ...operation,
+    atMs: operation.atMs + quietMs / 2,
+  }))
+  const run = new BrokerRun(shape, faults, clients, ofMembers.count, options, random)
   const failure = await run.play(operations, durationMs + quietMs, skipOperations ?? new Set())
   const { world, checks, counts, trace } = run
   world[Symbol.dispose]()
@@ -126,12 +142,14 @@ class BrokerRun {
   readonly #clients: readonly BrokerClient[]
   /** Asks what the run itself wants to know. */
   readonly #auditor: BrokerClient
+  readonly #group: GroupRun
   #written = 0
 
   constructor(
     shape: BrokerShape,
     faults: readonly Fault[],
     clients: number,
+    members: number,
     options: BrokerRunOptions,
     random: SimRandom,
   ) {
@@ -151,13 +169,16 @@ class BrokerRun {
     )
     this.checks = checks
     const program = brokerProgram(shape, observer)
-    const client = (id: number): BrokerClient =>
-      new BrokerClient(new BrokerLink(world, id, firstClientHost + id), id, checks, this.counts)
+    const link = (id: number): BrokerLink => new BrokerLink(world, id, firstClientHost + id)
+    const client = (id: number): BrokerClient => new BrokerClient(link(id), id, checks, this.counts)
     this.#clients = Array.from({ length: clients }, (_, id) => client(id))
     this.#auditor = client(clients)
-    world.clientHosts = [...this.#clients, this.#auditor].map(({ id }) => firstClientHost + id)
-    // Faults aim at who leads the metadata, or a partition.
-    const prefix = random.pick(['__cluster_metadata', 't0-0'])
+    const links = Array.from({ length: members }, (_, index) => link(clients + 1 + index))
+    this.#group = new GroupRun('members', links, checks)
+    world.clientHosts = Array.from({ length: clients + 1 + members }, (_, id) => firstClientHost + id)
+    // Faults aim at who leads the metadata, or a partition, or at the coordinator of groups.
+    const drawnAim = random.pick(['__cluster_metadata', 't0-0', '__consumer_offsets'])
+    const prefix = options.aim ?? drawnAim
     world.leaderOf = () => checks.leaderOf(prefix)
     world.mayGoBack = (id) => checks.mayGoBack(id)
   }
@@ -173,7 +194,9 @@ class BrokerRun {
       world.startAll()
       for (const operation of operations) {
         if (skipped.has(operation.number)) continue
-        world.after(operation.atMs, () => this.#clients[operation.client]!.begin(operation))
+        world.after(operation.atMs, () => {
+          if (!this.#group.begin(operation)) this.#clients[operation.client]!.begin(operation)
+        })
       }
       await world.advance(durationMs)
       world.heal()
@@ -208,7 +231,29 @@ class BrokerRun {
         return
       }
     }
+    // What nobody could make has no group, and no offsets.
+    const hasTopic = this.#auditor.link.topics.has('t0')
+    const stuck = hasTopic
+      ? ((await this.#group.goesOn(world, healingMs)) ?? (await this.#readOffsets()))
+      : null
+    if (stuck !== null) {
+      checks.fail('L1', `${stuck} ${healingMs} ms after healing: ${this.#describe()}`)
+      return
+    }
     await this.#compare()
+  }
+
+  /** What was committed is there after all that has happened; who does not hear of it, or null. */
+  async #readOffsets(): Promise<string | null> {
+    const { world } = this
+    for (const client of this.#clients) {
+      const untilMs = world.nowMs + healingMs
+      while (!(await world.settle(client.readsOffset(), healingMs))) {
+        if (world.nowMs > untilMs) return `client ${client.id} cannot read what it has committed`
+        await world.advance(200)
+      }
+    }
+    return null
   }
 
   async #isLed(): Promise<boolean> {

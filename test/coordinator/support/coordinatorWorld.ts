@@ -18,6 +18,11 @@ import { FakeClock, settle } from './fakeClock.ts'
 import { bytes, subscription } from './groupWorld.ts'
 import { MemoryDisk, MemoryLog } from './memoryLog.ts'
 
+/** The error of the first partition in an answer. */
+export const codeOf = (
+  response: { topics: readonly { partitions: readonly { errorCode: number }[] }[] } | undefined,
+) => response?.topics[0]?.partitions[0]?.errorCode
+
 /** A coordinator over logs in memory, with a clock that stands still. */
 export class CoordinatorWorld {
   readonly clock = new FakeClock()

@@ -45,6 +45,10 @@ export function subscription(...topics: readonly string[]): Uint8Array {
   return buffer
 }
 
+/** Protocols of a consumer that subscribes to `t`. */
+export const range = { name: 'range', metadata: subscription('t') }
+export const roundRobin = { name: 'roundrobin', metadata: subscription('t') }
+
 /** What a test says of a JoinGroup; the rest is usual. */
 export interface JoinWish {
   readonly memberId?: string

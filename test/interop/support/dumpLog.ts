@@ -21,6 +21,8 @@ export interface DumpedBatch {
   readonly baseOffset: number
   readonly lastOffset: number
   readonly isValid: boolean
+  /** Who wrote it: `baseSequence: 7 lastSequence: 9 producerId: 3 producerEpoch: 0 partitionLeaderEpoch: 2`. */
+  readonly origin: string
 }
 
 /**
@@ -48,7 +50,8 @@ export async function dumpTopic(logDirectory: string, topic: string, partitions:
 }
 
 const fileLine = /^Dumping .*-(\d+)\/\d{20}\.(?:log|index|timeindex)$/
-const batchLine = /^baseOffset: (\d+) lastOffset: (\d+) .* compresscodec: (\w+) .* isvalid: (\w+)/
+const batchLine =
+  /^baseOffset: (\d+) lastOffset: (\d+) count: \d+ (baseSequence: .*? partitionLeaderEpoch: -?\d+) .* compresscodec: (\w+) .* isvalid: (\w+)/
 const recordLine = /^\| offset: (\d+) .*? headerKeys: \[.*?\](?: key: (.*?))?(?: payload: (.*))?$/s
 
 function parse(stdout: string): Pick<Dump, 'records' | 'batches'> {
@@ -60,9 +63,9 @@ function parse(stdout: string): Pick<Dump, 'records' | 'batches'> {
     if (file !== null) partition = Number(file[1])
     const batch = batchLine.exec(line)
     if (batch !== null) {
-      const [, baseOffset, lastOffset, codec, isValid] = batch
+      const [, baseOffset, lastOffset, origin, codec, isValid] = batch
       const offsets = { baseOffset: Number(baseOffset), lastOffset: Number(lastOffset) }
-      batches.push({ partition, codec: codec!, ...offsets, isValid: isValid === 'true' })
+      batches.push({ partition, codec: codec!, ...offsets, isValid: isValid === 'true', origin: origin! })
     }
     const record = recordLine.exec(line)
     if (record !== null) {

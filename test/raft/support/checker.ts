@@ -58,6 +58,8 @@ export class Checker {
         break
       case 'truncate':
         this.#dropping(node, effect.to.endOffset, effect.to.epoch)
+        // What goes below it was lost by those who vote: what is committed may not be dropped.
+        node.highWatermark = Math.min(node.highWatermark, effect.to.endOffset)
         break
       case 'installSnapshot':
         this.#dropping(node, effect.snapshotId.endOffset, effect.snapshotId.epoch)
@@ -132,7 +134,7 @@ export class Checker {
   }
 
   #committing(node: SimNode, offset: number): void {
-    check(offset > node.highWatermark, () => `I7: node ${node.id} goes back to ${offset}`)
+    check(offset >= node.highWatermark, () => `I7: node ${node.id} goes back to ${offset}`)
     const { cache } = node.disk
     check(
       offset <= cache.endOffset,

@@ -257,7 +257,15 @@ describe('a replica that finds at its start that it has lost', () => {
     await cluster.stop()
   })
 
-  test('all that no checkpoint knows to a longer log takes none of that for its own', async () => {
+  test.each([
+    ['', (_: Buffer) => {}],
+    [
+      ', of which the first batches are damaged besides,',
+      (content: Buffer) => {
+        for (const at of [30, sizeOf(content) + 30]) content[at] = content[at]! ^ 1
+      },
+    ],
+  ])('all that no checkpoint knows to a longer log%s takes none of that for its own', async (_, damage) => {
     const cluster = await Cluster.start(3, () => runtime)
     const other = await Cluster.start(1, () => runtime)
     const write = async (to: Cluster, some: readonly string[]): Promise<void> => {
@@ -275,7 +283,9 @@ describe('a replica that finds at its start that it has lost', () => {
     const id = [...cluster.nodes.keys()].find((node) => cluster.group(node) !== leader)!
     const { segments } = await crash(cluster, id, false)
     const foreign = await crash(other, 1, false)
-    writeFileSync(segments[0]!, readFileSync(foreign.segments[0]!))
+    const stray = readFileSync(foreign.segments[0]!)
+    damage(stray)
+    writeFileSync(segments[0]!, stray)
     await write(cluster, values.slice(5, 15))
     const group = await cluster.run(id)
     await cluster.whenCommitted(15)

@@ -10,6 +10,7 @@ import { captureResume, decodeResume } from '../../../src/segment/resumePoint.ts
 import { tasks } from '../../../src/segment/tasks.ts'
 import { WriteGroup } from '../../../src/segment/writeGroup.ts'
 import { SimFileSystem } from '../../../src/testing/simFileSystem.ts'
+import { withCalls } from '../../support/withCalls.ts'
 import { openLog } from '../support.ts'
 import {
   appendBatch,
@@ -28,12 +29,7 @@ const startMs = 1_600_000_000_000
 function worldWith(fs: SimFileSystem, calls: (disk: Disk) => Partial<Disk>): Runtime {
   const plain = compactingRuntime(fs)
   const own = calls(plain.disk)
-  const disk = new Proxy<Disk>(plain.disk, {
-    get: (target, name) => {
-      const value: unknown = Reflect.get(own, name) ?? Reflect.get(target, name, target)
-      return typeof value === 'function' ? value.bind(target) : value
-    },
-  })
+  const disk = withCalls<Disk>(plain.disk, own)
   const compute = inlineCompute(tasks, { disk, checksum: plain.checksum, codecs })
   return { ...plain, disk, compute }
 }
@@ -138,10 +134,8 @@ describe('while an append that had the log roll is under way', () => {
     const { log, runtime, held } = await withAppendUnderWay()
     const { active } = stateOf(log).segments
     const resume = captureResume(stateOf(log))
-    if (resume !== null) {
-      const { closed } = decodeResume(resume.bytes, runtime.checksum)!
-      expect(closed.segments.at(-1)).toEqual([active.baseOffset, 0])
-    }
+    const { closed } = decodeResume(resume!.bytes, runtime.checksum)!
+    expect(closed.segments.at(-1)).toEqual([active.baseOffset, 0])
     held.answer!(null)
     await log.whenFlushed(log.logEndOffset)
   })

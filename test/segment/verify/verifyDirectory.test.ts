@@ -115,6 +115,7 @@ describe('verifying a data directory', () => {
     const names = readdirSync(`${intact}/orders-0`).filter(
       (name) => statSync(`${intact}/orders-0/${name}`).size > 0,
     )
+    expect(names.length).toBeGreaterThan(5)
     for (const name of names) {
       for (const what of ['cut', 'empty', 'gone'] as const) {
         const directory = copy()

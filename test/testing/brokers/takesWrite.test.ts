@@ -33,7 +33,7 @@ beforeEach(async () => {
   const topics = [{ name, numPartitions: 1, replicationFactor: 3 }]
   await world.settle(other.anybody('createTopics', { topics, timeoutMs }, timeoutMs))
   expect(await isTaken(false)).toBe(true)
-})
+}, 60_000)
 
 afterEach(() => world[Symbol.dispose]())
 
