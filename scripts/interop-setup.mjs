@@ -13,9 +13,18 @@ const peers = process.env.PEERS_DIR ?? join(homedir(), '.peers')
 const version = process.env.KAFKA_VERSION ?? '4.3.1'
 const failures = []
 
-/** Runs a command without stdin; returns whether it exited with 0. Its output is shown only when it fails. */
+/**
+ * Runs a command without stdin; returns whether it exited with 0. Its output is shown only when it fails. What downloads may
+ * hang for good: it is ended after four minutes.
+ */
 function run(command, args, options = {}) {
-  const result = spawnSync(command, args, { stdio: ['ignore', 'pipe', 'pipe'], encoding: 'utf8', ...options })
+  const result = spawnSync(command, args, {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    encoding: 'utf8',
+    timeout: 240_000,
+    killSignal: 'SIGKILL',
+    ...options,
+  })
   if (result.status === 0) return true
   const said = `${result.error?.message ?? ''}${result.stdout ?? ''}${result.stderr ?? ''}`.trim()
   console.error(
@@ -53,7 +62,11 @@ need(
     if (process.getuid?.() !== 0) return
     const environment = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
     const install = () =>
-      spawnSync('apt-get', ['install', '-y', '-q', 'kcat'], { stdio: 'ignore', env: environment })
+      spawnSync('apt-get', ['install', '-y', '-q', 'kcat'], {
+        stdio: 'ignore',
+        env: environment,
+        timeout: 240_000,
+      })
     if (install().status === 0) return
     run('apt-get', ['update', '-q'], { env: environment })
     run('apt-get', ['install', '-y', '-q', 'kcat'], { env: environment })

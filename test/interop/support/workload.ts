@@ -1,8 +1,12 @@
-import type { Consumer, Producer } from 'kafkajs'
+import { type ChildProcess, fork } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import type { Producer } from 'kafkajs'
 import { expect } from 'vitest'
 import { kcatRead, type Seen } from './clients.ts'
 import { kafkajs, withAdmin } from './kafkajs.ts'
 import { until } from './run.ts'
+
+const memberProgram = fileURLToPath(new URL('groupMember.mjs', import.meta.url))
 
 /** How the clients of a workload are. */
 export interface WorkloadOptions {
@@ -31,7 +35,7 @@ export class Workload {
   longestGapMs = 0
   readonly #options: WorkloadOptions
   readonly #producers: Producer[] = []
-  readonly #consumers: Consumer[] = []
+  readonly #members: ChildProcess[] = []
   readonly #committed = new Map<number, number>()
   #isRunning = true
   #work: Promise<unknown> = Promise.resolve()
@@ -44,7 +48,7 @@ export class Workload {
   /** Begins; resolves when every partition has been written to and read from. */
   static async start(options: WorkloadOptions): Promise<Workload> {
     const workload = new Workload(options)
-    await Promise.all([0, 1].map(() => workload.#consume()))
+    for (let count = 0; count < 2; count++) workload.#consume()
     const partitions = Array.from({ length: options.partitions }, (_, partition) => partition)
     const writers = await Promise.all(partitions.map((partition) => workload.#connect(partition)))
     workload.#work = Promise.all([...writers.map((write) => write()), workload.#watch()])
@@ -113,7 +117,10 @@ export class Workload {
   /** Ends all clients. */
   async stop(): Promise<void> {
     this.#isRunning = false
-    await Promise.allSettled([...this.#producers, ...this.#consumers].map((client) => client.disconnect()))
+    await Promise.allSettled([
+      ...this.#producers.map((client) => client.disconnect()),
+      ...this.#members.map(end),
+    ])
   }
 
   #lastOffset(partition: number): number {
@@ -150,22 +157,16 @@ export class Workload {
     }
   }
 
-  async #consume(): Promise<void> {
+  #consume(): void {
     const { bootstrap, topic } = this.#options
-    const { groupId } = this
-    // kafkajs comes back as a new member after an error, and the group waits for the old one as long as its session lasts.
-    const consumer = kafkajs(bootstrap).consumer({ groupId, sessionTimeout: 3_000, heartbeatInterval: 300 })
-    this.#consumers.push(consumer)
-    consumer.on('consumer.crash', ({ payload }) => {
-      if (!payload.restart) this.crashes.push(payload.error)
+    const member = fork(memberProgram, [bootstrap, topic, this.groupId])
+    this.#members.push(member)
+    member.on('message', ({ read, crash }: { readonly read?: string; readonly crash?: string }) => {
+      if (read !== undefined) this.read.add(read)
+      if (crash !== undefined) this.crashes.push(crash)
     })
-    await consumer.connect()
-    await consumer.subscribe({ topic, fromBeginning: true })
-    await consumer.run({
-      autoCommitInterval: 200,
-      eachMessage: async ({ partition, message }) => {
-        this.read.add(`${partition}/${message.offset}`)
-      },
+    member.on('exit', (code) => {
+      if (this.#isRunning) this.crashes.push(`a member of the group ended with ${code}`)
     })
   }
 
@@ -193,4 +194,12 @@ export class Workload {
     if (offset < before) this.setbacks.push(`partition ${partition} went from ${before} to ${offset}`)
     this.#committed.set(partition, Math.max(offset, before))
   }
+}
+
+/** Ends a process with SIGKILL and waits until it is gone. */
+async function end(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return
+  const gone = new Promise((resolve) => child.once('exit', resolve))
+  child.kill('SIGKILL')
+  await gone
 }
