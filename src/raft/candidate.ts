@@ -1,6 +1,7 @@
 import type { EventOf } from './events.ts'
 import { becomeLeader } from './leader.ts'
 import { move } from './leadership.ts'
+import { planted } from './planted.ts'
 import { becomeProspective } from './prospective.ts'
 import type { RaftReplica } from './raftReplica.ts'
 import type { VotingData } from './states.ts'
@@ -14,7 +15,22 @@ export function becomeCandidate(r: RaftReplica, unclean: boolean, nowMs: number)
   const data = newRound(r, 'candidate', -1, unclean, nowMs)
   move(r, data)
   askForVotes(r, data)
-  settle(r, data, standing(r, data), nowMs)
+  if (standing(r, data) === 'won') winAlone(r, data, nowMs)
+}
+
+/**
+ * Its own vote is enough. Whoever answers has seen the question, which leaves after that vote is durable; here nobody is asked,
+ * and a crash would forget the vote while another replica may win the same epoch.
+ */
+function winAlone(r: RaftReplica, data: VotingData, nowMs: number): void {
+  if (planted('leadsBeforeOwnVote')) becomeLeader(r, data, nowMs)
+  else r.emit({ type: 'confirmVote', epoch: r.epoch })
+}
+
+/** The vote that is enough counts now. */
+export function candidateVoteDurable(r: RaftReplica, event: EventOf<'voteDurable'>, nowMs: number): void {
+  const data = r.state as VotingData
+  if (event.epoch === r.epoch) settle(r, data, standing(r, data), nowMs)
 }
 
 /** Asks again in the same epoch after a restart: the vote is its own, and whoever gave one gives it again. */
@@ -35,7 +51,7 @@ export function candidateUnclean(r: RaftReplica, { token }: EventOf<'uncleanElec
   const data = r.state as VotingData
   data.unclean = true
   r.emit({ type: 'done', token })
-  settle(r, data, standing(r, data), nowMs)
+  if (standing(r, data) === 'won') winAlone(r, data, nowMs)
 }
 
 /** Starts over by asking whether it would win; the epoch stays as it is meanwhile. */

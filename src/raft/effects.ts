@@ -23,11 +23,13 @@ export type AlarmCode =
 
 /**
  * What the driver has to do, in this order. Nothing that follows a `persist` leaves the node (`send`, `respond`,
- * `accepted`, `readReady`) before that state is durable; writes may be handed on at once, since the journal keeps their order.
+ * `accepted`, `readReady`, `done`, `confirmVote`) before that state is durable; writes may be handed on at once, since the journal keeps their order.
  * Writes carry a `sequence`; `flushed` events acknowledge them. `respond` reads the log in the same turn.
  */
 export type Effect =
   | { readonly type: 'persist'; readonly state: QuorumState }
+  /** Asks for `voteDurable`: the own vote in `epoch` is the only one that is needed. */
+  | { readonly type: 'confirmVote'; readonly epoch: number }
   | { readonly type: 'append'; readonly sequence: number; readonly batch: Batch }
   /** Marks the start of an epoch, in a log whose epochs take no offset. */
   | { readonly type: 'markEpoch'; readonly sequence: number; readonly start: EpochStart }

@@ -30,6 +30,8 @@ export type RaftEvent =
   | { readonly type: 'timerFired' }
   /** All writes up to `sequence` are durable. */
   | { readonly type: 'flushed'; readonly sequence: number }
+  /** The own vote in `epoch` is durable, as `confirmVote` asked. */
+  | { readonly type: 'voteDurable'; readonly epoch: number }
   /** The log can be neither read nor written any more. */
   | { readonly type: 'logFailed' }
   /** Records that the log should hold are known to be damaged, or have all been mended. */

@@ -5,6 +5,8 @@
 export const plantedRaftBugs = [
   /** A vote is answered before it is written. */
   'voteAnsweredBeforePersist',
+  /** A replica whose own vote is enough leads before that vote is written. */
+  'leadsBeforeOwnVote',
   /** A vote of this epoch does not keep the replica from voting for another candidate. */
   'voteTwice',
   /** A higher epoch is believed and not written. */

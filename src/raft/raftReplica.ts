@@ -244,8 +244,16 @@ export class RaftReplica {
   }
 }
 
+/** What waits for the quorum state ahead of it to be durable. */
+const leaving: ReadonlySet<Effect['type']> = new Set([
+  'send',
+  'respond',
+  'accepted',
+  'readReady',
+  'done',
+  'confirmVote',
+])
+
 function leavesNode({ type }: Effect): boolean {
-  return (
-    type === 'send' || type === 'respond' || type === 'accepted' || type === 'readReady' || type === 'done'
-  )
+  return leaving.has(type)
 }

@@ -1,5 +1,5 @@
 import { applyFetch, fetcherFlushed, fetcherRequestFailed } from './applyFetch.ts'
-import { candidateTimer, candidateUnclean, candidateVote } from './candidate.ts'
+import { candidateTimer, candidateUnclean, candidateVote, candidateVoteDurable } from './candidate.ts'
 import {
   answerAsStopped,
   contactAtLeader,
@@ -50,6 +50,7 @@ export type StateRow = { readonly [T in RaftEventType]: Handler<T> }
 
 /** What all states but `stopped` do alike. */
 const alike = {
+  voteDurable: ignore,
   voteRequest: answerVote,
   beginQuorumEpochRequest: answerBeginQuorum,
   beginQuorumEpochResponse: learnOnly,
@@ -119,6 +120,7 @@ export const stateTable: Readonly<Record<RaftState, StateRow>> = {
     ...notFetching,
     timerFired: candidateTimer,
     voteResponse: candidateVote,
+    voteDurable: candidateVoteDurable,
     uncleanElection: candidateUnclean,
   },
   leader: {
@@ -181,6 +183,7 @@ export const stateTable: Readonly<Record<RaftState, StateRow>> = {
     updateVoterRequest: answerAsStopped('updateVoter'),
     updateVoterResponse: ignore,
     flushed: ignore,
+    voteDurable: ignore,
     logFailed: ignore,
     damaged: ignore,
     requestFailed: ignore,

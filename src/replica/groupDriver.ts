@@ -268,6 +268,9 @@ export class GroupDriver implements Sleeper, Stander {
       case 'persist':
         this.#outbox.persistAsked(this.log.persist(effect.state, this.node.highWatermark))
         break
+      case 'confirmVote':
+        this.#outbox.leave(() => this.step({ type: 'voteDurable', epoch: effect.epoch }))
+        break
       case 'append':
         this.log.append(effect.sequence, effect.batch.leaderEpoch, bytesOf(effect.batch, this.#world.runtime))
         break
@@ -280,11 +283,9 @@ export class GroupDriver implements Sleeper, Stander {
       case 'truncate':
         this.log.truncate(effect.sequence, effect.to)
         break
-      case 'installSnapshot': {
-        const head = this.#received.headOf(effect.snapshotId)
-        this.log.install(effect.sequence, effect.snapshotId, head)
+      case 'installSnapshot':
+        this.log.install(effect.sequence, effect.snapshotId, this.#received.headOf(effect.snapshotId))
         break
-      }
       case 'writeSnapshot':
         this.#received.write(effect)
         break

@@ -51,6 +51,12 @@ export class ElectionChecks {
       if (grant === false) granted++
       else if (grant === true) doubtful++
     }
+    // Whoever else voted had seen the question, which leaves when the own vote is durable.
+    check(
+      voters.size > 1 || !voters.has(replica.key) || replica.durableVote === epoch,
+      'I1',
+      () => `${replica.name} leads epoch ${epoch} by its own vote alone, which it may forget`,
+    )
     const needed = this.isLossAccepted ? voters.majority : voters.size
     check(
       granted >= voters.majority || granted + doubtful >= needed,

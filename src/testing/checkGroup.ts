@@ -128,6 +128,9 @@ export class GroupChecks {
       case 'flushed':
         replica.flushed(event.sequence)
         break
+      case 'voteDurable':
+        replica.durableVote = event.epoch
+        break
       case 'fetchRequest': {
         const { request } = event
         const epoch = request.currentLeaderEpoch

@@ -56,6 +56,8 @@ export class CheckedReplica {
   committedAtStart = 0
   /** The greatest epoch in a message that left. */
   sentEpoch = 0
+  /** The latest epoch for which it was told that its own vote is durable. */
+  durableVote = -1
   /** The latest binding vote that left. */
   votedEpoch = -1
   votedFor = ''

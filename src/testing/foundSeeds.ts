@@ -82,5 +82,9 @@ export const foundSeeds: readonly FoundSeed[] = [
     found: 'a leader that had removed itself stopped for good: the next one had forgotten what it still had',
   },
   { seed: 315069, found: 'the checks took a start for recorded whose records never reached the hung disks' },
+  {
+    seed: 316538,
+    found: 'the only voter led before its vote was durable, and after a crash another led the same epoch',
+  },
   { seed: 316256, found: 'as 302039, the voters lost power one after the other' },
 ]

@@ -31,7 +31,11 @@ test('whoever has only the entry can drive a group of one: events in, effects ou
   const run = (effects: readonly raft.Effect[]): void => {
     for (const effect of effects) if ('sequence' in effect) writes.push(effect.sequence)
   }
-  run(node.start(0))
+  const begun = node.start(0)
+  run(begun)
+  expect(begun.map(({ type }) => type)).toContain('confirmVote')
+  expect(node.state).toBe('candidate')
+  run(node.step({ type: 'voteDurable', epoch: node.leaderEpoch }, 0))
   expect(node.state).toBe('leader')
   run(node.step({ type: 'append', token: 'mine', recordCount: 3, records: new Uint8Array(30) }, 1))
   expect(node.highWatermark).toBe(0)

@@ -171,6 +171,16 @@ describe('a leader', () => {
     expect(effects).toContainEqual(expect.objectContaining({ type: 'alarm', code: 'rolledBack', id: 2 }))
   })
 
+  test('that is its own majority does not lead before its vote is durable, whatever an operator says', () => {
+    const lone = new Lone({ voters: [1] })
+    lone.step({ type: 'uncleanElection', token: 'x' })
+    expect(lone.core.state).toBe('candidate')
+    lone.step({ type: 'voteDurable', epoch: lone.core.leaderEpoch - 1 })
+    expect(lone.core.state).toBe('candidate')
+    lone.step({ type: 'voteDurable', epoch: lone.core.leaderEpoch })
+    expect(lone.core.state).toBe('leader')
+  })
+
   test('answers a read only after a majority has come back to it', () => {
     const lone = inState.leader()
     lone.fetch(replica(2))

@@ -105,6 +105,7 @@ const news: Readonly<{ [T in RaftEventType]: (lone: Lone) => RaftEvent }> = {
     request: { clusterId: 'cluster', currentLeaderEpoch: lone.core.leaderEpoch, voter: voter(3) },
   }),
   updateVoterResponse: () => ({ type: 'updateVoterResponse', from: 2, requestId: 0, response: refused }),
+  voteDurable: (lone) => ({ type: 'voteDurable', epoch: lone.core.leaderEpoch }),
   flushed: () => ({ type: 'flushed', sequence: 99 }),
   logFailed: () => ({ type: 'logFailed' }),
   requestFailed: (lone) => ({ type: 'requestFailed', requestId: lastRequest(lone, 'fetch') }),

@@ -131,6 +131,7 @@ test('what has become durable is told in the order in which it was written', asy
     },
   })
   const group = await lone.open(1)
+  await lone.quiet()
   const appends = Array.from({ length: 30 }, async (_, index) => {
     for (let turn = 0; turn < index; turn++) await null
     await group.append(batchOf(lone.runtime, `${index}`), { acks: 'all' })

@@ -225,7 +225,11 @@ export class Checker {
     const other = this.#leaders.get(epoch)
     check(other === undefined, () => `I1: ${me} and ${other} lead epoch ${epoch}`)
     this.#leaders.set(epoch, me)
-    const { cache } = node.disk
+    const { cache, durable } = node.disk
+    check(
+      durable.quorum.leaderEpoch === epoch && durable.quorum.voted?.id === node.id,
+      () => `I1: ${me} leads epoch ${epoch}, and a crash would forget its own vote`,
+    )
     for (const [index, batch] of this.committed.entries()) {
       // A leader that was elected late, after a later epoch has begun, leads nobody.
       if (batch.lastOffset < cache.startOffset || this.#committedIn[index]! >= epoch) continue

@@ -186,6 +186,9 @@ export class SimNode {
         }
         break
       }
+      case 'confirmVote':
+        this.#leave(() => this.step({ type: 'voteDurable', epoch: effect.epoch }))
+        break
       case 'readReady':
         this.#leave(() => world.readReady(effect.token, effect.offset))
         break
