@@ -58,7 +58,7 @@ export class GroupLog {
   /** Writes wait for something that runs. */
   #isBusy = false
   #tickets = 0
-  readonly #cuts = new PendingCuts()
+  readonly #cuts: PendingCuts
   #refusal: EngineError | null = null
   #failed: EngineError | null = null
 
@@ -69,6 +69,7 @@ export class GroupLog {
     this.#isPartition = start.isPartition
     this.#epochs = [...start.epochs]
     this.#voters = [...start.voters]
+    this.#cuts = new PendingCuts(Math.min(start.stored.highWatermark, start.logStart.logEndOffset))
     this.#events = events
     this.log.onAdvance = (flushedOffset) => {
       this.#unflushed.flushed(flushedOffset)
@@ -100,13 +101,14 @@ export class GroupLog {
   /** Writes the quorum state; the number of the ticket that `persisted` tells of. */
   persist(quorum: QuorumState, highWatermark: number): number {
     const ticket = ++this.#tickets
-    this.#put(stateKind.quorum, encodeQuorum({ quorum, highWatermark }), () => this.#events.persisted(ticket))
+    const bytes = encodeQuorum({ quorum, highWatermark: this.#cuts.surelyCommitted(highWatermark) })
+    this.#put(stateKind.quorum, bytes, () => this.#events.persisted(ticket))
     return ticket
   }
 
   /** Writes the quorum state and resolves when it is durable, or nothing will be. */
   async persisted(quorum: QuorumState, highWatermark: number): Promise<void> {
-    const bytes = encodeQuorum({ quorum, highWatermark })
+    const bytes = encodeQuorum({ quorum, highWatermark: this.#cuts.surelyCommitted(highWatermark) })
     await this.#putAll([[stateKind.quorum, bytes]]).catch(() => {})
   }
 

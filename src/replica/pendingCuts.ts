@@ -3,6 +3,13 @@ export class PendingCuts {
   readonly #offsets: number[] = []
   /** How many cuts were ever begun. */
   count = 0
+  /** Exclusive end of what is committed and in the place where the next start looks for it. */
+  #committed: number
+
+  /** `committed` is the exclusive end of what the log began with and is committed. */
+  constructor(committed: number) {
+    this.#committed = committed
+  }
 
   /** Everything from `endOffset` on is void; the result is to be called once the files say so, too. */
   begin(endOffset: number): () => void {
@@ -21,6 +28,15 @@ export class PendingCuts {
       if (this.count !== count) return null
       throw error
     }
+  }
+
+  /**
+   * What of `highWatermark` may be written for the next start: until a cut is durable, that start may find in the place of committed
+   * records what was to be cut.
+   */
+  surelyCommitted(highWatermark: number): number {
+    this.#committed = Math.min(highWatermark, Math.max(this.#committed, this.readableEnd))
+    return this.#committed
   }
 
   /** Up to where (exclusive) files may be read; infinite when nothing is being cut. */

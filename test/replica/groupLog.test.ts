@@ -1,77 +1,14 @@
 import { expect, test } from 'vitest'
-import type { RaftResponse } from '../../src/raft.ts'
 import type { Group } from '../../src/replica/group.ts'
 import { encodeEpochStarts, stateKind } from '../../src/replica/groupStates.ts'
 import type { GroupSpec } from '../../src/replica/groupTypes.ts'
-import { readBatches } from '../../src/replica/wire/batches.ts'
 import { defaultLogConfig } from '../../src/segment/logConfig.ts'
 import { checkBatch } from '../../src/segment/recordBatch.ts'
 import { encodeBatch } from '../../src/segment/records.ts'
 import { WriteGroup } from '../../src/segment/writeGroup.ts'
 import { batchOf, committed } from './support/cluster.ts'
 import { directoryOf, Lone } from './support/lone.ts'
-
-type FetchResponse = Extract<RaftResponse, { type: 'fetch' }>
-
-/** Has node 1 follow `leader` in `epoch`. */
-async function follow(lone: Lone, leader: number, epoch: number): Promise<void> {
-  lone.ask(
-    {
-      type: 'beginQuorumEpoch',
-      clusterId: 'test-cluster',
-      voter: { id: 1, directoryId: lone.logs.directoryId },
-      leaderId: leader,
-      leaderEpoch: epoch,
-    },
-    0,
-    leader,
-  )
-  await lone.quiet()
-}
-
-/** Answers the Fetch that node 1 has sent last. */
-async function answer(
-  lone: Lone,
-  leader: number,
-  epoch: number,
-  change: Partial<FetchResponse>,
-): Promise<void> {
-  const sent = lone.sent.findLast(({ request }) => request.type === 'fetch' && !request.claimOnly)!
-  lone.sent.length = 0
-  lone.host.response(leader, sent.group, sent.requestId, {
-    type: 'fetch',
-    error: 'none',
-    leaderId: leader,
-    leaderEpoch: epoch,
-    highWatermark: -1,
-    logStartOffset: 0,
-    divergingEpoch: null,
-    snapshotId: null,
-    batches: [],
-    epochStarts: [],
-    voterSets: [],
-    logEndOffset: 0,
-    round: 0,
-    rolledBack: false,
-    recorded: null,
-    ...change,
-  })
-  await lone.quiet()
-}
-
-function records(lone: Lone, baseOffset: number, leaderEpoch: number, ...values: readonly string[]) {
-  const bytes = encodeBatch(
-    {
-      baseOffset,
-      leaderEpoch,
-      records: values.map((value) => ({ key: null, value: Buffer.from(value), timestampMs: 1 })),
-    },
-    lone.runtime.checksum,
-  )
-  return readBatches(bytes, lone.runtime.checksum)
-}
-
-const mark = (epoch: number, startOffset: number) => ({ epoch, startOffset, votersVersion: 0 })
+import { answer, follow, mark, records } from './support/playedLeader.ts'
 
 test('a follower whose log parts from the leader cuts it, and appends what comes then, in order', async () => {
   const lone = await Lone.start()
