@@ -87,4 +87,14 @@ export const foundSeeds: readonly FoundSeed[] = [
     found: 'the only voter led before its vote was durable, and after a crash another led the same epoch',
   },
   { seed: 316256, found: 'as 302039, the voters lost power one after the other' },
+  {
+    seed: 345894,
+    found:
+      'a crash in the middle of a cut took what was being cut for committed, as others had committed what came in its place',
+  },
+  {
+    seed: 349765,
+    found:
+      'the checks compared files while a leader took what a client had been refused since before the end',
+  },
 ]
