@@ -39,8 +39,8 @@ export declare class Engine {
    */
   syncFileSystem(ticket: number, path: string): void
   /**
-   * Whether `count` ranges of whole batches are in memory and good. `plan` holds three numbers a range: file,
-   * position and length. When false the ranges are read and checked aside, and a completion follows.
+   * Whether `count` ranges of whole batches are in memory and good. `plan` holds `RANGE_NUMBERS` a range: file,
+   * position, length and bounds. When false the ranges are read and checked aside, and a completion follows.
    */
   prepare(ticket: number, plan: Float64Array, count: number): boolean
   /**
@@ -75,7 +75,7 @@ export declare class Engine {
   /** Sends one part of bytes. Returns how many bytes are queued on the connection. */
   sendBytes(connection: number, bytes: Uint8Array): number
   /**
-   * Sends `count` parts. `plan` holds three numbers a part: file, position and length of a range; a file of 0
+   * Sends `count` parts. `plan` holds `RANGE_NUMBERS` a part: file, position, length and bounds of a range; a file of 0
    * stands for the next element of `bytes`. Returns how many bytes are queued on the connection.
    */
   send(connection: number, plan: Float64Array, count: number, bytes: unknown[]): number
@@ -110,10 +110,10 @@ export declare class FloorRun {
 export declare function border(): number
 
 /**
- * Walks record batches, the first of which begins at `minOffset` or later. Fills `result` with: bytes of good
- * batches, the offset after them, their number, which fault ended the walk (0 for none), what was expected and found.
+ * Walks record batches that keep to bounds. Fills `result` with: bytes of good batches, the offset after them, their number,
+ * which fault ended the walk (0 for none), what was expected and found, the leader epoch of the last good one.
  */
-export declare function checkBatches(bytes: Uint8Array, minOffset: number, result: Float64Array): void
+export declare function checkBatches(bytes: Uint8Array, minOffset: number, gapless: boolean, minEpoch: number, maxEpoch: number, result: Float64Array): void
 
 /** Compresses with "snappy", "lz4" or "zstd". */
 export declare function compress(codec: string, bytes: Uint8Array): Buffer

@@ -1,5 +1,5 @@
-//! Walks record batches (magic 2): length, magic, checksum, offsets that do not go back. What is checked and which
-//! number names which fault is shared with `src/runtime/node/batchCheck.ts`.
+//! Walks record batches (magic 2): length, magic, checksum, offsets and leader epochs within bounds. What is checked and
+//! which number names which fault is shared with `src/runtime/node/batchCheck.ts`.
 
 use crc_fast::{CrcAlgorithm, Digest};
 
@@ -22,10 +22,36 @@ pub enum FaultKind {
     Magic = 2,
     /// The checksum is not that of the bytes.
     Checksum = 3,
-    /// The base offset is below the end of the batch before, or beyond 2^53.
+    /// The base offset is below the end of the batch before, above it where there are no gaps, or beyond 2^53.
     Offset = 4,
     /// The batch is cut off: so many bytes of it are there.
     Cut = 5,
+    /// The leader epoch is below that of the batch before, or above what can be.
+    Epoch = 6,
+}
+
+/// What has to hold of batches beside what their checksums cover; see `BatchBounds` in `src/model/fileRange.ts`.
+#[derive(Clone, Copy)]
+pub struct Bounds {
+    pub min_offset: i64,
+    pub gapless: bool,
+    pub min_epoch: i32,
+    pub max_epoch: i32,
+}
+
+/// How many numbers name a range: file, position, length, and its bounds. `src/zerocopy/rangePlan.ts` has the twin.
+pub const RANGE_NUMBERS: usize = 7;
+
+impl Bounds {
+    /// The bounds in the numbers of a range.
+    pub fn of(range: &[f64]) -> Self {
+        Bounds {
+            min_offset: range[3] as i64,
+            gapless: range[4] != 0.0,
+            min_epoch: range[5] as i32,
+            max_epoch: range[6] as i32,
+        }
+    }
 }
 
 /// The first bad batch.
@@ -44,6 +70,10 @@ pub struct BatchWalk {
     /// Bytes of the running batch after its header that have not arrived.
     missing: u64,
     digest: Option<Digest>,
+    gapless: bool,
+    max_epoch: i32,
+    /// The leader epoch of the last good batch: the next may not go back.
+    pub last_epoch: i32,
     /// The offset after the last good batch: the next may not begin below it.
     pub next_offset: i64,
     /// Bytes of good batches so far.
@@ -52,15 +82,18 @@ pub struct BatchWalk {
 }
 
 impl BatchWalk {
-    /// A walk whose first batch begins at `min_offset` or later.
-    pub fn new(min_offset: i64) -> Self {
+    /// A walk over batches that keep to `bounds`.
+    pub fn new(bounds: Bounds) -> Self {
         let header = [0; HEADER_BYTES];
         BatchWalk {
             header,
             filled: 0,
             missing: 0,
             digest: None,
-            next_offset: min_offset,
+            gapless: bounds.gapless,
+            max_epoch: bounds.max_epoch,
+            last_epoch: bounds.min_epoch,
+            next_offset: bounds.min_offset,
             valid_bytes: 0,
             batches: 0,
         }
@@ -114,8 +147,14 @@ impl BatchWalk {
             return Err(fault(FaultKind::Magic, 2.0, f64::from(magic)));
         }
         let base = self.base_offset();
-        if base < self.next_offset || base > MAX_OFFSET {
+        let late = self.gapless && base != self.next_offset;
+        if base < self.next_offset || late || base > MAX_OFFSET {
             return Err(fault(FaultKind::Offset, self.next_offset as f64, base as f64));
+        }
+        let epoch = self.epoch();
+        if epoch < self.last_epoch || epoch > self.max_epoch {
+            let expected = if epoch < self.last_epoch { self.last_epoch } else { self.max_epoch };
+            return Err(fault(FaultKind::Epoch, f64::from(expected), f64::from(epoch)));
         }
         self.missing = (size - HEADER_BYTES as i64) as u64;
         let mut digest = Digest::new(CrcAlgorithm::Crc32Iscsi);
@@ -131,6 +170,7 @@ impl BatchWalk {
         if found != expected {
             return Err(fault(FaultKind::Checksum, f64::from(expected), f64::from(found)));
         }
+        self.last_epoch = self.epoch();
         self.next_offset = self.base_offset() + i64::from(self.int32(23)).max(0) + 1;
         self.valid_bytes += self.size() as u64;
         self.batches += 1;
@@ -147,6 +187,10 @@ impl BatchWalk {
         i64::from_be_bytes(*self.header.first_chunk().unwrap_or(&[0; 8]))
     }
 
+    fn epoch(&self) -> i32 {
+        self.int32(12)
+    }
+
     fn int32(&self, at: usize) -> i32 {
         let bytes = &self.header[at..at + 4];
         i32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
@@ -161,6 +205,8 @@ fn fault(kind: FaultKind, expected: f64, found: f64) -> Fault {
 mod tests {
     use super::*;
 
+    const BOUNDS: Bounds = Bounds { min_offset: 5, gapless: false, min_epoch: i32::MIN, max_epoch: i32::MAX };
+
     fn batch(base: i64, records: i32, body: usize) -> Vec<u8> {
         let mut bytes = vec![7; HEADER_BYTES + body];
         bytes[..8].copy_from_slice(&base.to_be_bytes());
@@ -173,7 +219,11 @@ mod tests {
     }
 
     fn walk(bytes: &[u8], piece: usize) -> (BatchWalk, Option<Fault>) {
-        let mut walk = BatchWalk::new(5);
+        walk_in(BOUNDS, bytes, piece)
+    }
+
+    fn walk_in(bounds: Bounds, bytes: &[u8], piece: usize) -> (BatchWalk, Option<Fault>) {
+        let mut walk = BatchWalk::new(bounds);
         let fault = bytes.chunks(piece).find_map(|piece| walk.feed(piece).err());
         (walk, fault)
     }
@@ -209,5 +259,24 @@ mod tests {
         assert_eq!(kind(&batch(1 << 53, 1, 10)), Some(FaultKind::Offset));
         let (cut, fault) = walk(&batch(5, 1, 10)[..70], 5000);
         assert_eq!((cut.current_bytes(), cut.arrived_bytes(), fault), (71, 70, None));
+    }
+    #[test]
+    fn holds_offsets_and_epochs_to_their_bounds() {
+        let in_epoch = |base: i64, epoch: i32| {
+            let mut bytes = batch(base, 2, 10);
+            bytes[12..16].copy_from_slice(&epoch.to_be_bytes());
+            bytes
+        };
+        let kind = |bounds: Bounds, batches: &[Vec<u8>]| {
+            walk_in(bounds, &batches.concat(), 5000).1.map(|fault| fault.kind)
+        };
+        let gapless = Bounds { gapless: true, min_epoch: 3, max_epoch: 4, ..BOUNDS };
+        assert_eq!(kind(gapless, &[in_epoch(5, 3), in_epoch(7, 4), in_epoch(9, 4)]), None);
+        assert_eq!(kind(gapless, &[in_epoch(6, 3)]), Some(FaultKind::Offset));
+        assert_eq!(kind(gapless, &[in_epoch(5, 3), in_epoch(8, 3)]), Some(FaultKind::Offset));
+        assert_eq!(kind(BOUNDS, &[in_epoch(6, 3), in_epoch(9, 3)]), None);
+        assert_eq!(kind(gapless, &[in_epoch(5, 2)]), Some(FaultKind::Epoch));
+        assert_eq!(kind(gapless, &[in_epoch(5, 5)]), Some(FaultKind::Epoch));
+        assert_eq!(kind(gapless, &[in_epoch(5, 4), in_epoch(7, 3)]), Some(FaultKind::Epoch));
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 
-use crate::batches::{BatchWalk, Fault, FaultKind};
+use crate::batches::{BatchWalk, Bounds, Fault, FaultKind};
 use crate::completions::{Completion, Completions, Stage};
 use crate::files::{Errno, FileId, FileTable};
 use crate::open_file::OpenFile;
@@ -18,6 +18,7 @@ pub struct Range {
     pub file: FileId,
     pub position: u64,
     pub length: u64,
+    pub bounds: Bounds,
 }
 
 impl Range {
@@ -103,7 +104,7 @@ impl ColdReaders {
                 let checked = files
                     .open(range.file, false)
                     .map_err(Failure::Read)
-                    .and_then(|file| check(&file, range.position, range.length, scratch));
+                    .and_then(|file| check(&file, range.position, range.length, range.bounds, scratch));
                 let Err(failure) = checked else { continue };
                 completion.file = range.file;
                 match failure {
@@ -179,22 +180,29 @@ impl Shared {
 pub fn warm(
     file: &OpenFile,
     range: (u64, u64),
+    bounds: Bounds,
     part: (u64, u64),
     scratch: &mut Vec<u8>,
 ) -> Result<(), Failure> {
     if file.verified.covers(range.0, range.0 + range.1) {
-        return check(file, range.0, range.1, scratch);
+        return check(file, range.0, range.1, bounds, scratch);
     }
     read(file, part.0, part.1, scratch, |_| Ok(())).map(|_| ())
 }
 
-/// Reads a range and checks that it is whole batches.
-fn check(file: &OpenFile, position: u64, length: u64, scratch: &mut Vec<u8>) -> Result<(), Failure> {
+/// Reads a range and checks that it is whole batches within their bounds.
+fn check(
+    file: &OpenFile,
+    position: u64,
+    length: u64,
+    bounds: Bounds,
+    scratch: &mut Vec<u8>,
+) -> Result<(), Failure> {
     // What the kernel reads around it comes from the disk as well.
     forget_lost(file, position, length);
     let end = position + length;
     file.verified.remove(position, end);
-    let mut walk = BatchWalk::new(0);
+    let mut walk = BatchWalk::new(bounds);
     read_ahead(file, position, length);
     let result = read(file, position, length, scratch, |bytes| walk.feed(bytes));
     let good = position + walk.valid_bytes;

@@ -6,7 +6,7 @@ use napi::Env;
 use napi::bindgen_prelude::{ArrayBuffer, Buffer, Error, Float64ArraySlice, Result, Uint8ArraySlice};
 use napi_derive::napi;
 
-use crate::batches::BatchWalk;
+use crate::batches::{BatchWalk, Bounds};
 use crate::codecs::{Codec, CodecError};
 use crate::lent::Lent;
 use crate::{bad_argument, checksum, codecs, file_systems, files};
@@ -42,16 +42,30 @@ pub fn crc32c(bytes: &[u8], seed: u32) -> u32 {
     checksum::crc32c(bytes, seed)
 }
 
-/// Walks record batches, the first of which begins at `minOffset` or later. Fills `result` with: bytes of good
-/// batches, the offset after them, their number, which fault ended the walk (0 for none), what was expected and found.
+/// Walks record batches that keep to bounds. Fills `result` with: bytes of good batches, the offset after them, their number,
+/// which fault ended the walk (0 for none), what was expected and found, the leader epoch of the last good one.
 #[napi]
-pub fn check_batches(bytes: &[u8], min_offset: f64, mut result: Float64ArraySlice<'_>) {
-    let mut walk = BatchWalk::new(min_offset as i64);
+pub fn check_batches(
+    bytes: &[u8],
+    min_offset: f64,
+    gapless: bool,
+    min_epoch: i32,
+    max_epoch: i32,
+    mut result: Float64ArraySlice<'_>,
+) {
+    let mut walk = BatchWalk::new(Bounds { min_offset: min_offset as i64, gapless, min_epoch, max_epoch });
     let fault = walk.feed(bytes).err();
     let (kind, expected, found) =
         fault.map_or((0.0, 0.0, 0.0), |fault| (f64::from(fault.kind as u8), fault.expected, fault.found));
-    let values =
-        [walk.valid_bytes as f64, walk.next_offset as f64, walk.batches as f64, kind, expected, found];
+    let values = [
+        walk.valid_bytes as f64,
+        walk.next_offset as f64,
+        walk.batches as f64,
+        kind,
+        expected,
+        found,
+        f64::from(walk.last_epoch),
+    ];
     // SAFETY: JavaScript waits for this call, and `bytes` is another array.
     for (place, value) in unsafe { result.as_mut() }.iter_mut().zip(values) {
         *place = value;

@@ -44,6 +44,7 @@ use napi::threadsafe_function::ThreadsafeFunctionCallMode;
 use napi_derive::napi;
 
 use crate::aside::Aside;
+use crate::batches::{Bounds, RANGE_NUMBERS};
 use crate::cold::{ColdReaders, Range};
 use crate::completions::{Completion, Completions, Stage};
 use crate::files::{FileTable, descriptor_limit};
@@ -228,14 +229,15 @@ impl Engine {
         }
     }
 
-    /// Whether `count` ranges of whole batches are in memory and good. `plan` holds three numbers a range: file,
-    /// position and length. When false the ranges are read and checked aside, and a completion follows.
+    /// Whether `count` ranges of whole batches are in memory and good. `plan` holds `RANGE_NUMBERS` a range: file,
+    /// position, length and bounds. When false the ranges are read and checked aside, and a completion follows.
     #[napi]
     pub fn prepare(&self, ticket: f64, plan: &[f64], count: u32) -> bool {
-        let ranges = plan.chunks_exact(3).take(count as usize).map(|range| Range {
+        let ranges = plan.chunks_exact(RANGE_NUMBERS).take(count as usize).map(|range| Range {
             file: range[0] as u32,
             position: range[1] as u64,
             length: range[2] as u64,
+            bounds: Bounds::of(range),
         });
         self.cold.prepare(ticket, ranges)
     }
@@ -339,19 +341,24 @@ impl Engine {
         self.sender.send(connection, VecDeque::from([part])) as f64
     }
 
-    /// Sends `count` parts. `plan` holds three numbers a part: file, position and length of a range; a file of 0
+    /// Sends `count` parts. `plan` holds `RANGE_NUMBERS` a part: file, position, length and bounds of a range; a file of 0
     /// stands for the next element of `bytes`. Returns how many bytes are queued on the connection.
     #[napi]
     pub fn send(&self, connection: u32, plan: &[f64], count: u32, bytes: Array<'_>) -> Result<f64> {
         let mut parts = VecDeque::with_capacity(count as usize);
         let mut next = 0;
-        for part in plan.chunks_exact(3).take(count as usize) {
+        for part in plan.chunks_exact(RANGE_NUMBERS).take(count as usize) {
             if part[0] == 0.0 {
                 let slice: &[u8] = bytes.get(next)?.ok_or_else(bad_argument)?;
                 next += 1;
                 parts.push_back(Part::Bytes { bytes: Cow::Borrowed(slice), at: 0 });
             } else {
-                parts.push_back(Part::range(part[0] as u32, part[1] as u64, part[2] as u64));
+                parts.push_back(Part::range(
+                    part[0] as u32,
+                    part[1] as u64,
+                    part[2] as u64,
+                    Bounds::of(part),
+                ));
             }
         }
         Ok(self.sender.send(connection, parts) as f64)

@@ -322,9 +322,9 @@ fn run(shared: &Shared) {
 
 /// Has the cold readers read the range that comes next; the connection goes on once it is there.
 fn wait_for_front(connection: &Arc<Connection>) {
-    let (id, held, part, whole) = match connection.lock().queue.front() {
-        Some(Part::Range { id, held, position, length, whole, .. }) => {
-            (*id, held.clone(), (*position, (*length).min(COLD_BYTES)), *whole)
+    let (id, held, part, whole, bounds) = match connection.lock().queue.front() {
+        Some(Part::Range { id, held, position, length, whole, bounds, .. }) => {
+            (*id, held.clone(), (*position, (*length).min(COLD_BYTES)), *whole, *bounds)
         }
         _ => return connection.arm(),
     };
@@ -333,7 +333,7 @@ fn wait_for_front(connection: &Arc<Connection>) {
     cold.run(move |scratch| {
         let files = &connection.shared.files;
         let opened = held.map_or_else(|| files.open(id, false), Ok).map_err(Failure::Read);
-        let result = opened.and_then(|file| warm(&file, whole, part, scratch).map(|()| file));
+        let result = opened.and_then(|file| warm(&file, whole, bounds, part, scratch).map(|()| file));
         let mut state = connection.lock();
         if state.closed {
             return;

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::os::fd::RawFd;
 use std::sync::Arc;
 
+use crate::batches::Bounds;
 use crate::completions::Stage;
 use crate::files::{Errno, FileId, FileTable, last_errno};
 use crate::open_file::OpenFile;
@@ -38,6 +39,7 @@ pub enum Part<'a> {
         length: u64,
         /// Position and length that the range had at first: where batches begin and end.
         whole: (u64, u64),
+        bounds: Bounds,
         /// The cold readers have just read what comes next of it: it may be waited for.
         warm: bool,
     },
@@ -45,8 +47,8 @@ pub enum Part<'a> {
 
 impl Part<'_> {
     /// A part that is not in memory.
-    pub fn range(id: FileId, position: u64, length: u64) -> Self {
-        Part::Range { id, held: None, position, length, whole: (position, length), warm: false }
+    pub fn range(id: FileId, position: u64, length: u64, bounds: Bounds) -> Self {
+        Part::Range { id, held: None, position, length, whole: (position, length), bounds, warm: false }
     }
 
     /// Bytes still to be sent.
@@ -72,9 +74,15 @@ impl Part<'_> {
     pub fn into_owned(self, files: &FileTable) -> Part<'static> {
         match self {
             Part::Bytes { bytes, at } => Part::Bytes { bytes: Cow::Owned(bytes[at..].to_vec()), at: 0 },
-            Part::Range { id, held, position, length, whole, warm } => {
-                Part::Range { id, held: held.or_else(|| files.peek(id)), position, length, whole, warm }
-            }
+            Part::Range { id, held, position, length, whole, bounds, warm } => Part::Range {
+                id,
+                held: held.or_else(|| files.peek(id)),
+                position,
+                length,
+                whole,
+                bounds,
+                warm,
+            },
         }
     }
 }

@@ -1,5 +1,5 @@
 /** What is wrong with the first bad batch of a walk. */
-export type BatchFaultKind = 'length' | 'magic' | 'checksum' | 'offset' | 'cut'
+export type BatchFaultKind = 'length' | 'magic' | 'checksum' | 'offset' | 'cut' | 'epoch'
 
 /** The first bad batch of a walk: what must be there, and what is. */
 export interface BatchFault {
@@ -14,6 +14,8 @@ export interface BatchCheck {
   readonly validBytes: number
   /** The offset after the last good batch; what was asked for if there is none. */
   readonly nextOffset: number
+  /** The leader epoch of the last good batch; the least that was asked for if there is none. */
+  readonly lastEpoch: number
   /** How many batches are good. */
   readonly batches: number
   /** Why the walk ended before the end; the bad batch begins at `validBytes`. */
@@ -31,6 +33,8 @@ export function describeFault({ kind, expected, found }: BatchFault): { expected
       return { expected: `checksum ${expected}`, found: `checksum ${found}` }
     case 'offset':
       return { expected: `an offset from ${expected} on`, found: `offset ${found}` }
+    case 'epoch':
+      return { expected: `leader epoch ${expected}`, found: `leader epoch ${found}` }
     case 'cut':
       return { expected: `a batch of ${expected} bytes`, found: `an end after ${found}` }
   }

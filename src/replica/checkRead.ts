@@ -13,10 +13,10 @@ export function checkRead(
   checksum: Checksum,
   log: Log,
   bytes: Uint8Array,
-  { file, position }: FileRange,
+  { file, position, bounds }: FileRange,
   fromOffset: number,
 ): number {
-  const { validBytes, fault } = checksum.checkBatches(bytes)
+  const { validBytes, fault } = checksum.checkBatches(bytes, bounds)
   if (validBytes > 0) {
     const { baseOffset } = new BatchHeader(bytes, 0)
     if (baseOffset <= fromOffset || log.cleanedOffset > fromOffset) return validBytes

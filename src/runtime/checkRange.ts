@@ -1,6 +1,6 @@
 import { type BatchFault, describeFault } from '../model/batchFault.ts'
 import { CorruptionError } from '../model/errors.ts'
-import type { FileRange } from '../model/fileRange.ts'
+import { anyBatches, type FileRange } from '../model/fileRange.ts'
 import type { Checksum } from './checksum.ts'
 
 /** How much is read at once, unless a batch is larger. */
@@ -22,18 +22,18 @@ export async function checkRange(
 ): Promise<void> {
   const end = range.position + range.lengthBytes
   let { position } = range
-  let nextOffset = 0
+  let bounds = range.bounds ?? anyBatches
   let buffer = new Uint8Array(Math.min(stepBytes, range.lengthBytes))
   const damaged = (fault: BatchFault): CorruptionError =>
     new CorruptionError({ file: range.file.path, position, ...describeFault(fault) })
   while (position < end) {
     const wanted = Math.min(buffer.length, end - position)
     const count = await read(buffer.subarray(0, wanted), position)
-    const found = checkBatches(buffer.subarray(0, count), nextOffset)
+    const found = checkBatches(buffer.subarray(0, count), bounds)
     const rest = buffer.subarray(found.validBytes, count)
     const isLast = count < wanted || position + count === end
     position += found.validBytes
-    nextOffset = found.nextOffset
+    bounds = { ...bounds, minOffset: found.nextOffset, minEpoch: found.lastEpoch }
     if (found.fault !== null) throw damaged(found.fault)
     const needed = sizeOf(rest)
     if (position < end && (isLast || needed > end - position)) {

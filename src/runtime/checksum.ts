@@ -1,4 +1,5 @@
 import type { BatchCheck } from '../model/batchFault.ts'
+import type { BatchBounds } from '../model/fileRange.ts'
 
 /** Bytes of a block that `Checksum.sealBlocks` stamps. */
 export const sealedBlockBytes = 4096
@@ -10,11 +11,10 @@ export interface Checksum {
   /** CRC-32C (Castagnoli) of `bytes`, continuing from `seed` (default 0), as an unsigned 32-bit number. */
   crc32c(bytes: Uint8Array, seed?: number): number
   /**
-   * Walks record batches from the first byte on: length, magic 2, checksum (from byte 21 on), base offsets that begin
-   * at `minOffset` (default 0) or later and never go back; gaps are allowed. Ends at the first bad batch, or where
-   * the bytes end inside one.
+   * Walks record batches from the first byte on: length, magic 2, checksum (from byte 21 on), and offsets and leader epochs
+   * within `bounds` (default `anyBatches`). Ends at the first bad batch, or where the bytes end inside one.
    */
-  checkBatches(bytes: Uint8Array, minOffset?: number): BatchCheck
+  checkBatches(bytes: Uint8Array, bounds?: BatchBounds): BatchCheck
   /**
    * Stamps blocks of `sealedBlockBytes` in place, each in its first `blockStampBytes`: CRC-32C of the rest of the block
    * from byte 4 on (uint32), `generation` (uint32), number of the block in `blocks` from 0 (uint32), `sequence`

@@ -1,4 +1,5 @@
 import { CorruptionError } from '../model/errors.ts'
+import { anyBatches, type BatchBounds } from '../model/fileRange.ts'
 import type { LogState } from './logState.ts'
 import type { ReadResult } from './logTypes.ts'
 import { findDamage, mayHaveGaps } from './mendChecks.ts'
@@ -123,5 +124,18 @@ function rangeOf(
   firstOffset: number,
 ): ReadResult {
   const lengthBytes = state.badRanges.readableEnd(segment.file.path, position, end) - position
-  return { ranges: [{ file: segment.file, position, lengthBytes }], lengthBytes, firstOffset }
+  const bounds = boundsFrom(state, segment, firstOffset)
+  return { ranges: [{ file: segment.file, position, lengthBytes, bounds }], lengthBytes, firstOffset }
+}
+
+/** What is known of the batches from `firstOffset` on, to the end of their segment. */
+function boundsFrom(state: LogState, segment: Segment, firstOffset: number): BatchBounds {
+  const isGapless = !mayHaveGaps(state, segment.baseOffset)
+  const { epochs, segments } = state
+  const last = epochs.entries[epochs.entries.length - 1]
+  const minEpoch = epochs.epochFor(firstOffset)
+  if (last === undefined || minEpoch < 0) return { ...anyBatches, minOffset: firstOffset, isGapless }
+  const next = segments.all[segments.all.indexOf(segment) + 1]
+  const maxEpoch = next === undefined ? last.epoch : epochs.epochFor(next.baseOffset - 1)
+  return { minOffset: firstOffset, isGapless, minEpoch, maxEpoch }
 }

@@ -86,6 +86,10 @@ export const foundSeeds: readonly FoundSeed[] = [
     seed: 316538,
     found: 'the only voter led before its vote was durable, and after a crash another led the same epoch',
   },
+  {
+    seed: 357731,
+    found: 'a flipped bit in the base offset of a batch amid a range that was read: no checksum covers it',
+  },
   { seed: 316256, found: 'as 302039, the voters lost power one after the other' },
   {
     seed: 345894,

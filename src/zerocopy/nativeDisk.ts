@@ -12,6 +12,7 @@ import { type EngineLink, systemError } from './engineLink.ts'
 import { GroupBytes, noBytes } from './groupBytes.ts'
 import { faultKinds } from './nativeChecksum.ts'
 import { NativeMap } from './nativeMap.ts'
+import { putRange, rangeNumbers } from './rangePlan.ts'
 
 /** Less than this is ordinary memory, which costs less to have and little to copy. */
 const leastLentBytes = 16 << 10
@@ -44,8 +45,8 @@ export class NativeDisk extends DiskBase implements Disk {
   #pieces = new Float64Array(2 * 64)
   /** Woken when an operation on some file has ended; they look by themselves which. */
   #idleWaiters: (() => void)[] = []
-  /** Used again for every `prepare`: three numbers a range. */
-  #ranges = new Float64Array(3 * 64)
+  /** Used again for every `prepare`. */
+  #ranges = new Float64Array(rangeNumbers * 64)
 
   constructor(link: EngineLink, options: NodeDiskOptions = {}) {
     // By default the addon takes a quarter of what the process may have, half of what is for files.
@@ -123,12 +124,10 @@ export class NativeDisk extends DiskBase implements Disk {
 
   prepare(ranges: readonly FileRange[]): Promise<void> | null {
     this.checkOpen()
-    if (ranges.length * 3 > this.#ranges.length) this.#ranges = new Float64Array(ranges.length * 6)
-    let at = 0
-    for (const { file, position, lengthBytes } of ranges) {
-      this.#ranges[at++] = this.#own(file).id
-      this.#ranges[at++] = position
-      this.#ranges[at++] = lengthBytes
+    const numbers = ranges.length * rangeNumbers
+    if (numbers > this.#ranges.length) this.#ranges = new Float64Array(2 * numbers)
+    for (const [index, range] of ranges.entries()) {
+      putRange(this.#ranges, index * rangeNumbers, this.#own(range.file).id, range)
     }
     const ticket = this.#link.number()
     if (this.#link.engine.prepare(ticket, this.#ranges, ranges.length)) return null

@@ -6,9 +6,10 @@ import { networkError } from '../runtime/node/systemErrors.ts'
 import { Stage } from './addon.ts'
 import { type EngineLink, systemError } from './engineLink.ts'
 import { type NativeDisk, NativeFile } from './nativeDisk.ts'
+import { putRange, rangeNumbers } from './rangePlan.ts'
 
 /** Used again for every message: three numbers a part. */
-let plan = new Float64Array(3 * 64)
+let plan = new Float64Array(rangeNumbers * 64)
 
 /** The sender for `socket`: the addon's, or Node's where there is no descriptor to duplicate or none left for that. */
 export function createSender(
@@ -78,19 +79,16 @@ class NativeSender implements Sender {
   }
 
   #sendParts(parts: readonly SendPart[]): number {
-    if (parts.length * 3 > plan.length) plan = new Float64Array(parts.length * 6)
+    const numbers = parts.length * rangeNumbers
+    if (numbers > plan.length) plan = new Float64Array(2 * numbers)
     const bytes: Uint8Array[] = []
     let at = 0
     for (const part of parts) {
       if (part instanceof Uint8Array) {
         bytes.push(part)
         plan[at] = 0
-      } else {
-        plan[at] = this.#fileId(part)
-        plan[at + 1] = part.position
-        plan[at + 2] = part.lengthBytes
-      }
-      at += 3
+      } else putRange(plan, at, this.#fileId(part), part)
+      at += rangeNumbers
     }
     return this.#link.engine.send(this.#id, plan, parts.length, bytes)
   }

@@ -61,6 +61,21 @@ describe.each(implementations)('a fetch from the $name disk', ({ create }) => {
     },
   )
 
+  test.each([
+    ['offset', 'cold', 6],
+    ['offset', 'always', 6],
+    ['leader epoch', 'cold', 14],
+    ['leader epoch', 'always', 14],
+  ])('sends no batch whose %s has changed, verifying %s', async (_, verify, at) => {
+    const flip = (bytes: Buffer, positions: number[]): void => {
+      bytes[positions[3]! + at]! ^= 0x40
+    }
+    const { client, logger, path } = await restarted(flip, { 'fetch.verify': verify })
+    expect(await fetch(client, 0)).toEqual({ errorCode: 0, offsets: [0, 1, 2] })
+    expect((await fetch(client, 3)).errorCode).toBe(KafkaError.kafkaStorageError.kafka)
+    expect(logger.lines.filter((line) => line.includes('damaged') && line.includes(path))).toHaveLength(1)
+  })
+
   test('damage in the first batch leaves nothing to send', async () => {
     const { client } = await restarted((bytes, positions) => {
       bytes[positions[1]! - 1]! ^= 1

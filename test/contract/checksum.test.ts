@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { type BatchFault, describeFault } from '../../src/model/batchFault.ts'
+import { anyBatches, type BatchBounds } from '../../src/model/fileRange.ts'
 import { blockStampBytes, sealedBlockBytes } from '../../src/runtime/checksum.ts'
 import { crc32c } from '../../src/runtime/node/crc32c.ts'
 import { nodeChecksum } from '../../src/runtime/node/nodeChecksum.ts'
@@ -53,7 +54,13 @@ describe.each(implementations)('the $name checksum', ({ create }) => {
       fc.property(batchList, fc.nat(120), ({ bytes, sizes, ends }, cut) => {
         const whole = checksum.checkBatches(bytes)
         const nextOffset = ends.at(-1) ?? 0
-        expect(whole).toEqual({ validBytes: bytes.length, nextOffset, batches: sizes.length, fault: null })
+        expect(whole).toMatchObject({
+          validBytes: bytes.length,
+          nextOffset,
+          batches: sizes.length,
+          fault: null,
+        })
+        expect(whole).toEqual(nodeChecksum.checkBatches(bytes))
         // Cut off inside the last batch: no fault, only less of it.
         const last = sizes.at(-1)
         if (last === undefined) return
@@ -94,7 +101,8 @@ describe.each(implementations)('the $name checksum', ({ create }) => {
       nextOffset: 103,
       fault: back,
     })
-    expect(checksum.checkBatches(first, 101).fault).toEqual({ kind: 'offset', expected: 101, found: 100 })
+    const from101 = { ...anyBatches, minOffset: 101 }
+    expect(checksum.checkBatches(first, from101).fault).toEqual({ kind: 'offset', expected: 101, found: 100 })
     expect(checksum.checkBatches(recordBatch(2 ** 53, 1, 400)).fault?.kind).toBe('offset')
     first.writeInt32BE(48, 8)
     expect(checksum.checkBatches(first).fault).toEqual({ kind: 'length', expected: 61, found: 60 })
@@ -103,6 +111,41 @@ describe.each(implementations)('the $name checksum', ({ create }) => {
       found: 'offset 102',
     })
   })
+
+  test.each([10, 400])(
+    'offsets and epochs, which no checksum covers, are held to bounds (%i bytes a batch)',
+    (bodyBytes) => {
+      const { checksum } = create()
+      const batch = (offset: number, leaderEpoch: number) => {
+        const bytes = recordBatch(offset, 2, bodyBytes)
+        bytes.writeInt32BE(leaderEpoch, 12)
+        return bytes
+      }
+      const faultIn = (bounds: Partial<BatchBounds>, ...batches: readonly Buffer[]) =>
+        checksum.checkBatches(Buffer.concat(batches), { ...anyBatches, ...bounds })
+      const gapless = { minOffset: 5, isGapless: true, minEpoch: 3, maxEpoch: 4 }
+      const good = [batch(5, 3), batch(7, 4)]
+      expect(faultIn(gapless, ...good, batch(9, 4))).toMatchObject({
+        fault: null,
+        lastEpoch: 4,
+        nextOffset: 11,
+      })
+      expect(faultIn({ minOffset: 5 }, ...good, batch(16_393, 9)).fault).toBeNull()
+      expect(faultIn(gapless, ...good, batch(16_393, 4))).toMatchObject({
+        validBytes: 2 * good[0]!.length,
+        lastEpoch: 4,
+        fault: { kind: 'offset', expected: 9, found: 16_393 },
+      })
+      expect(faultIn(gapless, batch(6, 3)).fault).toEqual({ kind: 'offset', expected: 5, found: 6 })
+      expect(faultIn(gapless, ...good, batch(9, 3)).fault).toEqual({ kind: 'epoch', expected: 4, found: 3 })
+      expect(faultIn(gapless, ...good, batch(9, 5)).fault).toEqual({ kind: 'epoch', expected: 4, found: 5 })
+      expect(faultIn(gapless, batch(5, -1)).fault).toEqual({ kind: 'epoch', expected: 3, found: -1 })
+      expect(describeFault(faultIn(gapless, batch(5, 9)).fault!)).toEqual({
+        expected: 'leader epoch 4',
+        found: 'leader epoch 9',
+      })
+    },
+  )
 
   test('a seal is checksum, generation, number and sequence of every block', () => {
     const { checksum } = create()

@@ -466,6 +466,23 @@ export function diskContract(create: CreateDisk): void {
       bytes[where]! ^= 2
       await refused(name, bytes, good.length, first!.length)
     }
+    const bounds = { minOffset: 0, isGapless: true, minEpoch: 0x5a5a5a5a, maxEpoch: 0x5a5a5a5a }
+    const gapless = Buffer.concat([first!, second!, recordBatch(4, 2, 2_000_000), recordBatch(6, 1, 10)])
+    await disk.replaceFile(at('bounds'), gapless)
+    const whole = { file: disk.file(at('bounds')), position: 0, lengthBytes: gapless.length, bounds }
+    await disk.prepare([whole])
+    for (const [name, where] of [
+      ['later offset', gapless.length - 71 + 6],
+      ['another epoch', gapless.length - 71 + 12],
+    ] as const) {
+      const bytes = Buffer.from(gapless)
+      bytes[where]! ^= 0x40
+      await disk.replaceFile(at(name), bytes)
+      const file = disk.file(at(name))
+      await expect(disk.prepare([{ ...whole, file }])).rejects.toMatchObject({
+        corruption: { position: gapless.length - 71 },
+      })
+    }
     await refused('cut', good.subarray(0, good.length - 1), good.length, end)
     await refused('cut inside', good, good.length - 1, end)
     await refused('empty', good.subarray(0, 0), good.length, 0)

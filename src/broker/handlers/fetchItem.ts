@@ -242,10 +242,10 @@ export class FetchItem {
   async #copy({ ranges, lengthBytes }: ReadResult): Promise<void> {
     const { disk, checksum } = this.#services.runtime
     const parts: Uint8Array[] = []
-    for (const { file, position, lengthBytes: length } of ranges) {
+    for (const { file, position, lengthBytes: length, bounds } of ranges) {
       const bytes = Buffer.allocUnsafeSlow(length)
       const count = await disk.file(file.path).read(bytes, position)
-      const { validBytes, fault } = checksum.checkBatches(bytes.subarray(0, count))
+      const { validBytes, fault } = checksum.checkBatches(bytes.subarray(0, count), bounds)
       if (validBytes < length) {
         const wrong = fault ?? { kind: 'cut', expected: length - validBytes, found: count - validBytes }
         throw new CorruptionError({
