@@ -1,4 +1,4 @@
-import { toEngineError } from '../model/errors.ts'
+import { type EngineError, toEngineError } from '../model/errors.ts'
 import type { DiskFile } from '../runtime/disk.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import { inParallel } from './inParallel.ts'
@@ -17,8 +17,11 @@ export interface UnsyncedFiles {
   readonly written: Promise<unknown>
   /** Everything has been synced. */
   synced(): void
-  /** A sync of one of the files has failed with `error`; resolves when what can be done about it is done. */
-  failed(error: Error): Promise<void>
+  /**
+   * A sync of one of the files has failed with `error`; resolves when what can be done about it is done, with what there is to sync
+   * after all: null for nothing.
+   */
+  failed(error: EngineError): Promise<UnsyncedFiles | null>
 }
 
 /** A log that can be synced behind its acknowledgements. */
@@ -94,14 +97,17 @@ export class BackgroundSync {
     for (const unsynced of taken) unsynced.synced()
   }
 
-  async #syncOne(unsynced: UnsyncedFiles): Promise<void> {
-    try {
-      for (const file of unsynced.files) await file.sync()
-      for (const directory of unsynced.directories) await this.#runtime.disk.syncDirectory(directory)
-    } catch (cause) {
-      await unsynced.failed(toEngineError(cause, 'diskFailed', 'a sync failed'))
+  async #syncOne(taken: UnsyncedFiles): Promise<void> {
+    for (let unsynced: UnsyncedFiles | null = taken; unsynced !== null; ) {
+      try {
+        for (const file of unsynced.files) await file.sync()
+        for (const directory of unsynced.directories) await this.#runtime.disk.syncDirectory(directory)
+      } catch (cause) {
+        unsynced = await unsynced.failed(toEngineError(cause, 'diskFailed', 'a sync failed'))
+        continue
+      }
+      unsynced.synced()
       return
     }
-    unsynced.synced()
   }
 }

@@ -345,7 +345,7 @@ export class Log extends LogFacts implements FlushEvents {
     const taken = this.state.flush.takeFrom(index)
     this.#undo ??= new AppendUndo(this.state)
     const undone = this.#undo.undo(taken)
-    this.#sync.distrust(this.state.segments.active)
+    this.#sync.distrust()
     const orOffline = (cause: unknown): void =>
       this.goOffline(toEngineError(cause, 'diskFailed', 'the torn end of a log could not be cut'))
     this.#still.undoing(undone.catch(orOffline))

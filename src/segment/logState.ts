@@ -9,6 +9,7 @@ import type { RecoveredLog } from './logFiles.ts'
 import type { LogOptions, SealedSegment } from './logTypes.ts'
 import { noteDamage } from './noteDamage.ts'
 import type { Cut } from './ownStates.ts'
+import { whenRoom } from './patiently.ts'
 import type { ProducerState } from './producerState.ts'
 import { RecentBatches } from './recentBatches.ts'
 import { Sealer } from './sealer.ts'
@@ -241,10 +242,17 @@ export class LogState {
     if (this.epochs.truncateFromStart(offset)) this.epochsChanged = true
   }
 
-  /** Syncs every file that may hold bytes which are not durable, and their names. */
+  /**
+   * Syncs every file that may hold bytes which are not durable, and their names; what is not even begun, for want of a descriptor
+   * or behind a write that finds no room, is tried again.
+   */
   async syncWritten(): Promise<void> {
-    const written = [...this.sealer.segments(), this.segments.active].filter(({ isNew }) => !isNew)
-    for (const { file } of written) await file.sync()
-    await this.runtime.disk.syncDirectory(this.directory)
+    await whenRoom(this, async () => {
+      for (const segment of [...this.sealer.segments(), this.segments.active]) {
+        // It may be gone by now with what was undone.
+        if (!segment.isNew && !this.isFinished(segment)) await segment.file.sync()
+      }
+      await this.runtime.disk.syncDirectory(this.directory)
+    })
   }
 }

@@ -1,4 +1,4 @@
-import { toEngineError } from '../model/errors.ts'
+import { type EngineError, toEngineError } from '../model/errors.ts'
 import { acksBesideJournal, type FlushPolicy, isDurable, type Survives } from '../model/flushPolicy.ts'
 import { planted } from '../model/planted.ts'
 import { BackgroundSync, type SyncTarget, type UnsyncedFiles } from './backgroundSync.ts'
@@ -6,6 +6,7 @@ import type { ClosedLog } from './closedLog.ts'
 import type { LogJournal } from './logJournal.ts'
 import type { LogState } from './logState.ts'
 import { provenEndState } from './ownStates.ts'
+import { pause, whenRoom } from './patiently.ts'
 import type { PendingWrite } from './pendingWrite.ts'
 import { captureResume, closedResume, type ResumePoint } from './resumePoint.ts'
 import type { Segment } from './segment.ts'
@@ -132,7 +133,7 @@ export class LogSync implements SyncTarget {
     if ((!isBehind && !isNameless) || planted('raisePolicyWithoutSync')) return
     const waits: Promise<unknown>[] = [flush.barrier]
     // Syncs of files are worth nothing while their directory may go.
-    if (options.syncName !== undefined) waits.push(options.syncName())
+    if (options.syncName !== undefined) waits.push(this.#syncName())
     if (isBehind) {
       // What one turn has appended may not be handed over yet: its sync would come before it.
       flush.submitPending()
@@ -158,7 +159,7 @@ export class LogSync implements SyncTarget {
     if (flush.durableOffset >= endOffset) return
     const underWay = this.#begin(this.#take())
     try {
-      await this.#state.options.syncName?.()
+      await this.#syncName()
       await this.#state.syncWritten()
     } catch (cause) {
       const error = toEngineError(cause, 'diskFailed', 'a sync failed')
@@ -201,9 +202,20 @@ export class LogSync implements SyncTarget {
         this.#resumeShape = shape
       },
       failed: async (error) => {
+        const { isClosing, undos: undosNow } = this.#state
+        // Files may be gone with what was undone.
+        const isGone = error.code === 'notFound' && undosNow !== undos
+        if (!this.#stopped && !isClosing && (isUntried(error) || isGone)) {
+          await pause(this.#state)
+          // Whoever asks for these files meanwhile syncs them, too.
+          const again = this.takeUnsynced()
+          underWay.end()
+          return again
+        }
         if (!this.#stopped && this.isJournaled) await this.#rewrite(error)
         else if (!this.#stopped) this.#failed(error)
         underWay.end()
+        return null
       },
     }
   }
@@ -214,11 +226,12 @@ export class LogSync implements SyncTarget {
     return Boolean(options.journal) && flush.durableOffset >= flush.flushedOffset
   }
 
-  /** Appends were undone, and with them perhaps a sync: nothing of `segment` counts as synced. */
-  distrust(segment: Segment): void {
-    segment.isNameSynced = false
-    segment.isNameDurable = false
-    this.#unsynced.distrust([segment])
+  /** Appends were undone, and with them perhaps the syncs that they asked for: nothing that is not finished counts as synced. */
+  distrust(): void {
+    const { sealer, segments } = this.#state
+    const unfinished = [...sealer.segments(), segments.active]
+    for (const segment of unfinished) segment.isNameSynced = segment.isNameDurable = false
+    this.#unsynced.distrust(unfinished)
   }
 
   /** Where recovery may begin, as late as is known; null for the beginning of the recovery point's segment. */
@@ -241,13 +254,11 @@ export class LogSync implements SyncTarget {
 
   /** The log was taken up with files that may lag behind what it has acknowledged. */
   adopt(): void {
-    const { flush, logEndOffset, segments, sealer, options, config, offline } = this.#state
+    const { flush, logEndOffset, options, config, offline } = this.#state
     if (offline !== null) return
     if (flush.syncedOffset >= logEndOffset) return
-    const unfinished = [...sealer.segments(), segments.active]
     // What a process left in the page cache are names, too.
-    for (const segment of unfinished) segment.isNameSynced = segment.isNameDurable = false
-    this.#unsynced.distrust(unfinished)
+    this.distrust()
     this.#unsynced.schedule(config.flush)
     options.journal?.lags(this)
   }
@@ -286,6 +297,11 @@ export class LogSync implements SyncTarget {
     for (const { ended } of this.#underWay) await ended
   }
 
+  /** Makes the name of the log's directory durable. */
+  #syncName(): Promise<void> {
+    return whenRoom(this.#state, async () => this.#state.options.syncName?.())
+  }
+
   /** What no sync that has ended covers: what nobody has asked for yet, and what is under way. */
   #unstored(): Iterable<Segment> {
     const taken = this.#take()
@@ -314,4 +330,12 @@ export class LogSync implements SyncTarget {
       .take()
       .filter((segment) => segment === segments.active || unfinished.includes(segment))
   }
+}
+
+/**
+ * Whether a sync was not even begun, for want of a descriptor or behind a write that found no room: nothing is lost, and the
+ * same may succeed later. One that the disk had no room for is `diskFailed`.
+ */
+function isUntried({ code }: EngineError): boolean {
+  return code === 'diskFull'
 }

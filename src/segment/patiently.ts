@@ -34,6 +34,11 @@ async function again<T>(
       const isOver = state.isClosing || state.offline !== null
       if (isOver || !(error instanceof EngineError) || !mayPass(error)) throw error
     }
-    await new Promise<void>((resolve) => state.runtime.clock.setTimer(pauseMs, resolve))
+    await pause(state)
   }
+}
+
+/** Resolves when what could not be done for a while may be tried again. */
+export function pause(state: LogState): Promise<void> {
+  return new Promise((resolve) => state.runtime.clock.setTimer(pauseMs, resolve))
 }

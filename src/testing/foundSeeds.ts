@@ -90,6 +90,15 @@ export const foundSeeds: readonly FoundSeed[] = [
     seed: 357731,
     found: 'a flipped bit in the base offset of a batch amid a range that was read: no checksum covers it',
   },
+  {
+    seed: 354337,
+    found:
+      'the checks counted what waits for the disk while a leader was elected in the place of one that had met damage',
+  },
+  {
+    seed: 354574,
+    found: 'a full disk took a log offline for good: a sync behind was queued behind an append without room',
+  },
   { seed: 316256, found: 'as 302039, the voters lost power one after the other' },
   {
     seed: 345894,

@@ -4,6 +4,7 @@ import type { FileRange } from '../model/fileRange.ts'
 import { checkRange } from '../runtime/checkRange.ts'
 import type { DirectoryEntry, Disk, DiskFile, DiskLock, DiskWrite, FileStat } from '../runtime/disk.ts'
 import { checkBatches } from '../runtime/node/batchCheck.ts'
+import { nameSyncError } from '../runtime/node/systemErrors.ts'
 import { WriteBudget } from '../runtime/writeBudget.ts'
 import { type DiskPace, turnPace } from './diskPace.ts'
 import { LentMemory } from './lentMemory.ts'
@@ -136,8 +137,13 @@ export class SimDisk implements Disk {
     })
   }
 
-  syncDirectory(path: string): Promise<void> {
-    return this.#attempt(`cannot sync the directory ${path}`, () => this.#calls.syncDirectory(path))
+  async syncDirectory(path: string): Promise<void> {
+    this.#checkOpen()
+    try {
+      await this.#calls.syncDirectory(path)
+    } catch (cause) {
+      throw nameSyncError(cause, `cannot sync the directory ${path}`)
+    }
   }
 
   /** Makes everything of the file system durable that was done before. */

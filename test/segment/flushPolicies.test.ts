@@ -321,7 +321,10 @@ describe('syncing behind', () => {
         directories: [],
         written: Promise.resolve(),
         synced: () => void told.push('synced'),
-        failed: async () => void told.push('failed'),
+        failed: async () => {
+          told.push('failed')
+          return null
+        },
       }),
     })
     return { calls, sync: new BackgroundSync({ ...runtime, disk }, '/data'), target }

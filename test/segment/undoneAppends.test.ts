@@ -5,7 +5,9 @@ import { checkBatch } from '../../src/segment/recordBatch.ts'
 import { WriteGroup } from '../../src/segment/writeGroup.ts'
 import { SimFileSystem } from '../../src/testing/simFileSystem.ts'
 import { createSimRuntime } from '../../src/testing/simRuntime.ts'
+import { temporaryDirectory } from '../support/temporaryDirectory.ts'
 import { withCalls } from '../support/withCalls.ts'
+import { HoldingDisk } from './faultyDisk.ts'
 import { batchOf, ManualClock, openLog, testConfig } from './support.ts'
 
 /** Lets everything go on that waits for nothing but its turn. */
@@ -105,3 +107,39 @@ test.each([
     await reopened.close({ clean: false })
   },
 )
+
+test('segments whose syncs an append that was undone had asked for are synced with the next one', async () => {
+  const disk = new HoldingDisk()
+  const config = { ...testConfig, segmentBytes: 150, flush: { records: 3 } }
+  const log = await openLog(temporaryDirectory(), { config }, disk.runtime)
+  const append = (): Promise<string> => {
+    const group = new WriteGroup(disk.disk)
+    const bytes = batchOf(['x'.repeat(60)])
+    log.append(checkBatch(bytes, disk.runtime.checksum), bytes, 0, group)
+    return group.submit().then(
+      () => 'written',
+      (error) => error.code,
+    )
+  }
+  const synced = (): string[] =>
+    disk.held[0]!.group.filter(({ sync }) => sync !== 'none').map(({ file }) => file.path.slice(-6))
+  // What seals a segment takes its time.
+  let open = (): void => {}
+  disk.syncGate = new Promise((resolve) => {
+    open = resolve
+  })
+  for (let count = 0; count < 2; count++) {
+    void append()
+    await disk.held.shift()!.release()
+  }
+  const lost = append()
+  expect(synced()).toEqual(['02.log', '00.log', '01.log'])
+  await disk.held.shift()!.fail('diskFull')
+  expect(await lost).toBe('diskFull')
+  await log.whenWritable()
+  void append()
+  expect(synced()).toEqual(['02.log', '00.log', '01.log'])
+  await disk.held.shift()!.release()
+  open()
+  await log.close({ clean: true })
+})

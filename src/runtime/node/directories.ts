@@ -4,7 +4,7 @@ import { EngineError } from '../../model/errors.ts'
 import type { DirectoryEntry, FileStat } from '../disk.ts'
 import { syncDirectory } from './fileWriter.ts'
 import { limited } from './limited.ts'
-import { diskError, systemCode } from './systemErrors.ts'
+import { diskError, nameSyncError, systemCode } from './systemErrors.ts'
 
 /** Each of what is called has descriptors while it runs; of a thousand at once some would get none. */
 const withDescriptor = limited(64)
@@ -78,7 +78,7 @@ export const directories = {
     try {
       await withDescriptor(() => syncDirectory(path))
     } catch (cause) {
-      throw diskError(cause, `cannot sync the directory ${path}`)
+      throw nameSyncError(cause, `cannot sync the directory ${path}`)
     }
   },
 

@@ -50,6 +50,11 @@ export function syncError(cause: unknown, attempt: string): EngineError {
   return error.code === 'diskFull' ? new EngineError('diskFailed', error.message, { cause }) : error
 }
 
+/** An error of the sync of a directory: `diskFull` only where it was not tried, since it could not be opened. */
+export function nameSyncError(cause: unknown, attempt: string): EngineError {
+  return isOutOfDescriptors(cause) ? diskError(cause, attempt) : syncError(cause, attempt)
+}
+
 /** An error of a socket as an `EngineError` that names what was attempted. */
 export function networkError(cause: unknown, attempt: string): EngineError {
   if (cause instanceof EngineError) return cause
