@@ -47,6 +47,9 @@ export const coverageMarks = [
   /** At the end of a run a node whose disk was harmed serves all that is committed again; or says what it cannot serve. */
   'damageMended',
   'damageLeft',
+  /** What a disk could not read was taken for damage; and was written again. */
+  'unreadableNoted',
+  'unreadableMended',
 ] as const
 
 /** One of `coverageMarks`. */

@@ -71,6 +71,8 @@ export interface HostOptions {
   readonly maxPendingBytes?: number
   /** Most bytes of one group in one answer to a Fetch; at least one batch goes. 1 MiB by default. */
   readonly maxFetchBytes?: number
+  /** How long the disk has to fail to read a part of a file before that is taken for damage. 30 s by default. */
+  readonly readPatienceMs?: number
   readonly observer?: GroupObserver
 }
 

@@ -20,7 +20,10 @@ export async function readChecked(
     await disk.prepare(found.ranges)
     return found.ranges
   } catch (error) {
-    if (!(error instanceof CorruptionError)) throw error
+    if (!(error instanceof CorruptionError)) {
+      log.noteUnreadable(error, found.ranges[0]!.file.path)
+      throw error
+    }
     if ((await log.noteDamage(found.ranges[0]!, found.firstOffset)) === null) throw error
     return readChecked(disk, log, fromOffset, maxBytes, endOffset)
   }

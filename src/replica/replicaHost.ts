@@ -80,6 +80,7 @@ export class ReplicaHost implements TransportHandler {
       groups: this.#groups,
       call: (to, payload, timeoutMs) => transport.call(to, payload, timeoutMs),
       reopened: (group, mayHaveForgotten) => this.#reopened(group, mayHaveForgotten),
+      readPatienceMs: options.readPatienceMs,
     })
   }
 

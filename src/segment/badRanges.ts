@@ -10,6 +10,8 @@ export interface BadRange extends Damage {
   readonly baseOffset: number
   /** First offset after it that can be, as far as anybody can tell. */
   readonly nextOffset: number
+  /** The disk does not give what is there, or some of it. */
+  readonly isUnreadable?: boolean
 }
 
 /**
@@ -19,6 +21,8 @@ export interface BadRange extends Damage {
 export class BadRanges {
   /** Called once for each range that was not known. */
   onFound: ((range: BadRange) => void) | null = null
+  /** Called whenever the disk has not read what it was to read of a file: it may be damaged, or the disk have a bad moment. */
+  onUnreadable: ((file: string) => void) | null = null
   readonly #byFile = new Map<string, BadRange[]>()
 
   /** Whether nothing is known to be damaged, as it should be. */
@@ -34,7 +38,10 @@ export class BadRanges {
   /** Takes a range, joined with those that it overlaps. False when nothing of it is new: then nobody is told. */
   add(range: BadRange): boolean {
     const known = this.#byFile.get(range.file) ?? []
-    if (known.some(({ position, end }) => position <= range.position && end >= range.end)) return false
+    const isNew = range.isUnreadable === true
+    const holds = ({ position, end, isUnreadable }: BadRange): boolean =>
+      position <= range.position && end >= range.end && (isUnreadable === true || !isNew)
+    if (known.some(holds)) return false
     const touching = known.filter(({ position, end }) => position < range.end && end > range.position)
     const joined = touching.reduce(join, range)
     const others = known.filter((each) => !touching.includes(each))
@@ -50,6 +57,13 @@ export class BadRanges {
   firstIn(file: string, position: number, end: number): BadRange | null {
     const known = this.#byFile.get(file)
     return known?.find((range) => range.position < end && range.end > position) ?? null
+  }
+
+  /** The first damage between `position` and `end` (exclusive) of a file that the disk does not give; null for none. */
+  unreadableIn(file: string, position: number, end: number): BadRange | null {
+    const known = this.#byFile.get(file)
+    const isHit = (range: BadRange): boolean => range.position < end && range.end > position
+    return known?.find((range) => range.isUnreadable === true && isHit(range)) ?? null
   }
 
   /**
@@ -98,5 +112,6 @@ function join(left: BadRange, right: BadRange): BadRange {
     end: Math.max(left.end, right.end),
     baseOffset: Math.min(left.baseOffset, right.baseOffset),
     nextOffset: Math.max(left.nextOffset, right.nextOffset),
+    ...(left.isUnreadable === true || right.isUnreadable === true ? { isUnreadable: true } : {}),
   }
 }

@@ -14,6 +14,8 @@ import { mendOffline, readOffline } from './mendOffline.ts'
 import { damageIn } from './noteDamage.ts'
 import type { Cut } from './ownStates.ts'
 import type { ProducerState } from './producerState.ts'
+import { isUnreadable } from './readingAround.ts'
+import { findUnreadable, type UnreadableFinding } from './unreadable.ts'
 
 /** What can be asked of an open log at any time. */
 export abstract class LogFacts {
@@ -157,6 +159,16 @@ export abstract class LogFacts {
     if (this.isDamagedAt(offset)) return true
     await findDamage(this.state, offset)
     return this.isDamagedAt(offset)
+  }
+
+  /** A read of one of the log's files has failed with `error`: whoever mends finds out whether that is for good. */
+  noteUnreadable(error: unknown, path: string): void {
+    if (isUnreadable(error)) this.state.badRanges.onUnreadable?.(path)
+  }
+
+  /** Has what cannot be read of a segment's file for good noted as damage; see `findUnreadable`. */
+  findUnreadable(path: string, pause: () => Promise<boolean>): Promise<UnreadableFinding> {
+    return findUnreadable(this.state, path, pause)
   }
 
   /** Whether what is stored at `offset` is known to be damaged. */

@@ -1,9 +1,11 @@
 import { CorruptionError } from '../model/errors.ts'
 import { anyBatches, type BatchBounds } from '../model/fileRange.ts'
+import { corruptionOf } from './badRanges.ts'
 import type { LogState } from './logState.ts'
 import type { ReadResult } from './logTypes.ts'
 import { findDamage, mayHaveGaps } from './mendChecks.ts'
 import { type BatchRange, findRange } from './rangeSearch.ts'
+import { asDamaged, isUnreadable } from './readingAround.ts'
 import { OtherSegmentError } from './sameSegment.ts'
 import type { Segment } from './segment.ts'
 import type { TimestampView } from './timestampLookup.ts'
@@ -62,7 +64,8 @@ async function readFile(
   // An end inside this segment has to be found among its batches.
   const endInside = end < Math.min(state.endOffsetOf(index), state.flush.flushedOffset) ? end : null
   const epochFor = (at: number): number => state.epochs.epochFor(at)
-  const query = { offset, maxBytes, minOneBatch, readableBytes, epochFor, endOffset: endInside }
+  const file = asDamaged(segment.file, state.badRanges)
+  const query = { file, offset, maxBytes, minOneBatch, readableBytes, epochFor, endOffset: endInside }
   let range: BatchRange | null
   try {
     range = await findRange(segment, segments, query)
@@ -71,6 +74,7 @@ async function readFile(
     if (offset < state.logStartOffset) state.outOfRange(offset)
     if (segment.isReplaced) return readLog(state, offset, maxBytes, end, minOneBatch)
     noteExchanged(state, segment, error)
+    if (isUnreadable(error)) tellUnreadable(state, segment, readableBytes)
     throw error
   }
   // Compaction was faster: what was read may be half of the old segment's, half of the new one's.
@@ -86,6 +90,13 @@ async function readFile(
     throw new CorruptionError({ file: segment.file.path, position: range.position, ...wrong })
   }
   return rangeOf(state, segment, range.position, range.end, range.firstOffset)
+}
+
+/** Throws `CorruptionError` when it is known that something of the segment cannot be read, and is no more than that. */
+function tellUnreadable({ badRanges }: LogState, { file }: Segment, readableBytes: number): void {
+  badRanges.onUnreadable?.(file.path)
+  const bad = badRanges.unreadableIn(file.path, 0, readableBytes)
+  if (bad !== null) throw corruptionOf(bad)
 }
 
 /** Nothing of an exchanged file is served. */

@@ -4,6 +4,7 @@ import type { DiskFile } from '../runtime/disk.ts'
 import type { BadRange } from './badRanges.ts'
 import type { LogState } from './logState.ts'
 import { fromPosition } from './noteDamage.ts'
+import { asDamaged } from './readingAround.ts'
 import { BatchHeader, batchHeaderBytes, checksummedFrom } from './recordBatch.ts'
 import type { Segment } from './segment.ts'
 import { type AuditEnd, type AuditRange, auditBatches } from './verifyBatches.ts'
@@ -36,6 +37,19 @@ export class MisfitError extends EngineError {
   constructor(file: string) {
     super('invalidRecord', `the batches do not fit into ${file} where they belong`)
     this.file = file
+  }
+}
+
+/** What came was written, or was to be, and the disk does not have it: another place may do. */
+export class UnwritableError extends EngineError {
+  constructor(file: string, cause: EngineError) {
+    super(
+      'diskFailed',
+      `what was damaged in ${file} cannot be written again in its place: ${cause.message}`,
+      {
+        cause,
+      },
+    )
   }
 }
 
@@ -119,7 +133,7 @@ export async function findDamage(state: LogState, offset: number): Promise<void>
   const { file, baseOffset } = segment
   const found: BadRange[] = []
   const range = {
-    file,
+    file: asDamaged(file, badRanges),
     baseOffset,
     sizeBytes: flush.readableBytes(segment),
     endOffset: Math.min(state.endOffsetOf(index), flush.flushedOffset),

@@ -1,4 +1,5 @@
 import { CorruptionError, EngineError } from '../model/errors.ts'
+import { reached } from '../model/reached.ts'
 import type { BadRange } from './badRanges.ts'
 import type { LogState } from './logState.ts'
 import {
@@ -9,8 +10,11 @@ import {
   MisfitError,
   rulesOf,
   type Stretch,
+  UnwritableError,
 } from './mendChecks.ts'
 import { MendingAside } from './mendingAside.ts'
+import { whenReadable } from './patiently.ts'
+import { asDamaged } from './readingAround.ts'
 import { isExchanged } from './sameSegment.ts'
 import type { Segment } from './segment.ts'
 
@@ -31,7 +35,8 @@ export interface Mending {
   readonly isCommittedOnly?: boolean
   /**
    * Takes whole batches from `fromOffset` on. Throws `invalidRecord` for what does not belong here, a `MisfitError` when it has
-   * another size than what was here, `kafkaStorageError` while the log is being changed, and what the disk says.
+   * another size than what was here, an `UnwritableError` when the disk does not keep it in its place, `kafkaStorageError` while the log is
+   * being changed, and what the disk says.
    */
   take(bytes: Uint8Array): Promise<void>
   /** Nothing more will come: what was there before and belongs to nobody is gone when this resolves. */
@@ -78,7 +83,9 @@ export async function beginMending(
     return aside(state, segment, fail)
   }
   const { cuts } = state
-  const found = await firstDamage(state, segment.file, { ...range, end, nextOffset })
+  // What was written in vain may still be in memory.
+  await segment.file.dropCached?.()
+  const found = await firstDamage(state, asDamaged(segment.file, badRanges), { ...range, end, nextOffset })
   if (state.cuts !== cuts) return null
   checkStill(state, segment)
   // Every batch is good by itself, and yet none of this log's.
@@ -158,16 +165,32 @@ class MendingInPlace implements Mending {
     // Something good follows, or will.
     const isFixed = segment === state.segments.active || this.#end < segment.sizeBytes
     if (isFixed && (end > this.#end || isLast !== (end === this.#end))) throw new MisfitError(file.path)
-    await this.#write(bytes, isLast && !isFixed)
-    await file.dropCached?.()
-    const bad = await firstDamage(state, file, { position, end, baseOffset: this.fromOffset, nextOffset })
+    const written = { position, end, baseOffset: this.fromOffset, nextOffset }
+    const bad = await this.#writeAndRead(bytes, isLast && !isFixed, written)
     if (bad !== null) {
       const { expected, found } = bad
       throw new CorruptionError({ file: file.path, position: bad.position, expected, found })
     }
+    if (state.badRanges.unreadableIn(file.path, position, end) !== null) reached('unreadableMended')
     state.badRanges.mended(file.path, position, isLast ? Math.max(end, this.#end) : end, nextOffset)
     this.#at = end
     this.fromOffset = nextOffset
+  }
+
+  /** Writes, and reads again from the disk; what is wrong with that, if anything. Throws an `UnwritableError` when the disk fails. */
+  async #writeAndRead(bytes: Uint8Array, isEnd: boolean, written: Stretch): Promise<BadRange | null> {
+    const state = this.#state
+    const { file } = this.#segment
+    try {
+      await this.#write(bytes, isEnd)
+      return await whenReadable(state, async () => {
+        await file.dropCached?.()
+        return firstDamage(state, file, written)
+      })
+    } catch (error) {
+      const hasFailed = error instanceof EngineError && error.code === 'diskFailed'
+      throw hasFailed ? new UnwritableError(file.path, error) : error
+    }
   }
 
   /** `isEnd`: the file is to end with it. */

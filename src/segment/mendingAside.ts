@@ -7,6 +7,7 @@ import type { LogState } from './logState.ts'
 import { checkReplacement, checkStill, firstDamage, rulesOf } from './mendChecks.ts'
 import type { Mending } from './mending.ts'
 import { OffsetIndex } from './offsetIndex.ts'
+import { isUnreadable } from './readingAround.ts'
 import { digestsOf } from './sameSegment.ts'
 import type { Segment } from './segment.ts'
 import { TimeIndex } from './timeIndex.ts'
@@ -102,7 +103,7 @@ export class MendingAside implements Mending {
     try {
       await this.#state.segments.keepIndexes(segment)
     } catch (error) {
-      if (!(error instanceof CorruptionError)) throw error
+      if (!(error instanceof CorruptionError) && !isUnreadable(error)) throw error
       segment.offsetIndex = new OffsetIndex()
       segment.timeIndex = new TimeIndex()
     } finally {

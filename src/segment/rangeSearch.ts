@@ -1,4 +1,5 @@
 import { CorruptionError } from '../model/errors.ts'
+import type { DiskFile } from '../runtime/disk.ts'
 import { walkHeaders } from './batchScan.ts'
 import { type IndexLookups, UnmappedError } from './mappedIndex.ts'
 import type { Segment } from './segment.ts'
@@ -7,6 +8,8 @@ import type { SegmentList } from './segmentList.ts'
 
 /** What is wanted of one segment. */
 export interface RangeQuery {
+  /** The segment's, as far as it can be read. */
+  readonly file: DiskFile
   /** The first batch returned holds it, or the next one in the segment. */
   readonly offset: number
   readonly maxBytes: number
@@ -73,7 +76,7 @@ async function search(
   let empty: BatchRange | null = null
   // Base offsets lie outside the checksum: each must continue the batch before it.
   let expectedOffset = from === 0 ? segment.baseOffset : -1
-  await walkHeaders(segment.file, from, readableBytes, (header, at) => {
+  await walkHeaders(query.file, from, readableBytes, (header, at) => {
     const isNext = expectedOffset < 0 ? header.baseOffset <= offset : header.baseOffset === expectedOffset
     if (!isNext || header.lastOffset < header.baseOffset) {
       const expected = expectedOffset < 0 ? `an offset up to ${offset}` : `offset ${expectedOffset}`

@@ -7,6 +7,7 @@ import { readTextIfThere } from './checkpointFile.ts'
 import type { Log } from './log.ts'
 import type { SealedSegment } from './logTypes.ts'
 import { holeBehind, mayHaveGaps } from './mendChecks.ts'
+import { asDamaged } from './readingAround.ts'
 import { decodeScrubState, encodeScrubState, scrubStateFile } from './scrubState.ts'
 import { auditBatches } from './verifyBatches.ts'
 
@@ -180,7 +181,7 @@ export class Scrubber {
       [...log.sealedSegments, log.flushedPart].some((now) => now?.file === file && now.sizeBytes >= sizeBytes)
     try {
       const range = {
-        file,
+        file: asDamaged(file, this.#options.badRanges),
         baseOffset,
         sizeBytes,
         endOffset,
@@ -208,6 +209,7 @@ export class Scrubber {
       const { message } = toEngineError(error, 'diskFailed', 'reading a segment')
       this.#options.logger.error('a segment cannot be read', { file: file.path, error: message })
       this.#note(name, segment, retryMs - this.#periodMs)
+      log.noteUnreadable(error, file.path)
     }
   }
 

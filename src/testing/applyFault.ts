@@ -1,4 +1,4 @@
-import { damageDisk } from './damageDisk.ts'
+import { damageDisk, spoilSectors } from './damageDisk.ts'
 import type { Cut, Fault } from './fault.ts'
 import { resetError } from './simConnection.ts'
 import type { SimNode } from './simNode.ts'
@@ -130,6 +130,12 @@ export function applyFault<P extends Running>(world: World<P>, fault: Fault): vo
       later(world, fault.forMs, () => {
         trouble.readErrorShare = 0
       })
+      break
+    }
+    case 'badSector': {
+      const { id, fs } = world.target(fault.node)
+      spoilSectors(fs, new SimRandom(fault.seed))
+      world.operator?.({ ...fault, node: id })
       break
     }
     case 'diskFull': {

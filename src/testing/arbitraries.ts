@@ -37,6 +37,7 @@ const special: ReadonlySet<FaultClass> = new Set([
   'cutReigns',
   'syncError',
   'readError',
+  'badSector',
   'transferLeadership',
   'addVoter',
   'removeVoter',

@@ -110,6 +110,8 @@ export function clusterProgram(
       },
       logger,
       maxFetchBytes: shape.fetchBytes,
+      // Runs are short.
+      readPatienceMs: 500,
       observer: observer(nodeId),
     })
     for (const { id, endpoints } of voters) if (id !== nodeId) transport!.know(id, endpoints)

@@ -11,7 +11,7 @@ import {
   drawDirectoryIds,
   format,
 } from './clusterProgram.ts'
-import { drawExpectation, drawShape, type Expectation } from './drawRun.ts'
+import { drawExpectation, drawShape, type Expectation, shapeFor } from './drawRun.ts'
 import type { Fault, FaultClass } from './fault.ts'
 import { compareLogs, readDamaged } from './finalLogs.ts'
 import { type Operation, planOperations } from './operations.ts'
@@ -78,19 +78,19 @@ export interface RunResult {
 export async function runCluster(options: RunOptions): Promise<RunResult> {
   const { seed, skipFaults, skipOperations } = options
   const random = new SimRandom(seed)
-  const shape: ClusterShape = { ...drawShape(seed, options.nodes), ...options.shape }
+  const drawn: ClusterShape = { ...drawShape(seed, options.nodes), ...options.shape }
   const durationMs = options.durationMs ?? random.pick([5000, 7000, 9000])
   const perSecond = options.perSecond ?? random.pick([1.5, 3, 6])
   const expectation = options.expectation ?? drawExpectation(seed, options.classes)
   const faults = planFaults({
     seed,
     expectation,
-    nodes: shape.nodes,
-    voters: shape.voters,
+    ...drawn,
     durationMs,
     ...(options.classes === undefined ? {} : { classes: options.classes }),
     ...(options.faultCount === undefined ? {} : { count: options.faultCount }),
   })
+  const shape = shapeFor(faults, drawn)
   const operations = planOperations({ seed, nodes: shape.nodes, groups: shape.groups, durationMs, perSecond })
   // A run whose promises may break has enough behind it when that happens.
   const first = faults.filter(({ number }) => expectation === 'kept' || number <= harmlessFaults)

@@ -30,6 +30,20 @@ export function damageDisk(fs: SimFileSystem, kind: DamageKind, random: SimRando
   return path
 }
 
+/** Has a few blocks of a complete segment fail to be read, until they are written. Gives its path, null when there is none. */
+export function spoilSectors(fs: SimFileSystem, random: SimRandom): string | null {
+  const segments = filesBelow(fs, '').filter((path) => path.endsWith('.log'))
+  const complete = segments.filter((path) =>
+    segments.some((other) => directoryOf(other) === directoryOf(path) && other > path),
+  )
+  if (complete.length === 0) return null
+  const path = random.pick(complete)
+  const { length } = fs.contentOf(path)
+  const at = random.below(length + 1)
+  fs.failReads(path, at, Math.min(length, at + 1 + random.below(3 * blockBytes)))
+  return path
+}
+
 function changed(whole: Uint8Array, kind: Exclude<DamageKind, 'swapped'>, random: SimRandom): Uint8Array {
   const bytes = whole.slice()
   const { length } = bytes

@@ -1,6 +1,6 @@
 import type { FlushPolicy } from '../model/flushPolicy.ts'
 import type { ClusterShape } from './clusterProgram.ts'
-import type { FaultClass } from './fault.ts'
+import type { Fault, FaultClass } from './fault.ts'
 import { SimRandom } from './simRandom.ts'
 
 /**
@@ -48,4 +48,9 @@ export function drawShape(seed: number, nodes?: number): ClusterShape {
   }
   // The metadata log is durable whatever is asked for.
   return shape.kind === 'metadata' ? shape : { ...shape, flush: random.pick(flushPolicies) }
+}
+
+/** The same shape for a run with such faults: where a part of a complete segment is to fail, some have to become complete. */
+export function shapeFor(faults: readonly Fault[], shape: ClusterShape): ClusterShape {
+  return faults.some(({ kind }) => kind === 'badSector') ? { ...shape, segmentBytes: 2048 } : shape
 }

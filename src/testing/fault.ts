@@ -125,6 +125,8 @@ export type FaultAction =
       readonly share: number
       readonly forMs: number
     }
+  /** A part of a segment that is complete can no longer be read, until it is written again; `seed` draws where. */
+  | { readonly kind: 'badSector'; readonly node: Target; readonly seed: number }
   /** Writes fail: the disk is full. A part of the bytes may have been written. */
   | { readonly kind: 'diskFull'; readonly node: Target; readonly forMs: number }
   /** Writes are cut short, and go on. */
@@ -204,4 +206,5 @@ export const faultClasses: readonly FaultClass[] = [
   'removeVoter',
   'snapshot',
   'cutReigns',
+  'badSector',
 ]

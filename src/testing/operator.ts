@@ -30,6 +30,12 @@ export function operate(world: World<ClusterNode>, groups: number, action: Fault
       if (replica !== undefined) on(world, id, () => takeSnapshot(replica))
       continue
     }
+    if (action.kind === 'badSector') {
+      const { id, running } = world.target(action.node)
+      const replica = running?.groups[group]
+      if (replica !== undefined) on(world, id, () => readAll(replica))
+      continue
+    }
     const leader = leaderOf(world, group)
     if (leader === null) continue
     const { id, replica } = leader
@@ -48,6 +54,15 @@ export function operate(world: World<ClusterNode>, groups: number, action: Fault
         break
       }
     }
+  }
+}
+
+/** Reads all segments that are complete, as the background check does in its time. */
+async function readAll(replica: Group): Promise<void> {
+  for (const { baseOffset, endOffset } of replica.log.sealedSegments) {
+    const isRead = baseOffset >= replica.log.logStartOffset && endOffset <= replica.highWatermark
+    if (isRead && replica.failure === null)
+      await Promise.resolve(replica.read(baseOffset, 1 << 20)).catch(() => {})
   }
 }
 

@@ -1,4 +1,5 @@
 import type { FileStat } from '../runtime/disk.ts'
+import { BadSectors, type SectorFate } from './badSectors.ts'
 import {
   type Block,
   blockBytes,
@@ -48,6 +49,8 @@ export interface SimFileSystemOptions {
   readonly capacityBytes?: number
   /** What `Disk.mountOf` says of it: another one after each start of the machine. */
   readonly mount?: string
+  /** What of `image` cannot be read; nothing by default. */
+  readonly badSectors?: BadSectors
 }
 
 /**
@@ -61,6 +64,8 @@ export class SimFileSystem {
   readonly mount: string | null
   /** Syncs return as if they had stored something, and have not. */
   isLying = false
+  /** What cannot be read. */
+  readonly badSectors: BadSectors
   /** Who holds which lock; gone with the process, which is to say: the owner's `SimDisk`. */
   readonly locks = new Map<string, { readonly holder: object; readonly owner: string }>()
   readonly #files: Map<NodeId, FileData>
@@ -83,6 +88,7 @@ export class SimFileSystem {
     this.#onEvent = options.onEvent
     this.#wallMs = options.wallMs ?? (() => 0)
     this.mount = options.mount ?? null
+    this.badSectors = options.badSectors ?? new BadSectors()
     this.capacityBytes = options.capacityBytes ?? Number.POSITIVE_INFINITY
     let last = rootNode
     for (const id of [...this.#files.keys(), ...this.#directories.keys()]) last = Math.max(last, id)
@@ -177,8 +183,17 @@ export class SimFileSystem {
     return node
   }
 
+  /** Throws `EIO` for what the disk cannot read. */
   read(file: NodeId, target: Uint8Array, position: number): number {
-    return readData(this.data(file), target, position)
+    const data = this.data(file)
+    const end = Math.min(position + target.length, data.sizeBytes)
+    if (this.badSectors.has(file, position, end, this.#medium.pending)) throw new SystemError('EIO')
+    return readData(data, target, position)
+  }
+
+  /** From now on a stretch of the file at `path` cannot be read: until it is written, or whatever happens. */
+  failReads(path: string, position: number, end: number, fate: SectorFate = 'remapped'): void {
+    this.badSectors.add(this.fileAt(path), position, end, fate)
   }
 
   /** What programs see of a file. */
@@ -208,6 +223,7 @@ export class SimFileSystem {
     const after = writeData(before, position, bytes)
     if (after === before) return
     if (this.capacityBytes !== Number.POSITIVE_INFINITY) this.#checkRoom(before, after)
+    if (!this.badSectors.isEmpty) this.#checkEdges(file, position, position + bytes.length, before.sizeBytes)
     const units: Unit[] = []
     for (
       let index = Math.floor(position / blockBytes);
@@ -225,6 +241,7 @@ export class SimFileSystem {
   truncate(file: NodeId, sizeBytes: number): void {
     const before = this.data(file)
     if (before.sizeBytes === sizeBytes) return
+    this.badSectors.cut(file, sizeBytes)
     const unit: Unit = { kind: 'truncate', order: ++this.#order, file, sizeBytes }
     this.#change(file, resizeData(before, sizeBytes), [unit])
   }
@@ -263,6 +280,7 @@ export class SimFileSystem {
 
   /** Ends a sync of a file that began at `upTo`. */
   syncFile(file: NodeId, upTo: number): void {
+    if (!this.isLying) this.badSectors.synced(file, upTo, this.#medium.pending)
     this.#tell({ type: 'fileSynced', file, upTo })
   }
 
@@ -281,6 +299,7 @@ export class SimFileSystem {
   }
 
   syncAll(upTo: number): void {
+    if (!this.isLying) this.badSectors.synced(null, upTo, this.#medium.pending)
     this.#tell({ type: 'allSynced', upTo })
   }
 
@@ -344,6 +363,7 @@ export class SimFileSystem {
   /** Nobody can see the node any more; a crash may still bring it back from the medium. */
   #forget(node: NodeId | undefined): void {
     if (node === undefined) return
+    this.badSectors.cut(node)
     this.#files.delete(node)
     this.#directories.delete(node)
     this.#changedMs.delete(node)
@@ -359,6 +379,17 @@ export class SimFileSystem {
     if (this.isLying && event.type.endsWith('Synced')) return
     this.#medium.apply(event)
     this.#onEvent?.(event)
+  }
+
+  /** Of a block that is not written as a whole the system reads the rest first. */
+  #checkEdges(file: NodeId, position: number, end: number, sizeBytes: number): void {
+    const { pending } = this.#medium
+    const first = position - (position % blockBytes)
+    const last = end - (end % blockBytes)
+    const isHalf = (block: number): boolean =>
+      block < sizeBytes && this.badSectors.has(file, block, block + 1, pending)
+    if ((first < position && isHalf(first)) || (last < end && end < sizeBytes && isHalf(last)))
+      throw new SystemError('EIO')
   }
 
   #checkRoom(before: FileData, after: FileData): void {

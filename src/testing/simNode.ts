@@ -1,6 +1,7 @@
 import { inlineCompute } from '../runtime/compute.ts'
 import { nodeChecksum } from '../runtime/node/nodeChecksum.ts'
 import { tasks } from '../segment/tasks.ts'
+import { BadSectors } from './badSectors.ts'
 import { DiskTrouble } from './diskTrouble.ts'
 import type { QueuedEvent } from './eventQueue.ts'
 import type { KeptNames, KeptShare } from './fault.ts'
@@ -143,7 +144,7 @@ export class SimNode<P extends Running = Running> {
     this.#detach('crash')
     this.trouble.hasFailedSync = false
     this.trouble.owesSyncError = false
-    this.fs = this.#fileSystem(powerCut(this.fs.medium, kept, names, this.#random))
+    this.fs = this.#fileSystem(powerCut(this.fs.medium, kept, names, this.#random), this.fs.badSectors)
     if (hadProcess) this.world.tell((watcher) => watcher.stopped?.(this, 'crash', null))
   }
 
@@ -254,8 +255,9 @@ export class SimNode<P extends Running = Running> {
     return { runtime, clock, disk }
   }
 
-  #fileSystem(image: Image | null): SimFileSystem {
+  #fileSystem(image: Image | null, badSectors = new BadSectors()): SimFileSystem {
     return new SimFileSystem({
+      badSectors,
       ...(image === null ? {} : { image }),
       mount: `boot-${++this.#mounts}`,
       wallMs: () => this.machine.wallMs,

@@ -20,7 +20,7 @@ export interface SwarmOptions {
   readonly voters: number
   /** Faults begin within this time. */
   readonly durationMs: number
-  /** Classes that may happen; all but `lyingFlush` by default, and `cutReigns` in one run of 25. */
+  /** Classes that may happen; all but `lyingFlush` by default, `cutReigns` in one run of 25, `badSector` in one of 8. */
   readonly classes?: readonly FaultClass[]
   /**
    * How far faults may go; `kept` by default: what is durable is taken from a minority of the voters alone. Where they may go
@@ -44,7 +44,7 @@ const destructive: ReadonlySet<FaultClass> = new Set([
 export const harmlessFaults = 5
 
 /** Classes that are not drawn like all others: only where they are asked for, or in a few runs beside the rest. */
-const rare: ReadonlySet<FaultClass> = new Set(['lyingFlush', 'cutReigns'])
+const rare: ReadonlySet<FaultClass> = new Set(['lyingFlush', 'cutReigns', 'badSector'])
 
 /**
  * The faults of one seed: a random subset of the classes, each with a weight of its own. All at once would find less: what
@@ -88,6 +88,13 @@ export function planFaults(options: SwarmOptions): readonly Fault[] {
   if (options.classes === undefined && extra.below(25) === 0) {
     const action = drawFault('cutReigns', options, victims, extra)
     faults.push({ ...action, number: count + 1, atMs: extra.below(options.durationMs / 2) })
+  }
+  const sectors = new SimRandom(options.seed ^ 0x68e3_1da4)
+  if (isKept && options.classes === undefined && sectors.below(8) === 0) {
+    for (let left = 1 + sectors.below(4); left > 0; left--) {
+      const action = drawFault('badSector', options, victims, sectors)
+      faults.push({ ...action, number: faults.length + 1, atMs: sectors.below(options.durationMs) })
+    }
   }
   return faults
 }
@@ -192,6 +199,8 @@ export function drawFault(
       return { kind, node, share: random.pick([0.1, 0.5]), forMs }
     case 'slowDisk':
       return { kind, node, minMs: 5, maxMs: random.pick([20, 200, 1500]), forMs }
+    case 'badSector':
+      return { kind, node, seed: random.next() }
     case 'rot':
       return {
         kind,

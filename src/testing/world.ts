@@ -171,6 +171,7 @@ export class World<P extends Running = Running> {
       node.onStart = null
       node.onVote = null
       node.fs.isLying = false
+      node.fs.badSectors.clear()
       node.machine.factor = 1
       node.machine.looseness = 0
       node.resume()

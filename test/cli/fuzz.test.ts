@@ -86,7 +86,7 @@ test('the live line has the faults by what they befell, whatever their class', (
   })
   const line = totals.live(1)
   expect(line).toContain(`${faultClasses.length} faults`)
-  expect(line).toMatch(/ · processes 5, power 2, clocks 3, network 9, disks 11, operators 4$/)
+  expect(line).toMatch(/ · processes 5, power 2, clocks 3, network 9, disks 12, operators 4$/)
   expect(line).toMatch(/1\/\d+ rare branches/)
 })
 

@@ -156,7 +156,10 @@ export class FetchItem {
           else await this.#services.runtime.disk.prepare(this.#found.ranges)
           return
         } catch (error) {
-          if (!(error instanceof CorruptionError)) throw error
+          if (!(error instanceof CorruptionError)) {
+            this.#partition!.log.noteUnreadable(error, this.#found.ranges[0]!.file.path)
+            throw error
+          }
           await this.#leaveOut(this.#found, error)
         }
       }

@@ -26,6 +26,7 @@ const groupOf: Readonly<Record<FaultClass, string>> = {
   cutReigns: 'network',
   syncError: 'disks',
   readError: 'disks',
+  badSector: 'disks',
   diskFull: 'disks',
   shortWrites: 'disks',
   noDescriptors: 'disks',

@@ -26,7 +26,10 @@ export async function readVerified(
   if (range === undefined) throw new EngineError('offsetOutOfRange', `nothing is stored at ${fromOffset}`)
   const file = range.file as DiskFile
   const bytes = new Uint8Array(range.lengthBytes)
-  const count = await file.read(bytes, range.position)
+  const count = await file.read(bytes, range.position).catch((error: unknown) => {
+    log.noteUnreadable(error, file.path)
+    throw error
+  })
   let at = 0
   let next = found!.firstOffset
   while (at + batchHeaderBytes <= count) {

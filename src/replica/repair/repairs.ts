@@ -4,14 +4,16 @@ import type { EpochStart } from '../../raft.ts'
 import type { Timer } from '../../runtime/clock.ts'
 import type { Runtime } from '../../runtime/runtime.ts'
 import type { BadRange } from '../../segment/badRanges.ts'
+import type { Log } from '../../segment/log.ts'
 import type { LogDirectory } from '../../segment/logDirectory.ts'
-import { MisfitError } from '../../segment/mendChecks.ts'
+import { MisfitError, UnwritableError } from '../../segment/mendChecks.ts'
 import type { Mending } from '../../segment/mending.ts'
 import type { Group } from '../group.ts'
 import { decodeEpochStarts, decodeQuorum, encodeQuorum, noQuorum, stateKind } from '../groupStates.ts'
 import { type GroupKey, groupKey } from '../transport.ts'
 import { readVerified } from './readVerified.ts'
 import { decodeRepair, decodeRepairAnswer, encodeRepair, encodeRepairAnswer } from './repairCalls.ts'
+import { Suspects } from './suspects.ts'
 
 /** What a replica asks for at a time, and gives at most. */
 const maxBytes = 1 << 20
@@ -19,8 +21,8 @@ const callTimeoutMs = 5000
 /** How long until what nobody could help with is tried again, at first and at most. */
 const firstRetryMs = 500
 const lastRetryMs = 5000
-/** The same for logs that cannot be opened again although nothing is missing any more. */
-const lastReopenMs = 30_000
+/** The same for what nobody who comes can help with: logs that cannot be opened again, and disks that do not keep what is written. */
+const lastAloneMs = 30_000
 /** Groups that are mended at the same time. */
 const parallel = 4
 
@@ -48,6 +50,8 @@ export interface RepairWorld {
   call(to: number, payload: Uint8Array, timeoutMs: number): Promise<Uint8Array>
   /** The log of a replica that was out of use has been opened again; without its end, if it may have forgotten that. */
   reopened(group: Group, mayHaveForgotten: boolean): Promise<void>
+  /** How long a read has to fail before it is taken for damage; 30 s by default. */
+  readonly readPatienceMs?: number | undefined
 }
 
 /**
@@ -56,8 +60,9 @@ export interface RepairWorld {
  */
 export class Repairs {
   readonly #world: RepairWorld
-  readonly #attempts = new Map<GroupKey, { count: number; dueMs: number; isReopening: boolean }>()
+  readonly #attempts = new Map<GroupKey, { count: number; dueMs: number; isAlone: boolean }>()
   readonly #running = new Map<GroupKey, Promise<void>>()
+  readonly #suspects: Suspects
   #timer: Timer | null = null
   #isClosed = false
   #counts = { found: 0, mended: 0, mendedBytes: 0, failed: 0 }
@@ -70,6 +75,10 @@ export class Repairs {
       onFound?.(range)
       this.#found(range)
     }
+    const { clock } = world.runtime
+    const { logger, readPatienceMs: patienceMs } = world
+    this.#suspects = new Suspects({ clock, logger, patienceMs, logOf: (file) => this.#helpedLog(file) })
+    badRanges.onUnreadable = (file) => this.#suspects.note(file)
   }
 
   /** What was done since the start. */
@@ -83,7 +92,7 @@ export class Repairs {
     group.noteDamage()
     this.#handOver(group)
     // Nobody who comes can help a log that has everything and cannot be opened.
-    if (this.#attempts.get(group.key)?.isReopening !== true) this.#attempts.delete(group.key)
+    if (this.#attempts.get(group.key)?.isAlone !== true) this.#attempts.delete(group.key)
     this.#begin()
   }
 
@@ -105,18 +114,29 @@ export class Repairs {
   async close(): Promise<void> {
     this.#isClosed = true
     this.#timer?.cancel()
+    await this.#suspects.close()
     await Promise.all(this.#running.values())
   }
 
   #found(range: BadRange): void {
     this.#counts.found++
-    for (const group of this.#world.groups.values()) {
-      if (!range.file.startsWith(`${group.log.directory}/`)) continue
-      group.damaged(range)
-      // Whoever has found it goes on first.
-      queueMicrotask(() => this.look(group))
-      return
-    }
+    const group = this.#groupOf(range.file)
+    if (group === null) return
+    group.damaged(range)
+    // Whoever has found it goes on first.
+    queueMicrotask(() => this.look(group))
+  }
+
+  #groupOf(file: string): Group | null {
+    for (const group of this.#world.groups.values())
+      if (file.startsWith(`${group.log.directory}/`)) return group
+    return null
+  }
+
+  /** The log of a file, if there is somebody to take from what it lacks. */
+  #helpedLog(file: string): Log | null {
+    const group = this.#groupOf(file)
+    return group === null || group.failure !== null || this.#helpers(group).length === 0 ? null : group.log
   }
 
   async #give(payload: Uint8Array): Promise<Uint8Array> {
@@ -193,10 +213,10 @@ export class Repairs {
   #putOff(group: Group, error: unknown): void {
     const { logger, runtime } = this.#world
     const count = (this.#attempts.get(group.key)?.count ?? 0) + 1
-    const isReopening = error instanceof StillDamaged
-    const delayMs = Math.min(isReopening ? lastReopenMs : lastRetryMs, firstRetryMs * 2 ** (count - 1))
+    const isAlone = error instanceof StillDamaged || error instanceof UnwritableError
+    const delayMs = Math.min(isAlone ? lastAloneMs : lastRetryMs, firstRetryMs * 2 ** (count - 1))
     const dueMs = runtime.clock.monotonicMs() + delayMs
-    this.#attempts.set(group.key, { count, dueMs, isReopening })
+    this.#attempts.set(group.key, { count, dueMs, isAlone })
     this.#counts.failed++
     this.#handOver(group)
     // Nobody else has it, now: told once in a while.
@@ -284,8 +304,21 @@ export class Repairs {
     try {
       await this.#fill(group, await group.log.mending(range))
     } catch (error) {
-      if (!(error instanceof MisfitError)) throw error
+      group.log.noteUnreadable(error, range.file)
+      if (error instanceof UnwritableError) await this.#mendElsewhere(group, range, error)
+      else if (error instanceof MisfitError) await this.#fill(group, await group.log.mending(range, true))
+      else throw error
+    }
+  }
+
+  /** The disk does not keep what is written in its place: a new file may lie where it does. */
+  async #mendElsewhere(group: Group, range: BadRange, failure: UnwritableError): Promise<void> {
+    const { logger } = this.#world
+    logger.warn('the segment is written into a new file', { file: range.file, error: failure.message })
+    try {
       await this.#fill(group, await group.log.mending(range, true))
+    } catch (cause) {
+      throw new UnwritableError(range.file, toEngineError(cause, 'diskFailed', 'a new file'))
     }
   }
 
@@ -327,7 +360,7 @@ export class Repairs {
         await mending.take(records)
         return records.length
       } catch (error) {
-        if (error instanceof MisfitError) throw error
+        if (error instanceof MisfitError || error instanceof UnwritableError) throw error
         failure = error
         const isLacking = error instanceof EngineError && lacks.has(error.code)
         lacking += isLacking ? 1 : 0
