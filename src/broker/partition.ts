@@ -1,4 +1,5 @@
 import { EngineError } from '../model/errors.ts'
+import { planted } from '../model/planted.ts'
 import type { Uuid } from '../model/uuid.ts'
 import type { Log } from '../segment/log.ts'
 import type { AppendResult } from '../segment/logTypes.ts'
@@ -147,7 +148,7 @@ export abstract class Partition {
 
   /** Throws `notEnoughReplicas` for a batch of an idempotent producer that has to wait for one that was refused. */
   requireEarlier(batch: BatchHeader, nowMs: number): void {
-    if (this.#refused === null || batch.producerId < 0) return
+    if (this.#refused === null || batch.producerId < 0 || planted('refusedForgotten')) return
     this.#refused.check(batch, this.log.producerState.get(batch.producerId), nowMs)
   }
 

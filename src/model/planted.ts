@@ -107,6 +107,12 @@ export const plantedBrokerBugs = [
   'assignmentToldEarly',
   /** A replica that could not be opened for lack of room or descriptors is not opened later. */
   'missingLeftOut',
+  /** Of what a producer has under way a partition knows the last batch alone. */
+  'lastBatchKnownAlone',
+  /** A batch is taken whose predecessor is not there. */
+  'gapTaken',
+  /** What comes behind a batch that was refused is told of a gap, not to wait for it. */
+  'refusedForgotten',
 ] as const
 
 /** Any of the mistakes. */

@@ -221,7 +221,15 @@ export class LogHistory {
       offsets.set(hash, baseOffset)
     }
     const places: Placed[] = []
-    const ends = new Map<number, { readonly place: ProducerPlace; readonly offset: number }>()
+    const ends = new Map<
+      number,
+      {
+        readonly place: ProducerPlace
+        readonly offset: number
+        /** The sequence that follows. */
+        readonly next: number
+      }
+    >()
     for (const { invokedAt, doneAt, place, facts, baseOffset, lastOffset, isRefused } of this.#appends) {
       const found = facts.length === 0 ? undefined : offsets.get(facts[0]!.hash)
       if (baseOffset >= 0 && lastOffset < this.#lostFrom) {
@@ -234,7 +242,7 @@ export class LogHistory {
       if (found === undefined) continue
       check(!isRefused, 'I6', () => `${this.#name}: what was refused is in the log at ${found}`)
       if (place !== null) {
-        // A producer asks for one append after the other.
+        // A producer asks in the order of its sequences; it may ask for the next one before it is told of this one.
         const before = ends.get(place.producer)
         check(
           before === undefined || before.offset < found,
@@ -242,7 +250,15 @@ export class LogHistory {
           () =>
             `${this.#name}: producer ${place.producer} sent ${JSON.stringify(before?.place)} before ${JSON.stringify(place)}, they are at ${before?.offset} and ${found}`,
         )
-        ends.set(place.producer, { place, offset: found })
+        const next = before === undefined ? null : before.place.epoch === place.epoch ? before.next : 0
+        check(
+          next === null || place.sequence === next || this.#lostFrom !== Number.POSITIVE_INFINITY,
+          'I13',
+          () =>
+            `${this.#name}: producer ${place.producer} has sequence ${place.sequence} of epoch ${place.epoch} at ${found}, where ${next} was to come`,
+        )
+        const records = this.#commits().at(found)!.lastOffset - found + 1
+        ends.set(place.producer, { place, offset: found, next: place.sequence + records })
       }
       const end = this.#commits().at(found)!.lastOffset + 1
       places.push({ place: 2 * end, invokedAt, doneAt, text: `the append of ${found}` })

@@ -159,6 +159,26 @@ const full: Partial<BrokerRunOptions> = {
   classes: ['diskFull', 'diskFull', 'noDescriptors', 'noDescriptors', 'kill', 'partition'],
 }
 
+/** Idempotent producers with much under way, and leaders and connections that come and go. */
+const pipelined: Partial<BrokerRunOptions> = {
+  ...brokers,
+  idempotentShare: 1,
+  perSecond: 20,
+  aim: 't0-0',
+  classes: [
+    'kill',
+    'partition',
+    'restart',
+    'restart',
+    'pause',
+    'reset',
+    'reset',
+    'halfOpen',
+    'slowDisk',
+    'clog',
+  ],
+}
+
 /** What worlds of brokers are drawn for a mistake. */
 const brokerFocus: Readonly<Partial<Record<string, Partial<BrokerRunOptions>>>> = {
   oldImageTrusted: administered,
@@ -169,6 +189,9 @@ const brokerFocus: Readonly<Partial<Record<string, Partial<BrokerRunOptions>>>> 
   oldGenerationCommits: grouped,
   assignmentToldEarly: grouped,
   missingLeftOut: full,
+  lastBatchKnownAlone: pipelined,
+  gapTaken: pipelined,
+  refusedForgotten: pipelined,
 }
 
 /** The options of either kind of run. */

@@ -106,3 +106,66 @@ test('a history is refused exactly when no order of its calls fits the log and t
   expect(refused).toBeGreaterThan(200)
   expect(accepted).toBeGreaterThan(200)
 })
+
+test.each<[string, readonly [epoch: number, sequence: number][], string | null]>([
+  [
+    'one behind the other',
+    [
+      [0, 0],
+      [0, 1],
+      [0, 2],
+    ],
+    null,
+  ],
+  [
+    'from a sequence on that is not the first',
+    [
+      [0, 5],
+      [0, 6],
+      [0, 7],
+    ],
+    null,
+  ],
+  [
+    'with an epoch that begins anew',
+    [
+      [0, 0],
+      [0, 1],
+      [1, 0],
+    ],
+    null,
+  ],
+  [
+    'with a gap',
+    [
+      [0, 0],
+      [0, 1],
+      [0, 3],
+    ],
+    'I13',
+  ],
+  [
+    'with an epoch that does not begin at 0',
+    [
+      [0, 0],
+      [0, 1],
+      [1, 1],
+    ],
+    'I13',
+  ],
+])('batches of a producer that lie in the log %s', (_, places, expected) => {
+  const broken: Violation[] = []
+  const commits = commitsOf(
+    places.map((__, place) => ({ kind: 'append', begin: place, end: place, place, isAnswered: false })),
+  )
+  const history = new LogHistory(
+    'log',
+    () => commits,
+    (violation) => void broken.push(violation),
+  )
+  for (const [place, [epoch, sequence]] of places.entries()) {
+    history.append([place + 1], { producer: 7, epoch, sequence })
+  }
+  history.checkAtEnd()
+  expect(broken[0]?.id ?? null).toBe(expected)
+})

@@ -6,13 +6,15 @@ import { encodeBatch, type NewBatch } from '../../segment/records.ts'
 import { factsOfBytes } from '../checkFacts.ts'
 import type { Checks } from '../checks.ts'
 import type { LogHistory } from '../history.ts'
-import { SimProducer } from '../simProducer.ts'
+import { SimRandom } from '../simRandom.ts'
 import { administer } from './brokerAdmin.ts'
 import type { BrokerCounts } from './brokerCounts.ts'
 import { type BrokerLink, type KnownTopic, patienceMs, requestMs, retryMs } from './brokerLink.ts'
 import { type BrokerOperation, churnTopic } from './brokerOperations.ts'
 import { groupNameOf } from './brokerWatcher.ts'
 import { OffsetsClient } from './offsetsClient.ts'
+import { PipelinedProducer } from './pipelinedProducer.ts'
+import type { AppendTarget } from './producerPartition.ts'
 import { errorOf } from './simKafka.ts'
 
 /** One client on a machine of its own: it learns who leads, asks again, and remembers every answer. */
@@ -21,27 +23,39 @@ export class BrokerClient {
   readonly link: BrokerLink
   readonly #checks: Checks
   readonly #counts: BrokerCounts
-  readonly #producers = new Map<string, SimProducer>()
   /** Where the next read of a partition begins. */
   readonly #positions = new Map<string, number>()
   readonly #offsets: OffsetsClient
+  readonly #random: SimRandom
+  /** By id: a request for the next one may be under way while others still write with the one before. */
+  readonly #producers = new Map<number, PipelinedProducer>()
   #producerId: Promise<number> | null = null
   #placed = 0
+  #underWay = 0
 
   constructor(link: BrokerLink, id: number, checks: Checks, counts: BrokerCounts) {
     this.id = id
     this.link = link
     this.#checks = checks
     this.#counts = counts
+    this.#random = new SimRandom((link.world.seed ^ 0x510e_527f) + id)
     this.#offsets = new OffsetsClient(link, `group-${id}`, checks)
   }
 
   /** Begins an operation; what goes wrong with it is the client's to bear. */
   begin(operation: BrokerOperation): void {
-    this.#run(operation).catch((error: unknown) => {
-      if (!(error instanceof EngineError)) throw error
-      this.#counts.unknown++
-    })
+    this.#underWay++
+    this.#run(operation)
+      .catch((error: unknown) => {
+        if (!(error instanceof EngineError)) throw error
+        this.#counts.unknown++
+      })
+      .finally(() => this.#underWay--)
+  }
+
+  /** Whether everything that it was to do is done, or given up. */
+  get isIdle(): boolean {
+    return this.#underWay === 0 && [...this.#producers.values()].every(({ isIdle }) => isIdle)
   }
 
   /** Writes one record; whether that was acknowledged. */
@@ -84,17 +98,17 @@ export class BrokerClient {
   }
 
   async #produce(operation: BrokerOperation): Promise<void> {
-    const { number, records, valueBytes, isIdempotent, node } = operation
+    const { number, records, valueBytes, isIdempotent, batches, node } = operation
     const place = await this.#place(operation)
     if (place === null) return
     const { topic, index, history } = place
     // What is written by name may be in a topic that was made anew.
     const written = operation.topic === churnTopic ? null : history
     const timestampMs = Math.floor(1_700_000_000_000 + this.link.world.nowMs)
-    const encode = (more: Partial<NewBatch>, attempt = 0): Uint8Array => {
+    const encode = (more: Partial<NewBatch>, batch = 0): Uint8Array => {
       const values = Array.from({ length: records }, (_, record) => ({
         key: null,
-        value: Buffer.from(`${number}.${attempt}.${record} `.padEnd(valueBytes, 'x')),
+        value: Buffer.from(`${number}.${batch}.${record} `.padEnd(valueBytes, 'x')),
         timestampMs,
       }))
       return encodeBatch({ records: values, ...more }, nodeChecksum)
@@ -102,13 +116,17 @@ export class BrokerClient {
     const first = leaderOr(topic, index, node)
     if (isIdempotent) {
       // Now and then it is another producer.
-      if (number % 16 === 0) this.#forgetProducers()
-      const producerId = await this.#ownProducerId()
-      this.#producer(topic, index, producerId, written).append({
-        node: first,
-        records,
-        encode: (producerEpoch, baseSequence) => encode({ producerId, producerEpoch, baseSequence }),
-      })
+      if (number % 16 === 0) this.#producerId = null
+      const producer = this.#producer(await this.#ownProducerId())
+      const key = groupNameOf(topic.name, index, topic.id)
+      for (let batch = 0; batch < batches; batch++) {
+        producer.append(key, () => this.#target(topic, index, written), {
+          node: first,
+          records,
+          encode: (producerId, producerEpoch, baseSequence) =>
+            encode({ producerId, producerEpoch, baseSequence }, batch),
+        })
+      }
       return
     }
     const untilMs = this.link.world.nowMs + patienceMs
@@ -152,52 +170,45 @@ export class BrokerClient {
     return { baseOffset, lastOffset: baseOffset + count - 1, leaderEpoch: -1, duplicate: false }
   }
 
-  /** The idempotent producer of a partition. */
-  #producer(topic: KnownTopic, index: number, producerId: number, history: LogHistory | null): SimProducer {
-    const key = groupNameOf(topic.name, index, topic.id)
-    let producer = this.#producers.get(key)
+  /** Where the producer's batches for a partition go. */
+  #target(topic: KnownTopic, index: number, history: LogHistory | null): AppendTarget {
+    return {
+      name: groupNameOf(topic.name, index, topic.id),
+      history,
+      leader: () => {
+        const known = this.link.topics.get(topic.name)
+        return known?.id === topic.id ? (known.partitions[index]?.leader ?? -1) : -1
+      },
+      hashes: hashesOf,
+      send: (node, bytes, records) => this.#sendBatch(topic, index, node, bytes, records),
+      ended: (ack) => {
+        if (ack === null) this.#counts.unknown++
+        else this.#counts.acked++
+      },
+      broken: (message) => this.#checks.fail('I13', message),
+    }
+  }
+
+  /** The producer of an id that was handed out. */
+  #producer(id: number): PipelinedProducer {
+    let producer = this.#producers.get(id)
     if (producer === undefined) {
-      const world = this.link.world
-      let records = 0
-      producer = new SimProducer(
-        producerId,
+      const { world } = this.link
+      const kind = this.#random.pick(['java', 'java', 'librdkafka', 'franz'] as const)
+      const inFlight = 1 + this.#random.below(5)
+      producer = new PipelinedProducer(
+        { id, kind, inFlight, patienceMs },
         {
           nodes: world.nodes.size,
           get nowMs() {
             return world.nowMs
           },
           after: (delayMs, run) => world.after(delayMs, run),
-          history: () => history,
-          hashes: (bytes) => {
-            const [fact] = factsOfBytes(bytes, null, null)
-            records = fact!.lastOffset - fact!.baseOffset + 1
-            return [fact!.hash]
-          },
-          send: (node, bytes, done) => {
-            this.#sendBatch(topic, index, node, bytes, records).then(
-              (ack) => done(ack, null),
-              (error: unknown) => {
-                if (!(error instanceof EngineError)) throw error
-                done(null, error)
-              },
-            )
-            return true
-          },
-          ended: (ack) => {
-            if (ack === null) this.#counts.unknown++
-            else this.#counts.acked++
-          },
         },
-        patienceMs,
       )
-      this.#producers.set(key, producer)
+      this.#producers.set(id, producer)
     }
     return producer
-  }
-
-  #forgetProducers(): void {
-    this.#producerId = null
-    this.#producers.clear()
   }
 
   #ownProducerId(): Promise<number> {
@@ -206,7 +217,7 @@ export class BrokerClient {
         const answer = await this.link.kafka.request(
           node,
           'initProducerId',
-          { transactionTimeoutMs: 60_000 },
+          { transactionalId: null, transactionTimeoutMs: 60_000 },
           requestMs,
         )
         const error = errorOf(answer.errorCode)

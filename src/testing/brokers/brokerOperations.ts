@@ -32,6 +32,8 @@ export interface BrokerOperation {
   readonly records: number
   readonly valueBytes: number
   readonly isIdempotent: boolean
+  /** How many batches an idempotent producer is to append at once. */
+  readonly batches: number
   /** How many replicas a new topic, or a partition that moves, gets. */
   readonly replicas: number
 }
@@ -50,6 +52,8 @@ export interface BrokerOperationOptions {
   readonly perSecond: number
   /** The share of what administrators do; drawn by default. */
   readonly adminShare?: number
+  /** The share of clients that are idempotent producers; drawn by default. */
+  readonly idempotentShare?: number
   /** The share of what is left that is about offsets of groups; as it comes by default, which is a sixth. */
   readonly offsetShare?: number
 }
@@ -58,7 +62,8 @@ export interface BrokerOperationOptions {
 export function planBrokerOperations(options: BrokerOperationOptions): readonly BrokerOperation[] {
   const { seed, nodes, clients, topics, durationMs, perSecond } = options
   const random = new SimRandom(seed ^ 0x6a09_e667)
-  const idempotentShare = random.pick([0, 0.5, 1])
+  const drawnIdempotent = random.pick([0, 0.5, 1])
+  const idempotentShare = options.idempotentShare ?? drawnIdempotent
   const idempotent = Array.from({ length: clients }, () => random.chance(idempotentShare))
   const drawnShare = random.pick([0, 0.03, 0.1])
   const adminShare = options.adminShare ?? drawnShare
@@ -68,6 +73,9 @@ export function planBrokerOperations(options: BrokerOperationOptions): readonly 
   const mostRecords = random.pick([1, 3, 10])
   const mostBytes = random.pick([10, 100, 1000])
   const meanMs = 1000 / perSecond
+  // Of its own: what is drawn beside stays the same.
+  const bursts = new SimRandom(seed ^ 0x1f83_d9ab)
+  const burstShare = bursts.pick([0, 0.2, 0.6])
   const operations: BrokerOperation[] = []
   const draw = (kind: BrokerOperationKind, atMs: number, topic: number): void => {
     const client = random.below(clients)
@@ -82,6 +90,7 @@ export function planBrokerOperations(options: BrokerOperationOptions): readonly 
       records: 1 + random.below(mostRecords),
       valueBytes: random.below(mostBytes),
       isIdempotent: idempotent[client]!,
+      batches: bursts.chance(burstShare) ? 2 + bursts.below(9) : 1,
       replicas: random.pick([1, 2, 3, 3, 3, 3, Math.min(5, nodes)]),
     })
   }

@@ -1,4 +1,4 @@
-import { Violation } from '../checkFacts.ts'
+import { type LogFact, Violation } from '../checkFacts.ts'
 import { logFacts } from '../checkFiles.ts'
 import type { Checks } from '../checks.ts'
 import type { RunFailure, RunOptions, RunResult } from '../clusterRun.ts'
@@ -54,6 +54,8 @@ export interface BrokerRunOptions extends Omit<RunOptions, 'shape' | 'expectatio
   readonly shape?: Partial<BrokerShape>
   /** The share of what administrators do among operations. */
   readonly adminShare?: number
+  /** The share of clients that are idempotent producers; drawn by default. */
+  readonly idempotentShare?: number
   /** The share of the rest that is about offsets of groups. */
   readonly offsetShare?: number
   /** How many members a group has that comes and goes; drawn by default, often none. */
@@ -97,6 +99,7 @@ export async function runBrokers(options: BrokerRunOptions): Promise<BrokerRunRe
     durationMs,
     perSecond,
     ...(options.adminShare === undefined ? {} : { adminShare: options.adminShare }),
+    ...(options.idempotentShare === undefined ? {} : { idempotentShare: options.idempotentShare }),
     ...(options.offsetShare === undefined ? {} : { offsetShare: options.offsetShare }),
   })
   const ofMembers = planMembers({ seed, durationMs, members: options.members, firstNumber: asked.length + 1 })
@@ -162,11 +165,7 @@ class BrokerRun {
     })
     const { world } = this
     this.trace = options.trace?.(() => world.nowMs) ?? null
-    const { checks, observer } = watchBrokers(
-      world,
-      this.trace,
-      (group) => this.counts.deletions > 0 && group.startsWith(`t${churnTopic}-`),
-    )
+    const { checks, observer } = watchBrokers(world, this.trace, (group) => this.#mayBeDeleted(group))
     this.checks = checks
     const program = brokerProgram(shape, observer)
     const link = (id: number): BrokerLink => new BrokerLink(world, id, firstClientHost + id)
@@ -217,6 +216,11 @@ class BrokerRun {
     const isUp = (): boolean => [...world.nodes.values()].every(({ running }) => running !== null)
     if (!(await world.runUntil(isUp, healingMs))) {
       checks.fail('L1', `not every broker serves ${healingMs} ms after healing: ${this.#describe()}`)
+      return
+    }
+    // Whoever still writes would make one log longer than another.
+    if (!(await world.runUntil(() => this.#clients.every(({ isIdle }) => isIdle), healingMs))) {
+      checks.fail('L1', `a client waits for an answer ${healingMs} ms after healing: ${this.#describe()}`)
       return
     }
     const untilMs = world.nowMs + healingMs
@@ -270,15 +274,17 @@ class BrokerRun {
   /** I22: what the voters of each partition have in their files. */
   async #compare(): Promise<void> {
     const { world, checks } = this
+    const groups = [...this.#auditor.link.topics.values()].flatMap(({ name, id, partitions }) =>
+      partitions.map((_, index) => groupNameOf(name, index, id)),
+    )
+    // Once somebody has asked to delete a topic nothing is heard of it any more, whatever becomes of that.
+    const heard = groups.filter((group) => !this.#mayBeDeleted(group))
     const differing = (): string | null => {
-      for (const { name, id, partitions } of this.#auditor.link.topics.values()) {
-        for (let index = 0; index < partitions.length; index++) {
-          const group = groupNameOf(name, index, id)
-          const ends = new Set(
-            checks.votersOf(group).map((node) => checks.group(group).replica(node)?.highWatermark ?? -1),
-          )
-          if (ends.size > 1) return `${group}: ${[...ends]}`
-        }
+      for (const group of heard) {
+        const ends = new Set(
+          checks.votersOf(group).map((node) => checks.group(group).replica(node)?.highWatermark ?? -1),
+        )
+        if (ends.size > 1) return `${group}: ${[...ends]}`
       }
       return null
     }
@@ -287,15 +293,23 @@ class BrokerRun {
       return
     }
     await world.advance(300)
-    for (const { name, id, partitions } of this.#auditor.link.topics.values()) {
-      for (let index = 0; index < partitions.length; index++) {
-        const group = groupNameOf(name, index, id)
-        const logs = checks
-          .votersOf(group)
-          .map((node) => [node, logFacts(world.node(node).fs, directoryOf(group))] as const)
-        checks.checkSameLogs(group, new Map(logs))
-      }
+    const untilMs = world.nowMs + healingMs
+    for (const group of heard) {
+      // A write that a slow disk began before it was healed may still be under way.
+      while (!isEven(this.#filesOf(group)) && world.nowMs < untilMs) await world.advance(100)
+      checks.checkSameLogs(group, this.#filesOf(group))
     }
+  }
+
+  #mayBeDeleted(group: string): boolean {
+    return this.counts.deletions > 0 && group.startsWith(`t${churnTopic}-`)
+  }
+
+  #filesOf(group: string): ReadonlyMap<number, readonly LogFact[]> {
+    const { world, checks } = this
+    return new Map(
+      checks.votersOf(group).map((node) => [node, logFacts(world.node(node).fs, directoryOf(group))]),
+    )
   }
 
   #describe(): string {
@@ -305,4 +319,9 @@ class BrokerRun {
     })
     return `${nodes.join('; ')}; ${this.checks.describe()}`
   }
+}
+
+/** Whether all logs end alike. */
+function isEven(logs: ReadonlyMap<number, readonly LogFact[]>): boolean {
+  return new Set([...logs.values()].map((log) => log.at(-1)?.lastOffset ?? -1)).size < 2
 }

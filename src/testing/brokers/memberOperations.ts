@@ -29,6 +29,7 @@ export function planMembers({ seed, durationMs, members, firstNumber }: MemberOp
       records: 0,
       valueBytes: 0,
       isIdempotent: false,
+      batches: 1,
       replicas: 3,
     }
     operations.push({ number, atMs, client, kind, ...rest })

@@ -13,6 +13,7 @@ export function writeTo(topic: number, partition: number, number: number): Broke
     records: 1,
     valueBytes: 10,
     isIdempotent: false,
+    batches: 1,
     replicas: 3,
   }
 }

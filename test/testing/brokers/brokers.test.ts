@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, test } from 'vitest'
 import { plant } from '../../../src/model/planted.ts'
 import { runBrokers } from '../../../src/testing/brokers/brokerRun.ts'
+import { findPlanted, worldBugs } from '../../../src/testing/plantedRuns.ts'
 
 afterEach(() => plant(null))
 
@@ -22,6 +23,34 @@ describe('a world of brokers', () => {
       expect(faultCounts.get('diskBack')).toBeGreaterThan(0)
     }
   }, 120_000)
+
+  test('has what its idempotent producers send acknowledged, several batches at a time', async () => {
+    const { failure, acked, operations } = await runBrokers({
+      seed: 1,
+      idempotentShare: 1,
+      faultCount: [0, 0],
+    })
+    expect(failure?.message ?? null).toBeNull()
+    const produced = operations.filter(({ kind }) => kind === 'produce')
+    // They once had no producer id, so that nothing was sent at all.
+    expect(acked).toBeGreaterThan(produced.length * 2)
+  }, 120_000)
+
+  test('waits for what a slow disk was writing when it was healed before it compares files', async () => {
+    const { failure } = await runBrokers({ seed: 600_054 })
+    expect(failure?.message ?? null).toBeNull()
+  }, 120_000)
+
+  test.each(['lastBatchKnownAlone', 'refusedForgotten'])(
+    'finds %s',
+    async (name) => {
+      let runs = 0
+      const bug = worldBugs.find((each) => each.name === name)!
+      const found = await findPlanted(bug, 1, () => runs++ >= 20)
+      expect(found?.failure.id).toBe('I13')
+    },
+    300_000,
+  )
 
   test('is a pure function of its seed', async () => {
     const first = await runBrokers({ seed: 5 })
