@@ -10,6 +10,7 @@ import {
   drawDirectoryIds,
   format,
 } from '../../../src/testing/clusterProgram.ts'
+import { SimFileSystem } from '../../../src/testing/simFileSystem.ts'
 import type { SimNode } from '../../../src/testing/simNode.ts'
 import { SimRandom } from '../../../src/testing/simRandom.ts'
 import { World } from '../../../src/testing/world.ts'
@@ -195,6 +196,25 @@ describe('a part of a segment that the disk cannot read', () => {
     expect(await filled.read()).toBe('diskFailed')
     expect(filled.repairs).toMatchObject({ found: 0, failed: 0 })
   })
+})
+
+test('a damaged range that was written again in vain, since the sync failed, is damaged still', async () => {
+  const filled = await Filled.open()
+  using world = filled.world
+  const { content, group, node } = filled
+  for (const other of world.nodes.values()) if (other !== node) other.kill()
+  node.fs.damage(filled.path, (bytes) => bytes.map((byte, at) => (at < 3000 ? byte ^ 1 : byte)))
+  const { baseOffset } = group.log.sealedSegments[1]!
+  expect(await world.settle(group.log.findDamage(baseOffset))).toBe(true)
+  const [range] = group.log.damage
+  const mending = (await world.settle(group.log.mending(range!)))!
+  // What it was to store is lost, and the page cache has it all the same.
+  node.fs.failSync = (file, upTo) => SimFileSystem.prototype.failSync.call(node.fs, file, upTo, () => false)
+  node.trouble.syncErrorIn = 1
+  await expect(world.settle(mending.take(content.subarray(0, range!.end)))).rejects.toThrow('in its place')
+  expect(group.log.damage).toHaveLength(1)
+  expect(await world.settle(group.log.mending(range!))).not.toBe(null)
+  expect(group.log.damage).toHaveLength(1)
 })
 
 describe('a disk that cannot read for a while', () => {
