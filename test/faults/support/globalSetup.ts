@@ -6,6 +6,9 @@ const tools = [
   { command: 'mkfs.ext4', package: 'e2fsprogs', probe: ['-V'] },
   { command: 'mount', package: 'mount', probe: ['--version'] },
   { command: 'python3', package: 'python3', probe: ['--version'] },
+  { command: 'ip', package: 'iproute2', probe: ['-V'] },
+  { command: 'nft', package: 'nftables', probe: ['-v'] },
+  { command: 'tc', package: 'iproute2', probe: ['-V'] },
   { command: 'kcat', package: 'kcat', probe: ['-V'] },
 ] as const
 

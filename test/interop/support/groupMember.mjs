@@ -12,6 +12,11 @@ consumer.on('consumer.crash', ({ payload }) => {
   if (!payload.restart) process.send({ crash: String(payload.error) })
 })
 process.on('disconnect', () => process.exit())
+for (const event of ['uncaughtException', 'unhandledRejection']) {
+  process.on(event, (error) =>
+    process.send({ crash: `${event}: ${error?.stack ?? error}` }, () => process.exit(1)),
+  )
+}
 await consumer.connect()
 await consumer.subscribe({ topic, fromBeginning: true })
 await consumer.run({
