@@ -9,12 +9,12 @@ import type { RecoveredLog } from './logFiles.ts'
 import type { LogOptions, SealedSegment } from './logTypes.ts'
 import { noteDamage } from './noteDamage.ts'
 import type { Cut } from './ownStates.ts'
-import { whenRoom } from './patiently.ts'
+import { whenReadable, whenRoom } from './patiently.ts'
 import type { ProducerState } from './producerState.ts'
 import { RecentBatches } from './recentBatches.ts'
 import { Sealer } from './sealer.ts'
 import type { Replacement, Segment } from './segment.ts'
-import { IndexCache } from './segmentIndexes.ts'
+import { IndexCache, type SegmentIndexes } from './segmentIndexes.ts'
 import { SegmentList } from './segmentList.ts'
 import { TroubleLog } from './troubleLog.ts'
 
@@ -79,7 +79,9 @@ export class LogState {
     this.troubles = options.troubles ?? new TroubleLog(runtime.clock, logger)
     const list = new SegmentList(runtime, { directory, logger, cache, indexIntervalBytes }, found.segments)
     this.segments = list
-    this.sealer = new Sealer(runtime, directory, cache, (segment) => list.indexes(segment), {
+    const indexes = (segment: Segment): Promise<SegmentIndexes> =>
+      whenReadable(this, () => list.indexes(segment))
+    this.sealer = new Sealer(runtime, directory, cache, indexes, {
       isKnown: ({ file, sizeBytes }) => this.badRanges.firstIn(file.path, 0, sizeBytes) !== null,
       note: async ({ file, sizeBytes: lengthBytes, baseOffset }) => {
         const range = { file, position: 0, lengthBytes }

@@ -310,7 +310,9 @@ export class GroupChecks {
     const running = [...this.#nodes.values()].filter(
       ({ isRunning, state }) => isRunning && state !== 'stopped',
     )
-    return running.every(({ voters }) => {
+    // Who is no voter as far as it knows never leads, and may know a voter set that has long been another.
+    const standing = running.filter(({ voters, key }) => voters.has(key))
+    return standing.every(({ voters }) => {
       const answering = running.filter(({ key, quorum, isRolledBack }) => {
         return voters.has(key) && quorum.quarantine !== 'rolledBack' && !isRolledBack
       })

@@ -99,6 +99,15 @@ export const foundSeeds: readonly FoundSeed[] = [
     seed: 354574,
     found: 'a full disk took a log offline for good: a sync behind was queued behind an append without room',
   },
+  {
+    seed: 398550,
+    found: 'the checks asked for a leader where an observer on a new disk knew too small a voter set',
+  },
+  {
+    seed: 389282,
+    found:
+      'a read error that went away took a log offline for good: a full segment was to be finished whose indexes had to be read',
+  },
   { seed: 316256, found: 'as 302039, the voters lost power one after the other' },
   {
     seed: 345894,

@@ -4,7 +4,7 @@ import { silentLogger } from '../../src/model/logger.ts'
 import { randomUuid } from '../../src/model/uuid.ts'
 import type { DiskFile } from '../../src/runtime/disk.ts'
 import type { Runtime } from '../../src/runtime/runtime.ts'
-import type { Log } from '../../src/segment/log.ts'
+import type { Log, LogConfig } from '../../src/segment/log.ts'
 import { LogDirectory } from '../../src/segment/logDirectory.ts'
 import { checkBatch } from '../../src/segment/recordBatch.ts'
 import { WriteGroup } from '../../src/segment/writeGroup.ts'
@@ -72,9 +72,13 @@ test('a log whose files cannot be cut is offline', async () => {
 const segment = '/data/orders-0/00000000000000000000.log'
 
 /** A process on a simulated disk. */
-async function processOn(fs: SimFileSystem, faults: DiskFaults = () => null) {
+async function processOn(
+  fs: SimFileSystem,
+  faults: DiskFaults = () => null,
+  settings: Partial<LogConfig> = {},
+) {
   const on = createSimRuntime(fs, { seed: 1, faults })
-  const config = { ...testConfig, flush: 'journal' } as const
+  const config = { ...testConfig, flush: 'journal', ...settings } as const
   const options = { directory: '/data', logger: silentLogger, nodeId: 1, configFor: () => config }
   const logs = await LogDirectory.open(on, options)
   const log = logs.logs.get('orders-0') ?? (await logs.createLog('orders', 0, randomUuid(on.random), config))
@@ -151,3 +155,35 @@ test.each(['a sync behind the acknowledgement', 'the sync of a cut'])(
     }
   },
 )
+
+// Fuzz seed 389282.
+test('a full segment whose indexes have to be read again is finished once it can be read', async () => {
+  const settings = { flush: 'none', segmentBytes: 200 } as const
+  const fs = new SimFileSystem()
+  const first = await processOn(fs, () => null, settings)
+  await appendOn(first.on, first.log, 'a')
+  await first.logs.close()
+  let isUnreadable = false
+  let refused = 0
+  const { on, logs, log } = await processOn(
+    fs,
+    ({ kind, path }) =>
+      isUnreadable && kind === 'read' && path === segment && ++refused > 0 ? { code: 'EIO' } : null,
+    settings,
+  )
+  isUnreadable = true
+  for (const value of ['b', 'c', 'd', 'e']) await appendOn(on, log, value)
+  await settle(
+    on,
+    log.flush().catch(() => {}),
+  )
+  await passes(on, 1000)
+  expect(refused).toBeGreaterThan(1)
+  expect(log.offline).toBe(null)
+  isUnreadable = false
+  await passes(on, 1000)
+  await appendOn(on, log, 'f')
+  await settle(on, log.flush())
+  expect([log.offline, log.flushedOffset]).toEqual([null, 6])
+  await settle(on, logs.close())
+})
