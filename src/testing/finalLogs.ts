@@ -1,3 +1,4 @@
+import type { EngineError } from '../model/errors.ts'
 import { reached } from '../model/reached.ts'
 import type { LogFact } from './checkFacts.ts'
 import { logFacts } from './checkFiles.ts'
@@ -28,12 +29,16 @@ export async function readDamaged(
       }
       const { commits } = checks.group(nameOf(index))
       const name = `node ${id} (${nameOf(index)})`
-      const error = await world.settle(checkServed(name, group, (offset) => commits.at(offset)))
+      const serves = (): Promise<EngineError | null> =>
+        world.settle(checkServed(name, group, (offset) => commits.at(offset)))
+      const isKnown = (): boolean =>
+        !running.logs.badRanges.isEmpty || group.log.offline !== null || group.failure !== null
+      let error = await serves()
+      // What the disk could not read may be found readable while others are asked for it.
+      if (error !== null && !isKnown()) error = await serves()
       if (error !== null) {
         reached('damageLeft')
-        const isKnown =
-          !running.logs.badRanges.isEmpty || group.log.offline !== null || group.failure !== null
-        if (!isKnown) checks.fail('I19', `${name} knows nothing of its damage: ${error.message}`)
+        if (!isKnown()) checks.fail('I19', `${name} knows nothing of its damage: ${error.message}`)
       }
       const other = sound?.running?.groups[index]
       const isLevel =

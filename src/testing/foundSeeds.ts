@@ -108,6 +108,10 @@ export const foundSeeds: readonly FoundSeed[] = [
     found:
       'a read error that went away took a log offline for good: a full segment was to be finished whose indexes had to be read',
   },
+  {
+    seed: 388248,
+    found: 'the checks took what had become readable meanwhile for damage that nobody knew of',
+  },
   { seed: 316256, found: 'as 302039, the voters lost power one after the other' },
   {
     seed: 345894,
