@@ -267,7 +267,8 @@ describe('a local cluster', { timeout: 120_000 }, () => {
     await cluster.noted(
       'node 2 has ended by SIGKILL; the others go on. To start it again: cordwood serve --config',
     )
-    expect((await run(['produce', 'orders', '--quiet', ...to], 'd\n')).exitCode).toBe(0)
+    const produced = await run(['produce', 'orders', '--quiet', ...to], 'd\n')
+    expect([produced.exitCode, produced.stderr]).toEqual([0, ''])
     const stateOfNode2 = async (): Promise<unknown> =>
       objects(await run(['brokers', '--json', ...to])).find(({ id }) => id === 2)?.state
     await vi.waitUntil(async () => (await stateOfNode2()) === 'fenced', { timeout: 30_000, interval: 200 })
