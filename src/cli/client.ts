@@ -243,9 +243,10 @@ export class Client {
     if (nodeId === undefined) return this.#anyLink()
     if (!this.#brokers.has(nodeId)) await this.metadata([])
     const address = this.#brokers.get(nodeId)
-    if (address === undefined)
-      throw new EngineError('brokerNotAvailable', `the cluster has no broker ${nodeId}`)
-    return this.#linkTo(address)
+    if (address !== undefined) return this.#linkTo(address)
+    // A leader that has died is in no list of brokers, and for a moment nobody is in its place: whoever asks again finds one.
+    const who = nodeId < 0 ? 'nobody leads' : `broker ${nodeId} is not there`
+    throw new EngineError('leaderNotAvailable', `${who} at the moment`)
   }
 
   async #anyLink(): Promise<Link> {
