@@ -15,14 +15,14 @@ export function becomeCandidate(r: RaftReplica, unclean: boolean, nowMs: number)
   const data = newRound(r, 'candidate', -1, unclean, nowMs)
   move(r, data)
   askForVotes(r, data)
-  if (standing(r, data) === 'won') winAlone(r, data, nowMs)
+  if (standing(r, data) === 'won') leadOnceVoteIsDurable(r, data, nowMs)
 }
 
 /**
  * Its own vote is enough. Whoever answers has seen the question, which leaves after that vote is durable; here nobody is asked,
  * and a crash would forget the vote while another replica may win the same epoch.
  */
-function winAlone(r: RaftReplica, data: VotingData, nowMs: number): void {
+function leadOnceVoteIsDurable(r: RaftReplica, data: VotingData, nowMs: number): void {
   if (planted('leadsBeforeOwnVote')) becomeLeader(r, data, nowMs)
   else r.emit({ type: 'confirmVote', epoch: r.epoch })
 }
@@ -51,7 +51,9 @@ export function candidateUnclean(r: RaftReplica, { token }: EventOf<'uncleanElec
   const data = r.state as VotingData
   data.unclean = true
   r.emit({ type: 'done', token })
-  if (standing(r, data) === 'won') winAlone(r, data, nowMs)
+  const how = standing(r, data)
+  if (how === 'won') leadOnceVoteIsDurable(r, data, nowMs)
+  else settle(r, data, how, nowMs)
 }
 
 /** Starts over by asking whether it would win; the epoch stays as it is meanwhile. */

@@ -23,7 +23,8 @@ export type AlarmCode =
 
 /**
  * What the driver has to do, in this order. Nothing that follows a `persist` leaves the node (`send`, `respond`,
- * `accepted`, `readReady`, `done`, `confirmVote`) before that state is durable; writes may be handed on at once, since the journal keeps their order.
+ * `accepted`, `readReady`, `done`, `confirmVote`) before that state is durable; writes may be handed on at once, since the
+ * journal keeps their order.
  * Writes carry a `sequence`; `flushed` events acknowledge them. `respond` reads the log in the same turn.
  */
 export type Effect =

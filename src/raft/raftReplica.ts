@@ -126,7 +126,7 @@ export class RaftReplica {
   }
 
   emit(effect: Effect): void {
-    if (leavesNode(effect)) this.#persistAt = -1
+    if (leaving.has(effect.type)) this.#persistAt = -1
     this.#effects.push(effect)
   }
 
@@ -253,7 +253,3 @@ const leaving: ReadonlySet<Effect['type']> = new Set([
   'done',
   'confirmVote',
 ])
-
-function leavesNode({ type }: Effect): boolean {
-  return leaving.has(type)
-}

@@ -143,10 +143,12 @@ function rangeOf(
 function boundsFrom(state: LogState, segment: Segment, firstOffset: number): BatchBounds {
   const isGapless = !mayHaveGaps(state, segment.baseOffset)
   const { epochs, segments } = state
-  const last = epochs.entries[epochs.entries.length - 1]
   const minEpoch = epochs.epochFor(firstOffset)
-  if (last === undefined || minEpoch < 0) return { ...anyBatches, minOffset: firstOffset, isGapless }
-  const next = segments.all[segments.all.indexOf(segment) + 1]
-  const maxEpoch = next === undefined ? last.epoch : epochs.epochFor(next.baseOffset - 1)
+  if (minEpoch < 0) return { ...anyBatches, minOffset: firstOffset, isGapless }
+  let maxEpoch = epochs.latestEpoch
+  if (minEpoch < maxEpoch) {
+    const next = segments.all[segments.indexFor(firstOffset) + 1]
+    if (next !== undefined) maxEpoch = epochs.epochFor(next.baseOffset - 1)
+  }
   return { minOffset: firstOffset, isGapless, minEpoch, maxEpoch }
 }

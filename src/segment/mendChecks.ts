@@ -124,25 +124,31 @@ export function rulesOf(
   }
 }
 
+/** What a walk over a segment, as far as it is flushed, holds its batches to; read through `file`. */
+export function auditRangeOf(state: LogState, index: number, file: DiskFile): AuditRange {
+  const { flush, epochs } = state
+  const segment = state.segments.all[index]!
+  return {
+    file,
+    baseOffset: segment.baseOffset,
+    sizeBytes: flush.readableBytes(segment),
+    endOffset: Math.min(state.endOffsetOf(index), flush.flushedOffset),
+    mayHaveGaps: mayHaveGaps(state, segment.baseOffset),
+    epochs: epochs.entries,
+    epochsEnd: Number.MAX_SAFE_INTEGER,
+    stepBytes,
+  }
+}
+
 /** Checks the segment that has `offset`, as far as it is flushed, and takes note of all that is damaged in it. */
 export async function findDamage(state: LogState, offset: number): Promise<void> {
-  const { badRanges, segments, flush, cuts } = state
+  const { badRanges, segments, cuts } = state
   const index = segments.indexFor(offset)
   const segment = segments.all[index]
   if (segment === undefined) return
-  const { file, baseOffset } = segment
   const found: BadRange[] = []
-  const range = {
-    file: asDamaged(file, badRanges),
-    baseOffset,
-    sizeBytes: flush.readableBytes(segment),
-    endOffset: Math.min(state.endOffsetOf(index), flush.flushedOffset),
-    mayHaveGaps: mayHaveGaps(state, baseOffset),
-    epochs: state.epochs.entries,
-    epochsEnd: Number.MAX_SAFE_INTEGER,
-    stepBytes,
-    stored: state.storedOf(segment),
-  }
+  const file = asDamaged(segment.file, badRanges)
+  const range = { ...auditRangeOf(state, index, file), stored: state.storedOf(segment) }
   const end = await auditBatches(range, state.runtime.checksum, { bad: (bad) => found.push(bad) })
   const hole = range.mayHaveGaps ? null : holeBehind(range, end, found)
   if (hole !== null) found.push(hole)

@@ -2,7 +2,7 @@ import { reached } from '../model/reached.ts'
 import type { DiskFile } from '../runtime/disk.ts'
 import type { BadRange } from './badRanges.ts'
 import type { LogState } from './logState.ts'
-import { mayHaveGaps } from './mendChecks.ts'
+import { auditRangeOf } from './mendChecks.ts'
 import { blockBytes, isUnreadable, readingAround } from './readingAround.ts'
 import type { Segment } from './segment.ts'
 import { auditBatches } from './verifyBatches.ts'
@@ -50,16 +50,8 @@ export async function findUnreadable(
   const lost = new Set(failing)
   const found: BadRange[] = []
   const file = readingAround(segment.file, (block) => lost.has(block) || isKnown(block))
-  const range = {
-    file,
-    baseOffset: segment.baseOffset,
-    sizeBytes,
-    endOffset,
-    mayHaveGaps: mayHaveGaps(state, segment.baseOffset),
-    epochs: state.epochs.entries,
-    epochsEnd: Number.MAX_SAFE_INTEGER,
-    stepBytes,
-  }
+  // What was appended meanwhile was not looked at.
+  const range = { ...auditRangeOf(state, segments.all.indexOf(segment), file), sizeBytes, endOffset }
   await auditBatches(range, state.runtime.checksum, { bad: (bad) => found.push(bad) })
   if (state.cuts !== cuts || segment.isBeingReplaced || !segments.all.includes(segment)) return 'unclear'
   for (const bad of found) {

@@ -8,7 +8,7 @@ const answerMs = 400
 const retryMs = 20
 
 /** What tells a producer that its sequence is no good any more: it begins a new epoch. */
-const outOfSequence: ReadonlySet<EngineErrorName> = new Set([
+export const outOfSequence: ReadonlySet<EngineErrorName> = new Set([
   'outOfOrderSequenceNumber',
   'duplicateSequenceNumber',
   'invalidProducerEpoch',

@@ -6,6 +6,7 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { expect, onTestFinished, test } from 'vitest'
 import { sweepLeftovers, throttles } from '../chaos/leftovers.ts'
+import { killed } from '../support/killed.ts'
 
 const program = fileURLToPath(new URL('programs/leaves.ts', import.meta.url))
 const typescript = new URL('../support/typescript.mjs', import.meta.url).href
@@ -52,17 +53,11 @@ async function startRun(): Promise<{ readonly child: ChildProcess; readonly made
   ]
   const made = JSON.parse(line) as Made
   onTestFinished(async () => {
-    if (child.exitCode === null && child.signalCode === null) await killed(child)
+    await killed(child)
     await sweepLeftovers()
     rmSync(made.directory, { recursive: true, force: true })
   })
   return { child, made }
-}
-
-async function killed(child: ChildProcess): Promise<void> {
-  const gone = once(child, 'exit')
-  child.kill('SIGKILL')
-  await gone
 }
 
 function nameOf({ directory }: Made): string {

@@ -39,11 +39,3 @@ export function nextMessage(child: ChildProcess): Promise<unknown> {
     child.once('exit', (code, signal) => reject(new Error(`the program ended with ${code ?? signal}`)))
   })
 }
-
-/** Ends a program by a signal that it cannot catch, and resolves when it is gone. */
-export function killed(child: ChildProcess): Promise<void> {
-  return new Promise((resolve) => {
-    child.once('exit', () => resolve())
-    child.kill('SIGKILL')
-  })
-}

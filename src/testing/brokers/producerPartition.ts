@@ -1,19 +1,12 @@
-import { EngineError, type EngineErrorName } from '../../model/errors.ts'
+import { EngineError } from '../../model/errors.ts'
 import type { GroupAck } from '../../replica/groupTypes.ts'
 import type { AppendCall, LogHistory } from '../history.ts'
+import { outOfSequence } from '../simProducer.ts'
 import type { PipelinedProducer } from './pipelinedProducer.ts'
 
 /** How long a producer waits before it sends again; twice as long each time. Milliseconds. */
 const shortestWaitMs = 20
 const longestWaitMs = 400
-
-/** What says that a sequence is not what the log expects. */
-const sequenceErrors: ReadonlySet<EngineErrorName> = new Set([
-  'outOfOrderSequenceNumber',
-  'duplicateSequenceNumber',
-  'invalidProducerEpoch',
-  'unknownProducerId',
-])
 
 /** One batch that a producer is to append. */
 export interface ProducedBatch {
@@ -232,7 +225,7 @@ export class ProducerPartition {
     const { world, settings } = this.#producer
     flying.isWaiting = true
     if (settings.kind === 'franz') for (const other of this.#flying) other.isWaiting = true
-    if (sequenceErrors.has(error.code)) {
+    if (outOfSequence.has(error.code)) {
       this.#onGap(flying, error)
     } else if (this.#leader === node) {
       const leaderId = 'leaderId' in error ? (error.leaderId as number) : -1

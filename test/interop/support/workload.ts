@@ -2,6 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import type { Producer } from 'kafkajs'
 import { expect } from 'vitest'
+import { killed } from '../../support/killed.ts'
 import { kcatRead, type Seen } from './clients.ts'
 import { kafkajs, withAdmin } from './kafkajs.ts'
 import { until } from './run.ts'
@@ -119,7 +120,7 @@ export class Workload {
     this.#isRunning = false
     await Promise.allSettled([
       ...this.#producers.map((client) => client.disconnect()),
-      ...this.#members.map(end),
+      ...this.#members.map(killed),
     ])
   }
 
@@ -194,12 +195,4 @@ export class Workload {
     if (offset < before) this.setbacks.push(`partition ${partition} went from ${before} to ${offset}`)
     this.#committed.set(partition, Math.max(offset, before))
   }
-}
-
-/** Ends a process with SIGKILL and waits until it is gone. */
-async function end(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return
-  const gone = new Promise((resolve) => child.once('exit', resolve))
-  child.kill('SIGKILL')
-  await gone
 }

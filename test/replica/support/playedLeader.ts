@@ -1,6 +1,7 @@
 import type { RaftResponse } from '../../../src/raft.ts'
 import { readBatches } from '../../../src/replica/wire/batches.ts'
 import { encodeBatch } from '../../../src/segment/records.ts'
+import { fetchAnswer } from '../peers/support.ts'
 import type { Lone } from './lone.ts'
 
 type FetchResponse = Extract<RaftResponse, { type: 'fetch' }>
@@ -30,24 +31,8 @@ export async function answer(
 ): Promise<void> {
   const sent = lone.sent.findLast(({ request }) => request.type === 'fetch' && !request.claimOnly)!
   lone.sent.length = 0
-  lone.host.response(leader, sent.group, sent.requestId, {
-    type: 'fetch',
-    error: 'none',
-    leaderId: leader,
-    leaderEpoch: epoch,
-    highWatermark: -1,
-    logStartOffset: 0,
-    divergingEpoch: null,
-    snapshotId: null,
-    batches: [],
-    epochStarts: [],
-    voterSets: [],
-    logEndOffset: 0,
-    round: 0,
-    rolledBack: false,
-    recorded: null,
-    ...change,
-  })
+  const empty = { ...fetchAnswer(leader, -1), leaderEpoch: epoch, logEndOffset: 0 }
+  lone.host.response(leader, sent.group, sent.requestId, { ...empty, ...change })
   await lone.quiet()
 }
 
