@@ -119,9 +119,12 @@ export async function takeDigests(
   noted: readonly ClosedPlace[],
 ): Promise<void> {
   const places = new Map(noted.map((place) => [place[0], place]))
+  const active = noted.at(-1)
   for (const segment of segments) {
     const place = places.get(segment.baseOffset)
     if (place === undefined) continue
+    // It was the active one, as a clean shutdown notes it, and has grown since.
+    if (place === active && place[1] < segment.sizeBytes) continue
     const { digest, firstDigest } = await heldAt(segment.file, segment.sizeBytes, place)
     if (digest < 0) continue
     segment.digest = digest

@@ -275,7 +275,9 @@ async function readEverywhere(clients: Clients, nodes: readonly ChaosNode[]): Pr
 /** Every checksum of every disk, and the replicas beside each other: byte by byte the same. */
 async function compareDisks(nodes: readonly ChaosNode[]): Promise<void> {
   for (const node of nodes) {
-    for (const line of await damageIn(node.data, false)) ledger.problem(`${node.name}: ${line}`)
+    const found = await damageIn(node.data, false)
+    for (const line of found) ledger.problem(`${node.name}: ${line}`)
+    if (found.length > 0) node.keepDisk()
   }
   for (let partition = 0; partition < partitions; partition++) {
     const name = `${topic}-${partition}`

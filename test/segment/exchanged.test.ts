@@ -289,6 +289,34 @@ test('a log that has rolled since it was last synced is not without what is know
   await logs.close()
 })
 
+test.each(['batch', 'journal'] as const)(
+  'a segment that was active at a clean shutdown and is full when the power goes is not accused (%s)',
+  async (flush) => {
+    const directory = temporaryDirectory()
+    const flushed: LogConfig = { ...config, flush }
+    const options = { logger: silentLogger, nodeId: 1, configFor: () => flushed }
+    const first = await LogDirectory.open(runtime, { directory, ...options })
+    const log = await first.createLog('a', 0, randomUuid(runtime.random), flushed)
+    await append(log, batchOf(['a'.repeat(100)]), 1)
+    await first.close()
+    const again = await LogDirectory.open(runtime, { directory, ...options })
+    for (let index = 0; index < 9; index++) {
+      await append(again.logs.get('a-0')!, batchOf(['a'.repeat(100)]), 1)
+    }
+    const copy = `${temporaryDirectory()}/copy`
+    cpSync(directory, copy, { recursive: true, filter: (path) => !path.includes('.lock') })
+    await again.close()
+    const recovered = await LogDirectory.open(runtime, { directory: copy, ...options })
+    const found = recovered.logs.get('a-0')!
+    expect(await readAll(found)).toHaveLength(10)
+    // Sealing goes on by itself, behind the start.
+    while (found.sealedSegments.length < 2) await new Promise((resolve) => setImmediate(resolve))
+    expect(await scrub(recovered)).toEqual([])
+    await recovered.close()
+    expect((await verify(copy)).findings).toEqual([])
+  },
+)
+
 test('a compacted segment of the same size is not accused by what was noted of the one before', async () => {
   const directory = temporaryDirectory()
   const compacted = { ...config, cleanupPolicy: { delete: false, compact: true }, deleteRetentionMs: 10 }
