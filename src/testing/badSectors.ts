@@ -9,6 +9,8 @@ export type SectorFate = 'remapped' | 'lost'
  * then on, as drives do it.
  */
 export class BadSectors {
+  /** Whether there ever was one. */
+  wereAny = false
   readonly #files = new Map<NodeId, Map<number, SectorFate>>()
 
   /** Whether all can be read. */
@@ -22,6 +24,7 @@ export class BadSectors {
     for (let index = Math.floor(position / blockBytes); index * blockBytes < end; index++)
       blocks.set(index, fate)
     this.#files.set(file, blocks)
+    this.wereAny = true
   }
 
   /** Whether something between `position` and `end` can neither be read nor is about to be stored anew. */

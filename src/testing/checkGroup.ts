@@ -312,14 +312,17 @@ export class GroupChecks {
     )
     // Who is no voter as far as it knows never leads, and may know a voter set that has long been another.
     const standing = running.filter(({ voters, key }) => voters.has(key))
-    return standing.every(({ voters }) => {
+    return standing.every((replica) => {
+      const { voters } = replica
       const answering = running.filter(({ key, quorum, isRolledBack }) => {
         return voters.has(key) && quorum.quarantine !== 'rolledBack' && !isRolledBack
       })
       const sound = answering.filter(
         ({ quorum, isRelaxed, mayDoubt }) => quorum.quarantine === 'none' || (!isRelaxed && !mayDoubt),
       )
-      return sound.length * 2 <= voters.size && answering.length < voters.size
+      // Where nobody is sure, who has less than another does not lead; that one may know of voters who cannot answer.
+      const isBehind = standing.some((other) => voters.has(other.key) && hasMore(other, replica))
+      return sound.length * 2 <= voters.size && (answering.length < voters.size || isBehind)
     })
   }
 
@@ -380,4 +383,10 @@ export class GroupChecks {
     replica.hasRotted = true
     replica.hasRottedSinceStart = true
   }
+}
+
+/** Whether a replica may refuse another its vote for what that one lacks. */
+function hasMore(one: CheckedReplica, other: CheckedReplica): boolean {
+  if (one.lastEpoch !== other.lastEpoch) return one.lastEpoch > other.lastEpoch
+  return one.endOffset > other.endOffset
 }

@@ -13,7 +13,7 @@ import {
 } from './clusterProgram.ts'
 import { drawExpectation, drawShape, type Expectation, shapeFor } from './drawRun.ts'
 import type { Fault, FaultClass } from './fault.ts'
-import { compareLogs, readDamaged } from './finalLogs.ts'
+import { checkLogs, readDamaged } from './finalLogs.ts'
 import { type Operation, planOperations } from './operations.ts'
 import { leaderOf, operate } from './operator.ts'
 import { nameOf, SimClients } from './simClient.ts'
@@ -194,7 +194,7 @@ class ClusterRun {
         await readDamaged(world, watched.checks, this.#damaged)
         // Reading takes its time: somebody may have taken meanwhile what a client had been refused until then.
         await this.#becomeStill()
-        compareLogs(world, watched.checks, this.#damaged, harmed)
+        await checkLogs(world, watched.checks, this.#damaged, harmed)
         this.#checkIdle()
       }
       watched.checks.checkHistories()

@@ -1,5 +1,6 @@
 import type { EngineError } from '../model/errors.ts'
 import { reached } from '../model/reached.ts'
+import { accusation, firstAccused } from './accused.ts'
 import type { LogFact } from './checkFacts.ts'
 import { logFacts } from './checkFiles.ts'
 import { checkServed } from './checkServed.ts'
@@ -51,11 +52,38 @@ export async function readDamaged(
   }
 }
 
+/** What the logs of all nodes must be once all is over; `damaged` and `harmed` as `compareLogs` has them. */
+export async function checkLogs(
+  world: World<ClusterNode>,
+  checks: Checks,
+  damaged: ReadonlySet<number>,
+  harmed: ReadonlySet<number>,
+): Promise<void> {
+  compareLogs(world, checks, damaged, harmed)
+  await checkAccused(world, checks, harmed)
+}
+
+/** I19: no node refuses, or has mended, what nobody has harmed. */
+async function checkAccused(
+  world: World<ClusterNode>,
+  checks: Checks,
+  harmed: ReadonlySet<number>,
+): Promise<void> {
+  for (const { id, running, runtime, fs } of world.nodes.values()) {
+    if (running === null || runtime === null || harmed.has(id) || fs.badSectors.wereAny) continue
+    for (const [index, { log, failure }] of running.groups.entries()) {
+      if (failure !== null || log.offline !== null) continue
+      const accused = await world.settle(firstAccused(runtime.disk, log))
+      if (accused !== null) checks.fail('I19', `node ${id} (${nameOf(index)}): ${accusation(accused)}`)
+    }
+  }
+}
+
 /**
  * I22: the files of all nodes that run hold the same bytes, but for those that are `damaged`. Of those that were `harmed` that counts
  * from where the log begins: what lies below is read by nobody, and mended by nobody.
  */
-export function compareLogs(
+function compareLogs(
   world: World<ClusterNode>,
   checks: Checks,
   damaged: ReadonlySet<number>,

@@ -123,4 +123,13 @@ export const foundSeeds: readonly FoundSeed[] = [
     found:
       'the checks compared files while a leader took what a client had been refused since before the end',
   },
+  {
+    seed: 112,
+    found: "a segment that had grown since a clean shutdown was taken for another log's after a crash",
+  },
+  {
+    seed: 2122,
+    found:
+      'the checks wanted a leader whose voters had all forgotten and had more, but knew of a voter that was gone',
+  },
 ]

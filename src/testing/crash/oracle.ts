@@ -2,6 +2,7 @@ import { EngineError } from '../../model/errors.ts'
 import type { Disk } from '../../runtime/disk.ts'
 import type { Log } from '../../segment/log.ts'
 import type { LogDirectory } from '../../segment/logDirectory.ts'
+import { accusation, firstAccused } from '../accused.ts'
 import { type AppendedBatch, type LogHistory, type Moment, never, type Version } from './history.ts'
 
 /** What a recovered engine did not keep of what it had promised. */
@@ -134,6 +135,8 @@ async function checkLog(
       : comparePrefix(log, content, version, minCut, moment, crash)
     if (problem === null) {
       checkDerived(history, log, version)
+      const accused = await firstAccused(disk, log)
+      if (accused !== null) throw new Violation(`the log ${name}: ${accusation(accused)}`)
       return `${name} ${history.topicId} ${start}-${log.logEndOffset}`
     }
     problems.push(problem)
