@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { accepts, freePort } from './ports.ts'
+import { freePort } from './ports.ts'
 import { repositoryRoot, until } from './run.ts'
 
 /** One node of a cluster: a process of its own that is controller and broker. */
@@ -20,7 +20,7 @@ export interface InteropNode {
   kill(): Promise<void>
   /** Ends it with SIGTERM, in order, and waits until it is gone; the exit code. */
   stop(): Promise<number | null>
-  /** Starts it again; resolves when it accepts connections. */
+  /** Starts it again; resolves when it serves clients. */
   start(): Promise<void>
 }
 
@@ -36,7 +36,7 @@ export interface InteropCluster {
   close(): Promise<void>
 }
 
-/** Starts `count` nodes with the ids from 1 on; resolves when all of them accept clients. */
+/** Starts `count` nodes with the ids from 1 on; resolves when all of them serve clients. */
 export async function startCluster(count = 3, settings: readonly string[] = []): Promise<InteropCluster> {
   const directory = mkdtempSync(join(tmpdir(), 'cordwood-interop-cluster-'))
   const ports: { readonly client: number; readonly node: number }[] = []
@@ -102,18 +102,20 @@ function newNode(nodeId: number, port: number, directory: string, settings: read
     stop: () => end('SIGTERM'),
     start: async () => {
       const file = openSync(outputFile, 'a')
+      const lengthBefore = readFileSync(outputFile, 'utf8').length
+      const printed = (): string => readFileSync(outputFile, 'utf8').slice(lengthBefore)
       const started = spawn(process.execPath, [main, 'serve', '--config', config], {
         stdio: ['ignore', file, file],
       })
       closeSync(file)
       child = started
       gone = new Promise((resolve) => started.once('exit', (code) => resolve(code)))
-      await until(`node ${nodeId} to listen on port ${port}`, async () => {
+      // It listens before it is one of the cluster's brokers, and lets clients wait.
+      await until(`node ${nodeId} to be ready`, async () => {
         if (started.exitCode !== null) throw new Error(`it exited with ${started.exitCode}`)
-        return await accepts(port)
+        return printed().includes('cordwood is ready')
       }).catch((error: unknown) => {
-        const printed = readFileSync(outputFile, 'utf8').slice(-4000)
-        throw new Error(`node ${nodeId} did not start:\n${printed}`, { cause: error })
+        throw new Error(`node ${nodeId} did not start:\n${printed().slice(-4000)}`, { cause: error })
       })
     },
   }

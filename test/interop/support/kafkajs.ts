@@ -1,4 +1,11 @@
-import { type Admin, type EachBatchHandler, Kafka, type KafkaMessage, logLevel } from 'kafkajs'
+import {
+  type Admin,
+  type EachBatchHandler,
+  Kafka,
+  KafkaJSAggregateError,
+  type KafkaMessage,
+  logLevel,
+} from 'kafkajs'
 import type { Seen } from './clients.ts'
 
 /** A kafkajs client that keeps quiet. */
@@ -12,6 +19,10 @@ export async function withAdmin<T>(bootstrap: string, use: (admin: Admin) => Pro
   await admin.connect()
   try {
     return await use(admin)
+  } catch (error) {
+    if (!(error instanceof KafkaJSAggregateError)) throw error
+    // Its own message does not tell what went wrong.
+    throw new Error(`${error.message}: ${error.errors.join('; ')}`, { cause: error })
   } finally {
     await admin.disconnect()
   }
