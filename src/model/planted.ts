@@ -45,6 +45,8 @@ export const plantedBugs = [
   'deletionNotJournaled',
   /** Raising a relaxed policy to a durable one does not wait for what came before. */
   'raisePolicyWithoutSync',
+  /** What a clean shutdown noted of a segment's batches is taken for all of them, however it has grown since. */
+  'grownSegmentAccused',
 ] as const
 
 /** Mistakes of replication, which the simulation of whole clusters has to find. */
