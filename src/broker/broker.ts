@@ -10,6 +10,7 @@ import type { GroupObserver } from '../replica/observer.ts'
 import type { Address } from '../runtime/network.ts'
 import { RateLimitedLog } from '../runtime/rateLimitedLog.ts'
 import type { Runtime } from '../runtime/runtime.ts'
+import { tellIfSlow } from '../runtime/tellIfSlow.ts'
 import { LogCleaner } from '../segment/compaction/logCleaner.ts'
 import { Scrubber } from '../segment/scrubber.ts'
 import { Background } from './background.ts'
@@ -222,12 +223,17 @@ export class Broker {
 
   /** Accepts no more, answers what is in flight (for up to 5 s), then closes every log cleanly. */
   async close(): Promise<void> {
-    await this.#core.handOver()
-    await this.#cleaner.close()
-    await this.#scrubber.close()
-    await this.#background.close()
+    const { coordinator, logger, runtime } = this.#services
+    const named = tellIfSlow(runtime.clock, logger)
+    await named('other brokers, to lead its partitions', () => this.#core.handOver())()
+    await named('compaction', () => this.#cleaner.close())()
+    await named('the scrubber', () => this.#scrubber.close())()
+    await named('background tasks', () => this.#background.close())()
     // Members that wait in a rebalance are sent away by the coordinator, and so answered.
-    await Promise.all([this.#server.close(closeGraceMs), this.#services.coordinator.close()])
+    await Promise.all([
+      named('answers to clients', () => this.#server.close(closeGraceMs))(),
+      named('the coordinator', () => coordinator.close())(),
+    ])
     await this.#core.close()
   }
 }

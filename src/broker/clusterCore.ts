@@ -5,6 +5,7 @@ import { GroupCoordinator } from '../coordinator/groupCoordinator.ts'
 import { GroupOffsets } from '../coordinator/groupReign.ts'
 import { EngineError } from '../model/errors.ts'
 import { CallKind } from '../replica/nodes/nodeCalls.ts'
+import { tellIfSlow } from '../runtime/tellIfSlow.ts'
 import type { BrokerCore, CoreOptions } from './brokerCore.ts'
 import { clientEndpoint, groupConfig } from './coreSettings.ts'
 import { GroupPartitions } from './groupPartitions.ts'
@@ -125,7 +126,7 @@ export async function openClusterCore(
       await partitions.handOver()
     },
     close: async () => {
-      await partitions.close()
+      await tellIfSlow(runtime.clock, logger)('changes of partitions', () => partitions.close())()
       await own.close()
     },
   }

@@ -10,6 +10,7 @@ import { inOrder, metadataTopic, type NodeBase, openNodeBase } from '../replica/
 import { CallKind, type CallRequest, type CallResponse } from '../replica/nodes/nodeCalls.ts'
 import type { GroupObserver } from '../replica/observer.ts'
 import type { Runtime } from '../runtime/runtime.ts'
+import { tellIfSlow } from '../runtime/tellIfSlow.ts'
 import type { LogDirectoryOptions } from '../segment/logDirectoryOptions.ts'
 import { ActiveController } from './activeController.ts'
 import { askFirst } from './askFirst.ts'
@@ -305,18 +306,19 @@ export class ClusterNode {
   async close(): Promise<void> {
     if (this.#isClosed) return
     const { base, runner } = this
+    const named = tellIfSlow(this.#options.runtime.clock, this.#options.logger)
     await inOrder([
-      () => this.#lifecycle?.close(goodByeMs) ?? Promise.resolve(),
-      async () => {
+      named('the good-bye', async () => this.#lifecycle?.close(goodByeMs)),
+      named('tasks of the node', async () => {
         this.#isClosed = true
         base.router.close(new EngineError('closed', 'the node has been closed'))
         this.#keeper?.close()
         await Promise.all(this.#background)
-      },
-      () => base.host.close(),
-      () => this.#active?.close() ?? Promise.resolve(),
-      () => runner.close(),
-      () => base.logs.close(),
+      }),
+      named('the replicas', () => base.host.close()),
+      named('the controller', async () => this.#active?.close()),
+      named('the metadata', () => runner.close()),
+      named('the logs', () => base.logs.close()),
     ])
   }
 
