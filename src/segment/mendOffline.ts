@@ -28,6 +28,8 @@ interface Gap extends Stretch {
   readonly isLast: boolean
   /** It is a whole file, whatever there is: written again beside it. */
   readonly isWhole?: boolean
+  /** The file that ends where this begins: it is wrong, too, where what is missing does not begin there. */
+  readonly before?: DiskFile
 }
 
 /**
@@ -60,7 +62,9 @@ export async function mendOffline(
   let next = Math.min(files[first]?.baseOffset ?? logStartOffset, isFromStart ? logStartOffset : Infinity)
   for (const [index, { file, baseOffset, sizeBytes }] of files.entries()) {
     if (index < first) continue
-    if (baseOffset > next) gaps.push(missing(state, next, baseOffset, false))
+    const before = files[index - 1]?.file
+    if (baseOffset > next)
+      gaps.push({ ...missing(state, next, baseOffset, false), ...(before && { before }) })
     const endOffset = files[index + 1]?.baseOffset ?? null
     const bad: BadRange[] = []
     const wholeEnd = endOffset ?? mustHave
@@ -74,6 +78,8 @@ export async function mendOffline(
       },
     })
     const isShort = end.nextOffset < wholeEnd
+    // Nothing is missing where there is something that is no good: what follows may be good, and another log's.
+    isOther ||= bad.some((range) => range.nextOffset <= range.baseOffset && range.end < end.validBytes)
     // Every batch is good by itself, and yet it cannot be opened.
     isOther ||= isBlamed && bad.length === 0 && !isShort && options.journalIsDamaged !== true
     if (isOther && wholeEnd > baseOffset) {
@@ -186,9 +192,9 @@ class OfflineMending implements Mending {
 
   async take(bytes: Uint8Array): Promise<void> {
     const { runtime, directory } = this.#state
-    const { file, isEnd, isWhole = false, end: limit } = this.#gap
+    const { file, isEnd, isWhole = false, end: limit, before = file } = this.#gap
     const { fromOffset, toOffset } = this
-    if (!isWhole) checkFits(file.path, fromOffset, toOffset, bytes)
+    if (!isWhole) checkFits(before.path, fromOffset, toOffset, bytes)
     const isGapless = !mayHaveGaps(this.#state, fromOffset)
     const epochFor = (offset: number): number | null => this.#epochs?.epochFor(offset) ?? null
     const rules = { checksum: runtime.checksum, isGapless, epochFor, fromOffset, toOffset }

@@ -4,6 +4,7 @@ import { silentLogger } from '../../src/model/logger.ts'
 import { randomUuid } from '../../src/model/uuid.ts'
 import type { LogConfig } from '../../src/segment/log.ts'
 import { LogDirectory } from '../../src/segment/logDirectory.ts'
+import { MisfitError } from '../../src/segment/mendChecks.ts'
 import { temporaryDirectory } from '../support/temporaryDirectory.ts'
 import { append, batchOf, filesIn, readAll, runtime, testConfig } from './support.ts'
 
@@ -91,5 +92,76 @@ describe('a compacted segment that a crash left, damaged', () => {
     cpSync(paths[1]!, `${paths[1]}.swap`)
     damage(`${paths[1]}.swap`)
     await comesUpWhole(directory)
+  })
+})
+
+describe("another log's batches, good by themselves, behind a file that is damaged", () => {
+  /** Batches of a log of eight records in four segments, two records each, as others have them; the directory and its files. */
+  async function pairs(): Promise<{ directory: string; paths: string[]; batches: Buffer[] }> {
+    const directory = temporaryDirectory()
+    const logs = await open(directory)
+    const log = await logs.createLog('a', 0, randomUuid(runtime.random), { ...config, segmentBytes: 450 })
+    for (let offset = 0; offset < 16; offset += 2) {
+      await append(log, batchOf([`${offset}`.padEnd(60), `${offset + 1}`.padEnd(60)]), 1)
+    }
+    await logs.close()
+    const paths = filesIn(`${directory}/a-0`, '.log').map((name) => `${directory}/a-0/${name}`)
+    const batches: Buffer[] = []
+    for (const path of paths) {
+      const content = readFileSync(path)
+      for (let at = 0; at < content.length; at += content.readInt32BE(at + 8) + 12)
+        batches.push(content.subarray(at, at + content.readInt32BE(at + 8) + 12))
+    }
+    return { directory, paths, batches }
+  }
+
+  /** Has everything written again that is damaged, from `batches`, and what the log serves then. */
+  async function mendAll(directory: string, batches: readonly Buffer[]): Promise<string[]> {
+    const logs = await open(directory)
+    const damaged = logs.logs.get('a-0')!
+    expect(damaged.offline?.code).toBe('corruptLog')
+    const misfits = new Set<string>()
+    const epochs = [{ epoch: 1, startOffset: 0 }]
+    let mendings = await damaged.mendOffline(epochs, misfits)
+    for (let index = 0; index < mendings.length; index++) {
+      const mending = mendings[index]!
+      try {
+        while (!mending.isOver) {
+          const at = mending.fromOffset
+          await mending.take(batches.findLast((batch) => Number(batch.readBigInt64BE(0)) <= at)!)
+        }
+      } catch (error) {
+        if (!(error instanceof MisfitError) || misfits.has(error.file)) throw error
+        misfits.add(error.file)
+        mendings = await damaged.mendOffline(epochs, misfits)
+        index = -1
+      }
+    }
+    const whole = await logs.reopening(damaged)!(null)
+    expect(whole.offline).toBe(null)
+    const found = (await readAll(whole)).map(({ value }) => Buffer.from(value!).toString().trim())
+    await logs.close()
+    return found
+  }
+
+  const all = Array.from({ length: 16 }, (_, offset) => `${offset}`)
+
+  test('do not stay where they begin earlier and fit from the first offset of the file on', async () => {
+    const { directory, paths, batches } = await pairs()
+    rmSync(paths[0]!)
+    const others = Array.from({ length: 3 }, (_, index) => {
+      const baseOffset = 2 + 2 * index
+      return batchOf(['other', 'other'], { baseOffset, leaderEpoch: 1 })
+    })
+    writeFileSync(paths[1]!, Buffer.concat(others))
+    expect(await mendAll(directory, batches)).toEqual(all)
+  })
+
+  test('do not stay where they end within a batch of this log', async () => {
+    const { directory, paths, batches } = await pairs()
+    rmSync(paths[0]!)
+    const baseOffset = Number(paths[1]!.slice(-24, -4))
+    writeFileSync(paths[1]!, batchOf(['other'], { baseOffset, leaderEpoch: 1 }))
+    expect(await mendAll(directory, batches)).toEqual(all)
   })
 })
