@@ -11,6 +11,7 @@ import type {
   TopicReference,
 } from './commands.ts'
 import type { ConfigEntry, ConfigQuery } from './describeConfigs.ts'
+import type { Election } from './elections.ts'
 import type { MetadataDelta, MetadataImage } from './image.ts'
 import type { Configs } from './topicConfigs.ts'
 
@@ -128,10 +129,13 @@ export interface ClusterMetadata extends Metadata {
   /** What is under way, of `partitions` or of all. */
   listPartitionReassignments(partitions: readonly TopicPartition[] | null): readonly OngoingReassignment[]
   /**
-   * Moves leadership to the first replica of each partition (null: of all). Errors of an outcome: `electionNotNeeded`,
-   * `preferredLeaderNotAvailable`, `unknownTopicOrPartition`. Source: KIP-460.
+   * `preferred` moves leadership to the first replica of each partition (null: of all). `unclean` accepts that acknowledged records
+   * may be lost where nobody leads (null: everywhere): of a majority of the replicas, those count that may have forgotten something.
+   * Errors of an outcome: `electionNotNeeded`, `preferredLeaderNotAvailable`, `eligibleLeadersNotAvailable`,
+   * `unknownTopicOrPartition`, `requestTimedOut`. Source: KIP-460.
    */
   electLeaders(
+    election: Election,
     partitions: readonly TopicPartition[] | null,
     timeoutMs: number,
   ): Promise<readonly (TopicPartition & { readonly outcome: Outcome<null> })[]>

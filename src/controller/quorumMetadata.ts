@@ -1,4 +1,3 @@
-import { EngineError } from '../model/errors.ts'
 import type { Logger } from '../model/logger.ts'
 import { randomUuid } from '../model/uuid.ts'
 import type { Group } from '../replica/group.ts'
@@ -22,6 +21,7 @@ import type {
   TopicReference,
 } from './commands.ts'
 import { type ConfigEntry, type ConfigQuery, describeConfigs } from './describeConfigs.ts'
+import { type Election, electAll } from './elections.ts'
 import type { MetadataDelta, MetadataImage } from './image.ts'
 import type {
   ChangeOptions,
@@ -56,8 +56,6 @@ interface Sent {
 }
 
 const forMessages = 'the metadata log'
-/** After how long a leader is looked for again that was asked to hand over. */
-const electionPollMs = 20
 
 /**
  * The metadata of a cluster on one of its nodes: follows what is committed, and takes changes to the active controller, wherever
@@ -178,23 +176,12 @@ export class QuorumMetadata implements ClusterMetadata {
   }
 
   electLeaders(
+    election: Election,
     partitions: readonly TopicPartition[] | null,
     timeoutMs: number,
   ): Promise<readonly (TopicPartition & { readonly outcome: Outcome<null> })[]> {
-    const { clock } = this.#options.runtime
-    const endMs = clock.monotonicMs() + timeoutMs
-    const wanted = partitions ?? this.#allPartitions().filter((each) => !isWithPreferred(this.image, each))
-    return Promise.all(
-      wanted.map(async (each) => {
-        try {
-          await this.#elect(each, endMs)
-          return { ...each, outcome: null }
-        } catch (error) {
-          if (!(error instanceof EngineError)) throw error
-          return { ...each, outcome: error }
-        }
-      }),
-    )
+    const { router, image, runtime } = this.#options
+    return electAll(election, { router, image, clock: runtime.clock }, partitions, timeoutMs)
   }
 
   updateFeatures(
@@ -259,42 +246,6 @@ export class QuorumMetadata implements ClusterMetadata {
     )
   }
 
-  /** Has the leader hand over to the first replica, and waits until the image shows it. */
-  async #elect({ topic: name, partition }: TopicPartition, endMs: number): Promise<void> {
-    const { router, runtime } = this.#options
-    const topic = this.image.topics.get(name)
-    const known = topic?.partitions[partition]
-    if (topic === undefined || known === undefined) {
-      throw new EngineError('unknownTopicOrPartition', `There is no partition ${name}-${partition}.`)
-    }
-    const preferred = known.replicas[0]!
-    if (known.leader === preferred) {
-      throw new EngineError('electionNotNeeded', 'Leader election not needed for topic partition.')
-    }
-    const broker = this.image.brokers.get(preferred)
-    if (broker === undefined || broker.fenced || !known.isr.includes(preferred) || known.leader < 0) {
-      throw new EngineError('preferredLeaderNotAvailable', 'The preferred leader was not available.')
-    }
-    const leftMs = (): number => Math.max(1, endMs - runtime.clock.monotonicMs())
-    await router.ask(
-      known.leader,
-      {
-        kind: CallKind.transferLeadership,
-        topicId: topic.id,
-        topic: name,
-        partition,
-        json: String(preferred),
-      },
-      leftMs(),
-    )
-    while (topic.partitions[partition]?.leader !== preferred) {
-      if (router.isClosed || runtime.clock.monotonicMs() >= endMs) {
-        throw new EngineError('requestTimedOut', `${name}-${partition} has no new leader yet`)
-      }
-      await router.pause(electionPollMs)
-    }
-  }
-
   #layeredDefaults(): Configs {
     const { nodeId, defaults, image } = this.#options
     const of = (name: string): Configs => image.brokerConfigs.get(name) ?? noConfigs
@@ -314,9 +265,4 @@ export class QuorumMetadata implements ClusterMetadata {
     if (this.#keeper === null) return Promise.reject(new NotLeaderError(this.controllerId))
     return this.#keeper.run(command, validateOnly)
   }
-}
-
-function isWithPreferred(image: MetadataImage, { topic, partition }: TopicPartition): boolean {
-  const known = image.topics.get(topic)?.partitions[partition]
-  return known === undefined || known.leader === known.replicas[0]
 }

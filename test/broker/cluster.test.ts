@@ -108,12 +108,13 @@ test('replicas move to a broker that came later, and leadership to whom it is gi
   expect(partition()).toMatchObject({ replicas: [4, 2, 3], addingReplicas: [], removingReplicas: [] })
   await vi.waitFor(() => expect(partition().isr).toEqual([4, 2, 3]), 10_000)
   // The first replica is given the lead when that is asked for, unless it has taken it already.
-  const [elected] = await metadata.electLeaders([{ topic: 'moves', partition: 0 }], 10_000)
+  const [elected] = await metadata.electLeaders('preferred', [{ topic: 'moves', partition: 0 }], 10_000)
   expect([null, 'electionNotNeeded']).toContain(
     elected!.outcome instanceof EngineError ? elected!.outcome.code : elected!.outcome,
   )
   expect(partition().leader).toBe(4)
   const [again, unknown] = await metadata.electLeaders(
+    'preferred',
     [
       { topic: 'moves', partition: 0 },
       { topic: 'nothing', partition: 0 },

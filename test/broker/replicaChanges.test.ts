@@ -5,6 +5,7 @@ import {
   handleListPartitionReassignments,
 } from '../../src/broker/handlers/reassignments.ts'
 import type { RequestContext, Services } from '../../src/broker/services.ts'
+import type { Election } from '../../src/controller/elections.ts'
 import type { Reassignment, TopicPartition } from '../../src/controller/metadata.ts'
 import { EngineError } from '../../src/model/errors.ts'
 import { KafkaError } from '../../src/model/kafkaErrors.ts'
@@ -121,14 +122,10 @@ function cluster(outcomes: Readonly<Record<string, EngineError | null>>) {
         partitions.some(({ topic, partition }) => topic === each.topic && partition === each.partition),
       )
     },
-    electLeaders: async (partitions: readonly TopicPartition[] | null) =>
+    electLeaders: async (_election: Election, partitions: readonly TopicPartition[] | null) =>
       (partitions ?? [{ topic: 'a', partition: 0 }]).map((each) => ({ ...each, outcome: outcomeOf(each) })),
   }
-  const partitions = {
-    has: () => true,
-    leadershipOf: (_topic: string, index: number) => ({ leader: index - 1 }),
-  }
-  return { services: { controller, partitions } as unknown as Services, asked }
+  return { services: { controller } as unknown as Services, asked }
 }
 
 describe('a broker of a cluster', () => {
@@ -210,15 +207,5 @@ describe('a broker of a cluster', () => {
     expect(codes).toEqual([[error('electionNotNeeded'), 0], [error('preferredLeaderNotAvailable')]])
     const all = await handleElectLeaders(services, context, { ...requests, topicPartitions: null })
     expect(all!.replicaElectionResults).toEqual([])
-  })
-
-  test('nobody who may lack committed records is elected: an unclean election says what is missing', async () => {
-    const { services } = cluster({})
-    const answer = await handleElectLeaders(services, context, { ...requests, electionType: 1 })
-    const [first] = answer!.replicaElectionResults!
-    expect(first!.partitionResult!.map(({ errorCode }) => errorCode)).toEqual([
-      error('eligibleLeadersNotAvailable'),
-      error('electionNotNeeded'),
-    ])
   })
 })

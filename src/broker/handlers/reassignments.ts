@@ -39,7 +39,7 @@ export function replicaChanges({ controller, node }: Services): ReplicaChanges {
         }),
       ),
     listPartitionReassignments: () => [],
-    electLeaders: async (partitions) =>
+    electLeaders: async (_election, partitions) =>
       (partitions ?? []).map((each) => ({
         ...each,
         outcome: outcomeOf(() => {

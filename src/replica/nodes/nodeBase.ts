@@ -146,7 +146,8 @@ async function openOnce(options: BaseOptions, opened: (() => Promise<unknown>)[]
     clusterId,
     clock: runtime.clock,
     timeoutMs: options.callTimeoutMs,
-    call: (to, payload, timeoutMs) => transport.call(to, payload, timeoutMs),
+    call: (to, payload, timeoutMs) =>
+      to === nodeId ? requests.call(nodeId, payload) : transport.call(to, payload, timeoutMs),
   })
   return { nodeId, logs, requests, transport, address, endpoints, host, metadata, router, self, beginning }
 }
