@@ -91,7 +91,7 @@ export async function mendOffline(
     for (const range of bad) {
       // Where nothing has to be any more, good batches of others may stand behind a bad one.
       if (endOffset === null && range.baseOffset >= mustHave) break
-      const isEnd = range.end >= sizeBytes
+      const isEnd = range.end >= sizeBytes || (endOffset === null && range.nextOffset > mustHave)
       const nextOffset = isEnd ? (endOffset ?? mustHave) : range.nextOffset
       if (nextOffset <= range.baseOffset) {
         // The end of what is there may be torn: what is not known to be durable is nobody's. With another file behind it, that is all there: no

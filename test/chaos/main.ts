@@ -138,10 +138,10 @@ async function main(): Promise<number> {
     return null
   })
   if (stored !== null) ledger.compare(stored)
-  if (ledger.problems.length > told) sayLastWords(nodes)
   await Promise.all(nodes.map((node) => node.end('SIGTERM')))
   for (const node of nodes) noteEnd(node, 'the shutdown')
   await compareDisks(nodes)
+  if (ledger.problems.length > told) sayLastWords(nodes)
   return tell({
     seed,
     nodes: count,

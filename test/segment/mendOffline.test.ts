@@ -2,7 +2,7 @@ import { cpSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs
 import { describe, expect, test } from 'vitest'
 import { silentLogger } from '../../src/model/logger.ts'
 import { randomUuid } from '../../src/model/uuid.ts'
-import type { LogConfig } from '../../src/segment/log.ts'
+import type { Log, LogConfig } from '../../src/segment/log.ts'
 import { LogDirectory } from '../../src/segment/logDirectory.ts'
 import { MisfitError } from '../../src/segment/mendChecks.ts'
 import { temporaryDirectory } from '../support/temporaryDirectory.ts'
@@ -115,16 +115,13 @@ describe("another log's batches, good by themselves, behind a file that is damag
     return { directory, paths, batches }
   }
 
-  /** Has everything written again that is damaged, from `batches`, and what the log serves then. */
-  async function mendAll(directory: string, batches: readonly Buffer[]): Promise<string[]> {
-    const logs = await open(directory)
-    const damaged = logs.logs.get('a-0')!
-    expect(damaged.offline?.code).toBe('corruptLog')
+  async function mendOnce(damaged: Log, batches: readonly Buffer[]): Promise<void> {
     const misfits = new Set<string>()
     const epochs = [{ epoch: 1, startOffset: 0 }]
     let mendings = await damaged.mendOffline(epochs, misfits)
     for (let index = 0; index < mendings.length; index++) {
       const mending = mendings[index]!
+      expect(mending.toOffset).toBeLessThanOrEqual(16)
       try {
         while (!mending.isOver) {
           const at = mending.fromOffset
@@ -137,9 +134,20 @@ describe("another log's batches, good by themselves, behind a file that is damag
         index = -1
       }
     }
-    const whole = await logs.reopening(damaged)!(null)
-    expect(whole.offline).toBe(null)
-    const found = (await readAll(whole)).map(({ value }) => Buffer.from(value!).toString().trim())
+  }
+
+  /** Has everything written again that is damaged, from `batches`, and what the log serves then. */
+  async function mendAll(directory: string, batches: readonly Buffer[]): Promise<string[]> {
+    const logs = await open(directory)
+    let log = logs.logs.get('a-0')!
+    expect(log.offline?.code).toBe('corruptLog')
+    // Each start tells of the first damage alone.
+    for (let round = 0; log.offline !== null && round < 3; round++) {
+      await mendOnce(log, batches)
+      log = await logs.reopening(log)!(null)
+    }
+    expect(log.offline).toBe(null)
+    const found = (await readAll(log)).map(({ value }) => Buffer.from(value!).toString().trim())
     await logs.close()
     return found
   }
@@ -156,6 +164,19 @@ describe("another log's batches, good by themselves, behind a file that is damag
     writeFileSync(paths[1]!, Buffer.concat(others))
     expect(await mendAll(directory, batches)).toEqual(all)
   })
+
+  test.each([0, 1])(
+    'do not stay where they begin behind all that must be there (%i of its own before them)',
+    async (own) => {
+      const { directory, paths, batches } = await pairs()
+      rmSync(paths[0]!)
+      const last = paths.at(-1)!
+      const others = [40, 42].map((baseOffset) => batchOf(['other', 'other'], { baseOffset, leaderEpoch: 1 }))
+      const kept = batches.filter((batch) => Number(batch.readBigInt64BE(0)) >= Number(last.slice(-24, -4)))
+      writeFileSync(last, Buffer.concat([...kept.slice(0, own), ...others]))
+      expect(await mendAll(directory, batches)).toEqual(all)
+    },
+  )
 
   test('do not stay where they end within a batch of this log', async () => {
     const { directory, paths, batches } = await pairs()
