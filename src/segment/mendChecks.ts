@@ -40,6 +40,11 @@ export class MisfitError extends EngineError {
   }
 }
 
+/** Whether what others have does not belong where something seems to be missing: the whole file is to be written again. */
+export function isMisfit(error: unknown): boolean {
+  return error instanceof EngineError && error.code === 'invalidRecord'
+}
+
 /** What came was written, or was to be, and the disk does not have it: another place may do. */
 export class UnwritableError extends EngineError {
   constructor(file: string, cause: EngineError) {

@@ -6,13 +6,14 @@ import type { Runtime } from '../../runtime/runtime.ts'
 import type { BadRange } from '../../segment/badRanges.ts'
 import type { Log } from '../../segment/log.ts'
 import type { LogDirectory } from '../../segment/logDirectory.ts'
-import { MisfitError, UnwritableError } from '../../segment/mendChecks.ts'
+import { isMisfit, MisfitError, UnwritableError } from '../../segment/mendChecks.ts'
 import type { Mending } from '../../segment/mending.ts'
 import type { Group } from '../group.ts'
 import { decodeEpochStarts, decodeQuorum, encodeQuorum, noQuorum, stateKind } from '../groupStates.ts'
 import { type GroupKey, groupKey } from '../transport.ts'
 import { readVerified } from './readVerified.ts'
 import { decodeRepair, decodeRepairAnswer, encodeRepair, encodeRepairAnswer } from './repairCalls.ts'
+import { NobodyHasIt, StillDamaged } from './repairErrors.ts'
 import { Suspects } from './suspects.ts'
 
 /** What a replica asks for at a time, and gives at most. */
@@ -263,9 +264,10 @@ export class Repairs {
       try {
         await this.#fill(group, mending)
       } catch (error) {
-        if (error instanceof MisfitError && !misfits.has(error.file)) {
+        const file = error instanceof MisfitError ? error.file : mending.file
+        if (isMisfit(error) && !misfits.has(file)) {
           // More of the file is not what it was than it seemed: good batches of another log may stand in it.
-          misfits.add(error.file)
+          misfits.add(file)
           mendings = await group.log.mendOffline(this.#epochsOf(group), misfits)
           index = -1
           continue
@@ -306,7 +308,7 @@ export class Repairs {
     } catch (error) {
       group.log.noteUnreadable(error, range.file)
       if (error instanceof UnwritableError) await this.#mendElsewhere(group, range, error)
-      else if (error instanceof MisfitError) await this.#fill(group, await group.log.mending(range, true))
+      else if (isMisfit(error)) await this.#fill(group, await group.log.mending(range, true))
       else throw error
     }
   }
@@ -383,18 +385,4 @@ function isDamagedStill({ log }: Group, range: BadRange): boolean {
   return log.damage.some(
     ({ file, position, end }) => file === range.file && position === range.position && end === range.end,
   )
-}
-
-/** Those that could be asked do not have the end of a log. */
-class NobodyHasIt extends EngineError {
-  constructor(cause: unknown) {
-    super('offsetOutOfRange', 'nobody has the damaged end of the log', { cause })
-  }
-}
-
-/** A log was mended, and is offline still. */
-class StillDamaged extends EngineError {
-  constructor(cause: EngineError) {
-    super('corruptLog', `the log cannot be opened again yet: ${cause.message}`, { cause })
-  }
 }

@@ -257,6 +257,35 @@ describe('a replica that finds at its start that it has lost', () => {
     await cluster.stop()
   })
 
+  test("its segment to batches from behind its own end, where others have gone on with another leader's, takes none of those", async () => {
+    const cluster = await Cluster.start(3, () => runtime)
+    const write = async (some: readonly string[]): Promise<void> => {
+      const leader = await cluster.leader()
+      for (const value of some) await leader.append(batchOf(runtime, value), { acks: 'all' })
+    }
+    await write(values.slice(0, 3))
+    await cluster.whenCommitted(3)
+    const leader = await cluster.leader()
+    const id = [...cluster.nodes.keys()].find((node) => cluster.group(node) !== leader)!
+    for (let times = 0; times < 2; times++) await cluster.nodes.get(id)!.logs!.checkpoint()
+    await write(values.slice(3, 5))
+    await cluster.whenCommitted(5)
+    const { segments } = await crash(cluster, id, false)
+    const strays = [9, 10].map((baseOffset) => {
+      const stray = Buffer.from(batchOf(runtime, 'of another log'))
+      stray.writeBigInt64BE(BigInt(baseOffset), 0)
+      stray.writeInt32BE(1, 12)
+      return stray
+    })
+    writeFileSync(segments[0]!, Buffer.concat(strays))
+    await leader.transferLeadership()
+    await write(values.slice(5, 15))
+    const group = await cluster.run(id)
+    await cluster.whenCommitted(15)
+    expect(await committed(group)).toEqual(values.slice(0, 15))
+    await cluster.stop()
+  })
+
   test.each([
     ['', (_: Buffer) => {}],
     [
