@@ -18,6 +18,7 @@ test.each(Array.from({ length: 6 }, (_, index) => firstSeed + index))(
   async (seed) => {
     const random = drawsOf(seed)
     const below = (bound: number): number => Math.floor(random() * bound)
+    const isAlike = random() < 0.5
     const cluster = await Cluster.start(3, () => runtime)
     for (const { host } of cluster.nodes.values()) {
       for (const partition of partitions.slice(1)) await host!.openGroup(cluster.spec(partition))
@@ -27,7 +28,10 @@ test.each(Array.from({ length: 6 }, (_, index) => firstSeed + index))(
       for (const [partition, values] of written) {
         const leader = await cluster.leader(partition)
         for (let left = below(most); left > 0; left--) {
-          const some = Array.from({ length: 1 + below(4) }, () => `${values.length}`.padEnd(below(3000), '.'))
+          // Where every batch is like the others, those of another log fit almost anywhere.
+          const some = isAlike
+            ? [`${values.length}`.padEnd(700, '.')]
+            : Array.from({ length: 1 + below(4) }, () => `${values.length}`.padEnd(below(3000), '.'))
           values.push(...some)
           await leader.append(batchOf(runtime, ...some), { acks: 'all' })
         }
@@ -51,6 +55,7 @@ test.each(Array.from({ length: 6 }, (_, index) => firstSeed + index))(
     cpSync(directory, image, { recursive: true, filter: isFile })
     await cluster.kill(id)
     cluster.moveDirectory(id, image)
+    if (random() < 0.5) await (await cluster.leader(below(3))).transferLeadership()
     if (random() < 0.7) await append(20)
     const spots = damageSegments(image, 't', 1 + below(20), random)
     await cluster.run(id, partitions.length)
