@@ -24,8 +24,8 @@ const patienceMs = 2000
 const answerMs = 500
 /** How soon replicas are asked again. Milliseconds. */
 const standAgainMs = 100
-/** Elections at the same time. */
-const parallel = 32
+/** Unclean elections at the same time: each asks all replicas of its partition several times a second. */
+const mostUnclean = 256
 
 /** The partitions that an election of all may have something to do for. */
 function electable(image: MetadataImage, election: Election): readonly TopicPartition[] {
@@ -47,6 +47,7 @@ export async function electAll(
   const endMs = world.clock.monotonicMs() + timeoutMs
   const asked = partitions ?? electable(world.image, election)
   const outcomes: Outcome<null>[] = asked.map(() => null)
+  const parallel = election === 'unclean' ? mostUnclean : asked.length
   await inParallel([...asked.entries()], parallel, async ([index, each]) => {
     try {
       await elect(election, world, each, endMs)
@@ -129,6 +130,8 @@ async function acceptLoss(
     await router.pause(standAgainMs)
   } while (clock.monotonicMs() < patientUntilMs && !router.isClosed)
   let askAtMs = clock.monotonicMs()
+  if (askAtMs >= endMs)
+    throw new EngineError('requestTimedOut', 'there was no time to find out whether nobody leads')
   while ((topic.partitions[partition]?.leaderEpoch ?? -1) <= leaderEpoch) {
     const nowMs = clock.monotonicMs()
     if (router.isClosed || nowMs >= endMs) {

@@ -143,12 +143,10 @@ export async function walkHeaders(
     if (sizeBytes < batchHeaderBytes || sizeBytes > end - position) {
       damaged(file, position, `a batch of at most ${end - position} bytes`, `a batch of ${sizeBytes}`)
     }
-    const { baseOffset, lastOffset, maxTimestampMs } = header
+    const { baseOffset, lastOffset } = header
     if (baseOffset < nextOffset || lastOffset < baseOffset || !Number.isSafeInteger(lastOffset)) {
       damaged(file, position, `offsets from ${nextOffset} on`, `offsets ${baseOffset} to ${lastOffset}`)
     }
-    // Nobody can write such a time, and no index can have it.
-    if (!Number.isSafeInteger(maxTimestampMs)) damaged(file, position, 'a time', `${maxTimestampMs}`)
     nextOffset = lastOffset + 1
     if (!visit(header, position)) return
     position += sizeBytes

@@ -40,11 +40,6 @@ export class MisfitError extends EngineError {
   }
 }
 
-/** Whether what others have does not belong where something seems to be missing: the whole file is to be written again. */
-export function isMisfit(error: unknown): boolean {
-  return error instanceof EngineError && error.code === 'invalidRecord'
-}
-
 /** What came was written, or was to be, and the disk does not have it: another place may do. */
 export class UnwritableError extends EngineError {
   constructor(file: string, cause: EngineError) {
@@ -60,14 +55,20 @@ export class UnwritableError extends EngineError {
 
 /**
  * Throws a `MisfitError` when `bytes` begin with a batch that has `fromOffset` and begins before it, or have one that reaches to `toOffset`: here
- * it looked as if other ones began and ended there.
+ * it looked as if other ones began and ended there. `before` and `after` are the files that end and begin there, if they are others.
  */
-export function checkFits(file: string, fromOffset: number, toOffset: number, bytes: Uint8Array): void {
+export function checkFits(
+  file: string,
+  fromOffset: number,
+  toOffset: number,
+  bytes: Uint8Array,
+  { before = file, after = file }: { readonly before?: string; readonly after?: string } = {},
+): void {
   let next = fromOffset
   for (let at = 0; at + batchHeaderBytes <= bytes.length; ) {
     const { baseOffset, lastOffset, sizeBytes } = new BatchHeader(bytes, at)
-    if (baseOffset < toOffset && lastOffset >= toOffset) throw new MisfitError(file)
-    if (baseOffset < next && lastOffset >= next) throw new MisfitError(file)
+    if (baseOffset < toOffset && lastOffset >= toOffset) throw new MisfitError(after)
+    if (baseOffset < next && lastOffset >= next) throw new MisfitError(before)
     // What is wrong otherwise is no reason to write a whole file again.
     if (baseOffset < next || sizeBytes < batchHeaderBytes) return
     next = lastOffset + 1

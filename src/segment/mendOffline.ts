@@ -28,8 +28,8 @@ interface Gap extends Stretch {
   readonly isLast: boolean
   /** It is a whole file, whatever there is: written again beside it. */
   readonly isWhole?: boolean
-  /** The file that ends where this begins: it is wrong, too, where what is missing does not begin there. */
-  readonly before?: DiskFile
+  /** Where a whole file is missing: those beside it. One of them is wrong, too, where what is missing does not begin or end there. */
+  readonly beside?: { readonly before?: string; readonly after: string }
 }
 
 /**
@@ -62,9 +62,9 @@ export async function mendOffline(
   let next = Math.min(files[first]?.baseOffset ?? logStartOffset, isFromStart ? logStartOffset : Infinity)
   for (const [index, { file, baseOffset, sizeBytes }] of files.entries()) {
     if (index < first) continue
-    const before = files[index - 1]?.file
-    if (baseOffset > next)
-      gaps.push({ ...missing(state, next, baseOffset, false), ...(before && { before }) })
+    const before = files[index - 1]?.file.path
+    const beside = { after: file.path, ...(before === undefined ? {} : { before }) }
+    if (baseOffset > next) gaps.push({ ...missing(state, next, baseOffset, false), beside })
     const endOffset = files[index + 1]?.baseOffset ?? null
     const bad: BadRange[] = []
     const wholeEnd = endOffset ?? mustHave
@@ -79,10 +79,15 @@ export async function mendOffline(
     })
     const isShort = end.nextOffset < wholeEnd
     // Nothing is missing where there is something that is no good: what follows may be good, and another log's.
-    isOther ||= bad.some((range) => range.nextOffset <= range.baseOffset && range.end < end.validBytes)
+    isOther ||= bad.some(
+      (range) =>
+        range.nextOffset <= range.baseOffset && range.end < end.validBytes && range.baseOffset < wholeEnd,
+    )
     // Every batch is good by itself, and yet it cannot be opened.
     isOther ||= isBlamed && bad.length === 0 && !isShort && options.journalIsDamaged !== true
     if (isOther && wholeEnd > baseOffset) {
+      // What is this log's of what goes may be known to nobody else.
+      if (endOffset === null && end.nextOffset > mustHave) await options.mayLackEnd?.()
       gaps.push({ ...missing(state, baseOffset, wholeEnd, endOffset === null), isWhole: true })
       next = wholeEnd
       continue
@@ -91,7 +96,7 @@ export async function mendOffline(
     for (const range of bad) {
       // Where nothing has to be any more, good batches of others may stand behind a bad one.
       if (endOffset === null && range.baseOffset >= mustHave) break
-      const isEnd = range.end >= sizeBytes || (endOffset === null && range.nextOffset > mustHave)
+      const isEnd = range.end >= sizeBytes
       const nextOffset = isEnd ? (endOffset ?? mustHave) : range.nextOffset
       if (nextOffset <= range.baseOffset) {
         // The end of what is there may be torn: what is not known to be durable is nobody's. With another file behind it, that is all there: no
@@ -192,9 +197,11 @@ class OfflineMending implements Mending {
 
   async take(bytes: Uint8Array): Promise<void> {
     const { runtime, directory } = this.#state
-    const { file, isEnd, isWhole = false, end: limit, before = file } = this.#gap
+    const { file, isEnd, isWhole = false, end: limit, beside } = this.#gap
     const { fromOffset, toOffset } = this
-    if (!isWhole) checkFits(before.path, fromOffset, toOffset, bytes)
+    if (!isWhole) checkFits(file.path, fromOffset, toOffset, bytes, beside)
+    // Before anything else: what is asked for may be far more than was ever here, of epochs that nobody here has heard of.
+    if (!isEnd && this.#at + bytes.length > limit) throw new MisfitError(file.path)
     const isGapless = !mayHaveGaps(this.#state, fromOffset)
     const epochFor = (offset: number): number | null => this.#epochs?.epochFor(offset) ?? null
     const rules = { checksum: runtime.checksum, isGapless, epochFor, fromOffset, toOffset }
@@ -203,7 +210,7 @@ class OfflineMending implements Mending {
     const position = this.#at
     const end = position + bytes.length
     const isLast = nextOffset >= toOffset
-    if (!isEnd && (end > limit || isLast !== (end === limit))) throw new MisfitError(file.path)
+    if (!isEnd && isLast !== (end === limit)) throw new MisfitError(file.path)
     if (isWhole && position === 0) await runtime.disk.remove(target.path)
     await runtime.disk.submit([{ file: target, position, parts: [bytes], sync: 'dataAndName' }])
     if (isLast && isEnd && !isWhole && (await file.size()) > end) {

@@ -124,8 +124,12 @@ export async function takeDigests(
   for (const segment of segments) {
     const place = places.get(segment.baseOffset)
     if (place === undefined) continue
-    // It was the active one, as a clean shutdown notes it, and has grown since.
-    if (place === active && place[1] < segment.sizeBytes && !planted('grownSegmentAccused')) continue
+    if (place === active && place[1] < segment.sizeBytes && !planted('grownSegmentAccused')) {
+      // It was the active one, as a clean shutdown notes it, and has grown since: it begins as it did.
+      const [, , , firstDigest = -1] = place
+      if (firstDigest >= 0) segment.firstDigest = firstDigest
+      continue
+    }
     const { digest, firstDigest } = await heldAt(segment.file, segment.sizeBytes, place)
     if (digest < 0) continue
     segment.digest = digest

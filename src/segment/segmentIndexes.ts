@@ -206,7 +206,12 @@ export async function buildIndexes(
       const expected = `offsets of the segment from ${baseOffset} on`
       throw new CorruptionError({ file: file.path, position, expected, found: `offset ${lastOffset}` })
     }
-    shadow.add(lastOffset, header.maxTimestampMs, header.sizeBytes, indexIntervalBytes)
+    const { maxTimestampMs } = header
+    // No producer can have written it, and no index can hold it.
+    if (!Number.isSafeInteger(maxTimestampMs)) {
+      throw new CorruptionError({ file: file.path, position, expected: 'a time', found: `${maxTimestampMs}` })
+    }
+    shadow.add(lastOffset, maxTimestampMs, header.sizeBytes, indexIntervalBytes)
     return true
   })
   shadow.completeTimeIndex()

@@ -216,7 +216,8 @@ class Walk {
     if (epoch < before) return { expected: `a leader epoch from ${before}`, found }
     const known = baseOffset < this.#range.epochsEnd ? (this.#epochs?.epochFor(baseOffset) ?? -1) : -1
     const isKnown = known < 0 || known === epoch
-    if (epoch === before && isKnown) return null
+    // Where it is what the checkpoint has, what follows is wrong if anything is.
+    if (isKnown && (epoch === before || known === epoch)) return null
     const next = (await this.#peek(position + header.sizeBytes))?.partitionLeaderEpoch ?? -1
     if (next >= 0 && next >= before && next < epoch)
       return { expected: `a leader epoch up to ${next}`, found }

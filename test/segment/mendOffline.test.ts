@@ -121,7 +121,6 @@ describe("another log's batches, good by themselves, behind a file that is damag
     let mendings = await damaged.mendOffline(epochs, misfits)
     for (let index = 0; index < mendings.length; index++) {
       const mending = mendings[index]!
-      expect(mending.toOffset).toBeLessThanOrEqual(16)
       try {
         while (!mending.isOver) {
           const at = mending.fromOffset

@@ -1,7 +1,8 @@
-import type { EngineError } from '../../model/errors.ts'
+import { EngineError } from '../../model/errors.ts'
 import type { Logger } from '../../model/logger.ts'
 import { metadataTopicId, zeroUuid } from '../../model/uuid.ts'
 import type { Endpoint, Voter } from '../../raft.ts'
+import type { Clock, Timer } from '../../runtime/clock.ts'
 import type { Address } from '../../runtime/network.ts'
 import type { Runtime } from '../../runtime/runtime.ts'
 import { readTextIfThere } from '../../segment/checkpointFile.ts'
@@ -147,7 +148,9 @@ async function openOnce(options: BaseOptions, opened: (() => Promise<unknown>)[]
     clock: runtime.clock,
     timeoutMs: options.callTimeoutMs,
     call: (to, payload, timeoutMs) =>
-      to === nodeId ? requests.call(nodeId, payload) : transport.call(to, payload, timeoutMs),
+      to === nodeId
+        ? within(runtime.clock, timeoutMs, requests.call(nodeId, payload))
+        : transport.call(to, payload, timeoutMs),
   })
   return { nodeId, logs, requests, transport, address, endpoints, host, metadata, router, self, beginning }
 }
@@ -172,6 +175,21 @@ function beginningOf(membership: Membership, self: Voter, listenerName: string) 
       })
       return { voters, kraftVersion: 0 } as const
     }
+  }
+}
+
+/** What `work` gives; rejects with `requestTimedOut` after `timeoutMs`. */
+async function within<T>(clock: Clock, timeoutMs: number, work: Promise<T>): Promise<T> {
+  let timer: Timer | null = null
+  const late = new Promise<never>((_, reject) => {
+    timer = clock.setTimer(Math.ceil(timeoutMs), () => {
+      reject(new EngineError('requestTimedOut', 'this node has not answered itself in time'))
+    })
+  })
+  try {
+    return await Promise.race([work, late])
+  } finally {
+    timer!.cancel()
   }
 }
 

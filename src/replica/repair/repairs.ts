@@ -6,7 +6,7 @@ import type { Runtime } from '../../runtime/runtime.ts'
 import type { BadRange } from '../../segment/badRanges.ts'
 import type { Log } from '../../segment/log.ts'
 import type { LogDirectory } from '../../segment/logDirectory.ts'
-import { isMisfit, MisfitError, UnwritableError } from '../../segment/mendChecks.ts'
+import { MisfitError, UnwritableError } from '../../segment/mendChecks.ts'
 import type { Mending } from '../../segment/mending.ts'
 import type { Group } from '../group.ts'
 import { decodeEpochStarts, decodeQuorum, encodeQuorum, noQuorum, stateKind } from '../groupStates.ts'
@@ -264,10 +264,9 @@ export class Repairs {
       try {
         await this.#fill(group, mending)
       } catch (error) {
-        const file = error instanceof MisfitError ? error.file : mending.file
-        if (isMisfit(error) && !misfits.has(file)) {
+        if (error instanceof MisfitError && !misfits.has(error.file)) {
           // More of the file is not what it was than it seemed: good batches of another log may stand in it.
-          misfits.add(file)
+          misfits.add(error.file)
           mendings = await group.log.mendOffline(this.#epochsOf(group), misfits)
           index = -1
           continue
@@ -308,7 +307,7 @@ export class Repairs {
     } catch (error) {
       group.log.noteUnreadable(error, range.file)
       if (error instanceof UnwritableError) await this.#mendElsewhere(group, range, error)
-      else if (isMisfit(error)) await this.#fill(group, await group.log.mending(range, true))
+      else if (error instanceof MisfitError) await this.#fill(group, await group.log.mending(range, true))
       else throw error
     }
   }
