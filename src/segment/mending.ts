@@ -88,8 +88,8 @@ export async function beginMending(
   const found = await firstDamage(state, asDamaged(segment.file, badRanges), { ...range, end, nextOffset })
   if (state.cuts !== cuts) return null
   checkStill(state, segment)
-  // Every batch is good by itself, and yet none of this log's.
-  const stored = found === null && range.position === 0 ? state.storedOf(segment) : null
+  // Every batch is good by itself, and yet none of this log's: also where only those beside it had told.
+  const stored = found === null ? state.storedOf(segment) : null
   if (stored !== null && (await isExchanged(segment.file, stored.sizeBytes, stored.digest))) {
     if (state.cuts !== cuts) return null
     checkStill(state, segment)

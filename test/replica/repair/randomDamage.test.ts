@@ -11,8 +11,10 @@ import { batchOf, Cluster, committed } from '../support/cluster.ts'
 const runtime = createNodeRuntime()
 const partitions = [0, 1, 2]
 const firstSeed = Number(process.env.CORDWOOD_SEED ?? 1)
+/** An exchanged file of which parts had been mended already: what stood beside those was accused and absolved for ever. */
+const foundSeeds = [8022]
 
-test.each(Array.from({ length: 6 }, (_, index) => firstSeed + index))(
+test.each([...foundSeeds, ...Array.from({ length: 6 }, (_, index) => firstSeed + index)])(
   'flipped bits, cut and exchanged segments of one replica are all mended (seed %i)',
   { timeout: 60_000 },
   async (seed) => {
