@@ -62,9 +62,7 @@ export async function mendOffline(
   let next = Math.min(files[first]?.baseOffset ?? logStartOffset, isFromStart ? logStartOffset : Infinity)
   for (const [index, { file, baseOffset, sizeBytes }] of files.entries()) {
     if (index < first) continue
-    const before = files[index - 1]?.file.path
-    const beside = { after: file.path, ...(before === undefined ? {} : { before }) }
-    if (baseOffset > next) gaps.push({ ...missing(state, next, baseOffset, false), beside })
+    if (baseOffset > next) gaps.push(between(state, files[index - 1] ?? null, file, next, baseOffset))
     const endOffset = files[index + 1]?.baseOffset ?? null
     const bad: BadRange[] = []
     const wholeEnd = endOffset ?? mustHave
@@ -255,6 +253,28 @@ async function cut(file: DiskFile, sizeBytes: number): Promise<void> {
 function missing(state: LogState, baseOffset: number, nextOffset: number, isLast: boolean): Gap {
   const file = state.runtime.disk.file(`${state.directory}/${segmentFileName(baseOffset, 'log')}`)
   return { file, isEnd: true, isLast, position: 0, end: 0, baseOffset, nextOffset }
+}
+
+/**
+ * What is missing before the file `after`, from `baseOffset` to `nextOffset`: the end of the file before it where a segment is known not
+ * to begin there, else a file of its own.
+ */
+function between(
+  state: LogState,
+  before: SegmentFile | null,
+  { path: after }: DiskFile,
+  baseOffset: number,
+  nextOffset: number,
+): Gap {
+  const { resume, noted = [] } = state.options
+  const places = resume?.closed.segments ?? noted
+  const activeBase = places.at(-1)?.[0] ?? 0
+  const isOwn = baseOffset >= activeBase || places.some(([base]) => base === baseOffset)
+  const gap = missing(state, baseOffset, nextOffset, false)
+  if (before === null) return { ...gap, beside: { after } }
+  const { file, sizeBytes } = before
+  const beside = { before: file.path, after }
+  return isOwn ? { ...gap, beside } : { ...gap, file, position: sizeBytes, end: sizeBytes, beside }
 }
 
 function audit(

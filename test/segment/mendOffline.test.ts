@@ -177,6 +177,16 @@ describe("another log's batches, good by themselves, behind a file that is damag
     },
   )
 
+  test('are no reason for a segment that never was: what a file lacks at its end is written there', async () => {
+    const { directory, paths, batches } = await pairs()
+    const contents = paths.map((path) => readFileSync(path))
+    writeFileSync(paths.at(-2)!, contents.at(-2)!.subarray(0, batches[0]!.length))
+    writeFileSync(paths.at(-1)!, contents.at(-1)!.subarray(0, 10))
+    expect(await mendAll(directory, batches)).toEqual(all)
+    expect(filesIn(`${directory}/a-0`, '.log').map((name) => `${directory}/a-0/${name}`)).toEqual(paths)
+    expect(paths.map((path) => readFileSync(path))).toEqual(contents)
+  })
+
   test('do not stay where they end within a batch of this log', async () => {
     const { directory, paths, batches } = await pairs()
     rmSync(paths[0]!)
