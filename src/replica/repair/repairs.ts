@@ -15,6 +15,7 @@ import { readVerified } from './readVerified.ts'
 import { decodeRepair, decodeRepairAnswer, encodeRepair, encodeRepairAnswer } from './repairCalls.ts'
 import { NobodyHasIt, StillDamaged } from './repairErrors.ts'
 import { Suspects } from './suspects.ts'
+import { isDamagedStill, VainRepairs } from './vainRepairs.ts'
 
 /** What a replica asks for at a time, and gives at most. */
 const maxBytes = 1 << 20
@@ -65,6 +66,7 @@ export class Repairs {
   readonly #running = new Map<GroupKey, Promise<void>>()
   readonly #suspects: Suspects
   #timer: Timer | null = null
+  readonly #vain = new VainRepairs()
   #isClosed = false
   #counts = { found: 0, mended: 0, mendedBytes: 0, failed: 0 }
 
@@ -303,12 +305,25 @@ export class Repairs {
 
   async #mend(group: Group, range: BadRange): Promise<void> {
     try {
+      if (this.#vain.isVain(range) && (await this.#mendWhole(group, range))) return
       await this.#fill(group, await group.log.mending(range))
     } catch (error) {
       group.log.noteUnreadable(error, range.file)
       if (error instanceof UnwritableError) await this.#mendElsewhere(group, range, error)
       else if (error instanceof MisfitError) await this.#fill(group, await group.log.mending(range, true))
       else throw error
+    }
+  }
+
+  /** False where the segment cannot be written again as a whole, since it is the active one. */
+  async #mendWhole(group: Group, range: BadRange): Promise<boolean> {
+    try {
+      await this.#fill(group, await group.log.mending(range, true))
+      this.#vain.forget(range.file)
+      return true
+    } catch (error) {
+      if (error instanceof MisfitError) return false
+      throw error
     }
   }
 
@@ -378,10 +393,4 @@ export class Repairs {
     const ids = [group.leaderId, ...group.voters.voters.voters.map(({ id }) => id)]
     return [...new Set(ids)].filter((id) => id >= 0 && id !== nodeId)
   }
-}
-
-function isDamagedStill({ log }: Group, range: BadRange): boolean {
-  return log.damage.some(
-    ({ file, position, end }) => file === range.file && position === range.position && end === range.end,
-  )
 }
