@@ -5,6 +5,7 @@ import { GroupCoordinator } from '../coordinator/groupCoordinator.ts'
 import { LocalOffsets } from '../coordinator/logReign.ts'
 import { EngineError } from '../model/errors.ts'
 import { metadataTopicId } from '../model/uuid.ts'
+import { tellIfSlow } from '../runtime/tellIfSlow.ts'
 import { LogDirectory } from '../segment/logDirectory.ts'
 import type { BrokerCore, CoreOptions } from './brokerCore.ts'
 import { clientEndpoint, groupConfig } from './coreSettings.ts'
@@ -74,7 +75,7 @@ export async function openStandalone(options: CoreOptions): Promise<BrokerCore> 
       handOver: async () => {},
       close: async () => {
         await controller.close()
-        await directory.close()
+        await tellIfSlow(runtime.clock, logger)('the logs', () => directory.close())()
       },
     }
   } catch (error) {
