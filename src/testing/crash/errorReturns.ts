@@ -1,11 +1,13 @@
 import { isDurable } from '../../model/flushPolicy.ts'
 import type { DiskCallKind } from '../diskPace.ts'
+import type { Image } from '../medium.ts'
 import { SimClock } from '../simClock.ts'
 import { SimFileSystem, type SystemCode } from '../simFileSystem.ts'
 import type { SimRandom } from '../simRandom.ts'
 import type { DiskCall, DiskFault, DiskFaults } from '../systemCalls.ts'
 import { checkState } from './checkState.ts'
 import { checkLive, Violation } from './oracle.ts'
+import type { Recorder } from './recorder.ts'
 import { type Recording, record } from './recording.ts'
 import type { Workload } from './workload.ts'
 import { SimProcess } from './world.ts'
@@ -49,6 +51,9 @@ export async function countCalls(workload: Workload): Promise<ReadonlyMap<DiskCa
   return counts
 }
 
+/** How many calls after one that fails the power goes, at most. */
+const mostCallsAfter = 12
+
 /** Single failures of a workload's calls: at most `most`, evenly over kinds, places and codes. */
 export function chooseFailures(
   counts: ReadonlyMap<DiskCallKind, number>,
@@ -74,14 +79,32 @@ export function chooseFailures(
  */
 export async function checkFailure(workload: Workload, failure: CallFailure): Promise<void> {
   let fs: SimFileSystem | null = null
+  let running: Recorder | null = null
+  const fails = failing(failure)
+  /** What the power leaves some calls after the one that fails: whatever goes on makes good what was lost. */
+  let soon: { readonly moment: number; readonly left: Image } | null = null
+  let callsLeft = -1
   const recording = await record(workload, {
-    faults: failing(failure),
+    begins(recorder) {
+      running = recorder
+    },
+    faults(call) {
+      const fault = fails(call)
+      if (fault !== null && callsLeft < 0) callsLeft = 1 + (failure.count % mostCallsAfter)
+      else if (callsLeft > 0 && --callsLeft === 0) {
+        soon = { moment: running!.moment, left: running!.fs.medium.crashed(() => false) }
+      }
+      return fault
+    },
     async atEnd(recorder) {
       fs = recorder.fs
       const last = recorder.process
       if (last.isOpen) await last.settle(checkLive(last.runtime.disk, last.directory, recorder.logs))
     },
   })
+  // Assigned where the compiler does not see it.
+  const then = soon as { readonly moment: number; readonly left: Image } | null
+  if (then !== null) await checkState({ recording, ...then }, workload.seed + 2)
   const moment = recording.events.length
   const { medium } = fs!
   const [lost, stored] = [medium.crashed(() => false), medium.crashed(() => true)]

@@ -54,7 +54,8 @@ export class Recorder {
     return this.#fs
   }
 
-  get #now(): number {
+  /** How much the medium has been told so far. */
+  get moment(): number {
     return this.#events.length
   }
 
@@ -138,7 +139,7 @@ export class Recorder {
 
   /** The process ends, and another one opens what the page cache holds: nothing acknowledged may be missing. */
   async #reopen(): Promise<void> {
-    const endedAt = this.#now
+    const endedAt = this.moment
     this.#process.kill()
     this.#running = []
     this.#process = this.#newProcess()
@@ -155,10 +156,11 @@ export class Recorder {
     const log = this.#open(history)
     if (log === null) {
       if (history.createdAt === never) history.deleteStartedAt = Math.min(history.deleteStartedAt, endedAt)
-      else if (history.deleteStartedAt !== never && history.deletedAt === never) history.deletedAt = this.#now
+      else if (history.deleteStartedAt !== never && history.deletedAt === never)
+        history.deletedAt = this.moment
       return
     }
-    if (history.createdAt === never) history.createdAt = this.#now
+    if (history.createdAt === never) history.createdAt = this.moment
     this.#follow(history, log, endedAt, true)
   }
 
@@ -171,7 +173,7 @@ export class Recorder {
     const last = before.batches.at(-1)
     if (before.doneAt === never || (last !== undefined && last.lastOffset >= log.logEndOffset)) {
       const version = history.resumed(log.logEndOffset, startedAt)
-      if (isKnown) version.doneAt = this.#now
+      if (isKnown) version.doneAt = this.moment
     }
     this.#sequences.set(history, nextSequence(history.current.batches))
   }
@@ -204,9 +206,9 @@ export class Recorder {
     const log = this.#process.directory.logs.get(history.name)
     if (log === undefined || log.topicId !== history.topicId) return null
     log.onFailure = (_, endOffset) => {
-      if (log.offline !== null) history.offlineAt = Math.min(history.offlineAt, this.#now)
+      if (log.offline !== null) history.offlineAt = Math.min(history.offlineAt, this.moment)
       if (log.offline === null && endOffset < log.logEndOffset + 1)
-        this.#follow(history, log, this.#now, false)
+        this.#follow(history, log, this.moment, false)
     }
     return log
   }
@@ -268,15 +270,15 @@ export class Recorder {
       key,
       producerId: producer ? 7 : -1,
       baseSequence: producer ? baseSequence : -1,
-      appendedAt: this.#now,
+      appendedAt: this.moment,
     })
   }
 
   async #acknowledged(log: Log, batch: AppendedBatch, version: Version): Promise<void> {
     try {
       await log.whenFlushed(batch.lastOffset + 1)
-      batch.ackedAt = this.#now
-      version.doneAt = Math.min(version.doneAt, this.#now)
+      batch.ackedAt = this.moment
+      version.doneAt = Math.min(version.doneAt, this.moment)
     } catch (error) {
       if (!(error instanceof EngineError)) throw error
     }
@@ -286,10 +288,10 @@ export class Recorder {
     const log = history === null ? null : this.#open(history)
     if (history === null || log === null) return
     const offset = log.logStartOffset + Math.floor((log.logEndOffset - log.logStartOffset) * at)
-    const version = history.cutting(offset, this.#now)
+    const version = history.cutting(offset, this.moment)
     await this.#attempt(async () => {
       await log.truncate(offset)
-      version.doneAt = this.#now
+      version.doneAt = this.moment
     })
     this.#sequences.set(history, nextSequence(version.batches))
   }
@@ -298,11 +300,11 @@ export class Recorder {
     const log = history === null ? null : this.#open(history)
     if (history === null || log === null) return
     const offset = log.logStartOffset + Math.floor((log.flushedOffset - log.logStartOffset) * at)
-    const start = { offset, startedAt: this.#now, doneAt: never }
+    const start = { offset, startedAt: this.moment, doneAt: never }
     history.starts.push(start)
     await this.#attempt(async () => {
       await log.deleteRecordsBefore(offset)
-      start.doneAt = this.#now
+      start.doneAt = this.moment
     })
   }
 
@@ -311,7 +313,7 @@ export class Recorder {
     if (history === null || log === null) return
     // Compaction takes sealed segments only: sealing goes on by itself.
     await this.#rest()
-    history.compactedAt = Math.min(history.compactedAt, this.#now)
+    history.compactedAt = Math.min(history.compactedAt, this.moment)
     const options = { endOffset: log.flushedOffset, maxMapBytes: 1 << 16, maxBodyBytes: 1 << 20 }
     await this.#attempt(() => log.compact(options))
   }
@@ -322,7 +324,7 @@ export class Recorder {
       const log = this.#open(history)
       if (log === null) return []
       // What retention will choose is for it to say: anything up to the end is allowed.
-      const start = { offset: log.logEndOffset, startedAt: this.#now, doneAt: never }
+      const start = { offset: log.logEndOffset, startedAt: this.moment, doneAt: never }
       history.starts.push(start)
       return [start]
     })
@@ -334,11 +336,11 @@ export class Recorder {
     // A name that was used before comes again.
     const deleted = this.logs.find(({ deletedAt, topic }) => deletedAt !== never && this.#isFree(topic))
     const topic = deleted?.topic ?? `log${this.logs.length}`
-    const history = new LogHistory(topic, randomUuid(this.#random), policy, this.#now)
+    const history = new LogHistory(topic, randomUuid(this.#random), policy, this.moment)
     this.logs.push(history)
     await this.#attempt(async () => {
       await this.#process.directory.createLog(topic, 0, history.topicId, this.#process.config(policy))
-      history.createdAt = this.#now
+      history.createdAt = this.moment
     })
   }
 
@@ -348,10 +350,10 @@ export class Recorder {
 
   async #delete(history: LogHistory | null): Promise<void> {
     if (history === null || this.#open(history) === null) return
-    history.deleteStartedAt = this.#now
+    history.deleteStartedAt = this.moment
     await this.#attempt(async () => {
       await this.#process.directory.deleteLog(history.topic, 0)
-      history.deletedAt = this.#now
+      history.deletedAt = this.moment
     })
   }
 

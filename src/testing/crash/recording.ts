@@ -19,6 +19,8 @@ export interface Recording {
 export interface RecordingOptions {
   /** Faults of the processes that run the steps. */
   readonly faults?: DiskFaults
+  /** Called before anything runs. */
+  readonly begins?: (recorder: Recorder) => void
   /** Called before the processes that had faults end: with the engine as it is then. */
   readonly atEnd?: (recorder: Recorder) => Promise<void>
 }
@@ -26,6 +28,7 @@ export interface RecordingOptions {
 /** Runs a workload against a simulated disk and writes down what happens. */
 export async function record(workload: Workload, options: RecordingOptions = {}): Promise<Recording> {
   const recorder = new Recorder(workload, options.faults)
+  options.begins?.(recorder)
   await recorder.run()
   await options.atEnd?.(recorder)
   return recorder.end()
