@@ -225,14 +225,14 @@ export class Broker {
   async close(): Promise<void> {
     const { coordinator, logger, runtime } = this.#services
     const named = tellIfSlow(runtime.clock, logger)
-    await named('other brokers, to lead its partitions', () => this.#core.handOver())()
-    await named('compaction', () => this.#cleaner.close())()
-    await named('the scrubber', () => this.#scrubber.close())()
-    await named('background tasks', () => this.#background.close())()
+    await named('other brokers, to lead its partitions', () => this.#core.handOver())
+    await named('compaction', () => this.#cleaner.close())
+    await named('the scrubber', () => this.#scrubber.close())
+    await named('background tasks', () => this.#background.close())
     // Members that wait in a rebalance are sent away by the coordinator, and so answered.
     await Promise.all([
-      named('answers to clients', () => this.#server.close(closeGraceMs))(),
-      named('the coordinator', () => coordinator.close())(),
+      named('answers to clients', () => this.#server.close(closeGraceMs)),
+      named('the coordinator', () => coordinator.close()),
     ])
     await this.#core.close()
   }

@@ -126,7 +126,7 @@ export async function openClusterCore(
       await partitions.handOver()
     },
     close: async () => {
-      await tellIfSlow(runtime.clock, logger)('changes of partitions', () => partitions.close())()
+      await tellIfSlow(runtime.clock, logger)('changes of partitions', () => partitions.close())
       await own.close()
     },
   }

@@ -75,7 +75,7 @@ export async function openStandalone(options: CoreOptions): Promise<BrokerCore> 
       handOver: async () => {},
       close: async () => {
         await controller.close()
-        await tellIfSlow(runtime.clock, logger)('the logs', () => directory.close())()
+        await tellIfSlow(runtime.clock, logger)('the logs', () => directory.close())
       },
     }
   } catch (error) {

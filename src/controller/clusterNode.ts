@@ -308,17 +308,18 @@ export class ClusterNode {
     const { base, runner } = this
     const named = tellIfSlow(this.#options.runtime.clock, this.#options.logger)
     await inOrder([
-      named('the good-bye', async () => this.#lifecycle?.close(goodByeMs)),
-      named('tasks of the node', async () => {
-        this.#isClosed = true
-        base.router.close(new EngineError('closed', 'the node has been closed'))
-        this.#keeper?.close()
-        await Promise.all(this.#background)
-      }),
-      named('the replicas', () => base.host.close()),
-      named('the controller', async () => this.#active?.close()),
-      named('the metadata', () => runner.close()),
-      named('the logs', () => base.logs.close()),
+      () => named('the good-bye', async () => this.#lifecycle?.close(goodByeMs)),
+      () =>
+        named('tasks of the node', async () => {
+          this.#isClosed = true
+          base.router.close(new EngineError('closed', 'the node has been closed'))
+          this.#keeper?.close()
+          await Promise.all(this.#background)
+        }),
+      () => named('the replicas', () => base.host.close()),
+      () => named('the controller', async () => this.#active?.close()),
+      () => named('the metadata', () => runner.close()),
+      () => named('the logs', () => base.logs.close()),
     ])
   }
 

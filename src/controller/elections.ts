@@ -129,20 +129,15 @@ async function acceptLoss(
     }
     await router.pause(standAgainMs)
   } while (clock.monotonicMs() < patientUntilMs && !router.isClosed)
-  let askAtMs = clock.monotonicMs()
-  if (askAtMs >= endMs)
+  if (clock.monotonicMs() >= endMs)
     throw new EngineError('requestTimedOut', 'there was no time to find out whether nobody leads')
   while ((topic.partitions[partition]?.leaderEpoch ?? -1) <= leaderEpoch) {
-    const nowMs = clock.monotonicMs()
-    if (router.isClosed || nowMs >= endMs) {
+    if (router.isClosed || clock.monotonicMs() >= endMs) {
       const text = 'no majority of the replicas is there to elect one of them, whatever may be lost'
       throw new EngineError('eligibleLeadersNotAvailable', text)
     }
-    if (nowMs >= askAtMs) {
-      askAtMs = nowMs + standAgainMs
-      // Who is not there, or follows, says so: whether that stays so is seen in time.
-      await Promise.allSettled(ask(CallKind.uncleanElection, standAgainMs))
-    }
-    await router.pause(pollMs)
+    // Who is not there, or follows, says so: whether that stays so is seen in time.
+    await Promise.allSettled(ask(CallKind.uncleanElection, standAgainMs))
+    await router.pause(standAgainMs)
   }
 }

@@ -4,12 +4,12 @@ import type { Clock } from './clock.ts'
 /** After how many milliseconds it is said what is waited for. */
 const tellMs = 5000
 
-/** Gives steps of a shutdown names: one that takes more than five seconds is told, so that nobody has to guess what hangs. */
+/** Does steps of a shutdown, which have names: one that takes more than five seconds is told, so that nobody has to guess what hangs. */
 export function tellIfSlow(
   clock: Clock,
   logger: Logger,
-): <T>(waitingFor: string, step: () => Promise<T>) => () => Promise<T> {
-  return (waitingFor, step) => async () => {
+): <T>(waitingFor: string, step: () => Promise<T>) => Promise<T> {
+  return async (waitingFor, step) => {
     const timer = clock.setTimer(tellMs, () => logger.warn('stopping takes a while', { waitingFor }))
     timer.detach?.()
     try {

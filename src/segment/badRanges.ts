@@ -14,6 +14,13 @@ export interface BadRange extends Damage {
   readonly isUnreadable?: boolean
 }
 
+/** Whether the place of `range` is that of one of `ranges`. */
+export function isAmong(ranges: readonly BadRange[], range: BadRange): boolean {
+  return ranges.some(
+    ({ file, position, end }) => file === range.file && position === range.position && end === range.end,
+  )
+}
+
 /**
  * What is known to be damaged in the files of a data directory, and is never served again. Filled by whoever checks
  * stored bytes (scrubber, cold reads), asked by every read.

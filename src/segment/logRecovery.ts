@@ -19,6 +19,7 @@ import {
   type Unfinished,
 } from './logFiles.ts'
 import { ProducerState } from './producerState.ts'
+import { notedPlaces } from './resumePoint.ts'
 import { resumeStart, type ScanStart, startBehind, takeDigests } from './scanStart.ts'
 import { Segment } from './segment.ts'
 import { syncFound } from './segmentRewrite.ts'
@@ -247,13 +248,13 @@ async function scanLog(
   listing: Listing,
   start: ScanStart,
 ): Promise<RecoveredLog> {
-  const { config, logger, directory, noted = input.resume?.closed.segments ?? [] } = input
+  const { config, logger, directory } = input
   const proven = input.provenEnd ?? 0
   const isInJournal = proven > input.recoveryPoint
   const replayed = input.tail ? startBehind(start, input.tail, proven) : null
   const scanned = await scan(runtime, input, replayed ?? start)
   const { segments, endOffset, torn, epochs, producers } = scanned
-  await takeDigests(segments.slice(0, torn?.index ?? -1), noted)
+  await takeDigests(segments.slice(0, torn?.index ?? -1), notedPlaces(input))
   const durableOffset = Math.max(start.durableOffset, proven)
   const firstOffset = Math.min(segments[0]!.baseOffset, endOffset)
   const logStartOffset = Math.max(input.logStartOffset, firstOffset)

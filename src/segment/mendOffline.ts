@@ -9,6 +9,7 @@ import type { Mending } from './mending.ts'
 import { fromPosition } from './noteDamage.ts'
 import { makeWithMetadata } from './partitionMetadata.ts'
 import type { BatchHeader } from './recordBatch.ts'
+import { notedPlaces } from './resumePoint.ts'
 import { OtherSegmentError } from './sameSegment.ts'
 import { auditBatches } from './verifyBatches.ts'
 
@@ -28,7 +29,7 @@ interface Gap extends Stretch {
   readonly isLast: boolean
   /** It is a whole file, whatever there is: written again beside it. */
   readonly isWhole?: boolean
-  /** Where a whole file is missing: those beside it. One of them is wrong, too, where what is missing does not begin or end there. */
+  /** Between two files: these. One of them is wrong, too, where what is missing does not begin or end there. */
   readonly beside?: { readonly before?: string; readonly after: string }
 }
 
@@ -266,8 +267,7 @@ function between(
   baseOffset: number,
   nextOffset: number,
 ): Gap {
-  const { resume, noted = [] } = state.options
-  const places = resume?.closed.segments ?? noted
+  const places = notedPlaces(state.options)
   const activeBase = places.at(-1)?.[0] ?? 0
   const isOwn = baseOffset >= activeBase || places.some(([base]) => base === baseOffset)
   const gap = missing(state, baseOffset, nextOffset, false)

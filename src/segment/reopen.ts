@@ -2,6 +2,7 @@ import type { EngineError } from '../model/errors.ts'
 import { LeaderEpochs } from './leaderEpochs.ts'
 import type { Log } from './log.ts'
 import type { LogOptions } from './logTypes.ts'
+import { notedPlaces } from './resumePoint.ts'
 import { OtherSegmentError } from './sameSegment.ts'
 
 /**
@@ -20,7 +21,7 @@ export function reopenInput<T extends Pick<LogOptions, 'recoveryPoint'> & Partia
   offline: EngineError,
 ): T {
   // What replay has made ready is half used up.
-  const noted = from.resume?.closed.segments ?? from.noted ?? []
+  const noted = notedPlaces(from)
   const again = { ...from, damage: null, tail: null, noted }
   const anew = { ...again, resume: null, cleanShutdown: false, closedState: null }
   if (endOffset === null) return offline instanceof OtherSegmentError ? anew : again

@@ -70,6 +70,17 @@ export function captureResume(state: LogState): ResumePoint | null {
   return { offset, segmentBaseOffset: active.baseOffset, bytes }
 }
 
+/** What is noted of a log's segments, whether it can be gone on from there or not; none where nothing is. */
+export function notedPlaces({
+  resume,
+  noted = [],
+}: {
+  readonly resume?: ResumedLog | null
+  readonly noted?: readonly ClosedPlace[]
+}): readonly ClosedPlace[] {
+  return resume?.closed.segments ?? noted
+}
+
 /** The resume point of a log that was closed cleanly. */
 export function closedResume(state: LogState, closed: ClosedLog): ResumePoint {
   const bytes = encode({ ...closed, hasProducers: false }, state.producers.entries(), state.runtime.checksum)

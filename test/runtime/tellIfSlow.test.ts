@@ -15,14 +15,14 @@ test('a step of a shutdown that takes long is told once, by its name; one that d
     return { cancel: () => void (timer.isCancelled = true) }
   }
   const named = tellIfSlow(clock, logger)
-  expect(await named('the quick one', async () => 1)()).toBe(1)
+  expect(await named('the quick one', async () => 1)).toBe(1)
   let end = (): void => {}
-  const slow = named('the slow one', () => new Promise<void>((resolve) => void (end = resolve)))()
+  const slow = named('the slow one', () => new Promise<void>((resolve) => void (end = resolve)))
   expect(due.map(({ isCancelled }) => isCancelled)).toEqual([true, false])
   due[1]!.fire()
   end()
   await slow
   expect(told).toEqual([{ waitingFor: 'the slow one' }])
-  await expect(named('the broken one', () => Promise.reject(new Error('no')))()).rejects.toThrow('no')
+  await expect(named('the broken one', () => Promise.reject(new Error('no')))).rejects.toThrow('no')
   expect(due[2]!.isCancelled).toBe(true)
 })

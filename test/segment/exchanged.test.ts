@@ -1,4 +1,4 @@
-import { cpSync, readdirSync, readFileSync, renameSync, statSync, utimesSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, renameSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { silentLogger } from '../../src/model/logger.ts'
 import { randomUuid } from '../../src/model/uuid.ts'
@@ -9,7 +9,7 @@ import { decodeResume } from '../../src/segment/resumePoint.ts'
 import { Scrubber } from '../../src/segment/scrubber.ts'
 import { temporaryDirectory } from '../support/temporaryDirectory.ts'
 import { keyedBatch } from './compaction/support.ts'
-import { append, batchOf, ManualClock, readAll, readBytes, testConfig } from './support.ts'
+import { append, batchOf, crashCopy, ManualClock, readAll, readBytes, testConfig } from './support.ts'
 import { flip, runtime, verify } from './verify/support.ts'
 
 const config: LogConfig = {
@@ -303,8 +303,7 @@ test.each(['batch', 'journal'] as const)(
     for (let index = 0; index < 9; index++) {
       await append(again.logs.get('a-0')!, batchOf(['a'.repeat(100)]), 1)
     }
-    const copy = `${temporaryDirectory()}/copy`
-    cpSync(directory, copy, { recursive: true, filter: (path) => !path.includes('.lock') })
+    const copy = crashCopy(directory)
     await again.close()
     const recovered = await LogDirectory.open(runtime, { directory: copy, ...options })
     const found = recovered.logs.get('a-0')!
@@ -340,8 +339,7 @@ test('a compacted segment of the same size is not accused by what was noted of t
     before.map(({ sizeBytes }) => sizeBytes),
   )
   expect(log.sealedSegments[0]!.digest).not.toBe(before[0]!.digest)
-  const copy = `${temporaryDirectory()}/copy`
-  cpSync(directory, copy, { recursive: true, filter: (path) => !path.includes('.lock') })
+  const copy = crashCopy(directory)
   await logs.close()
   // As a crash has left it: no checkpoint was stored after the compaction.
   const after = await LogDirectory.open(world, { directory: copy, ...options })

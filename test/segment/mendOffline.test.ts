@@ -6,7 +6,7 @@ import type { Log, LogConfig } from '../../src/segment/log.ts'
 import { LogDirectory } from '../../src/segment/logDirectory.ts'
 import { MisfitError } from '../../src/segment/mendChecks.ts'
 import { temporaryDirectory } from '../support/temporaryDirectory.ts'
-import { append, batchOf, filesIn, readAll, runtime, testConfig } from './support.ts'
+import { append, batchOf, crashCopy, filesIn, readAll, runtime, testConfig } from './support.ts'
 
 const config: LogConfig = { ...testConfig, segmentBytes: 300, flush: 'batch' }
 const open = (directory: string) =>
@@ -51,8 +51,7 @@ test('a segment whose records were deleted may be gone, whatever else is left of
   log.updateConfig({ ...config, fileDeleteDelayMs: 60_000 })
   await log.deleteRecordsBefore(4)
   // As a crash leaves it before the next checkpoint, when the removal of one file has failed.
-  const copy = `${temporaryDirectory()}/copy`
-  cpSync(directory, copy, { recursive: true, filter: (path) => !path.includes('.lock') })
+  const copy = crashCopy(directory)
   await logs.close()
   rmSync(paths[1]!.replace(directory, copy))
   const after = await open(copy)

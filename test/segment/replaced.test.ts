@@ -1,4 +1,4 @@
-import { cpSync, readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { silentLogger } from '../../src/model/logger.ts'
 import { randomUuid } from '../../src/model/uuid.ts'
@@ -9,7 +9,7 @@ import { LogDirectory } from '../../src/segment/logDirectory.ts'
 import { updateChecksum } from '../../src/segment/recordBatch.ts'
 import { temporaryDirectory } from '../support/temporaryDirectory.ts'
 import { keyedBatch, readThrough, stateOf } from './compaction/support.ts'
-import { append, readAll, testConfig } from './support.ts'
+import { append, crashCopy, readAll, testConfig } from './support.ts'
 import { runtime, verify } from './verify/support.ts'
 
 const config: LogConfig = {
@@ -31,8 +31,7 @@ const open = (directory: string, on: Runtime = runtime, segmentBytes = config.se
 
 /** A data directory as the power leaves it. */
 function copyOf(directory: string): string {
-  const copy = `${temporaryDirectory()}/copy`
-  cpSync(directory, copy, { recursive: true, filter: (path) => !path.includes('.lock') })
+  const copy = crashCopy(directory)
   return copy
 }
 

@@ -1,4 +1,3 @@
-import { cpSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { CorruptionError } from '../../src/model/errors.ts'
 import { silentLogger } from '../../src/model/logger.ts'
@@ -9,7 +8,7 @@ import { Sealer } from '../../src/segment/sealer.ts'
 import type { Segment } from '../../src/segment/segment.ts'
 import { IndexCache } from '../../src/segment/segmentIndexes.ts'
 import { temporaryDirectory } from '../support/temporaryDirectory.ts'
-import { append, batchOf, runtime, testConfig } from './support.ts'
+import { append, batchOf, crashCopy, runtime, testConfig } from './support.ts'
 import { flip } from './verify/support.ts'
 
 const damage = new CorruptionError({ file: '/a', position: 0, expected: 'a batch', found: 'nothing' })
@@ -63,8 +62,7 @@ test.each([0, 35])(
     for (let times = 0; times < 2; times++) await logs.checkpoint()
     await append(log, batch.slice(), 1)
     // As a crash leaves it: only the headers tell what the index has to be.
-    const copy = `${temporaryDirectory()}/copy`
-    cpSync(directory, copy, { recursive: true, filter: (path) => !path.includes('.lock') })
+    const copy = crashCopy(directory)
     await logs.close()
     flip(`${copy}/a-0/00000000000000000000.log`, batch.length + at, 0x10)
     const after = await LogDirectory.open(runtime, { directory: copy, ...options })

@@ -1,11 +1,11 @@
-import { cpSync, readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { silentLogger } from '../../src/model/logger.ts'
 import { randomUuid } from '../../src/model/uuid.ts'
 import type { LogConfig } from '../../src/segment/log.ts'
 import { LogDirectory } from '../../src/segment/logDirectory.ts'
 import { temporaryDirectory } from '../support/temporaryDirectory.ts'
-import { append, batchOf, openLog, readAll, runtime, testConfig, valuesOf } from './support.ts'
+import { append, batchOf, crashCopy, openLog, readAll, runtime, testConfig, valuesOf } from './support.ts'
 
 type Flush = LogConfig['flush']
 
@@ -120,8 +120,7 @@ test.each<[Flush, string, number]>([
     const logs = await open(directory)
     const log = await logs.createLog('a', 0, randomUuid(runtime.random), config)
     for (const value of ['a', 'b']) await append(log, batchOf([value.repeat(bytes)]))
-    const copy = `${temporaryDirectory()}/copy`
-    cpSync(directory, copy, { recursive: true, filter: (path) => !path.includes('.lock') })
+    const copy = crashCopy(directory)
     await logs.close()
     const path = `${copy}/a-0/${'0'.repeat(20)}.log`
     const content = readFileSync(path)

@@ -3,7 +3,7 @@ import type { Logger } from '../../model/logger.ts'
 import type { EpochStart } from '../../raft.ts'
 import type { Timer } from '../../runtime/clock.ts'
 import type { Runtime } from '../../runtime/runtime.ts'
-import type { BadRange } from '../../segment/badRanges.ts'
+import { type BadRange, isAmong } from '../../segment/badRanges.ts'
 import type { Log } from '../../segment/log.ts'
 import type { LogDirectory } from '../../segment/logDirectory.ts'
 import { MisfitError, UnwritableError } from '../../segment/mendChecks.ts'
@@ -15,7 +15,7 @@ import { readVerified } from './readVerified.ts'
 import { decodeRepair, decodeRepairAnswer, encodeRepair, encodeRepairAnswer } from './repairCalls.ts'
 import { NobodyHasIt, StillDamaged } from './repairErrors.ts'
 import { Suspects } from './suspects.ts'
-import { isDamagedStill, VainRepairs } from './vainRepairs.ts'
+import { VainRepairs } from './vainRepairs.ts'
 
 /** What a replica asks for at a time, and gives at most. */
 const maxBytes = 1 << 20
@@ -237,10 +237,10 @@ export class Repairs {
     for (const range of ranges) {
       if (this.#isClosed || group.failure !== null) return
       // Its file may have been written again as a whole: at that place there is something else now.
-      if (isDamagedStill(group, range)) await this.#mend(group, range)
+      if (isAmong(group.log.damage, range)) await this.#mend(group, range)
     }
     // Not at once and for ever.
-    if (ranges.length > 0 && ranges.every((range) => isDamagedStill(group, range)))
+    if (ranges.length > 0 && ranges.every((range) => isAmong(group.log.damage, range)))
       throw new EngineError('corruptLog', 'what was damaged is damaged as before')
   }
 

@@ -1,5 +1,4 @@
 import type { BadRange } from '../../segment/badRanges.ts'
-import type { Group } from '../group.ts'
 
 /** So often a place is mended by itself. */
 const mostTimes = 3
@@ -26,11 +25,4 @@ export class VainRepairs {
   forget(file: string): void {
     for (const key of this.#times.keys()) if (key.endsWith(` ${file}`)) this.#times.delete(key)
   }
-}
-
-/** Whether a place that was found damaged is so still, as far as is known. */
-export function isDamagedStill({ log }: Group, range: BadRange): boolean {
-  return log.damage.some(
-    ({ file, position, end }) => file === range.file && position === range.position && end === range.end,
-  )
 }

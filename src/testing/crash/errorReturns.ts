@@ -78,39 +78,37 @@ export function chooseFailures(
  * the power has gone. Throws `Violation`, or whatever is no coded error.
  */
 export async function checkFailure(workload: Workload, failure: CallFailure): Promise<void> {
-  let fs: SimFileSystem | null = null
-  let running: Recorder | null = null
+  const run: { recorder?: Recorder } = {}
   const fails = failing(failure)
   /** What the power leaves some calls after the one that fails: whatever goes on makes good what was lost. */
-  let soon: { readonly moment: number; readonly left: Image } | null = null
+  const soon: { readonly moment: number; readonly left: Image }[] = []
   let callsLeft = -1
   const recording = await record(workload, {
     begins(recorder) {
-      running = recorder
+      run.recorder = recorder
     },
     faults(call) {
       const fault = fails(call)
       if (fault !== null && callsLeft < 0) callsLeft = 1 + (failure.count % mostCallsAfter)
       else if (callsLeft > 0 && --callsLeft === 0) {
-        soon = { moment: running!.moment, left: running!.fs.medium.crashed(() => false) }
+        const { moment, fs } = run.recorder!
+        soon.push({ moment, left: fs.medium.crashed(() => false) })
       }
       return fault
     },
     async atEnd(recorder) {
-      fs = recorder.fs
       const last = recorder.process
       if (last.isOpen) await last.settle(checkLive(last.runtime.disk, last.directory, recorder.logs))
     },
   })
-  // Assigned where the compiler does not see it.
-  const then = soon as { readonly moment: number; readonly left: Image } | null
-  if (then !== null) await checkState({ recording, ...then }, workload.seed + 2)
+  for (const state of soon) await checkState({ recording, ...state }, workload.seed + 2)
   const moment = recording.events.length
-  const { medium } = fs!
+  const { fs } = run.recorder!
+  const { medium } = fs
   const [lost, stored] = [medium.crashed(() => false), medium.crashed(() => true)]
   await checkState({ recording, moment, left: lost }, workload.seed)
   await checkState({ recording, moment, left: stored }, workload.seed + 1)
-  await checkNextProcess(recording, fs!)
+  await checkNextProcess(recording, fs)
 }
 
 /**

@@ -3,15 +3,8 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { randomUuid } from '../../../src/model/uuid.ts'
 import { temporaryDirectory } from '../../support/temporaryDirectory.ts'
-import { append, batchOf } from '../support.ts'
+import { append, batchOf, crashCopy } from '../support.ts'
 import { contentsOf, fillDirectory, flip, openDirectory, runtime, smallConfig, verify } from './support.ts'
-
-/** A copy of a directory without its lock, as power loss or a kill leaves it. */
-function copyOf(directory: string): string {
-  const copy = temporaryDirectory()
-  cpSync(directory, copy, { recursive: true, filter: (path) => !path.includes('.lock') })
-  return copy
-}
 
 /** A directory after a crash: one log whose appends are in the journal, and not synced elsewhere. */
 async function crashed(appends: number): Promise<string> {
@@ -20,7 +13,7 @@ async function crashed(appends: number): Promise<string> {
   const config = { ...smallConfig, segmentBytes: 1 << 20, flush: 'journal' } as const
   const log = await opened.createLog('orders', 0, randomUuid(runtime.random), config)
   for (let index = 0; index < appends; index++) await append(log, batchOf([`value ${index}`]))
-  const copy = copyOf(directory)
+  const copy = crashCopy(directory)
   await opened.close()
   return copy
 }
@@ -75,7 +68,7 @@ test('a journal that is gone, or of another directory, is damage', async () => {
   const directory = temporaryDirectory()
   await fillDirectory(directory)
   const other = await crashed(1)
-  const gone = copyOf(directory)
+  const gone = crashCopy(directory)
   rmSync(`${gone}/.journal`, { recursive: true })
   expect((await verify(gone)).findings).toMatchObject([{ kind: 'journalForeign' }])
   expect(existsSync(`${gone}/.journal`)).toBe(false)
