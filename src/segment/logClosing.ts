@@ -11,7 +11,7 @@ const parallel = 16
 
 /**
  * Writes all that lets the log be opened again without reading its files, and returns it; null when a segment
- * could not be sealed: then the next start looks at the files.
+ * could not be sealed, or the log went offline: then the next start looks at the files.
  */
 export async function closeClean(state: LogState): Promise<ClosedLog | null> {
   const { disk } = state.runtime
@@ -41,6 +41,8 @@ export async function closeClean(state: LogState): Promise<ClosedLog | null> {
     await writeWholeFile(disk, path, Buffer.from(state.epochs.encode()), 'none')
     state.epochsChanged = false
   }
+  // A sync that began before may have failed meanwhile, and its file be stored now: that proves nothing of the others.
+  if (state.offline !== null) return null
   state.flush.synced(state.logEndOffset)
   return {
     topicId: state.options.topicId,

@@ -378,3 +378,18 @@ test('a log that was cut below its resume point still knows the leader epochs be
     await expect(checkFailure(workload, failure)).resolves.toBeUndefined()
   }
 })
+
+test('a log that goes offline while it is closed is looked at by the next start', async () => {
+  const workload: Workload = {
+    seed: 3141381955,
+    policies: ['journal', { intervalMs: 50 }],
+    names: 'journalled',
+    segmentBytes: 2000,
+    steps: [append(0, 100), { do: 'checkpoint' }, { do: 'recycle', log: 1 }, { do: 'close' }],
+  }
+  // While segments are finished, some before and some while the log is closed.
+  for (let count = 80; count <= 100; count++) {
+    const failure: CallFailure = { kind: 'sync', count, until: count, code: 'EIO', writtenBytes: 0 }
+    await expect(checkFailure(workload, failure)).resolves.toBeUndefined()
+  }
+})
