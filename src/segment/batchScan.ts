@@ -147,6 +147,10 @@ export async function walkHeaders(
     if (baseOffset < nextOffset || lastOffset < baseOffset || !Number.isSafeInteger(lastOffset)) {
       damaged(file, position, `offsets from ${nextOffset} on`, `offsets ${baseOffset} to ${lastOffset}`)
     }
+    // Only compaction leaves batches without records, and of those a header: readers pass over them.
+    if (header.recordsCount === 0 && sizeBytes > batchHeaderBytes) {
+      damaged(file, position, 'records or a header alone', `no records in a batch of ${sizeBytes} bytes`)
+    }
     nextOffset = lastOffset + 1
     if (!visit(header, position)) return
     position += sizeBytes
