@@ -226,10 +226,9 @@ function isGone(
 ): boolean {
   if (batch.baseOffset < logStartOffset || batch.lastOffset >= flushedOffset || served.includes(batch))
     return false
-  const isCompacted = history.compactedAt !== never
-  return (
-    !isCompacted || !served.some(({ key, baseOffset }) => key === batch.key && baseOffset > batch.baseOffset)
-  )
+  if (history.compactedAt === never) return true
+  const later = [...served, ...history.cutFrom(history.current)]
+  return !later.some(({ key, baseOffset }) => key === batch.key && baseOffset > batch.baseOffset)
 }
 
 async function problemsOfTimes(

@@ -69,6 +69,11 @@ export class LogHistory {
     return this.versions.at(-1)!
   }
 
+  /** What was in the log beside `version`, before a truncation: a compaction may have seen it. */
+  cutFrom({ batches }: Version): AppendedBatch[] {
+    return this.versions.flatMap((other) => other.batches.filter((batch) => !batches.includes(batch)))
+  }
+
   appended(batch: Omit<AppendedBatch, 'isDurable' | 'isJournaled' | 'ackedAt'>): AppendedBatch {
     const { policy } = this
     const promised = { isDurable: isDurable(policy), isJournaled: policy === 'journal', ackedAt: never }

@@ -131,7 +131,7 @@ async function checkLog(
     )
     const isCompacted = history.compactedAt <= moment
     const problem = isCompacted
-      ? compareCompacted(log, content, version, minCut, moment, crash)
+      ? compareCompacted(log, content, version, history.cutFrom(version), minCut, moment, crash)
       : comparePrefix(log, content, version, minCut, moment, crash)
     if (problem === null) {
       checkDerived(history, log, version)
@@ -182,11 +182,12 @@ function comparePrefix(
   return null
 }
 
-/** `comparePrefix` of a log that was compacted: a batch may be gone or empty where a later one has its key. */
+/** `comparePrefix` of a log that was compacted: a batch may be gone or empty where a later one has, or had, its key. */
 function compareCompacted(
   log: Log,
   content: Uint8Array,
   version: Version,
+  cut: readonly AppendedBatch[],
   minCut: number,
   moment: Moment,
   crash: Crash,
@@ -209,7 +210,8 @@ function compareCompacted(
     const bytes = found.get(batch.baseOffset)
     found.delete(batch.baseOffset)
     const isEmpty = bytes === undefined || Buffer.from(bytes).readInt32BE(57) === 0
-    if (isEmpty && !laterKeys.has(batch.key))
+    const hadLater = cut.some(({ key, baseOffset }) => key === batch.key && baseOffset > batch.baseOffset)
+    if (isEmpty && !hadLater && !laterKeys.has(batch.key))
       return `offset ${batch.baseOffset}, the last of its key, is gone`
     if (!isEmpty && Buffer.compare(bytes, batch.bytes) !== 0) {
       return `offset ${batch.baseOffset} does not have the bytes that were appended`
