@@ -223,8 +223,8 @@ export class Log extends LogFacts implements FlushEvents {
   }
 
   /**
-   * Cuts the log so that `offset` is its end, durably; a batch that holds `offset` in its middle goes as a
-   * whole. Appends are refused until it resolves. Throws `offsetOutOfRange` outside [logStartOffset, logEndOffset].
+   * Cuts the log so that it ends at `offset`, durably, or lower: at a batch that holds it, or where compaction left nothing below.
+   * Appends are refused until it resolves. Throws `offsetOutOfRange` outside [logStartOffset, logEndOffset].
    */
   async truncate(offset: number): Promise<void> {
     this.#checkReadable()

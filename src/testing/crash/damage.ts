@@ -227,8 +227,8 @@ function isGone(
   if (batch.baseOffset < logStartOffset || batch.lastOffset >= flushedOffset || served.includes(batch))
     return false
   if (history.compactedAt === never) return true
-  const later = [...served, ...history.cutFrom(history.current)]
-  return !later.some(({ key, baseOffset }) => key === batch.key && baseOffset > batch.baseOffset)
+  const isLater = ({ key, baseOffset }: AppendedBatch) => key === batch.key && baseOffset > batch.baseOffset
+  return !served.some(isLater) && !history.hadLater(batch, history.current)
 }
 
 async function problemsOfTimes(

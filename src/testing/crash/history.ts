@@ -69,9 +69,15 @@ export class LogHistory {
     return this.versions.at(-1)!
   }
 
-  /** What was in the log beside `version`, before a truncation: a compaction may have seen it. */
-  cutFrom({ batches }: Version): AppendedBatch[] {
-    return this.versions.flatMap((other) => other.batches.filter((batch) => !batches.includes(batch)))
+  /** Whether a compaction may have seen a later batch of the same key that was cut from the log, so that `version` lacks it. */
+  hadLater({ key, baseOffset }: AppendedBatch, { batches }: Version): boolean {
+    const isLater = (other: AppendedBatch): boolean => other.key === key && other.baseOffset > baseOffset
+    return (
+      this.compactedAt !== never &&
+      this.versions.some((version) =>
+        version.batches.some((other) => isLater(other) && !batches.includes(other)),
+      )
+    )
   }
 
   appended(batch: Omit<AppendedBatch, 'isDurable' | 'isJournaled' | 'ackedAt'>): AppendedBatch {

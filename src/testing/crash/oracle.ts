@@ -52,7 +52,9 @@ export async function checkLive(
     const log = directory.logs.get(history.name)
     if (log === undefined || log.topicId !== history.topicId || log.offline !== null) continue
     const { batches } = history.current
-    const lastAcked = batches.findLast(({ ackedAt }) => ackedAt !== never)
+    const lastAcked = batches.findLast(
+      (batch) => batch.ackedAt !== never && !history.hadLater(batch, history.current),
+    )
     const endOffset = (lastAcked?.lastOffset ?? -1) + 1
     if (endOffset > log.flushedOffset) {
       throw new Violation(
@@ -131,7 +133,7 @@ async function checkLog(
     )
     const isCompacted = history.compactedAt <= moment
     const problem = isCompacted
-      ? compareCompacted(log, content, version, history.cutFrom(version), minCut, moment, crash)
+      ? compareCompacted(log, history, content, version, minCut, moment, crash)
       : comparePrefix(log, content, version, minCut, moment, crash)
     if (problem === null) {
       checkDerived(history, log, version)
@@ -185,9 +187,9 @@ function comparePrefix(
 /** `comparePrefix` of a log that was compacted: a batch may be gone or empty where a later one has, or had, its key. */
 function compareCompacted(
   log: Log,
+  history: LogHistory,
   content: Uint8Array,
   version: Version,
-  cut: readonly AppendedBatch[],
   minCut: number,
   moment: Moment,
   crash: Crash,
@@ -203,16 +205,16 @@ function compareCompacted(
   let required = 0
   for (const batch of version.batches.toReversed()) {
     const isAcked = batch.ackedAt <= moment && (batch.isDurable || crash === 'processKill')
-    if (isAcked && batch.lastOffset < minCut) required = Math.max(required, batch.lastOffset + 1)
+    const mayBeGone = laterKeys.has(batch.key) || history.hadLater(batch, version)
+    if (isAcked && !mayBeGone && batch.lastOffset < minCut)
+      required = Math.max(required, batch.lastOffset + 1)
     if (batch.lastOffset < logStartOffset || batch.baseOffset >= logEndOffset) continue
     if (batch.appendedAt > moment)
       return `a batch at offset ${batch.baseOffset} is there before it was appended`
     const bytes = found.get(batch.baseOffset)
     found.delete(batch.baseOffset)
     const isEmpty = bytes === undefined || Buffer.from(bytes).readInt32BE(57) === 0
-    const hadLater = cut.some(({ key, baseOffset }) => key === batch.key && baseOffset > batch.baseOffset)
-    if (isEmpty && !hadLater && !laterKeys.has(batch.key))
-      return `offset ${batch.baseOffset}, the last of its key, is gone`
+    if (isEmpty && !mayBeGone) return `offset ${batch.baseOffset}, the last of its key, is gone`
     if (!isEmpty && Buffer.compare(bytes, batch.bytes) !== 0) {
       return `offset ${batch.baseOffset} does not have the bytes that were appended`
     }
