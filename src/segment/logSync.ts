@@ -40,6 +40,8 @@ export class LogSync implements SyncTarget {
   #isLagging = false
   /** Exclusive end of the last append that is in the journal. */
   #journaledEnd = -1
+  /** Exclusive end of what lies below that beside the journal, until the journal knows that it is durable; -1 once it does. */
+  #besideEnd = -1
   #stopped = false
   /** Where recovery may begin instead of at the beginning of a segment; never beyond `syncedOffset`. */
   #resume: ResumePoint | null = null
@@ -81,10 +83,13 @@ export class LogSync implements SyncTarget {
       pending.isSynced = false
       group.add(segment.file, position, bytes, 'none')
       const { logId, logIdBytes } = journal
-      // What came before beside the journal is durable: without this a replay could not tell whether it must be there.
-      if (baseOffset !== this.#journaledEnd && this.#state.flush.durableOffset === baseOffset)
-        group.addEntry(journal.writer, { type: 'state', logId, ...provenEndState(baseOffset) })
+      if (baseOffset !== this.#journaledEnd) this.#besideEnd = baseOffset
       this.#journaledEnd = lastOffset + 1
+      // What came before beside the journal is durable by now: without this a replay could not tell whether it must be there.
+      if (this.#besideEnd >= 0 && this.#state.flush.durableOffset >= this.#besideEnd) {
+        group.addEntry(journal.writer, { type: 'state', logId, ...provenEndState(this.#besideEnd) })
+        this.#besideEnd = -1
+      }
       const segmentBaseOffset = segment.baseOffset
       group.addEntry(journal.writer, {
         type: 'append',

@@ -86,10 +86,16 @@ export class ReplayedLog {
         this.endOffset = Math.max(this.endOffset, entry.offset)
         break
       case 'state':
-        if (entry.kind === provenEndKind) this.endOffset = Math.max(this.endOffset, provenEndOf([entry]) ?? 0)
+        if (entry.kind === provenEndKind) this.#proven(provenEndOf([entry]) ?? 0)
         this.states.set(entry.kind, Uint8Array.from(entry.bytes))
         break
     }
+  }
+
+  /** Everything below `endOffset` is durable, with the journal or without. */
+  #proven(endOffset: number): void {
+    this.endOffset = Math.max(this.endOffset, endOffset)
+    if (this.#gapEnd <= endOffset) this.#gapEnd = -1
   }
 
   #cut(ordinal: number, endOffset: number): void {

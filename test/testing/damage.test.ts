@@ -122,6 +122,41 @@ test.each([
   },
 )
 
+test('what a log that was relaxed has in the journal since is not cut with a segment that became longer', async () => {
+  const raised: Workload = {
+    ...workload,
+    seed: 73793945,
+    policies: ['append', 'none'],
+    steps: [
+      { do: 'group', bytes: 100, wait: true },
+      { do: 'roll', log: 1, wait: true },
+      // The next append comes while what is there is still being synced, and cannot say that it is durable.
+      { do: 'policy', log: 1, policy: 'journal' },
+      { do: 'append', log: 1, bytes: 100, producer: false, wait: true },
+      { do: 'recycle', log: 1 },
+    ],
+  }
+  const recording = await recordForDamage(raised, false)
+  const segments = filesOf(recording).filter((path) => path.endsWith('.log'))
+  const found: string[] = []
+  for (const path of segments)
+    found.push(...(await problemsOf(recording, false, { path, what: 'longer than it was', seed: 1 })))
+  expect(segments.length).toBeGreaterThan(5)
+  expect(found).toEqual([])
+})
+
+test("what was synced of Kafka's own directory is reported, not cut, when it has rotted", async () => {
+  const recording = await recordForDamage(workload, true)
+  const found: string[] = []
+  for (const path of filesOf(recording).filter((path) => path.endsWith('.log'))) {
+    for (let seed = 0; seed < 10; seed++) {
+      const damage = { path, what: 'flipped in a bit', seed, isKafkas: true }
+      found.push(...(await problemsOf(recording, true, damage)).map((problem) => `${path}: ${problem}`))
+    }
+  }
+  expect(found).toEqual([])
+})
+
 test('every kind of file that the engine keeps is among those that are damaged', async () => {
   const kinds = new Set(filesOf(await recordForDamage(workload, true)).map(kindOf))
   expect([...kinds].sort()).toEqual([

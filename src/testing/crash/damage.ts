@@ -52,6 +52,13 @@ export interface Damage {
   /** A name of `damages`. */
   readonly what: string
   readonly seed: number
+  /** The directory is as Kafka leaves one when it crashes long after its last write: the journal is not there, nor a clean shutdown's mark. */
+  readonly isKafkas?: boolean
+}
+
+/** What Kafka's directories do not have, and what it removes when it starts. */
+function isOurs(path: string): boolean {
+  return path.startsWith(`${dataDirectory}/.`) && !path.endsWith('/.lock')
 }
 
 /** Runs a workload to its end: `isClosed` or killed. */
@@ -97,7 +104,7 @@ function directoryOf(path: string): string {
 export async function problemsOf(
   recording: Recording,
   isClosed: boolean,
-  { path, what, seed }: Damage,
+  { path, what, seed, isKafkas = false }: Damage,
   content: Uint8Array | null = null,
 ): Promise<string[]> {
   const random = new SimRandom(seed)
@@ -108,6 +115,9 @@ export async function problemsOf(
   const other = otherPath === null ? new Uint8Array(9) : fs.contentOf(otherPath)
   fs.damage(path, (bytes) => content ?? damages[what]!(bytes, random, other))
   if (Buffer.compare(before, fs.contentOf(path)) === 0) return []
+  if (isKafkas) {
+    for (const ours of filesBelow(fs, dataDirectory).filter(isOurs)) fs.unlink(ours)
+  }
   const report = listening()
   const { workload, logs, endedMs } = recording
   const engine = new SimProcess({

@@ -91,7 +91,11 @@ async function damageFiles(workload: Workload, limits: ExploreLimits): Promise<J
   const failures: Failure[] = []
   let states = 0
   for (; states < damagesPerJob && failures.length < limits.failuresPerWorkload; states++) {
-    const damage = { path: random.pick(files), what: random.pick(Object.keys(damages)), seed: random.next() }
+    const path = random.pick(files)
+    const what = random.pick(Object.keys(damages))
+    const seed = random.next()
+    const isKafkas = isClosed && path.endsWith('.log') && what.startsWith('flipped') && random.chance(0.5)
+    const damage: Damage = { path, what, seed, ...(isKafkas ? { isKafkas } : {}) }
     const [message] = await problemsOf(recording, isClosed, damage)
     if (message === undefined) continue
     failures.push({ reproduction: { kind: 'damage', workload, isClosed, damage }, message })
