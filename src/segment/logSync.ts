@@ -3,6 +3,7 @@ import { acksBesideJournal, type FlushPolicy, isDurable, type Survives } from '.
 import { planted } from '../model/planted.ts'
 import { BackgroundSync, type SyncTarget, type UnsyncedFiles } from './backgroundSync.ts'
 import type { ClosedLog } from './closedLog.ts'
+import type { JournalEntry } from './journal/entries.ts'
 import type { LogJournal } from './logJournal.ts'
 import type { LogState } from './logState.ts'
 import { provenEndState } from './ownStates.ts'
@@ -85,11 +86,9 @@ export class LogSync implements SyncTarget {
       const { logId, logIdBytes } = journal
       if (baseOffset !== this.#journaledEnd) this.#besideEnd = baseOffset
       this.#journaledEnd = lastOffset + 1
-      // What came before beside the journal is durable by now: without this a replay could not tell whether it must be there.
-      if (this.#besideEnd >= 0 && this.#state.flush.durableOffset >= this.#besideEnd) {
-        group.addEntry(journal.writer, { type: 'state', logId, ...provenEndState(this.#besideEnd) })
-        this.#besideEnd = -1
-      }
+      // In the same frame, where that can be said already.
+      const proof = this.#proof()
+      if (proof !== null) group.addEntry(journal.writer, proof)
       const segmentBaseOffset = segment.baseOffset
       group.addEntry(journal.writer, {
         type: 'append',
@@ -148,6 +147,22 @@ export class LogSync implements SyncTarget {
     const synced = Promise.all(waits).then(() => {})
     synced.catch((cause) => this.#failed(toEngineError(cause, 'diskFailed', 'a sync failed')))
     flush.holdUntil(synced, isBehind ? logEndOffset : 0)
+    // Nothing may be appended any more that could say it.
+    synced.then(
+      () => {
+        const proof = this.#stopped ? null : this.#proof()
+        if (proof !== null) this.#journal!.writer.commit([proof]).catch(() => {})
+      },
+      () => {},
+    )
+  }
+
+  /** Once what came before the journal's entries is durable, without it: without this a replay could not tell whether it must be there. */
+  #proof(): JournalEntry | null {
+    const endOffset = this.#besideEnd
+    if (endOffset < 0 || this.#state.flush.durableOffset < endOffset) return null
+    this.#besideEnd = -1
+    return { type: 'state', logId: this.#journal!.logId, ...provenEndState(endOffset) }
   }
 
   /**

@@ -135,7 +135,8 @@ export async function problemsOf(
     const isExchanged = what === 'another file of its kind' && path.endsWith('.log')
     const isOfAnother = otherPath !== null && directoryOf(otherPath) !== directoryOf(path)
     const exchanged = isExchanged && isOfAnother ? directoryOf(path) : null
-    return await problemsOfEngine(engine, logs, { lines: report.lines, isClosed, knowsTimes, exchanged })
+    const { lines } = report
+    return await problemsOfEngine(engine, logs, { lines, isClosed, isKafkas, knowsTimes, exchanged })
   } catch (error) {
     if (error instanceof EngineError) return []
     return [`the start fails without a code: ${error instanceof Error ? error.stack : error}`]
@@ -148,6 +149,7 @@ export async function problemsOf(
 interface Expected {
   readonly lines: readonly string[]
   readonly isClosed: boolean
+  readonly isKafkas: boolean
   readonly knowsTimes: boolean
   /** The directory of a log of which a segment is one of another log now. */
   readonly exchanged: string | null
@@ -180,7 +182,7 @@ async function problemsOfLog(
   engine: SimProcess,
   history: LogHistory,
   log: Log,
-  { lines, isClosed, knowsTimes, exchanged }: Expected,
+  { lines, isClosed, isKafkas, knowsTimes, exchanged }: Expected,
 ): Promise<string[]> {
   const { disk } = engine.runtime
   const { name } = history
@@ -211,7 +213,7 @@ async function problemsOfLog(
     // Nothing in a batch says whose it is, until a checkpoint has seen the segment.
     if (exchanged === log.directory && !isClosed && batch?.isJournaled !== true) return problems
     // Nothing covers the leader epoch of a batch that is in no journal and that no checkpoint has seen.
-    if (batch !== undefined && !isClosed && !batch.isJournaled)
+    if (batch !== undefined && (isKafkas || !(isClosed || batch.isJournaled)))
       bytes.set(batch.bytes.subarray(epochAt, epochAt + 4), epochAt)
     if (batch === undefined || Buffer.compare(bytes, batch.bytes) !== 0) {
       return [
