@@ -84,7 +84,7 @@ async function readFile(
     if (next > offset && next < end) return readLog(state, next, maxBytes, end, minOneBatch)
   }
   if (range === null) return null
-  if (range.firstOffset > offset && !mayHaveGaps(state, range.firstOffset)) {
+  if (range.firstOffset > offset && !mayHaveGaps(state, range.firstOffset - 1)) {
     // No checksum covers the offset of a batch.
     const wrong = { expected: `offset ${offset}`, found: `offset ${range.firstOffset}` }
     throw new CorruptionError({ file: segment.file.path, position: range.position, ...wrong })

@@ -289,11 +289,14 @@ export class Recorder {
     if (history === null || log === null) return
     const offset = log.logStartOffset + Math.floor((log.logEndOffset - log.logStartOffset) * at)
     const version = history.cutting(offset, this.moment)
-    await this.#attempt(async () => {
+    const isCut = await this.#attempt(async () => {
       await log.truncate(offset)
       version.doneAt = this.moment
     })
-    this.#sequences.set(history, nextSequence(version.batches))
+    // Refused before it began: what is appended from now on goes on with all that was there.
+    if (!isCut && log.offline === null && log.logEndOffset > offset)
+      history.resumed(log.logEndOffset, this.moment).doneAt = this.moment
+    this.#sequences.set(history, nextSequence(history.current.batches))
   }
 
   async #deleteRecords(history: LogHistory | null, at: number): Promise<void> {

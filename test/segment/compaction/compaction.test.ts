@@ -266,3 +266,18 @@ describe('the cleaner', () => {
     await cleaner.close()
   })
 })
+
+test('a reader goes on behind what compaction took and a cut has left at the end, under another policy, too', async () => {
+  const { log, runtime } = await open()
+  for (const key of ['a', 'a', 'b', 'a']) await append(log, runtime, { key, value: '1' })
+  await seal(log, runtime)
+  await compactAll(log)
+  const [first] = await filesOf(log, runtime)
+  expect(first).toMatchObject({ header: { lastOffset: 1 }, records: [] })
+  // Of the first segment only that is left.
+  await log.truncate(2)
+  log.updateConfig({ ...compactConfig, cleanupPolicy: { delete: true, compact: false } })
+  const offset = await appendBatch(log, runtime, keyedBatch([{ key: 'b', value: null }], 1))
+  const found = await log.read(0, 1 << 20, log.flushedOffset, true)
+  expect(found?.firstOffset).toBe(offset)
+})
