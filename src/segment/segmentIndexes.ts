@@ -236,7 +236,10 @@ export async function writeIndexes(
   }
 }
 
-/** Writes a derivable file in place: `bytes` and nothing after them. A crash may leave any mixture. */
+/**
+ * Writes a derivable file in place: `bytes` and nothing after them. A crash may leave any mixture; a failure leaves no file, since
+ * one whose sync has failed can never be trusted again.
+ */
 export async function writeWholeFile(
   disk: Disk,
   path: string,
@@ -244,8 +247,13 @@ export async function writeWholeFile(
   sync: DiskSync,
 ): Promise<void> {
   const file = disk.file(path)
-  await disk.submit([{ file, position: 0, parts: [bytes], sync }])
-  await file.truncate(bytes.length)
+  try {
+    await disk.submit([{ file, position: 0, parts: [bytes], sync }])
+    await file.truncate(bytes.length)
+  } catch (error) {
+    await disk.remove(path).catch(() => {})
+    throw error
+  }
   await file.close()
 }
 

@@ -180,3 +180,23 @@ test('a log that the start could not open is deleted like any other, and comes b
   await append(log, next, 'c')
   expect(await found(powerCut(next), config)).toEqual(['c'])
 })
+
+test.each(['.snapshot', '.index', '.timeindex'])(
+  'a segment whose %s could not be synced once is finished with another one',
+  async (suffix) => {
+    const config = configOf('batch', smallSegments)
+    let count = 0
+    const world = worldOf({
+      faults: ({ kind, path }) =>
+        kind === 'sync' && path.endsWith(suffix) && count++ === 0 ? { code: 'EIO' } : null,
+    })
+    const directory = await openDirectory(world, config)
+    const log = await create(directory, world, config)
+    for (const value of ['a', 'b', 'c']) await append(log, world, value)
+    await directory.close()
+    expect(count).toBeGreaterThan(1)
+    expect(log.offline).toBe(null)
+    expect(log.closedState).not.toBe(null)
+    expect(await found(worldOf({ fs: world.fs }), config)).toEqual(['a', 'b', 'c'])
+  },
+)
