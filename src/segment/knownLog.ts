@@ -57,6 +57,17 @@ export function lastOf(log: ReplayedLog): LogCheckpoint {
   return { id, name, topicId, recoveryPoint, logStartOffset, states }
 }
 
+/**
+ * Resolves once there is a resume point of every log, unless it is not because of segments that are being finished: without one the
+ * checkpoint would know none of a log's segments, and take those of others for them.
+ */
+export async function whenResumable(logs: Iterable<KnownLog>): Promise<void> {
+  for (const { log } of logs) {
+    const isFirst = log !== null && log.offline === null && log.segmentCount > 1 && log.resumePoint === null
+    if (isFirst) await log.whenFinished()
+  }
+}
+
 /** A log as the next checkpoint has it. */
 export function checkpointOf(known: KnownLog): LogCheckpoint {
   const checkpoint = storedOf(known)

@@ -325,8 +325,8 @@ export class Log extends LogFacts implements FlushEvents {
 
   /** Called when `flushedOffset` has moved. */
   advanced(): void {
-    const { nextEndOffset } = this.state.sealer
-    if (nextEndOffset !== null && nextEndOffset <= this.flushedOffset) this.#sealReady()
+    if ((this.state.sealer.nextEndOffset ?? Number.POSITIVE_INFINITY) <= this.flushedOffset) this.#sealReady()
+    this.#sync.prove()
     this.onAdvance?.(this.flushedOffset)
   }
 

@@ -104,6 +104,11 @@ export abstract class LogFacts {
     return this.state.flushedPart()
   }
 
+  /** Resolves when no segment that the log has rolled is being finished. */
+  whenFinished(): Promise<void> {
+    return this.state.sealer.idle()
+  }
+
   /** Whether its end was torn when it was opened, and cut. */
   get wasCut(): boolean {
     return this.state.wasCut

@@ -147,14 +147,12 @@ export class LogSync implements SyncTarget {
     const synced = Promise.all(waits).then(() => {})
     synced.catch((cause) => this.#failed(toEngineError(cause, 'diskFailed', 'a sync failed')))
     flush.holdUntil(synced, isBehind ? logEndOffset : 0)
-    // Nothing may be appended any more that could say it.
-    synced.then(
-      () => {
-        const proof = this.#stopped ? null : this.#proof()
-        if (proof !== null) this.#journal!.writer.commit([proof]).catch(() => {})
-      },
-      () => {},
-    )
+  }
+
+  /** More of the log is durable: the journal is told of what lies beside it, for nothing may be appended any more that could say it. */
+  prove(): void {
+    const proof = this.#besideEnd < 0 || this.#stopped ? null : this.#proof()
+    if (proof !== null) this.#journal!.writer.commit([proof]).catch(() => {})
   }
 
   /** Once what came before the journal's entries is durable, without it: without this a replay could not tell whether it must be there. */

@@ -10,7 +10,7 @@ import type { JournalReplay } from './journal/journalReplay.ts'
 import type { LogCheckpoint, NodeCheckpoint } from './journal/nodeCheckpoint.ts'
 import { checkJournalAge, checkJournalPlace, defaultJournalName, noteJournalPlace } from './journalPlace.ts'
 import { storeFromJournal } from './journalRescue.ts'
-import { checkpointOf, forgetCut, type KnownLog, knownLog, lastOf } from './knownLog.ts'
+import { checkpointOf, forgetCut, type KnownLog, knownLog, lastOf, whenResumable } from './knownLog.ts'
 import type { Log } from './log.ts'
 import type { LogJournal } from './logJournal.ts'
 import type { NodeJournalOptions } from './nodeJournalOptions.ts'
@@ -293,6 +293,7 @@ export class NodeJournal implements JournalHost {
       await this.#syncNames()
       await this.#sync!.sync(lagging)
       await this.#replayed.sync()
+      await whenResumable(this.#known.values())
       await this.#rescue([...this.#known.values()].filter((known) => this.#isUnstored(known)))
       if (this.#isLast && this.hasUnstored)
         throw new EngineError('diskFailed', 'a log is offline: what the journal has of it is kept')

@@ -113,12 +113,13 @@ export class ReplayPlan implements ReplayVisitor {
   readonly created = new Set<Uuid>()
   /** Entries of logs that neither the checkpoint nor the journal knows. */
   strangers = 0
+  readonly #idOf = new Map<string, Uuid>()
   #ordinal = 0
 
   begin(checkpoint: NodeCheckpoint | null): void {
     for (const log of checkpoint?.logs ?? []) {
       if (log.states.some(({ kind }) => kind === deletedKind)) this.deletedNames.add(log.name)
-      else this.logs.set(log.id, new ReplayedLog(log))
+      else this.#take(new ReplayedLog(log))
     }
   }
 
@@ -131,13 +132,21 @@ export class ReplayPlan implements ReplayVisitor {
     return (this.logs.get(id)?.endOffset ?? 0) > logEndOffset
   }
 
+  /** The log has its name alone: the deletion of an earlier one may be among what the journal has lost. */
+  #take(log: ReplayedLog): void {
+    const earlier = this.#idOf.get(log.name)
+    if (earlier !== undefined) this.logs.delete(earlier)
+    this.#idOf.set(log.name, log.id)
+    this.logs.set(log.id, log)
+  }
+
   #add(entry: JournalEntry, ordinal: number): void {
     const { logId } = entry
     const log = this.logs.get(logId)
     if (entry.type === 'create') {
       this.created.add(logId)
       this.deletedNames.delete(entry.name)
-      if (log === undefined) this.logs.set(logId, new ReplayedLog(fresh(logId, entry.name, entry.topicId)))
+      if (log === undefined) this.#take(new ReplayedLog(fresh(logId, entry.name, entry.topicId)))
     } else if (log === undefined) {
       // A creation that was refused is deleted without having been there.
       if (entry.type !== 'delete') this.strangers++

@@ -1,5 +1,12 @@
 import { describe, expect, test } from 'vitest'
-import { damages, filesOf, kindOf, problemsOf, recordForDamage } from '../../src/testing/crash/damage.ts'
+import {
+  type Damage,
+  damages,
+  filesOf,
+  kindOf,
+  problemsOf,
+  recordForDamage,
+} from '../../src/testing/crash/damage.ts'
 import type { Step, Workload } from '../../src/testing/crash/workload.ts'
 import { SimFileSystem } from '../../src/testing/simFileSystem.ts'
 
@@ -143,6 +150,77 @@ test('what a log that was relaxed has in the journal since is not cut with a seg
     found.push(...(await problemsOf(recording, false, { path, what: 'longer than it was', seed: 1 })))
   expect(segments.length).toBeGreaterThan(5)
   expect(found).toEqual([])
+})
+
+const group: Step = { do: 'group', bytes: 100, wait: true }
+const one = (log: number, bytes: number, producer = false, wait = true): Step => ({
+  do: 'append',
+  log,
+  bytes,
+  producer,
+  wait,
+})
+const roll: Step = { do: 'roll', log: 1, wait: true }
+
+test.each<[string, Partial<Workload>, Damage]>([
+  [
+    'what was synced beside the journal is not cut when the append that could have said so came too early',
+    {
+      seed: 2179344404,
+      policies: ['append', 'append'],
+      steps: [
+        group,
+        one(0, 300, true),
+        roll,
+        one(1, 400, true, false),
+        { do: 'policy', log: 1, policy: 'journal' },
+        one(1, 400),
+        { do: 'delete', log: 0 },
+      ],
+    },
+    { path: '/data/log1-0/00000000000000000001.log', what: 'zeroed in one sector', seed: 2925495753 },
+  ],
+  [
+    'the first checkpoint of a log that has just rolled knows its segments',
+    {
+      seed: 3672088069,
+      policies: [{ records: 2 }, 'journal'],
+      names: 'adversarial',
+      segmentBytes: 6000,
+      steps: [
+        group,
+        one(0, 300, true),
+        roll,
+        { do: 'policy', log: 0, policy: 'journal' },
+        one(0, 400),
+        { do: 'policy', log: 1, policy: 'batch' },
+        one(1, 400),
+        { do: 'checkpoint' },
+      ],
+    },
+    { path: '/data/log1-0/00000000000000000000.log', what: 'another file of its kind', seed: 2229432774 },
+  ],
+  [
+    'a log whose deletion the journal has lost does not come back into one of the same name',
+    {
+      seed: 640339022,
+      policies: [{ intervalMs: 50 }, 'journal'],
+      names: 'adversarial',
+      segmentBytes: 600,
+      steps: [
+        group,
+        one(0, 300, true),
+        roll,
+        { do: 'delete', log: 1 },
+        { do: 'recycle', log: 0 },
+        { do: 'create', policy: { bytes: 600 } },
+      ],
+    },
+    { path: '/data/.journal/journal-00000001', what: 'flipped in a bit', seed: 3170518001 },
+  ],
+])('%s', async (_, more, damage) => {
+  const recording = await recordForDamage({ ...workload, ...more }, false)
+  expect(await problemsOf(recording, false, damage)).toEqual([])
 })
 
 test("what was synced of Kafka's own directory is reported, not cut, when it has rotted", async () => {
