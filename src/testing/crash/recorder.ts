@@ -161,7 +161,8 @@ export class Recorder {
       return
     }
     if (history.createdAt === never) history.createdAt = this.moment
-    this.#follow(history, log, endedAt, true)
+    // What it has of its records is not known while it is offline.
+    if (log.offline === null) this.#follow(history, log, endedAt, true)
   }
 
   /**
