@@ -393,3 +393,34 @@ test('a log that goes offline while it is closed is looked at by the next start'
     await expect(checkFailure(workload, failure)).resolves.toBeUndefined()
   }
 })
+
+test('a file of the journal that got a header and could not be used does not come back before those in use', async () => {
+  const workload: Workload = {
+    seed: 435035280,
+    policies: [{ intervalMs: 50 }, 'none'],
+    names: 'journalled',
+    segmentBytes: 6000,
+    steps: [
+      { do: 'group', bytes: 100, wait: true },
+      { do: 'append', log: 0, bytes: 300, producer: true, wait: true },
+      { do: 'roll', log: 1, wait: true },
+      { do: 'delete', log: 0 },
+      append(0, 1500),
+      { do: 'create', policy: { bytes: 600 } },
+      { do: 'epoch', log: 0 },
+      append(1, 100),
+      { do: 'policy', log: 1, policy: 'journal' },
+      append(1, 1500),
+      { do: 'deleteRecords', log: 0, at: 0.42 },
+      { do: 'recycle', log: 0 },
+      { do: 'close' },
+      { do: 'close' },
+      { do: 'compact', log: 0 },
+      { do: 'deleteRecords', log: 1, at: 0.96 },
+      { do: 'create', policy: { bytes: 600 } },
+      { do: 'roll', log: 1, wait: false },
+    ],
+  }
+  const failure: CallFailure = { kind: 'sync', count: 136, until: 138, code: 'ENOSPC', writtenBytes: 0 }
+  await expect(checkFailure(workload, failure)).resolves.toBeUndefined()
+})

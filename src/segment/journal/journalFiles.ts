@@ -52,6 +52,8 @@ export class JournalFiles {
   #preparing: Promise<void> | null = null
   #lastGeneration: number
   #lastNumber: number
+  /** A file that may have got the header of a generation and cannot be used: it must be gone for good before a later one is. */
+  #spoilt: string | null = null
 
   constructor(runtime: Runtime, options: JournalFilesOptions, found: FoundFiles) {
     this.#runtime = runtime
@@ -149,6 +151,7 @@ export class JournalFiles {
 
   async #prepare(): Promise<void> {
     if (this.#next !== null) return
+    await this.#removeSpoilt()
     const generation = ++this.#lastGeneration
     const free = await this.#takeFree()
     if (free !== undefined) {
@@ -158,10 +161,19 @@ export class JournalFiles {
       } catch (error) {
         // What it holds is not needed, and what the failed sync left behind is not to be trusted.
         this.#options.logger.warn('a file of the journal cannot be used again', { file: free.path, error })
-        await this.#runtime.disk.remove(free.path)
+        this.#spoilt = free.path
+        await this.#removeSpoilt()
       }
     }
     await this.#create(generation)
+  }
+
+  async #removeSpoilt(): Promise<void> {
+    if (this.#spoilt === null) return
+    const { disk } = this.#runtime
+    await disk.remove(this.#spoilt)
+    await disk.syncDirectory(this.#options.directory)
+    this.#spoilt = null
   }
 
   /** A file that may be used again; those of another size, which an earlier setting has left, are removed. */
