@@ -95,7 +95,7 @@ export class JournalFiles {
 
   /** Whether a file can be used again at once. */
   get hasFree(): boolean {
-    return this.#free.length > 0
+    return this.#free.length > 0 && this.#spoilt === null
   }
 
   /** Whether a file can be had without waiting for a checkpoint. */
