@@ -34,6 +34,8 @@ export interface Version {
   /** Where it cut the version before; nothing at or above was kept. */
   readonly cutAt: number
   readonly batches: AppendedBatch[]
+  /** What it lacks of the one before was refused for want of room: a crash may bring it back until something is acknowledged in its place. */
+  isUndone?: boolean
 }
 
 /** What somebody who uses a log knows of it. */

@@ -165,16 +165,16 @@ export class Recorder {
     if (log.offline === null) this.#follow(history, log, endedAt, true)
   }
 
-  /**
-   * The log has come to another end than what was appended: by a crash, which `isKnown` to have taken the rest, or
-   * because there was no room: then a crash may bring it back, until something else is acknowledged in its place.
-   */
+  /** The log has come to another end than what was appended: by a crash, which `isKnown` to have taken the rest, or because there was no room. */
   #follow(history: LogHistory, log: Log, startedAt: number, isKnown: boolean): void {
     const before = history.current
     const last = before.batches.at(-1)
-    if (before.doneAt === never || (last !== undefined && last.lastOffset >= log.logEndOffset)) {
+    const isStillUndone = isUndone(before) && (last?.lastOffset ?? -1) + 1 === log.logEndOffset
+    const isOther = before.doneAt === never || (last !== undefined && last.lastOffset >= log.logEndOffset)
+    if (isOther && !isStillUndone) {
       const version = history.resumed(log.logEndOffset, startedAt)
       if (isKnown) version.doneAt = this.moment
+      else version.isUndone = true
     }
     this.#sequences.set(history, nextSequence(history.current.batches))
   }
@@ -289,6 +289,8 @@ export class Recorder {
     const log = history === null ? null : this.#open(history)
     if (history === null || log === null) return
     const offset = log.logStartOffset + Math.floor((log.logEndOffset - log.logStartOffset) * at)
+    // Nothing is cut, and what was undone may come back.
+    if (offset === log.logEndOffset && isUndone(history.current)) return
     const version = history.cutting(offset, this.moment)
     const isCut = await this.#attempt(async () => {
       await log.truncate(offset)
@@ -386,6 +388,11 @@ export class Recorder {
       throw error
     }
   }
+}
+
+/** Whether nothing is acknowledged yet in the place of what was undone. */
+function isUndone({ isUndone = false, doneAt }: Version): boolean {
+  return isUndone && doneAt === never
 }
 
 function nextSequence(batches: readonly AppendedBatch[]): number {
