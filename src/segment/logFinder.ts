@@ -121,7 +121,8 @@ export async function findLogs(
     const topicId = text === null ? null : decodePartitionMetadata(text)
     if (topicId !== null) {
       const firstOffset = await firstSegment(disk, `${directory}/${name}`)
-      logs.push(stranger(name, topicId, checkpoints, firstOffset))
+      const damage = plan.strangers > 0 ? lostCreation(`${directory}/${name}`) : null
+      logs.push(stranger(name, topicId, checkpoints, firstOffset, damage))
       return
     }
     unreadable.push(name)
@@ -162,7 +163,13 @@ function known(
 }
 
 /** A log that the journal does not know: Kafka's files say what there is to say. */
-function stranger(name: string, topicId: Uuid, checkpoints: Checkpoints, firstOffset: number): FoundLog {
+function stranger(
+  name: string,
+  topicId: Uuid,
+  checkpoints: Checkpoints,
+  firstOffset: number,
+  damage: CorruptionError | null,
+): FoundLog {
   return {
     id: null,
     name,
@@ -174,8 +181,15 @@ function stranger(name: string, topicId: Uuid, checkpoints: Checkpoints, firstOf
     epochs: null,
     provenEnd: null,
     startIsKnown: false,
-    damage: null,
+    damage,
   }
+}
+
+/** What the journal has of a log that it does not know may be this one's. */
+function lostCreation(directory: string): CorruptionError {
+  const expected = 'an entry of the journal that made this log'
+  const found = 'none, and entries of a log that nothing made'
+  return new CorruptionError({ file: `${directory}/`, position: 0, expected, found })
 }
 
 /** The base offset of the first segment in a log's directory, 0 when there is none. */

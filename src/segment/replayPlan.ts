@@ -111,15 +111,18 @@ export class ReplayPlan implements ReplayVisitor {
   readonly deletedNames = new Set<string>()
   /** Logs whose creation is in the journal: their directories may be missing. */
   readonly created = new Set<Uuid>()
-  /** Entries of logs that neither the checkpoint nor the journal knows. */
+  /** Entries of logs that neither the checkpoint nor the journal knows: what made them is lost. */
   strangers = 0
+  readonly #gone = new Set<Uuid>()
   readonly #idOf = new Map<string, Uuid>()
   #ordinal = 0
 
   begin(checkpoint: NodeCheckpoint | null): void {
     for (const log of checkpoint?.logs ?? []) {
-      if (log.states.some(({ kind }) => kind === deletedKind)) this.deletedNames.add(log.name)
-      else this.#take(new ReplayedLog(log))
+      if (log.states.some(({ kind }) => kind === deletedKind)) {
+        this.#gone.add(log.id)
+        this.deletedNames.add(log.name)
+      } else this.#take(new ReplayedLog(log))
     }
   }
 
@@ -135,7 +138,10 @@ export class ReplayPlan implements ReplayVisitor {
   /** The log has its name alone: the deletion of an earlier one may be among what the journal has lost. */
   #take(log: ReplayedLog): void {
     const earlier = this.#idOf.get(log.name)
-    if (earlier !== undefined) this.logs.delete(earlier)
+    if (earlier !== undefined) {
+      this.logs.delete(earlier)
+      this.#gone.add(earlier)
+    }
     this.#idOf.set(log.name, log.id)
     this.logs.set(log.id, log)
   }
@@ -149,9 +155,10 @@ export class ReplayPlan implements ReplayVisitor {
       if (log === undefined) this.#take(new ReplayedLog(fresh(logId, entry.name, entry.topicId)))
     } else if (log === undefined) {
       // A creation that was refused is deleted without having been there.
-      if (entry.type !== 'delete') this.strangers++
+      if (entry.type !== 'delete' && !this.#gone.has(logId)) this.strangers++
     } else if (entry.type === 'delete') {
       this.logs.delete(logId)
+      this.#gone.add(logId)
       this.deletedNames.add(log.name)
     } else {
       log.add(entry, ordinal)

@@ -218,6 +218,23 @@ test.each<[string, Partial<Workload>, Damage]>([
     },
     { path: '/data/.journal/journal-00000001', what: 'flipped in a bit', seed: 3170518001 },
   ],
+  [
+    'a log whose creation the journal has lost is not served as far as it happens to be there',
+    {
+      seed: 3412658991,
+      policies: ['journal', 'batch'],
+      steps: [
+        group,
+        one(0, 300, true),
+        roll,
+        { do: 'policy', log: 1, policy: 'append' },
+        one(1, 100),
+        { do: 'retention' },
+        { do: 'retention' },
+      ],
+    },
+    { path: '/data/.journal/journal-00000001', what: 'flipped in a bit', seed: 714030810 },
+  ],
 ])('%s', async (_, more, damage) => {
   const recording = await recordForDamage({ ...workload, ...more }, false)
   expect(await problemsOf(recording, false, damage)).toEqual([])
