@@ -98,6 +98,13 @@ export class LogHistory {
     return version
   }
 
+  /** The truncation that `version` stands for has left `endOffset` as the end: lower where compaction had taken what lay below. */
+  cut(version: Version, endOffset: number, doneAt: Moment): void {
+    version.doneAt = doneAt
+    if (this.compactedAt === never) return
+    while ((version.batches.at(-1)?.lastOffset ?? -1) >= endOffset) version.batches.pop()
+  }
+
   /**
    * The log goes on from `endOffset`, whichever of the versions that were possible it has: appends that nobody
    * acknowledged are gone, a truncation that was under way has happened or has not.

@@ -294,7 +294,7 @@ export class Recorder {
     const version = history.cutting(offset, this.moment)
     const isCut = await this.#attempt(async () => {
       await log.truncate(offset)
-      version.doneAt = this.moment
+      history.cut(version, log.logEndOffset, this.moment)
     })
     // Refused before it began: what is appended from now on goes on with all that was there.
     if (!isCut && log.offline === null && log.logEndOffset > offset)
