@@ -268,8 +268,12 @@ async function scanLog(
     indexFilesCurrent: false,
   }
   // Under a durable policy only synced records are deleted: damage below the start offset is no torn end, and there may
-  // be acknowledged records beyond it.
-  const isBelowStart = torn !== null && endOffset < input.logStartOffset && isDurable(config.flush)
+  // be acknowledged records beyond it. But for a hole around the start where the journal has nothing beyond: some of what was
+  // being deleted, and some of what came after and was never stored.
+  const isHole = torn?.damage.position === 0 && segments[torn.index]!.baseOffset > input.logStartOffset
+  const isNothingBeyond = isHole && config.flush === 'journal' && typeof input.provenEnd === 'number'
+  const isBelowStart =
+    torn !== null && endOffset < input.logStartOffset && isDurable(config.flush) && !isNothingBeyond
   if (endOffset <= input.logStartOffset && durableOffset <= input.logStartOffset && !isBelowStart) {
     // All that is left was deleted; what followed it never became durable.
     const empty = await startOver(runtime, input, listing, segments, start.epochs)
@@ -356,10 +360,15 @@ async function startOver(
     const producers = await lastProducers(runtime, input, listing)
     return { ...freshLog(runtime, input, epochs), producers, segments: [...segments] }
   }
-  for (const { baseOffset } of segments) {
-    for (const kind of ['log', 'index', 'timeindex', 'txnindex'] as const) {
-      await runtime.disk.remove(`${input.directory}/${segmentFileName(baseOffset, kind)}`)
+  // What comes after first, durably: behind a part of what was deleted it would look as if something were missing.
+  const isLater = ({ baseOffset }: Segment): boolean => baseOffset > input.logStartOffset
+  for (const part of [segments.filter(isLater), segments.filter((segment) => !isLater(segment))]) {
+    for (const { baseOffset } of part) {
+      for (const kind of ['log', 'index', 'timeindex', 'txnindex'] as const) {
+        await runtime.disk.remove(`${input.directory}/${segmentFileName(baseOffset, kind)}`)
+      }
     }
+    await runtime.disk.syncDirectory(input.directory)
   }
   await removeLaterSnapshots(runtime, input, listing, input.logStartOffset)
   await runtime.disk.syncDirectory(input.directory)
