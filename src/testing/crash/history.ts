@@ -101,6 +101,8 @@ export class LogHistory {
   /** The truncation that `version` stands for has left `endOffset` as the end: lower where compaction had taken what lay below. */
   cut(version: Version, endOffset: number, doneAt: Moment): void {
     version.doneAt = doneAt
+    // Appends may have been undone meanwhile.
+    this.versions.push(...this.versions.splice(this.versions.indexOf(version), 1))
     if (this.compactedAt === never) return
     while ((version.batches.at(-1)?.lastOffset ?? -1) >= endOffset) version.batches.pop()
   }
