@@ -61,7 +61,8 @@ export interface Unfinished {
   readonly segment: Segment
   /** Exclusive. */
   readonly endOffset: number
-  readonly producers: readonly ProducerEntry[]
+  /** Producers as they were there; null where only later ones are known. */
+  readonly producers: readonly ProducerEntry[] | null
 }
 
 /** A log as it was found on disk. */

@@ -236,7 +236,8 @@ async function scan(runtime: Runtime, input: RecoveryInput, start: ScanStart): P
       break
     }
     if (index < segments.length - 1) {
-      unfinished.push({ segment, endOffset: nextOffset, producers: producers.entries() })
+      const isKnown = nextOffset >= start.producersFrom
+      unfinished.push({ segment, endOffset: nextOffset, producers: isKnown ? producers.entries() : null })
     }
   }
   return { segments, endOffset: nextOffset, torn, epochs, producers, unfinished }

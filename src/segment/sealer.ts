@@ -12,8 +12,8 @@ interface Sealing {
   readonly segment: Segment
   /** Exclusive. */
   readonly endOffset: number
-  /** Producers as they were when the segment ended. */
-  readonly producers: readonly ProducerEntry[]
+  /** Producers as they were when the segment ended; null where nobody knows. */
+  readonly producers: readonly ProducerEntry[] | null
 }
 
 /** What is known of damage in segments that are to be finished. */
@@ -65,7 +65,7 @@ export class Sealer {
   }
 
   /** Takes a segment that will get no more batches. */
-  add(segment: Segment, endOffset: number, producers: readonly ProducerEntry[]): void {
+  add(segment: Segment, endOffset: number, producers: readonly ProducerEntry[] | null): void {
     this.#setQueue([...this.#queue, { segment, endOffset, producers }])
   }
 
@@ -110,8 +110,13 @@ export class Sealer {
     return this.#running
   }
 
-  /** Writes the producers as they are at `offset`. */
-  async writeSnapshot(offset: number, producers: readonly ProducerEntry[], sync: DiskSync): Promise<void> {
+  /** Writes the producers as they are at `offset`, where they are known: one that was written before stays. */
+  async writeSnapshot(
+    offset: number,
+    producers: readonly ProducerEntry[] | null,
+    sync: DiskSync,
+  ): Promise<void> {
+    if (producers === null) return
     const path = `${this.#directory}/${segmentFileName(offset, 'snapshot')}`
     const bytes = encodeProducerSnapshot(producers, this.#runtime.checksum)
     await writeWholeFile(this.#runtime.disk, path, bytes, sync)

@@ -424,3 +424,32 @@ test('a file of the journal that got a header and could not be used does not com
   const failure: CallFailure = { kind: 'sync', count: 136, until: 138, code: 'ENOSPC', writtenBytes: 0 }
   await expect(checkFailure(workload, failure)).resolves.toBeUndefined()
 })
+
+test('a segment that is scanned again does not get the producers of a later one: a cut would take them for its own', async () => {
+  const workload: Workload = {
+    seed: 4017004229,
+    policies: ['none', 'journal'],
+    names: 'journalled',
+    segmentBytes: 600,
+    steps: [
+      { do: 'group', bytes: 100, wait: true },
+      { do: 'append', log: 0, bytes: 300, producer: true, wait: true },
+      { do: 'roll', log: 1, wait: true },
+      { do: 'idle', ms: 60 },
+      { do: 'create', policy: 'none' },
+      { do: 'epoch', log: 1 },
+      { do: 'append', log: 1, bytes: 100, producer: true, wait: true },
+      { do: 'recycle', log: 0 },
+      { do: 'roll', log: 1, wait: false },
+      { do: 'compact', log: 0 },
+      { do: 'close' },
+      { do: 'policy', log: 1, policy: 'batch' },
+      append(1, 100),
+      { do: 'create', policy: 'batch' },
+      { do: 'deleteRecords', log: 1, at: 0.03 },
+      { do: 'truncate', log: 0, at: 0.56 },
+    ],
+  }
+  const failure: CallFailure = { kind: 'sync', count: 10, until: 10, code: 'EIO', writtenBytes: 0 }
+  await expect(checkFailure(workload, failure)).resolves.toBeUndefined()
+})
