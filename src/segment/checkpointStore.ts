@@ -15,8 +15,12 @@ import type { Log } from './log.ts'
 export class CheckpointStore {
   readonly #disk: Disk
   readonly #directory: string
-  /** Recovery points and start offsets of logs that were found but could not be opened. */
-  readonly #kept = { recoveryPoints: new Map<string, number>(), startOffsets: new Map<string, number>() }
+  /** What the files said of logs that were found but could not be opened. */
+  readonly #kept = {
+    recoveryPoints: new Map<string, number>(),
+    startOffsets: new Map<string, number>(),
+    cleanedOffsets: new Map<string, number>(),
+  }
   readonly #keptNames = new Set<string>()
   /** What the files say now. */
   #storedPoints: ReadonlyMap<string, number> = new Map()
@@ -40,10 +44,10 @@ export class CheckpointStore {
   keep(name: string, checkpoints: Checkpoints): void {
     // Also a log of which the files do not know anything yet.
     this.#keptNames.add(name)
-    const recoveryPoint = checkpoints.recoveryPoints.get(name)
-    const startOffset = checkpoints.startOffsets.get(name)
-    if (recoveryPoint !== undefined) this.#kept.recoveryPoints.set(name, recoveryPoint)
-    if (startOffset !== undefined) this.#kept.startOffsets.set(name, startOffset)
+    for (const kind of ['recoveryPoints', 'startOffsets', 'cleanedOffsets'] as const) {
+      const offset = checkpoints[kind].get(name)
+      if (offset !== undefined) this.#kept[kind].set(name, offset)
+    }
   }
 
   /** Whether every log that was there is open. */
@@ -54,8 +58,7 @@ export class CheckpointStore {
   /** The log is open: what was kept of it is its own from now on. */
   release(name: string): void {
     this.#keptNames.delete(name)
-    this.#kept.recoveryPoints.delete(name)
-    this.#kept.startOffsets.delete(name)
+    for (const offsets of Object.values(this.#kept)) offsets.delete(name)
   }
 
   /** A log of this name is made: nothing that is known of an earlier one may be taken for its own. */
@@ -79,7 +82,7 @@ export class CheckpointStore {
   /** Stores up to where each log was compacted. */
   storeCleaned(logs: ReadonlyMap<string, Log>): Promise<void> {
     const written = this.#writing.then(async () => {
-      const cleaned = new Map<string, number>()
+      const cleaned = new Map(this.#kept.cleanedOffsets)
       for (const [name, log] of logs) if (log.gapsBelow > 0) cleaned.set(name, log.gapsBelow)
       if (isSame(cleaned, this.#storedCleaned)) return
       const text = Buffer.from(encodeCheckpoint(cleaned))

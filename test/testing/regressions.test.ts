@@ -453,3 +453,33 @@ test('a segment that is scanned again does not get the producers of a later one:
   const failure: CallFailure = { kind: 'sync', count: 10, until: 10, code: 'EIO', writtenBytes: 0 }
   await expect(checkFailure(workload, failure)).resolves.toBeUndefined()
 })
+
+test('what was compacted of a log that could not be opened once is not forgotten meanwhile', async () => {
+  const workload: Workload = {
+    seed: 799078513,
+    policies: ['journal', 'journal'],
+    names: 'adversarial',
+    segmentBytes: 6000,
+    steps: [
+      { do: 'group', bytes: 100, wait: true },
+      { do: 'append', log: 0, bytes: 300, producer: true, wait: true },
+      { do: 'roll', log: 1, wait: true },
+      { do: 'epoch', log: 1 },
+      { do: 'deleteRecords', log: 1, at: 0.24 },
+      append(1, 10),
+      append(0, 400),
+      append(0, 10),
+      { do: 'group', bytes: 1500, wait: false },
+      { do: 'group', bytes: 10, wait: false },
+      { do: 'idle', ms: 1 },
+      { do: 'roll', log: 0, wait: true },
+      append(1, 100, false),
+      { do: 'compact', log: 0 },
+      { do: 'kill' },
+      { do: 'compact', log: 1 },
+      { do: 'compact', log: 1 },
+    ],
+  }
+  const failure: CallFailure = { kind: 'list', count: 7, until: 7, code: 'EIO', writtenBytes: 0 }
+  await expect(checkFailure(workload, failure)).resolves.toBeUndefined()
+})
