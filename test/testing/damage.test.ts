@@ -236,6 +236,23 @@ test.each<[string, Partial<Workload>, Damage, boolean?]>([
     { path: '/data/.journal/journal-00000001', what: 'flipped in a bit', seed: 714030810 },
   ],
   [
+    'the only entry of a life that rotted away is told as what may have been',
+    {
+      seed: 2401606115,
+      policies: ['none', { records: 2 }],
+      names: 'adversarial',
+      steps: [
+        group,
+        one(0, 300, true),
+        roll,
+        { do: 'delete', log: 1 },
+        { do: 'kill' },
+        { do: 'create', policy: 'none' },
+      ],
+    },
+    { path: '/data/.journal/journal-00000002', what: 'flipped in a bit', seed: 2576438342 },
+  ],
+  [
     'a segment that no recovery has read is known by its size at least',
     {
       seed: 67834093,

@@ -66,6 +66,8 @@ interface Survey {
   readonly flushedSequence: number
   /** Per file, the last block that was written in its generation. */
   readonly lastOwn: ReadonlyMap<ScannedFile, number>
+  /** Files whose first block was written in their generation and is not whole. */
+  readonly broken: ReadonlySet<ScannedFile>
 }
 
 /** Where a walk is. */
@@ -253,6 +255,7 @@ export class JournalScan {
   async #lookAhead(step: Step): Promise<Survey> {
     const lives = new Map<number, number>()
     const lastOwn = new Map<ScannedFile, number>()
+    const broken = new Set<ScannedFile>()
     let flushedSequence = 0
     let position = step.position
     for (let index = step.index; index < this.#files.length; index++) {
@@ -267,13 +270,15 @@ export class JournalScan {
           lastOwn.set(file, position - blockBytes)
           continue
         }
-        if ((await this.#stampAt(index, position))?.generation === file.generation)
-          lastOwn.set(file, position)
+        const stamp = await this.#stampAt(index, position)
+        if (stamp?.generation === file.generation) lastOwn.set(file, position)
+        if (stamp === null && position === blockBytes && (await this.#isOwn(index, position)))
+          broken.add(file)
         position += blockBytes
       }
       position = blockBytes
     }
-    return { lives, flushedSequence, lastOwn }
+    return { lives, flushedSequence, lastOwn, broken }
   }
 
   /** How the journal ends at `place`, where the frame of `step` should begin. */
@@ -287,8 +292,12 @@ export class JournalScan {
     if (file === undefined) return isMissing ? 'tearUnproven' : 'clean'
     if (isMissing) return 'tearUnproven'
     const first = await this.#stampAt(index, position)
-    if (first !== null && first.generation < file.generation)
-      return this.#wroteBehind(place) ? 'tear' : 'clean'
+    if (first !== null && first.generation < file.generation) {
+      if (this.#wroteBehind(place)) return 'tear'
+      // The only frame of a later life, torn or rotten: nothing behind it tells which.
+      const isBroken = this.#files.slice(index + 1).some((later) => this.#survey!.broken.has(later))
+      return isBroken ? 'tearUnproven' : 'clean'
+    }
     const end = await this.#endOfFrame(step.sequence, index, position)
     for (let at = position + blockBytes; at < end; at += blockBytes) {
       const stamp = await this.#stampAt(index, at)
@@ -342,9 +351,13 @@ export class JournalScan {
 
   /** `#frameAt`, without a checksum for blocks that were obviously not written in this use of the file. */
   async #ownFrameAt(index: number, position: number): Promise<FoundFrame | null> {
+    return (await this.#isOwn(index, position)) ? this.#frameAt(index, position) : null
+  }
+
+  /** Whether the block says that it was written in this use of the file, whole or not. */
+  async #isOwn(index: number, position: number): Promise<boolean> {
     const file = this.#files[index]!
-    const block = await this.#blocksOf(file).read(position, blockBytes)
-    return readUint32(block, 4) === file.generation ? this.#frameAt(index, position) : null
+    return readUint32(await this.#blocksOf(file).read(position, blockBytes), 4) === file.generation
   }
 
   async #stampAt(index: number, position: number): Promise<ReturnType<typeof readStamp>> {

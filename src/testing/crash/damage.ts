@@ -210,8 +210,9 @@ async function problemsOfLog(
       next = found.firstOffset + bytes.readInt32BE(lastOffsetDeltaAt) + 1
       continue
     }
-    // Nothing in a batch says whose it is, until a checkpoint has seen the segment.
-    if (exchanged === log.directory && !isClosed && batch?.isJournaled !== true) return problems
+    // Nothing in a batch says whose it is, until a checkpoint has seen the segment; a relaxed log may have none that did.
+    const isKnown = batch?.isJournaled === true || (isClosed && batch?.isDurable === true)
+    if (exchanged === log.directory && !isKnown) return problems
     // Nothing covers the leader epoch of a batch that is in no journal and that no checkpoint has seen.
     if (batch !== undefined && (isKafkas || !(isClosed || batch.isJournaled)))
       bytes.set(batch.bytes.subarray(epochAt, epochAt + 4), epochAt)
