@@ -249,7 +249,8 @@ function checkDerived(history: LogHistory, log: Log, version: Version): void {
         `the log ${history.name}: offset ${batch.baseOffset} was written in epoch ${batch.leaderEpoch}, the log says ${epoch}`,
       )
     }
-    if (batch.producerId >= 0) lastOfProducer = batch
+    // A compaction that saw a later one leaves nothing of it.
+    if (batch.producerId >= 0 && !history.hadLater(batch, version)) lastOfProducer = batch
   }
   if (lastOfProducer === null) return
   const known = log.producerState.get(lastOfProducer.producerId)?.batches.at(-1)
