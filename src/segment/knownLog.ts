@@ -1,5 +1,6 @@
 import type { Uuid } from '../model/uuid.ts'
 import type { Doubts } from './doubts.ts'
+import type { JournalEntry } from './journal/entries.ts'
 import { identityOf, type LogCheckpoint } from './journal/nodeCheckpoint.ts'
 import type { Log } from './log.ts'
 import {
@@ -31,6 +32,23 @@ export interface KnownLog {
   /** Deleted: kept in checkpoints until its directory has another name, durably. */
   deletion: 'none' | 'decided' | 'renamed'
   readonly doubts: Doubts
+}
+
+/** What is known of a log whose directory is there and that the journal does not know. */
+export interface Stranger {
+  readonly recoveryPoint: number
+  readonly logStartOffset: number
+  /** Exclusive end of what it must have; null when nobody can tell. */
+  readonly provenEnd: number | null
+}
+
+/** The entries that make a log known, in one frame: with its start, and with the end that it must have. */
+export function creationOf(id: Uuid, name: string, topicId: Uuid, found: Stranger | null): JournalEntry[] {
+  const { logStartOffset = 0, provenEnd = null } = found ?? {}
+  const entries: JournalEntry[] = [{ type: 'create', logId: id, topicId, name }]
+  if (logStartOffset > 0) entries.push({ type: 'startOffset', logId: id, offset: logStartOffset })
+  if (provenEnd !== null) entries.push({ type: 'state', logId: id, ...provenEndState(provenEnd) })
+  return entries
 }
 
 /** A log that is not open yet. */

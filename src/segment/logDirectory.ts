@@ -333,9 +333,8 @@ export class LogDirectory {
   }
 
   async #openFound(found: FoundLog, config: LogConfig, tails: ReadonlyMap<Uuid, ReplayedTail>): Promise<Log> {
-    const { name, topicId, recoveryPoint, logStartOffset } = found
-    const known = found.id ?? this.#journal.idOf(name)
-    const id = known ?? (await this.#journal.create(name, topicId, recoveryPoint, logStartOffset))
+    const { name, topicId } = found
+    const id = found.id ?? this.#journal.idOf(name) ?? (await this.#journal.create(name, topicId, found))
     const damage = this.#journal.damageOf(id) ?? found.damage
     const doubts = this.#journal.doubtsOf(id)
     const cleanedOffset = this.#cleanedOffsets.get(found.name) ?? 0

@@ -121,8 +121,9 @@ export async function findLogs(
     const topicId = text === null ? null : decodePartitionMetadata(text)
     if (topicId !== null) {
       const firstOffset = await firstSegment(disk, `${directory}/${name}`)
-      const damage = plan.strangers > 0 ? lostCreation(`${directory}/${name}`) : null
-      logs.push(stranger(name, topicId, checkpoints, firstOffset, damage))
+      // What the journal has of a log that it does not know may be this one's: then that much of it was durable.
+      const provenEnd = plan.strangerEnd > 0 ? plan.strangerEnd : null
+      logs.push(stranger(name, topicId, checkpoints, firstOffset, provenEnd))
       return
     }
     unreadable.push(name)
@@ -168,7 +169,7 @@ function stranger(
   topicId: Uuid,
   checkpoints: Checkpoints,
   firstOffset: number,
-  damage: CorruptionError | null,
+  provenEnd: number | null,
 ): FoundLog {
   return {
     id: null,
@@ -179,17 +180,10 @@ function stranger(
     cleanShutdown: checkpoints.cleanShutdown,
     resume: null,
     epochs: null,
-    provenEnd: null,
+    provenEnd,
     startIsKnown: false,
-    damage,
+    damage: null,
   }
-}
-
-/** What the journal has of a log that it does not know may be this one's. */
-function lostCreation(directory: string): CorruptionError {
-  const expected = 'an entry of the journal that made this log'
-  const found = 'none, and entries of a log that nothing made'
-  return new CorruptionError({ file: `${directory}/`, position: 0, expected, found })
 }
 
 /** The base offset of the first segment in a log's directory, 0 when there is none. */

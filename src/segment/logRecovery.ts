@@ -269,12 +269,8 @@ async function scanLog(
     indexFilesCurrent: false,
   }
   // Under a durable policy only synced records are deleted: damage below the start offset is no torn end, and there may
-  // be acknowledged records beyond it. But for a hole around the start where the journal has nothing beyond: some of what was
-  // being deleted, and some of what came after and was never stored.
-  const isHole = torn?.damage.position === 0 && segments[torn.index]!.baseOffset > input.logStartOffset
-  const isNothingBeyond = isHole && config.flush === 'journal' && typeof input.provenEnd === 'number'
-  const isBelowStart =
-    torn !== null && endOffset < input.logStartOffset && isDurable(config.flush) && !isNothingBeyond
+  // be acknowledged records beyond it.
+  const isBelowStart = torn !== null && endOffset < input.logStartOffset && isDurable(config.flush)
   if (endOffset <= input.logStartOffset && durableOffset <= input.logStartOffset && !isBelowStart) {
     // All that is left was deleted; what followed it never became durable.
     const empty = await startOver(runtime, input, listing, segments, start.epochs)

@@ -41,6 +41,8 @@ export class LogSync implements SyncTarget {
   #isLagging = false
   /** Exclusive end of the last append that is in the journal. */
   #journaledEnd = -1
+  /** How often the log had another end by then: since then that offset may have been another record's. */
+  #journaledEnds = 0
   /** Exclusive end of what lies below that beside the journal, until the journal knows that it is durable; -1 once it does. */
   #besideEnd = -1
   #stopped = false
@@ -71,6 +73,7 @@ export class LogSync implements SyncTarget {
     baseOffset: number,
     lastOffset: number,
   ): Survives {
+    const { options } = this.#state
     const { flush } = this.#state.config
     const { group } = pending
     const records = lastOffset + 1 - baseOffset
@@ -84,8 +87,10 @@ export class LogSync implements SyncTarget {
       pending.isSynced = false
       group.add(segment.file, position, bytes, 'none')
       const { logId, logIdBytes } = journal
-      if (baseOffset !== this.#journaledEnd) this.#besideEnd = baseOffset
+      const ends = this.#state.cuts + this.#state.undos
+      if (baseOffset !== this.#journaledEnd || ends !== this.#journaledEnds) this.#besideEnd = baseOffset
       this.#journaledEnd = lastOffset + 1
+      this.#journaledEnds = ends
       // In the same frame, where that can be said already.
       const proof = this.#proof()
       if (proof !== null) group.addEntry(journal.writer, proof)
@@ -113,6 +118,8 @@ export class LogSync implements SyncTarget {
       this.#unsynced.add(segment, bytes.length, records, flush)
       return 'processKill'
     }
+    // Others make their directory's name durable when they are created.
+    if (flush === 'journal' && journal !== null && options.syncName !== undefined) this.#holdForName()
     pending.isDurable = true
     pending.isSynced = true
     const sync = planted('ackBeforeSync') ? 'none' : this.#nameSync(segment)
@@ -313,6 +320,14 @@ export class LogSync implements SyncTarget {
   /** Resolves when no sync is under way beside the groups. */
   async idle(): Promise<void> {
     for (const { ended } of this.#underWay) await ended
+  }
+
+  /** Nothing beside the journal counts before the name of the log's directory is durable: replay makes it again, but not what is in it. */
+  #holdForName(): void {
+    const { flush } = this.#state
+    const synced = Promise.all([flush.barrier, this.#syncName()]).then(() => {})
+    synced.catch((cause) => this.#failed(toEngineError(cause, 'diskFailed', 'a sync failed')))
+    flush.holdUntil(synced, 0)
   }
 
   /** Makes the name of the log's directory durable. */

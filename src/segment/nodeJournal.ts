@@ -10,7 +10,8 @@ import type { JournalReplay } from './journal/journalReplay.ts'
 import type { LogCheckpoint, NodeCheckpoint } from './journal/nodeCheckpoint.ts'
 import { checkJournalAge, checkJournalPlace, defaultJournalName, noteJournalPlace } from './journalPlace.ts'
 import { storeFromJournal } from './journalRescue.ts'
-import { checkpointOf, forgetCut, type KnownLog, knownLog, lastOf, whenResumable } from './knownLog.ts'
+import type { KnownLog, Stranger } from './knownLog.ts'
+import { checkpointOf, creationOf, forgetCut, knownLog, lastOf, whenResumable } from './knownLog.ts'
 import type { Log } from './log.ts'
 import type { LogJournal } from './logJournal.ts'
 import type { NodeJournalOptions } from './nodeJournalOptions.ts'
@@ -189,21 +190,21 @@ export class NodeJournal implements JournalHost {
     for (const id of this.#ended) forgetCut(this.#known.get(id))
   }
 
-  /** A log that is there and that the journal does not know yet; resolves once it does, durably. */
-  async create(name: string, topicId: Uuid, recoveryPoint = 0, logStartOffset = 0): Promise<Uuid> {
+  /** A log that the journal does not know yet: a new one, or what is `found` of one that is there. Resolves once it does, durably. */
+  async create(name: string, topicId: Uuid, found: Stranger | null = null): Promise<Uuid> {
     const id = randomUuid(this.#runtime.random)
+    const { recoveryPoint = 0, logStartOffset = 0 } = found ?? {}
     const last = { id, name, topicId, recoveryPoint, logStartOffset, states: [] }
     // What was lost may have had one of this name.
     this.#known.set(id, knownLog(last, this.#doubtsFor(id, this.#doubts)))
-    const entries: JournalEntry[] = [{ type: 'create', logId: id, topicId, name }]
-    // In the same frame: a log that is known is known with its start.
-    if (logStartOffset > 0) entries.push({ type: 'startOffset', logId: id, offset: logStartOffset })
     try {
-      await this.commit(entries)
+      await this.commit(creationOf(id, name, topicId, found))
     } catch (error) {
-      // What was taken of it may become durable after all, and must not come back then.
-      this.#known.get(id)!.deletion = 'renamed'
-      this.commit([{ type: 'delete', logId: id }]).catch(() => {})
+      // What was taken of it may become durable after all: a new one must not come back then. The directory of one that is there stays.
+      if (found === null) {
+        this.#known.get(id)!.deletion = 'renamed'
+        this.commit([{ type: 'delete', logId: id }]).catch(() => {})
+      } else this.#known.delete(id)
       throw error
     }
     return id

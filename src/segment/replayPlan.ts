@@ -113,6 +113,8 @@ export class ReplayPlan implements ReplayVisitor {
   readonly created = new Set<Uuid>()
   /** Entries of logs that neither the checkpoint nor the journal knows: what made them is lost. */
   strangers = 0
+  /** Exclusive end of what these say of any such log. */
+  strangerEnd = 0
   readonly #gone = new Set<Uuid>()
   readonly #idOf = new Map<string, Uuid>()
   #ordinal = 0
@@ -146,6 +148,14 @@ export class ReplayPlan implements ReplayVisitor {
     this.logs.set(log.id, log)
   }
 
+  #takeStranger(entry: JournalEntry): void {
+    this.strangers++
+    let endOffset = 0
+    if (entry.type === 'append') endOffset = entry.lastOffset + 1
+    else if (entry.type === 'startOffset') endOffset = entry.offset
+    this.strangerEnd = Math.max(this.strangerEnd, endOffset)
+  }
+
   #add(entry: JournalEntry, ordinal: number): void {
     const { logId } = entry
     const log = this.logs.get(logId)
@@ -155,7 +165,7 @@ export class ReplayPlan implements ReplayVisitor {
       if (log === undefined) this.#take(new ReplayedLog(fresh(logId, entry.name, entry.topicId)))
     } else if (log === undefined) {
       // A creation that was refused is deleted without having been there.
-      if (entry.type !== 'delete' && !this.#gone.has(logId)) this.strangers++
+      if (entry.type !== 'delete' && !this.#gone.has(logId)) this.#takeStranger(entry)
     } else if (entry.type === 'delete') {
       this.logs.delete(logId)
       this.#gone.add(logId)

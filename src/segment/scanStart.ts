@@ -9,7 +9,7 @@ import { findSegments, type Listing, type RecoveryInput, type Unfinished } from 
 import { ProducerState } from './producerState.ts'
 import type { ReplayedTail } from './replayedTail.ts'
 import type { ResumedLog } from './resumePoint.ts'
-import { checkSameSegment, heldAt, OtherSegmentError } from './sameSegment.ts'
+import { checkSameSegment, heldAt } from './sameSegment.ts'
 import { Segment } from './segment.ts'
 
 /** Where recovery begins to read a log, and what is known of all before. */
@@ -71,7 +71,6 @@ export async function resumeStart(
     }
     before = segment
     const held = await heldAt(segment.file, segment.sizeBytes, place)
-    checkSize(segment, place, held.digest)
     segment.offsetIndex = null
     segment.timeIndex = null
     segment.digest = held.digest
@@ -99,14 +98,6 @@ export async function resumeStart(
     producersFrom: closed.logEndOffset,
     unfinished: [],
   }
-}
-
-/** Throws `OtherSegmentError` when a finished segment has neither of the sizes that were noted of it, and only these were. */
-function checkSize({ file, sizeBytes }: Segment, place: ClosedPlace, digest: number): void {
-  const [, oldBytes, , , newBytes = oldBytes] = place
-  if (digest >= 0 || sizeBytes === oldBytes || sizeBytes === newBytes) return
-  const [expected, found] = [`a file of ${oldBytes} bytes`, `one of ${sizeBytes}`]
-  throw new OtherSegmentError({ file: file.path, position: 0, expected, found })
 }
 
 /** Offset after the last batch of a segment, as far as its headers can be read. */

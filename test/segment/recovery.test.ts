@@ -283,27 +283,3 @@ test('what may not be stored is read from the disk and not from the page cache',
     expect(events.indexOf(`drop ${name}`)).toBeLessThan(events.indexOf(`read ${name}`))
   }
 })
-
-test.each([
-  ['journal', null],
-  ['batch', 'corruptLog'],
-] as const)(
-  'a part of what was being deleted, and of what came after and was never stored, is no damage where the journal tells (%s)',
-  async (flush, code) => {
-    const directory = temporaryDirectory()
-    const small: LogConfig = { ...config, segmentBytes: 100, flush }
-    const log = await openLog(directory, { config: { ...small, flush: 'batch' } })
-    for (const value of ['a', 'b', 'c', 'd', 'e']) await append(log, batchOf([value]))
-    await log.close({ clean: false })
-    const lost = [
-      ...filesIn(directory, '.snapshot'),
-      ...filesIn(directory, '.log').filter((name) => /[023]\.log/.test(name)),
-    ]
-    for (const name of lost) rmSync(`${directory}/${name}`)
-    const known = { recoveryPoint: 3, logStartOffset: 3, startIsKnown: true, provenEnd: 3 }
-    const again = await openLog(directory, { config: small, ...known })
-    expect(again.offline?.code ?? null).toBe(code)
-    if (code === null) expect([again.logStartOffset, again.logEndOffset]).toEqual([3, 3])
-    await again.close({ clean: false })
-  },
-)
