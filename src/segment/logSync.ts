@@ -41,6 +41,8 @@ export class LogSync implements SyncTarget {
   #isLagging = false
   /** Exclusive end of the last append that is in the journal. */
   #journaledEnd = -1
+  /** Whether the name of the log's directory has been made durable for its sake. */
+  #isNamed = false
   /** How often the log had another end by then: since then that offset may have been another record's. */
   #journaledEnds = 0
   /** Exclusive end of what lies below that beside the journal, until the journal knows that it is durable; -1 once it does. */
@@ -119,7 +121,7 @@ export class LogSync implements SyncTarget {
       return 'processKill'
     }
     // Others make their directory's name durable when they are created.
-    if (flush === 'journal' && journal !== null && options.syncName !== undefined) this.#holdForName()
+    if (flush === 'journal' && options.syncName !== undefined && !this.#isNamed) this.#holdForName()
     pending.isDurable = true
     pending.isSynced = true
     const sync = planted('ackBeforeSync') ? 'none' : this.#nameSync(segment)
@@ -325,7 +327,9 @@ export class LogSync implements SyncTarget {
   /** Nothing beside the journal counts before the name of the log's directory is durable: replay makes it again, but not what is in it. */
   #holdForName(): void {
     const { flush } = this.#state
-    const synced = Promise.all([flush.barrier, this.#syncName()]).then(() => {})
+    const synced = Promise.all([flush.barrier, this.#syncName()]).then(() => {
+      this.#isNamed = true
+    })
     synced.catch((cause) => this.#failed(toEngineError(cause, 'diskFailed', 'a sync failed')))
     flush.holdUntil(synced, 0)
   }

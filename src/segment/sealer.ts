@@ -118,8 +118,14 @@ export class Sealer {
   ): Promise<void> {
     if (producers === null) return
     const path = `${this.#directory}/${segmentFileName(offset, 'snapshot')}`
-    const bytes = encodeProducerSnapshot(producers, this.#runtime.checksum)
-    await writeWholeFile(this.#runtime.disk, path, bytes, sync)
+    const { disk, checksum } = this.#runtime
+    try {
+      await writeWholeFile(disk, path, encodeProducerSnapshot(producers, checksum), sync)
+    } catch (error) {
+      // The sync of this file can never be trusted again: the next attempt makes another.
+      await disk.remove(path).catch(() => {})
+      throw error
+    }
   }
 
   #setQueue(queue: Sealing[]): void {

@@ -236,10 +236,7 @@ export async function writeIndexes(
   }
 }
 
-/**
- * Writes a derivable file in place: `bytes` and nothing after them. A crash may leave any mixture; a failure leaves no file, since
- * one whose sync has failed can never be trusted again.
- */
+/** Writes a derivable file in place: `bytes` and nothing after them. A crash may leave any mixture. */
 export async function writeWholeFile(
   disk: Disk,
   path: string,
@@ -247,13 +244,8 @@ export async function writeWholeFile(
   sync: DiskSync,
 ): Promise<void> {
   const file = disk.file(path)
-  try {
-    await disk.submit([{ file, position: 0, parts: [bytes], sync }])
-    await file.truncate(bytes.length)
-  } catch (error) {
-    await disk.remove(path).catch(() => {})
-    throw error
-  }
+  await disk.submit([{ file, position: 0, parts: [bytes], sync }])
+  await file.truncate(bytes.length)
   await file.close()
 }
 

@@ -132,4 +132,8 @@ export const foundSeeds: readonly FoundSeed[] = [
     found:
       'the checks wanted a leader whose voters had all forgotten and had more, but knew of a voter that was gone',
   },
+  {
+    seed: 186,
+    found: "a node without descriptors removed the file that says whose a log's directory is, and stopped",
+  },
 ]
