@@ -483,3 +483,34 @@ test('what was compacted of a log that could not be opened once is not forgotten
   const failure: CallFailure = { kind: 'list', count: 7, until: 7, code: 'EIO', writtenBytes: 0 }
   await expect(checkFailure(workload, failure)).resolves.toBeUndefined()
 })
+
+test('that a log may have gaps is stored by the next compaction when it could not be by the last', async () => {
+  const workload: Workload = {
+    seed: 3274361692,
+    policies: [{ bytes: 600 }, { intervalMs: 50 }],
+    names: 'adversarial',
+    segmentBytes: 2000,
+    steps: [
+      { do: 'group', bytes: 100, wait: true },
+      { do: 'append', log: 0, bytes: 300, producer: true, wait: true },
+      { do: 'roll', log: 1, wait: true },
+      { do: 'group', bytes: 400, wait: false },
+      append(0, 1500, false),
+      { do: 'delete', log: 1 },
+      { do: 'compact', log: 1 },
+      { do: 'create', policy: 'journal' },
+      { do: 'close' },
+      { do: 'close' },
+      { do: 'roll', log: 0, wait: true },
+      append(0, 400),
+      { do: 'deleteRecords', log: 1, at: 0.37 },
+      { do: 'epoch', log: 0 },
+      { do: 'compact', log: 0 },
+      { do: 'compact', log: 1 },
+      { do: 'compact', log: 0 },
+      { do: 'roll', log: 1, wait: false },
+    ],
+  }
+  const failure: CallFailure = { kind: 'sync', count: 60, until: 60, code: 'EIO', writtenBytes: 0 }
+  await expect(checkFailure(workload, failure)).resolves.toBeUndefined()
+})

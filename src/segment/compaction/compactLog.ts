@@ -172,8 +172,15 @@ async function compactRound(
     }
     if (output.changed && !state.config.cleanupPolicy.compact && state.gapsBelow < map.mapEnd) {
       // Who reads the new segment after a crash has to know that its gaps are none of a damaged disk's, also without the policy.
+      const before = state.gapsBelow
       state.gapsBelow = map.mapEnd
-      await state.options.persistCleanedOffset?.()
+      try {
+        await state.options.persistCleanedOffset?.()
+      } catch (error) {
+        // The next attempt has to store it.
+        state.gapsBelow = Math.min(before, state.gapsBelow)
+        throw error
+      }
     }
     if (
       output.changed &&
