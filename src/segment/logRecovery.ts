@@ -358,19 +358,29 @@ async function startOver(
     return { ...freshLog(runtime, input, epochs), producers, segments: [...segments] }
   }
   // What comes after first, durably: behind a part of what was deleted it would look as if something were missing.
-  const isLater = ({ baseOffset }: Segment): boolean => baseOffset > input.logStartOffset
-  for (const part of [segments.filter(isLater), segments.filter((segment) => !isLater(segment))]) {
-    for (const { baseOffset } of part) {
-      for (const kind of ['log', 'index', 'timeindex', 'txnindex'] as const) {
-        await runtime.disk.remove(`${input.directory}/${segmentFileName(baseOffset, kind)}`)
-      }
-    }
+  const firstLater = segments.findIndex(({ baseOffset }) => baseOffset > input.logStartOffset)
+  const deleted = firstLater < 0 ? segments : segments.slice(0, firstLater)
+  if (firstLater >= 0) {
+    await removeSegments(runtime, input, segments.slice(firstLater))
     await runtime.disk.syncDirectory(input.directory)
   }
+  await removeSegments(runtime, input, deleted)
   await removeLaterSnapshots(runtime, input, listing, input.logStartOffset)
   await runtime.disk.syncDirectory(input.directory)
   const producers = await lastProducers(runtime, input, listing)
   return { ...freshLog(runtime, input, epochs), producers, leaderEpochsChanged: true }
+}
+
+async function removeSegments(
+  runtime: Runtime,
+  input: RecoveryInput,
+  segments: readonly Segment[],
+): Promise<void> {
+  for (const { baseOffset } of segments) {
+    for (const kind of ['log', 'index', 'timeindex', 'txnindex'] as const) {
+      await runtime.disk.remove(`${input.directory}/${segmentFileName(baseOffset, kind)}`)
+    }
+  }
 }
 
 /** Removes the producer snapshots that were taken beyond the end. */

@@ -41,7 +41,7 @@ export class LogSync implements SyncTarget {
   #isLagging = false
   /** Exclusive end of the last append that is in the journal. */
   #journaledEnd = -1
-  /** Whether the name of the log's directory has been made durable for its sake. */
+  /** Whether the name of the log's directory has been made durable. */
   #isNamed = false
   /** How often the log had another end by then: since then that offset may have been another record's. */
   #journaledEnds = 0
@@ -120,8 +120,9 @@ export class LogSync implements SyncTarget {
       this.#unsynced.add(segment, bytes.length, records, flush)
       return 'processKill'
     }
-    // Others make their directory's name durable when they are created.
-    if (flush === 'journal' && options.syncName !== undefined && !this.#isNamed) this.#holdForName()
+    // Replay makes a lost directory again, but not what is in it; under other policies its name is durable from the creation on.
+    if (flush === 'journal' && options.syncName !== undefined && !this.#isNamed)
+      this.#holdUntil([this.#syncName()], 0)
     pending.isDurable = true
     pending.isSynced = true
     const sync = planted('ackBeforeSync') ? 'none' : this.#nameSync(segment)
@@ -144,7 +145,7 @@ export class LogSync implements SyncTarget {
     const isBehind = isDurable(after) && !isDurable(before) && flush.durableOffset < logEndOffset
     const isNameless = acksBesideJournal(after) && !acksBesideJournal(before)
     if ((!isBehind && !isNameless) || planted('raisePolicyWithoutSync')) return
-    const waits: Promise<unknown>[] = [flush.barrier]
+    const waits: Promise<unknown>[] = []
     // Syncs of files are worth nothing while their directory may go.
     if (options.syncName !== undefined) waits.push(this.#syncName())
     if (isBehind) {
@@ -153,9 +154,15 @@ export class LogSync implements SyncTarget {
       for (const segment of this.#take()) segment.isNameSynced = true
       waits.push(this.#state.syncWritten())
     }
-    const synced = Promise.all(waits).then(() => {})
+    this.#holdUntil(waits, isBehind ? logEndOffset : 0)
+  }
+
+  /** Nothing that asked for a sync counts before `waits` are over; then everything below `endOffset` is synced. */
+  #holdUntil(waits: readonly Promise<unknown>[], endOffset: number): void {
+    const { flush } = this.#state
+    const synced = Promise.all([flush.barrier, ...waits]).then(() => {})
     synced.catch((cause) => this.#failed(toEngineError(cause, 'diskFailed', 'a sync failed')))
-    flush.holdUntil(synced, isBehind ? logEndOffset : 0)
+    flush.holdUntil(synced, endOffset)
   }
 
   /** More of the log is durable: the journal is told of what lies beside it, for nothing may be appended any more that could say it. */
@@ -324,19 +331,10 @@ export class LogSync implements SyncTarget {
     for (const { ended } of this.#underWay) await ended
   }
 
-  /** Nothing beside the journal counts before the name of the log's directory is durable: replay makes it again, but not what is in it. */
-  #holdForName(): void {
-    const { flush } = this.#state
-    const synced = Promise.all([flush.barrier, this.#syncName()]).then(() => {
-      this.#isNamed = true
-    })
-    synced.catch((cause) => this.#failed(toEngineError(cause, 'diskFailed', 'a sync failed')))
-    flush.holdUntil(synced, 0)
-  }
-
   /** Makes the name of the log's directory durable. */
-  #syncName(): Promise<void> {
-    return whenRoom(this.#state, async () => this.#state.options.syncName?.())
+  async #syncName(): Promise<void> {
+    await whenRoom(this.#state, async () => this.#state.options.syncName?.())
+    this.#isNamed = true
   }
 
   /** What no sync that has ended covers: what nobody has asked for yet, and what is under way. */

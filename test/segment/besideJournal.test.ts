@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { LogDirectory } from '../../src/segment/logDirectory.ts'
-import type { SimFileSystem } from '../../src/testing/simFileSystem.ts'
+import { filesBelow } from '../../src/testing/crash/damage.ts'
 import type { DiskFaults } from '../../src/testing/systemCalls.ts'
 import {
   append,
@@ -16,13 +16,6 @@ import {
 
 const segment = '/data/orders-0/00000000000000000000.log'
 const values = [...'abcdef']
-
-function filesBelow(fs: SimFileSystem, directory: string): string[] {
-  return fs.list(directory).flatMap(({ name, kind }) => {
-    const path = `${directory}/${name}`
-    return kind === 'file' ? [path] : filesBelow(fs, path)
-  })
-}
 
 function flipAt(world: World, path: string, at: number): void {
   world.fs.damage(path, (bytes) => bytes.with(at, bytes[at]! ^ 1))

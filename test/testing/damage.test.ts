@@ -161,6 +161,8 @@ const one = (log: number, bytes: number, producer = false, wait = true): Step =>
   wait,
 })
 const roll: Step = { do: 'roll', log: 1, wait: true }
+/** Something that can be lost. */
+const beginning = [group, one(0, 300, true), roll]
 
 test.each<[string, Partial<Workload>, Damage]>([
   [
@@ -169,9 +171,7 @@ test.each<[string, Partial<Workload>, Damage]>([
       seed: 2179344404,
       policies: ['append', 'append'],
       steps: [
-        group,
-        one(0, 300, true),
-        roll,
+        ...beginning,
         one(1, 400, true, false),
         { do: 'policy', log: 1, policy: 'journal' },
         one(1, 400),
@@ -188,9 +188,7 @@ test.each<[string, Partial<Workload>, Damage]>([
       names: 'adversarial',
       segmentBytes: 6000,
       steps: [
-        group,
-        one(0, 300, true),
-        roll,
+        ...beginning,
         { do: 'policy', log: 0, policy: 'journal' },
         one(0, 400),
         { do: 'policy', log: 1, policy: 'batch' },
@@ -208,9 +206,7 @@ test.each<[string, Partial<Workload>, Damage]>([
       names: 'adversarial',
       segmentBytes: 600,
       steps: [
-        group,
-        one(0, 300, true),
-        roll,
+        ...beginning,
         { do: 'delete', log: 1 },
         { do: 'recycle', log: 0 },
         { do: 'create', policy: { bytes: 600 } },
@@ -224,9 +220,7 @@ test.each<[string, Partial<Workload>, Damage]>([
       seed: 3412658991,
       policies: ['journal', 'batch'],
       steps: [
-        group,
-        one(0, 300, true),
-        roll,
+        ...beginning,
         { do: 'policy', log: 1, policy: 'append' },
         one(1, 100),
         { do: 'retention' },
@@ -241,14 +235,7 @@ test.each<[string, Partial<Workload>, Damage]>([
       seed: 2401606115,
       policies: ['none', { records: 2 }],
       names: 'adversarial',
-      steps: [
-        group,
-        one(0, 300, true),
-        roll,
-        { do: 'delete', log: 1 },
-        { do: 'kill' },
-        { do: 'create', policy: 'none' },
-      ],
+      steps: [...beginning, { do: 'delete', log: 1 }, { do: 'kill' }, { do: 'create', policy: 'none' }],
     },
     { path: '/data/.journal/journal-00000002', what: 'flipped in a bit', seed: 2576438342 },
   ],

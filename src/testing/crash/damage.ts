@@ -5,6 +5,7 @@ import { SimClock } from '../simClock.ts'
 import { SimFileSystem } from '../simFileSystem.ts'
 import { SimRandom } from '../simRandom.ts'
 import { type AppendedBatch, type LogHistory, never } from './history.ts'
+import { isWithoutRecords } from './oracle.ts'
 import { type Recording, type RecordingOptions, record } from './recording.ts'
 import type { Workload } from './workload.ts'
 import { dataDirectory, SimProcess } from './world.ts'
@@ -31,7 +32,6 @@ export const damages: Readonly<Record<string, Change>> = {
 /** Where a batch has its leader epoch, four bytes that its checksum does not cover. */
 const epochAt = 12
 const lastOffsetDeltaAt = 23
-const recordsCountAt = 57
 
 /** Damage that shows in the length of an index. */
 const seenInLength = ['emptied', 'cut by a byte', 'longer than it was']
@@ -77,7 +77,8 @@ export function filesOf(recording: Recording): string[] {
   return filesBelow(new SimFileSystem({ image: recording.finalImage }), dataDirectory)
 }
 
-function filesBelow(fs: SimFileSystem, directory: string): string[] {
+/** Every file below a directory. */
+export function filesBelow(fs: SimFileSystem, directory: string): string[] {
   return fs.list(directory).flatMap(({ name, kind }) => {
     const path = `${directory}/${name}`
     return kind === 'file' ? [path] : filesBelow(fs, path)
@@ -206,7 +207,7 @@ async function problemsOfLog(
     await disk.file(file.path).read(bytes, position)
     const batch = batches.find(({ baseOffset }) => baseOffset === found.firstOffset)
     const isCompacted = history.compactedAt !== never
-    if (isCompacted && bytes.readInt32BE(recordsCountAt) === 0) {
+    if (isCompacted && isWithoutRecords(bytes)) {
       next = found.firstOffset + bytes.readInt32BE(lastOffsetDeltaAt) + 1
       continue
     }

@@ -228,7 +228,8 @@ function compareCompacted(
     : null
 }
 
-function isWithoutRecords(batch: Uint8Array): boolean {
+/** Whether compaction left only the header of a batch. */
+export function isWithoutRecords(batch: Uint8Array): boolean {
   return Buffer.from(batch.buffer, batch.byteOffset).readInt32BE(57) === 0
 }
 
