@@ -24,7 +24,7 @@ import { resumeStart, type ScanStart, startBehind, takeDigests } from './scanSta
 import { Segment } from './segment.ts'
 import { syncFound } from './segmentRewrite.ts'
 import { SegmentScanner } from './segmentScanner.ts'
-import { cutTail, mayBeRot } from './tornEnd.ts'
+import { announceCut, cutTail } from './tornEnd.ts'
 
 /**
  * Opens the files of one log. After a clean shutdown nothing is read. After a crash every batch from the resume point on
@@ -268,11 +268,14 @@ async function scanLog(
     leaderEpochsChanged: true,
     indexFilesCurrent: false,
   }
+  const announce = ({ index, damage }: NonNullable<Scanned['torn']>): Promise<void> =>
+    announceCut(input, segments[index]!, damage, endOffset, runtime.checksum)
   // Under a durable policy only synced records are deleted: damage below the start offset is no torn end, and there may
   // be acknowledged records beyond it.
   const isBelowStart = torn !== null && endOffset < input.logStartOffset && isDurable(config.flush)
   if (endOffset <= input.logStartOffset && durableOffset <= input.logStartOffset && !isBelowStart) {
     // All that is left was deleted; what followed it never became durable.
+    if (torn !== null) await announce(torn)
     const empty = await startOver(runtime, input, listing, segments, start.epochs)
     return { ...empty, wasCut: torn !== null }
   }
@@ -296,10 +299,8 @@ async function scanLog(
     return { ...found, corruption, syncedOffset, durableOffset, unfinished: [] }
   }
   if (torn !== null) {
-    const { index, damage } = torn
-    const mayLack = await mayBeRot(input, segments[index]!, damage, endOffset, runtime.checksum)
-    if (mayLack) await input.mayLackEnd?.()
-    await cutTail(runtime, input, segments, index, damage, endOffset, mayLack)
+    await announce(torn)
+    await cutTail(runtime, directory, segments, torn.index, torn.damage, endOffset)
   }
   const unfinished = scanned.unfinished.filter(({ segment }) => segment !== segments.at(-1))
   const hasTail = torn !== null || endOffset > durableOffset

@@ -1,4 +1,5 @@
 import { isDurable } from '../model/flushPolicy.ts'
+import type { LogFields, Logger } from '../model/logger.ts'
 import type { Checksum } from '../runtime/checksum.ts'
 import type { DiskFile } from '../runtime/disk.ts'
 import type { Runtime } from '../runtime/runtime.ts'
@@ -17,25 +18,33 @@ const leastZeros = 16
 const stepBytes = 1 << 20
 
 /**
- * Whether records may have been acknowledged that begin where a log's end is bad, above what is known to be durable and what the journal
- * has written again. Under `journal` that can only be a batch too large for it, under a relaxed policy nobody counts on any. No torn write
- * leaves a batch of which every sector was written.
+ * What a bad end is. `torn`: nobody counts on it. `unproven`: it looks torn, and a sector that became zeros after it was acknowledged
+ * would look the same. `rot`: all of it was written, so it may have been acknowledged.
  */
-export async function mayBeRot(
+type EndVerdict = 'torn' | 'unproven' | 'rot'
+
+/**
+ * What the bad end of a log is, above what is known to be durable and what the journal has written again. Under `journal` only a batch
+ * too large for it can have been acknowledged there, under a relaxed policy nobody counts on any. No torn write leaves a batch of which
+ * every sector was written.
+ */
+async function judgeEnd(
   { config }: RecoveryInput,
   { file, baseOffset, sizeBytes }: Segment,
   damage: Damage,
   endOffset: number,
   checksum: Checksum,
-): Promise<boolean> {
-  if (!isDurable(config.flush)) return false
-  if (damage.isOfEpoch === true) return true
+): Promise<EndVerdict> {
+  if (!isDurable(config.flush)) return 'torn'
+  if (damage.isOfEpoch === true) return 'rot'
+  const unlessRot = config.flush === 'journal' ? 'torn' : 'unproven'
   // What lies before a segment that begins too late is not there.
   const isHole = damage.position === 0 && baseOffset !== endOffset
-  if (isHole) return false
+  if (isHole) return unlessRot
   // Under `append` none is written before the one before is synced.
-  if (config.flush === 'append' && (await isFollowed(file, damage.position, sizeBytes, checksum))) return true
-  return !(await looksTorn(file, damage.position, sizeBytes, checksum))
+  if (config.flush === 'append' && (await isFollowed(file, damage.position, sizeBytes, checksum)))
+    return 'rot'
+  return (await looksTorn(file, damage.position, sizeBytes, checksum)) ? unlessRot : 'rot'
 }
 
 /** Whether a whole batch stands where the one that begins at `position` says that it ends. */
@@ -90,26 +99,35 @@ async function looksTorn(
   return false
 }
 
-/** Cuts the log after its last good batch. Only ever called when that is at or above the recovery point. `mayLack`: see `mayBeRot`. */
-export async function cutTail(
-  { disk }: Pick<Runtime, 'disk'>,
-  { directory, logger }: Pick<RecoveryInput, 'directory' | 'logger'>,
-  segments: Segment[],
-  index: number,
+/** Told before the log is cut where it ends badly, at or above the recovery point: whoever votes with it knows then that it may lack something. */
+export async function announceCut(
+  input: RecoveryInput,
+  segment: Segment,
   damage: Damage,
   endOffset: number,
-  mayLack: boolean,
+  checksum: Checksum,
 ): Promise<void> {
-  const segment = segments[index]!
-  const fields = {
+  const verdict = await judgeEnd(input, segment, damage, endOffset, checksum)
+  if (verdict !== 'torn') await input.mayLackEnd?.()
+  tellCut(input.logger, verdict, {
     file: segment.file.path,
     position: damage.position,
     logEndOffset: endOffset,
     expected: damage.expected,
     found: damage.found,
-  }
-  if (mayLack) logger.error('cut the damaged end of a log: what is gone may have been acknowledged', fields)
-  else logger.warn('cut the torn end of a log: nothing of it was acknowledged as durable', fields)
+  })
+}
+
+/** Cuts the log after its last good batch, after `announceCut`. */
+export async function cutTail(
+  { disk }: Pick<Runtime, 'disk'>,
+  directory: string,
+  segments: Segment[],
+  index: number,
+  damage: Damage,
+  endOffset: number,
+): Promise<void> {
+  const segment = segments[index]!
   // A segment that does not begin where the log ends is wholly beyond a hole.
   const keep = damage.position > 0 || segment.baseOffset === endOffset ? index + 1 : index
   for (const dropped of segments.splice(keep)) {
@@ -120,4 +138,12 @@ export async function cutTail(
   if (keep === index) return
   segment.sizeBytes = damage.position
   await segment.file.truncate(damage.position)
+}
+
+function tellCut(logger: Logger, verdict: EndVerdict, fields: LogFields): void {
+  if (verdict === 'rot') {
+    logger.error('cut the damaged end of a log: what is gone may have been acknowledged', fields)
+  } else if (verdict === 'unproven') {
+    logger.warn('cut the torn end of a log; that it was never durable cannot be proven', fields)
+  } else logger.warn('cut the torn end of a log: nothing of it was acknowledged as durable', fields)
 }

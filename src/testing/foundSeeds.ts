@@ -136,4 +136,14 @@ export const foundSeeds: readonly FoundSeed[] = [
     seed: 186,
     found: "a node without descriptors removed the file that says whose a log's directory is, and stopped",
   },
+  {
+    seed: 20755,
+    found:
+      'under "batch" the last batch of a voter became zeros, it started without, and led before it had caught up',
+  },
+  {
+    seed: 20488,
+    found:
+      'the checks took the last frame of a journal that had become idle for memory that is never given back',
+  },
 ]

@@ -24,8 +24,8 @@ export class Workload {
   readonly groupId: string
   /** What was acknowledged, in the order of each partition. */
   readonly acknowledged: Seen[] = []
-  /** Requests of producers that were given up. */
-  readonly failures: unknown[] = []
+  /** Requests of producers that were given up, and why. */
+  readonly failures: string[] = []
   /** Why consumers have stopped for good. */
   readonly crashes: unknown[] = []
   /** What the group has read, `PARTITION/OFFSET`. */
@@ -85,8 +85,7 @@ export class Workload {
       const committed = this.#committed.get(partition) ?? -1
       return `${partition}: acknowledged ${this.#lastOffset(partition)}, read ${Math.max(-1, ...read)}, committed ${committed}`
     })
-    const errors = [...this.failures, ...this.crashes].map((error) => String(error))
-    return [...lines, ...errors].join('\n')
+    return [...lines, ...this.failures, ...this.crashes.map(String)].join('\n')
   }
 
   /** Ends, and checks that everything that was acknowledged is there once, in order, and was read by the group. */
@@ -151,7 +150,7 @@ export class Workload {
           this.longestGapMs = Math.max(this.longestGapMs, performance.now() - lastMs)
           lastMs = performance.now()
         } catch (error) {
-          this.failures.push(error)
+          this.failures.push(`record ${partition}/${count - 1}: ${reasonOf(error)}`)
         }
         await new Promise((resolve) => setTimeout(resolve, 2))
       }
@@ -195,4 +194,13 @@ export class Workload {
     if (offset < before) this.setbacks.push(`partition ${partition} went from ${before} to ${offset}`)
     this.#committed.set(partition, Math.max(offset, before))
   }
+}
+
+/** An error of kafkajs with what it was caused by: the outermost one often says no more than that it gave up. */
+function reasonOf(error: unknown): string {
+  const reasons: string[] = []
+  for (let each = error; each instanceof Error && !reasons.includes(String(each)); each = each.cause) {
+    reasons.push(String(each))
+  }
+  return reasons.join(', because of ') || String(error)
 }
