@@ -114,6 +114,13 @@ export class Workload {
     expect(this.crashes).toEqual([])
   }
 
+  /** No producer has given a request up. The message says why one did, since lists are abridged in summaries. */
+  expectNothingGivenUp(): void {
+    const { failures, longestGapMs } = this
+    const text = `${failures.join('; ')} (longest gap: ${Math.round(longestGapMs)} ms)`
+    expect(failures, text).toEqual([])
+  }
+
   /** Ends all clients. */
   async stop(): Promise<void> {
     this.#isRunning = false
