@@ -1,5 +1,6 @@
 // A member of a consumer group, as a process of its own: `node groupMember.mjs BOOTSTRAP TOPIC GROUP`. Sends its parent
-// { read: 'PARTITION/OFFSET' } for every record and { crash: MESSAGE } when it has stopped for good; it is ended from outside.
+// { joined: true } whenever it has joined, { read: 'PARTITION/OFFSET' } for every record and { crash: MESSAGE } when it has stopped
+// for good; it is ended from outside.
 // kafkajs 2.2.4 spins in microtasks for ever when it is told to stop while it takes note of other brokers, which no
 // timeout of the process that it happens in can end.
 import { Kafka, logLevel } from 'kafkajs'
@@ -11,6 +12,7 @@ const consumer = kafka.consumer({ groupId, sessionTimeout: 3_000, heartbeatInter
 consumer.on('consumer.crash', ({ payload }) => {
   if (!payload.restart) process.send({ crash: String(payload.error) })
 })
+consumer.on('consumer.group_join', () => process.send({ joined: true }))
 process.on('disconnect', () => process.exit())
 for (const event of ['uncaughtException', 'unhandledRejection']) {
   process.on(event, (error) =>
