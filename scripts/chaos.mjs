@@ -1,8 +1,9 @@
-// npm run chaos -- [--minutes M] [--faults N] [--hold SECONDS] [--nodes 3|5] [--seed S] [--only FAULT,…] [--without FAULT,…] [--json FILE] [--html FILE] [--keep]
+// npm run chaos: `--help` names the options.
 // Brokers as real processes in network namespaces, on disks whose power can be cut, with kafkajs and Java as clients. Needs root.
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { register } from 'node:module'
+import '../test/chaos/options.mjs'
 
 const tools = [
   { command: 'ip', package: 'iproute2', probe: ['-V'] },

@@ -1,8 +1,8 @@
 // npm run crash: what the storage engine makes of every crash; `--help` names the options.
 import { fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
-import { parseArgs } from 'node:util'
 import { loadExplorer } from './explorer.mjs'
+import { aboveZero, readOptions } from './options.mjs'
 
 const help = `npm run crash -- [options]          explores crashes of the storage engine, and system calls that fail
 npm run crash -- --replay WORD      makes one failure again, alone
@@ -16,8 +16,24 @@ npm run crash -- --replay WORD      makes one failure again, alone
 
 Ends with 0 when nothing failed. Each failure is shrunk and told with the command that replays it.`
 
+const text = { type: 'string' }
+const { values } = readOptions({
+  command: 'crash',
+  help,
+  options: {
+    states: text,
+    minutes: text,
+    seed: { ...text, default: '1' },
+    shards: { ...text, default: '2' },
+    failures: { ...text, default: '5' },
+    replay: text,
+    planted: text,
+    shard: text,
+    bundle: text,
+  },
+  least: { states: aboveZero, minutes: aboveZero, seed: 0, shards: aboveZero, failures: aboveZero },
+})
 const self = fileURLToPath(import.meta.url)
-const values = readOptions()
 const seed = Number(values.seed)
 const shards = Number(values.shards)
 const mostFailures = Number(values.failures)
@@ -29,38 +45,6 @@ const endMs = values.minutes === undefined ? Number.POSITIVE_INFINITY : Number(v
 if (values.shard !== undefined) await runShard(Number(values.shard))
 else if (values.replay !== undefined) process.exitCode = await replayOne(values.replay)
 else process.exitCode = await runAll()
-
-function readOptions() {
-  const text = { type: 'string' }
-  const options = {
-    help: { type: 'boolean' },
-    states: text,
-    minutes: text,
-    seed: { ...text, default: '1' },
-    shards: { ...text, default: '2' },
-    failures: { ...text, default: '5' },
-    replay: text,
-    planted: text,
-    shard: text,
-    bundle: text,
-  }
-  try {
-    const { values } = parseArgs({ options })
-    if (values.help) {
-      console.log(help)
-      process.exit(0)
-    }
-    for (const name of ['states', 'minutes', 'seed', 'shards', 'failures']) {
-      const least = name === 'seed' ? 0 : Number.MIN_VALUE
-      if (values[name] !== undefined && !(Number(values[name]) >= least))
-        throw new Error(`--${name} has to be a number above zero, not "${values[name]}"`)
-    }
-    return values
-  } catch (error) {
-    console.error(`crash: ${error.message}\n\n${help}`)
-    process.exit(2)
-  }
-}
 
 /** Turns the mistake on that was asked for, if any. */
 function plant(explorer) {

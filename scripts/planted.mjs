@@ -1,15 +1,26 @@
-// npm run planted:storage [-- --seed S] [--minutes M] [NAME...]: turns on one planted mistake after the other and
-// measures how long the crash explorer takes to find it, in one process. Writes bench/results/planted-storage.md when
-// all were tried. Ends with 0 when each was found in time (2 minutes by default).
+// npm run planted:storage: how long the crash explorer takes to find known mistakes; `--help` names the options.
 import { writeFileSync } from 'node:fs'
 import { availableParallelism, cpus } from 'node:os'
 import { fileURLToPath } from 'node:url'
-import { parseArgs } from 'node:util'
 import { loadExplorer } from './explorer.mjs'
+import { aboveZero, readOptions } from './options.mjs'
 
-const { values, positionals } = parseArgs({
+const help = `npm run planted:storage -- [options] [NAME...]
+
+Turns on one planted mistake of the storage engine after the other, all of them or those named, and measures how long the crash
+explorer takes to find it, in one process. Writes bench/results/planted-storage.md when all were tried.
+
+  --seed S        which workloads (1)
+  --minutes M     how long each may take (2)
+
+Ends with 0 when each was found in time.`
+
+const { values, positionals } = readOptions({
+  command: 'planted:storage',
+  help,
   allowPositionals: true,
   options: { seed: { type: 'string', default: '1' }, minutes: { type: 'string', default: '2' } },
+  least: { seed: 0, minutes: aboveZero },
 })
 const { explorer } = await loadExplorer()
 const seed = Number(values.seed)

@@ -1,14 +1,23 @@
-// npm run planted [-- --only NAME] [--minutes M] [--sample N] [--seed S] [--jobs J]: turns on one planted mistake after
-// the other and measures how long simulated clusters take to find it, each in one process; J at once (1 by default).
-// --sample takes N of those that were found quickly before, other ones for every seed; all other runs renew what
-// bench/results/planted.md and .json say of the mistakes that were tried. Ends with 0 when each was found in time (5
-// minutes of a processor's time by default).
+// npm run planted: how long simulated clusters take to find known mistakes; `--help` names the options.
 import { fork } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { availableParallelism, cpus } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
-import { parseArgs } from 'node:util'
+import { aboveZero, readOptions } from './options.mjs'
+
+const help = `npm run planted -- [options]
+
+Turns on one planted mistake after the other and measures how long simulated clusters take to find it, each in one process.
+Renews what bench/results/planted.md and .json say of the mistakes that were tried, but for samples.
+
+  --only NAME     this one; may be given more than once
+  --minutes M     of a processor's time that each may take (5)
+  --sample N      tries N of those that were found quickly before, other ones for every seed
+  --seed S        which clusters (1)
+  --jobs J        how many at once (1)
+
+Ends with 0 when each was found in time.`
 
 const self = fileURLToPath(import.meta.url)
 const root = fileURLToPath(new URL('..', import.meta.url))
@@ -20,7 +29,9 @@ if (process.argv[2] === '--child') await serve(process.argv[3])
 else await main()
 
 async function main() {
-  const { values } = parseArgs({
+  const { values } = readOptions({
+    command: 'planted',
+    help,
     options: {
       only: { type: 'string', multiple: true, default: [] },
       minutes: { type: 'string', default: '5' },
@@ -28,6 +39,7 @@ async function main() {
       seed: { type: 'string', default: '1' },
       jobs: { type: 'string', default: '1' },
     },
+    least: { minutes: aboveZero, sample: 1, seed: 0, jobs: 1 },
   })
   const bundle = await makeBundle()
   const world = await load(bundle)

@@ -1,11 +1,23 @@
-// npm run tla -- [--large] [--quick] [--part models|variants|traces] [--only NAME]: has TLC check the model of the Raft core
-// in tla/, refute each mistake that is planted in it, and replay runs of the core's simulation. Needs Java and Maven; TLC is
-// kept in $PEERS_DIR (default $HOME/.peers). --large takes wider bounds, which are not searched to the end in ten minutes each. Ends with 0 when all models hold, all mistakes are found and all runs fit.
-import { parseArgs } from 'node:util'
+// npm run tla: checks the model of the Raft core in tla/ with TLC; `--help` names the options.
+import { readOptions } from './options.mjs'
 import { checkModel, fetchTlc, models, quick, replayTraces, runs, variants } from './tlc.mjs'
 import { loadTraces } from './traces.mjs'
 
-const { values } = parseArgs({
+const help = `npm run tla -- [options]
+
+Has TLC check the model of the Raft core in tla/, refute each mistake that is planted in it, and replay runs of the core's
+simulation. Needs Java and Maven; TLC is kept in $PEERS_DIR ($HOME/.peers).
+
+  --large         wider bounds, which are not searched to the end in ten minutes each
+  --quick         narrower bounds
+  --part PART     models, variants or traces alone
+  --only NAME     this one alone
+
+Ends with 0 when all models hold, all mistakes are found and all runs fit.`
+
+const { values } = readOptions({
+  command: 'tla',
+  help,
   options: {
     large: { type: 'boolean', default: false },
     quick: { type: 'boolean', default: false },

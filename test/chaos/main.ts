@@ -2,7 +2,6 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:
 import { availableParallelism, loadavg, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { parseArgs } from 'node:util'
 import { SimRandom } from '../../src/testing/simRandom.ts'
 import { forgetMaker, noteMaker } from '../faults/support/maker.ts'
 import { Clients } from './clients.ts'
@@ -12,25 +11,11 @@ import { Ledger } from './ledger.ts'
 import { networkPrefix, runPrefix, sweepLeftovers } from './leftovers.ts'
 import { Network } from './network.ts'
 import { ChaosNode } from './node.ts'
+import { values } from './options.mjs'
 import { type Repaired, RepairWatch, repairsText } from './repair.ts'
 import { type Episode, page, type Report } from './report.ts'
 import { batchesOf, blameFor, brokenSequences } from './sequences.ts'
 
-const { values } = parseArgs({
-  options: {
-    minutes: { type: 'string', default: '4' },
-    faults: { type: 'string', default: 'Infinity' },
-    hold: { type: 'string', default: '4' },
-    nodes: { type: 'string', default: '3' },
-    seed: { type: 'string', default: '1' },
-    only: { type: 'string' },
-    without: { type: 'string', default: '' },
-    spots: { type: 'string', default: '20' },
-    json: { type: 'string' },
-    html: { type: 'string' },
-    keep: { type: 'boolean', default: false },
-  },
-})
 const minutes = Number(values.minutes)
 const count = Number(values.nodes)
 const seed = Number(values.seed)
