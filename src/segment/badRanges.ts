@@ -99,6 +99,11 @@ export class BadRanges {
     else this.#byFile.delete(file)
   }
 
+  /** Everything in `directory` is gone, or another log's. */
+  forgetIn(directory: string): void {
+    for (const file of this.#byFile.keys()) if (file.startsWith(`${directory}/`)) this.#byFile.delete(file)
+  }
+
   /** What the file held from `position` on was replaced, cut or removed. */
   forget(file: string, position = 0): void {
     const kept = this.#byFile.get(file)?.filter((range) => range.position < position) ?? []

@@ -65,6 +65,8 @@ export class CheckpointStore {
   async forget(name: string, logs: ReadonlyMap<string, Log>): Promise<void> {
     this.release(name)
     await this.#writing
+    // The next log of this name was never compacted.
+    if (this.#storedCleaned.has(name)) await this.storeCleaned(logs)
     if (!this.#storedPoints.has(name) && !this.#storedStarts.has(name)) return
     await this.store(logs, new Map([...logs.values()].map((log) => [log, log.recoveryPoint])))
   }

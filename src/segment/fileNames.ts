@@ -6,7 +6,8 @@ export const leaderEpochFile = 'leader-epoch-checkpoint'
 /** Name of the file that holds a log's topic id. */
 export const partitionMetadataFile = 'partition.metadata'
 
-const pattern = /^(\d{20})\.(log|index|timeindex|txnindex|snapshot)(\.deleted|\.cleaned|\.mended|\.swap)?$/
+const pattern =
+  /^(\d{20})\.(log|index|timeindex|txnindex|snapshot)((?:\.\d+)?\.deleted|\.cleaned|\.mended|\.swap)?$/
 
 /** `00000000000000000042.log`: the base offset in 20 digits. */
 export function segmentFileName(baseOffset: number, kind: SegmentFileKind): string {
@@ -30,6 +31,6 @@ export function parseSegmentFileName(name: string): SegmentFileName | null {
   return {
     baseOffset,
     kind: match[2] as SegmentFileKind,
-    leftover: (match[3]?.slice(1) ?? null) as SegmentFileName['leftover'],
+    leftover: (match[3]?.split('.').at(-1) ?? null) as SegmentFileName['leftover'],
   }
 }

@@ -164,13 +164,14 @@ export class Log extends LogFacts implements FlushEvents {
   }
 
   /**
-   * Makes records below `offset` unreadable and removes the segments that hold nothing else. Durable when it
-   * resolves. Throws `offsetOutOfRange` beyond `flushedOffset`.
+   * Makes records below `offset` unreadable and removes the segments that hold nothing else. Durable when it resolves. Throws
+   * `offsetOutOfRange` beyond `flushedOffset`, and `kafkaStorageError` while the log is being cut: it might begin behind its end.
    */
   async deleteRecordsBefore(offset: number): Promise<void> {
     this.#checkReadable()
+    if (this.#still.endChange !== null) throw this.#still.endChange
     if (offset > this.flushedOffset) this.state.outOfRange(offset)
-    if (this.#sync.lacks(offset)) await this.#sync.sync(offset)
+    if (this.#sync.lacks(offset)) return this.#sync.sync(offset).then(() => this.deleteRecordsBefore(offset))
     this.state.setStartOffset(offset)
     await this.state.storeStart()
     this.#removeBelowStart()
@@ -189,10 +190,7 @@ export class Log extends LogFacts implements FlushEvents {
     const expired = await expiredNow(this.state, wallMs)
     if (expired === 0 || this.state.offline !== null || this.state.refusal !== null || this.#closed) return 0
     const start = this.state.segments.all[expired]?.baseOffset ?? this.state.logEndOffset
-    if (this.#sync.lacks(start)) {
-      await this.#sync.sync(start)
-      return this.applyRetention(begin)
-    }
+    if (this.#sync.lacks(start)) return this.#sync.sync(start).then(() => this.applyRetention(begin))
     if (expired === this.state.segments.all.length) this.#rollAt(this.state.logEndOffset)
     const { baseOffset } = this.state.segments.all[expired]!
     if (begin !== null) return begin(baseOffset).then(() => expired)
@@ -272,7 +270,7 @@ export class Log extends LogFacts implements FlushEvents {
   }
 
   async #changeEnd(reason: string, change: () => Promise<void>): Promise<void> {
-    const refusal = this.#still.refuse(reason)
+    const refusal = this.#still.refuse(reason, 'end')
     await this.#sync.idle()
     this.#isCutting = true
     await this.#still.during(refusal, async () => {
@@ -374,7 +372,7 @@ export class Log extends LogFacts implements FlushEvents {
     try {
       // The cut may wait for whoever waits for this.
       if (this.#isCutting) throw error
-      const refusal = this.#still.refuse('the log is being written into a new file')
+      const refusal = this.#still.refuse('the log is being written into a new file', 'files')
       await this.#still.duringCommits(refusal, async () => {
         if (this.state.offline === null) await whenRoom(this.state, () => rewriteUnfinished(this.state))
       })
@@ -390,11 +388,12 @@ export class Log extends LogFacts implements FlushEvents {
   }
 
   #removeBelowStart(): number {
-    const removed = this.state.segments.removeBelow(
-      this.state.logStartOffset,
-      this.state.config.fileDeleteDelayMs,
-    )
-    for (const segment of removed) this.state.sealer.forget(segment)
+    const { segments, sealer, badRanges, storedStart, config } = this.state
+    const removed = segments.removeBelow(storedStart, config.fileDeleteDelayMs)
+    for (const segment of removed) {
+      sealer.forget(segment)
+      badRanges.forget(segment.file.path)
+    }
     return removed.length
   }
 }

@@ -194,6 +194,7 @@ export class LogDirectory {
     if (id !== null && !planted('deletionNotJournaled')) await this.#journal.delete(id)
     const deleted = await this.#rename(name, 'delete')
     if (id !== null) this.#journal.renamed(id)
+    this.badRanges.forgetIn(`${this.directory}/${name}`)
     if (deleted === null) return
     const delayMs = (log?.config ?? this.#configOf(name)).fileDeleteDelayMs
     removeLater(this.#runtime, deleted, delayMs, () => this.#closed, this.#logger)
@@ -209,6 +210,7 @@ export class LogDirectory {
     if (log === undefined) return null
     const id = await this.#take(name, log)
     const stray = await this.#rename(name, 'stray')
+    this.badRanges.forgetIn(log.directory)
     await this.#names.sync()
     await this.#journal.delete(id)
     this.#journal.renamed(id)

@@ -146,6 +146,8 @@ export abstract class LogFacts {
     const { badRanges, runtime, segments, cuts } = this.state
     if (cuts === 0) {
       const found = await damageIn(runtime, range, firstOffset)
+      // Its files' names may be another log's by now.
+      if (this.state.isClosing) return null
       if (this.state.cuts === 0) {
         for (const bad of found) badRanges.add(bad)
         return found[0] ?? null

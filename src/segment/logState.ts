@@ -207,6 +207,11 @@ export class LogState {
     }
   }
 
+  /** The start offset that is stored: what lies below it may go. */
+  get storedStart(): number {
+    return this.#storedStart
+  }
+
   /** Stores the start offset unless a stored one is as far: nothing below it is removed before. */
   async storeStart(): Promise<void> {
     const { logStartOffset, options } = this

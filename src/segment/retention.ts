@@ -1,3 +1,4 @@
+import { CorruptionError } from '../model/errors.ts'
 import type { Logger } from '../model/logger.ts'
 import { inParallel } from './inParallel.ts'
 import type { Log } from './log.ts'
@@ -46,7 +47,12 @@ export async function expiredNow(state: LogState, wallMs: number): Promise<numbe
     state.segments.all,
     state.config,
     wallMs,
-    (segment) => state.segments.largestTimestamp(segment),
+    // Of one that is damaged the file's time tells: it must not be kept for ever, and with it all that follows.
+    (segment) =>
+      state.segments.largestTimestamp(segment).catch((error) => {
+        if (error instanceof CorruptionError) return -1
+        throw error
+      }),
     (index) => state.endOffsetOf(index) <= state.flush.flushedOffset,
   )
   // Timestamps may have been read meanwhile: what was appended or cut since then is looked at next time.

@@ -177,6 +177,7 @@ export class Scrubber {
     // Retention, compaction or a deletion may be faster.
     const { cuts } = log
     const isCurrent = (): boolean =>
+      this.#options.logs().get(name) === log &&
       log.cuts === cuts &&
       [...log.sealedSegments, log.flushedPart].some((now) => now?.file === file && now.sizeBytes >= sizeBytes)
     try {

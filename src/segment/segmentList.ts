@@ -35,6 +35,9 @@ export class SegmentList {
   #active: Segment
   /** Removed segments whose files still stand, for running sends. */
   readonly #removed = new Set<Segment>()
+  /** The removal of files that is under way. */
+  #removing: Promise<void> = Promise.resolve()
+  #isClosed = false
 
   constructor(runtime: Runtime, options: SegmentListOptions, segments: Segment[]) {
     this.#runtime = runtime
@@ -89,6 +92,8 @@ export class SegmentList {
 
   /** Lets go of segments that lie wholly below `startOffset`; their files go `delayMs` later. */
   removeBelow(startOffset: number, delayMs: number): Segment[] {
+    // Another log may have the names by now; the next start removes what is left.
+    if (this.#isClosed) return []
     let count = 0
     while (count < this.#segments.length - 1 && this.#segments[count + 1]!.baseOffset <= startOffset) {
       if (this.#segments[count]!.isBeingReplaced) break
@@ -134,7 +139,9 @@ export class SegmentList {
 
   /** Lets go of every descriptor; files of removed segments stay for the next start. */
   async close(): Promise<void> {
+    this.#isClosed = true
     this.#removed.clear()
+    await this.#removing
     for (const segment of this.#segments) {
       this.#options.cache.remove(segment)
       await segment.file.close()
@@ -206,7 +213,13 @@ export class SegmentList {
     return (await this.indexes(segment)).timeIndex.lastTimestampMs
   }
 
-  async #removeFiles(segments: readonly Segment[]): Promise<void> {
+  #removeFiles(segments: readonly Segment[]): Promise<void> {
+    const removing = this.#removeEach(segments)
+    this.#removing = Promise.all([this.#removing, removing]).then(() => {})
+    return removing
+  }
+
+  async #removeEach(segments: readonly Segment[]): Promise<void> {
     const { directory, logger } = this.#options
     try {
       for (const segment of segments) {

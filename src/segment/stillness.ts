@@ -9,6 +9,8 @@ export class Stillness {
   /** Appends are being undone; the end of that. */
   #undo: Promise<void> | null = null
   #isChanging = false
+  /** Changes of the log's end that were asked for and are not over. */
+  readonly #endChanges = new Set<EngineError>()
 
   constructor(state: LogState) {
     this.#state = state
@@ -28,9 +30,16 @@ export class Stillness {
     await this.#last
   }
 
-  /** Appends are refused from now on; what this returns is for `during`. */
-  refuse(reason: string): EngineError {
+  /** Why the log may soon end elsewhere; null when nobody has asked for that. */
+  get endChange(): EngineError | null {
+    for (const refusal of this.#endChanges) return refusal
+    return null
+  }
+
+  /** Appends are refused from now on, since the end of the log changes or its files do; what this returns is for `during`. */
+  refuse(reason: string, what: 'end' | 'files'): EngineError {
     const refusal = new EngineError('kafkaStorageError', reason)
+    if (what === 'end') this.#endChanges.add(refusal)
     this.#state.refusal ??= refusal
     return refusal
   }
@@ -77,6 +86,7 @@ export class Stillness {
         await work()
       } finally {
         this.#isChanging = false
+        this.#endChanges.delete(refusal)
         if (state.refusal === refusal) state.refusal = null
         state.flush.recheck()
       }

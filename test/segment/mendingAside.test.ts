@@ -64,7 +64,7 @@ describe('a segment that is written again beside the old one', () => {
     await compactAll(log).catch(() => {})
     await mending.take(content.subarray(first))
     expect([mending.isOver, log.offline, log.damage]).toEqual([true, null, []])
-    expect(await runtime.disk.readFile(segment.file.path.replace('.deleted', ''))).toEqual(content)
+    expect(await runtime.disk.readFile(segment.file.path.replace(/(\.\d+)?\.deleted$/, ''))).toEqual(content)
   })
 
   test('is finished in the place of the old one, where that was not yet', async () => {

@@ -38,6 +38,9 @@ async function deleteBefore(
   }
   partition.requireLeader()
   const { log, highWatermark } = partition
+  if (!log.config.cleanupPolicy.delete) {
+    throw new EngineError('policyViolation', `records of ${name} are compacted, not deleted`)
+  }
   const target = offset === -1 ? highWatermark : offset
   if (target < 0 || target > highWatermark) {
     throw new EngineError('offsetOutOfRange', `offset ${target} is above the high watermark ${highWatermark}`)

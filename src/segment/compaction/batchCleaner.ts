@@ -161,7 +161,7 @@ export class BatchCleaner {
     needsHorizon = true,
   ): Uint8Array {
     const { nowMs, deleteRetentionMs, codecs } = this.#rules
-    const horizonMs = nowMs + deleteRetentionMs
+    const horizonMs = Math.min(nowMs + deleteRetentionMs, greatestTimeMs)
     const baseMs = needsHorizon ? horizonMs : header.baseTimestampMs
     const shiftMs = header.baseTimestampMs - baseMs
     // A timestamp delta may grow to ten bytes, and with it the record's length.

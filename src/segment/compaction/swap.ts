@@ -30,9 +30,12 @@ export async function swapSegments(
   fail: (cause: unknown) => void,
 ): Promise<void> {
   const { sizeBytes, digest, firstDigest } = cleaned
+  const paths = sources.map(({ file }) => file.path)
   try {
     await state.replacing(sources, { sizeBytes, digest, firstDigest })
     await putInPlace(state, sources, cleaned, writtenAs, fail)
+    // All of it was read; what was mended may be bad in other places still.
+    if (writtenAs === 'cleaned') for (const path of paths) state.badRanges.forget(path)
   } finally {
     state.stay(sources)
   }
@@ -106,7 +109,9 @@ async function moveAside(state: LogState, sources: readonly Segment[]): Promise<
     const { path } = source.file
     await whenRoom(state, async () => {
       // It has moved when only its old name could not be removed.
-      if (source.file.path === path) await disk.moveFile(source.file, `${path}.deleted`)
+      // Who still reads what an earlier swap has moved needs that under its own name.
+      const aside = `${path}.${state.replacements}.deleted`
+      if (source.file.path === path) await disk.moveFile(source.file, aside)
       else await disk.remove(path)
     })
     for (const kind of indexKinds) {

@@ -57,7 +57,8 @@ export const mapKeysTask: Task<MapInput, MapOutput> = {
     }
     const openFrom = Math.min(...finder.open.values())
     const segments = input.segments.filter(({ endOffset }) => endOffset <= openFrom)
-    return (await mapKeys({ ...input, segments }, world, finder.aborted))!
+    const aborted = finder.aborted.toSorted((left, right) => left.firstOffset - right.firstOffset)
+    return (await mapKeys({ ...input, segments }, world, aborted))!
   },
 }
 
