@@ -1,9 +1,11 @@
+import { assert } from '../model/assert.ts'
 import { CorruptionError, EngineError, toEngineError } from '../model/errors.ts'
 import type { FileRange } from '../model/fileRange.ts'
 import type { DiskFile } from '../runtime/disk.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import type { Decompress } from '../segment/records.ts'
 import { checkedHeader } from './checkedHeader.ts'
+import { type BatchSource, onAbort } from './iteration.ts'
 import { LogBatch } from './logBatch.ts'
 import type { OpenLog } from './openLog.ts'
 
@@ -37,16 +39,76 @@ const optionNames: readonly string[] = [
 const defaultMaxBytes = 1 << 20
 const mostMisses = 5
 
-/** Reads a log batch by batch, checking each; gives nothing that is not flushed. */
-export class BatchReader {
+/** Where the cuts of a log ended, noted while it has readers: the log itself does no more than count them. */
+class CutWatch {
+  readonly #target: OpenLog
+  #readers = 0
+  #count = 0
+  /** Of the cuts so far, each that no later one went below: how many there were with it, and the log's end after it. Both ascend. */
+  readonly #cuts: { readonly count: number; readonly endOffset: number }[] = []
+
+  constructor(target: OpenLog) {
+    this.#target = target
+  }
+
+  join(): void {
+    if (this.#readers++ > 0) return
+    this.#cuts.length = 0
+    this.#count = this.#target.log.cuts
+    this.#target.follow(this.#look)
+  }
+
+  leave(): void {
+    if (--this.#readers === 0) this.#target.unfollow(this.#look)
+  }
+
+  /** The lowest end that the log had after one of its cuts since there had been `count` of them. */
+  lowestSince(count: number): number {
+    this.#note()
+    return this.#cuts.find((cut) => cut.count > count)?.endOffset ?? Number.MAX_SAFE_INTEGER
+  }
+
+  /** A cut wakes followers before anything that takes the place of its records can be flushed. */
+  readonly #look = (): void => {
+    this.#note()
+    if (this.#target.ended === null) this.#target.follow(this.#look)
+  }
+
+  #note(): void {
+    const { cuts, flushedOffset } = this.#target.log
+    if (cuts === this.#count) return
+    this.#count = cuts
+    while ((this.#cuts.at(-1)?.endOffset ?? -1) >= flushedOffset) this.#cuts.pop()
+    this.#cuts.push({ count: cuts, endOffset: flushedOffset })
+  }
+}
+
+const watches = new WeakMap<OpenLog, CutWatch>()
+
+function watchOf(target: OpenLog): CutWatch {
+  let watch = watches.get(target)
+  if (watch === undefined) {
+    watch = new CutWatch(target)
+    watches.set(target, watch)
+  }
+  return watch
+}
+
+/** Reads a log batch by batch, checking each; gives nothing that is not flushed, and nothing that was cut. */
+export class BatchReader implements BatchSource {
   readonly #target: OpenLog
   readonly #world: ReadWorld
   readonly #maxBytes: number
   readonly #follow: boolean
   readonly #signal: AbortSignal | null
   readonly #options: ReadOptions
+  readonly #watch: CutWatch
+  /** How often the log had been cut when what is at hand was read. */
+  #cuts: number
   /** The next offset to give; -1 before the first read. */
   #next = -1
+  /** What `#next` was when the last batch was asked for: everything below has reached whoever reads. */
+  #given = -1
   /** Where a read ends that does not follow, exclusive. */
   #end = Number.MAX_SAFE_INTEGER
   #chunk: Uint8Array = new Uint8Array(0)
@@ -93,7 +155,13 @@ export class BatchReader {
     this.#maxBytes = maxBytes
     this.#follow = follow
     this.#signal = signal ?? null
-    if (!follow) this.#end = target.log.flushedOffset
+    const { cuts, flushedOffset } = target.log
+    this.#cuts = cuts
+    if (!follow) this.#end = flushedOffset
+    // Not when it is first looked at: what is appended in between comes after that end.
+    if (from === 'end') this.#next = flushedOffset
+    this.#watch = watchOf(target)
+    this.#watch.join()
   }
 
   /**
@@ -101,20 +169,73 @@ export class BatchReader {
    * `closed` when there is more that cannot be read any more, `CorruptionError`, and the reason of the signal.
    */
   async next(): Promise<LogBatch | null> {
-    while (!this.#isOver) {
-      this.#signal?.throwIfAborted()
-      const batch = (await this.#checkedNext()) ?? (await this.#fromLog())
-      if (batch !== null) return batch
+    this.#given = this.#next
+    try {
+      while (!this.#isOver) {
+        this.#signal?.throwIfAborted()
+        this.#heedCuts()
+        const batch = (await this.#checkedNext()) ?? (await this.#fromLog())
+        if (batch !== null && !this.#isOver) return batch
+      }
+      return null
+    } catch (error) {
+      this.stop()
+      throw error
     }
-    return null
+  }
+
+  /**
+   * Whether the record at `offset` of the last batch may be given; if not, `next` goes on with what has its place. `isBegun`:
+   * another of the batch was given. Throws `offsetOutOfRange`, and the reason of the signal.
+   */
+  stands(offset: number, isBegun: boolean): boolean {
+    this.#signal?.throwIfAborted()
+    const { log } = this.#target
+    if (log.cuts === this.#cuts) return true
+    const endOffset = this.#watch.lowestSince(this.#cuts)
+    // Cuts are made between batches.
+    if (offset >= endOffset) {
+      if (isBegun) this.#wasCut(offset, endOffset)
+      this.#heedCuts()
+      return false
+    }
+    this.#forgetFrom(endOffset)
+    return true
   }
 
   /** Gives no more. */
   stop(): void {
+    if (!this.#isOver) this.#watch.leave()
     this.#isOver = true
     this.#chunk = new Uint8Array(0)
     this.#at = 0
     this.#wake?.()
+  }
+
+  /** What was read before the log was cut is read again. Throws `offsetOutOfRange` when some of it was given. */
+  #heedCuts(): void {
+    if (this.#target.log.cuts === this.#cuts) return
+    const endOffset = this.#watch.lowestSince(this.#cuts)
+    // Whoever has everything is not concerned by what became of it.
+    if (this.#given > endOffset && this.#given < this.#end) this.#wasCut(this.#given, endOffset)
+    this.#next = this.#given
+    this.#forgetFrom(endOffset)
+  }
+
+  #forgetFrom(endOffset: number): void {
+    this.#cuts = this.#target.log.cuts
+    this.#chunk = new Uint8Array(0)
+    this.#at = 0
+    // What comes in the place of records was not there when the read began.
+    if (!this.#follow) this.#end = Math.min(this.#end, endOffset)
+  }
+
+  #wasCut(offset: number, endOffset: number): never {
+    const { name } = this.#target
+    throw new EngineError(
+      'offsetOutOfRange',
+      `offset ${offset} of ${name} is beyond ${endOffset}, where it was cut`,
+    )
   }
 
   /** Resolves when more is readable, the log or the reader has ended, or the signal says so. */
@@ -125,11 +246,11 @@ export class BatchReader {
       const wake = (): void => {
         this.#wake = null
         target.unfollow(wake)
-        signal?.removeEventListener('abort', wake)
+        offAbort?.()
         resolve()
       }
       this.#wake = wake
-      signal?.addEventListener('abort', wake, { once: true })
+      const offAbort = signal === null ? null : onAbort(signal, wake)
       target.follow(wake)
     })
   }
@@ -137,11 +258,16 @@ export class BatchReader {
   async #fromLog(): Promise<LogBatch | null> {
     const { log } = this.#target
     try {
-      if (this.#next < 0) this.#next = await this.#firstOffset()
+      if (this.#next < 0) {
+        this.#next = await this.#firstOffset()
+        this.#given = this.#next
+      }
       if (this.#target.ended !== null) throw this.#target.ended
       const found =
         this.#next < this.#end ? await log.read(this.#next, this.#maxBytes, this.#end, true) : null
       const range = found?.ranges[0]
+      // It may have been told to end meanwhile, when there was nothing yet to wake.
+      if (this.#isOver) return null
       if (range === undefined) {
         if (!this.#follow) this.stop()
         else if (log.flushedOffset <= this.#next && !this.#signal?.aborted) await this.#change()
@@ -150,6 +276,7 @@ export class BatchReader {
       const chunk = Buffer.allocUnsafeSlow(range.lengthBytes)
       // The file itself and not what has its name now: compaction may have put another in its place.
       const count = await (range.file as DiskFile).read(chunk, range.position)
+      if (this.#isOver) return null
       this.#misses = 0
       this.#chunk = chunk.subarray(0, count)
       this.#at = 0
@@ -171,7 +298,7 @@ export class BatchReader {
       return found?.offset ?? log.flushedOffset
     }
     if (from === 'start') return log.logStartOffset
-    if (from === 'end') return log.flushedOffset
+    assert(from !== 'end', 'an end is taken when the reader is made')
     // An offset that is there but not yet flushed is waited for, not refused.
     if (from < log.logStartOffset || from > log.logEndOffset) {
       const range = `[${log.logStartOffset}, ${log.logEndOffset}]`

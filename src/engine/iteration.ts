@@ -5,12 +5,37 @@ import type { LogRecord } from './logRecord.ts'
 export interface BatchSource {
   /** The next one; null at the end. */
   next(): Promise<LogBatch | null>
+  /**
+   * Whether the record at `offset` of the last batch may still be given; asked before each. If not, the rest of the batch is
+   * forgotten. `isBegun`: another of it was given. Throws what ends the read.
+   */
+  stands?(offset: number, isBegun: boolean): boolean
   /** Gives no more. */
   stop(): void
 }
 
-/** How many records a stream holds ahead of its reader. */
-const streamedAhead = 256
+/** Who waits for which signal. */
+const waiting = new WeakMap<EventTarget, Set<() => void>>()
+
+/**
+ * Calls `wake` once `signal`, which is not aborted yet, is. Gives what takes that back. However many wait for a signal, it has
+ * one listener of theirs: Node takes eleven for a leak, and says so.
+ */
+export function onAbort(signal: AbortSignal, wake: () => void): () => void {
+  const wakes = waiting.get(signal) ?? new Set()
+  waiting.set(signal, wakes)
+  wakes.add(wake)
+  // The same listener again is not added.
+  signal.addEventListener('abort', wakeAll)
+  return () => {
+    wakes.delete(wake)
+    if (wakes.size === 0) signal.removeEventListener('abort', wakeAll)
+  }
+}
+
+function wakeAll({ target }: Event): void {
+  for (const wake of waiting.get(target!) ?? []) wake()
+}
 
 /** The batches of `reader`, one at a time. Calls of `next` that overlap are answered in their order. */
 export class BatchIterator implements AsyncIterableIterator<LogBatch> {
@@ -53,10 +78,12 @@ export class RecordIterator implements AsyncIterableIterator<LogRecord> {
   }
 
   next(): Promise<IteratorResult<LogRecord>> {
-    const value = this.#loading === null ? this.#records[this.#at] : undefined
-    if (value !== undefined) {
-      this.#at++
-      return Promise.resolve({ done: false, value })
+    try {
+      const value = this.#loading === null ? this.#taken() : undefined
+      if (value !== undefined) return Promise.resolve({ done: false, value })
+    } catch (error) {
+      this.#end()
+      return Promise.reject(error)
     }
     if (this.#isOver) return Promise.resolve({ done: true, value: undefined })
     this.#loading ??= this.#load()
@@ -72,13 +99,17 @@ export class RecordIterator implements AsyncIterableIterator<LogRecord> {
     return this
   }
 
-  /** What is left of the batch at hand, or the next one; null at the end. */
-  async rest(): Promise<readonly LogRecord[] | null> {
-    const first = await this.next()
-    if (first.done) return null
-    const rest = [first.value, ...this.#records.slice(this.#at)]
-    this.#at = this.#records.length
-    return rest
+  /** Takes the next record of the batch at hand; undefined for none. */
+  #taken(): LogRecord | undefined {
+    const record = this.#records[this.#at]
+    if (record === undefined) return undefined
+    if (this.#reader.stands?.(record.offset, this.#at > 0) === false) {
+      this.#records = []
+      this.#at = 0
+      return undefined
+    }
+    this.#at++
+    return record
   }
 
   async #load(): Promise<void> {
@@ -113,14 +144,15 @@ export function recordStream(iterator: RecordIterator): ReadableStream<LogRecord
   return new ReadableStream<LogRecord>(
     {
       async pull(controller) {
-        const records = await iterator.rest()
-        if (records === null) controller.close()
-        else for (const record of records) controller.enqueue(record)
+        const { done, value } = await iterator.next()
+        if (done) controller.close()
+        else controller.enqueue(value)
       },
       async cancel() {
         await iterator.return()
       },
     },
-    { highWaterMark: streamedAhead },
+    // Nothing is taken ahead: what the stream holds could not be taken back when the log is cut or the read aborted.
+    { highWaterMark: 0 },
   )
 }
