@@ -1,5 +1,5 @@
 import { EngineError, failureIn, toEngineError } from '../model/errors.ts'
-import { isDurable } from '../model/flushPolicy.ts'
+import { type FlushPolicy, isDurable } from '../model/flushPolicy.ts'
 import type { Codecs } from '../runtime/compute.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import { BatchWriter } from '../segment/batchWriter.ts'
@@ -7,8 +7,9 @@ import { BatchHeader, checkBatch } from '../segment/recordBatch.ts'
 import { TurnEnd } from '../segment/turnEnd.ts'
 import { WriteGroup } from '../segment/writeGroup.ts'
 import type { Ack } from './ack.ts'
-import { type AppendInput, checkKeys, encodeInput } from './encodeInput.ts'
+import { type AppendInput, checkReady, encodeInput } from './encodeInput.ts'
 import type { EngineChannels } from './events.ts'
+import { refuse } from './logSettings.ts'
 import type { OpenLog } from './openLog.ts'
 
 /** Bytes at which a group goes to the disk before its turn is over; also what is kept of the memory for encoding. */
@@ -33,6 +34,8 @@ interface Waiting {
   readonly target: OpenLog
   readonly input: AppendInput
   readonly options: AppendOptions | undefined
+  /** The policy of the log when it was called. */
+  readonly policy: FlushPolicy
   resolve(ack: Ack): void
   reject(error: unknown): void
   stopListening(): void
@@ -42,6 +45,8 @@ interface Waiting {
 interface Appended {
   readonly target: OpenLog
   readonly ack: Ack
+  /** The log's policy promises less than what was asked for: it is flushed first. */
+  readonly mustFlush: boolean
   readonly bytes: number
   resolve(ack: Ack): void
   reject(error: unknown): void
@@ -106,11 +111,12 @@ export class Appender {
   /** Appends to `target`; resolves once its policy is met. */
   append(target: OpenLog, input: AppendInput, options: AppendOptions | undefined): Promise<Ack> {
     return new Promise((resolve, reject) => {
+      if (options !== undefined) checkOptions(options)
       const signal = options?.signal
       if (signal?.aborted) {
         reject(signal.reason)
       } else if (this.#waiting.length === 0 && this.#pendingBytes < this.#options.maxPendingBytes) {
-        this.#admit(target, input, options, resolve, reject)
+        this.#admit(target, input, options, target.settings.config.flush, resolve, reject)
       } else {
         this.#wait(target, input, options, resolve, reject)
       }
@@ -155,16 +161,18 @@ export class Appender {
       reject(signal!.reason)
     }
     const stopListening = (): void => signal?.removeEventListener('abort', onAbort)
-    const waiting: Waiting = { target, input, options, resolve, reject, stopListening }
+    const policy = target.settings.config.flush
+    const waiting: Waiting = { target, input, options, policy, resolve, reject, stopListening }
     signal?.addEventListener('abort', onAbort, { once: true })
     this.#waiting.push(waiting)
   }
 
-  /** Appends to the log at once, into the group of this turn. */
+  /** Appends to the log at once, into the group of this turn; `policy` is that of the call. */
   #admit(
     target: OpenLog,
     input: AppendInput,
     options: AppendOptions | undefined,
+    policy: FlushPolicy,
     resolve: (ack: Ack) => void,
     reject: (error: unknown) => void,
   ): void {
@@ -176,9 +184,7 @@ export class Appender {
       const isReady = input instanceof Uint8Array
       const bytes = encodeInput(input, settings, this.#writer, runtime, codecs)
       const header = isReady ? checkBatch(bytes, runtime.checksum) : new BatchHeader(bytes, 0)
-      if (isReady && settings.config.cleanupPolicy.compact) checkKeys(bytes, codecs)
-      const policy = settings.config.flush
-      const isSynced = isDurable(policy)
+      if (isReady) checkReady(bytes, header, settings.config.cleanupPolicy.compact, codecs)
       const expected = options?.expectedOffset
       if (expected !== undefined && expected !== log.logEndOffset) {
         const conflict = (): void =>
@@ -189,14 +195,19 @@ export class Appender {
         log.whenFlushed(log.logEndOffset).then(conflict, conflict)
         return
       }
-      const turn = this.#turn(isSynced)
-      const { baseOffset, lastOffset, duplicate, survives } = log.append(header, bytes, 0, turn.group)
+      const turn = this.#turn(isDurable(settings.config.flush))
+      const appended = log.append(header, bytes, 0, turn.group)
+      const { baseOffset, lastOffset, duplicate } = appended
+      // It repeats what was appended under a weaker policy, or has waited while the policy became one.
+      const mustFlush = isDurable(policy) && appended.survives !== 'powerLoss'
+      const survives = mustFlush ? 'powerLoss' : appended.survives
       const ack = { survives, policy, baseOffset, lastOffset, duplicate } as Ack
-      turn.appends.push({ target, ack, bytes: bytes.length, resolve, reject })
+      turn.appends.push({ target, ack, mustFlush, bytes: bytes.length, resolve, reject })
       turn.bytes += bytes.length
       this.#pendingBytes += bytes.length
       this.#turnEnd.added()
     } catch (error) {
+      this.#dropEmpty()
       reject(error)
       return
     }
@@ -221,6 +232,21 @@ export class Appender {
     else this.#relaxed = turn
     this.#inFlight += 1
     return turn
+  }
+
+  /** A turn that began with an append that was refused is none. */
+  #dropEmpty(): void {
+    for (const turn of [this.#durable, this.#relaxed]) {
+      if (turn === null || turn.appends.length > 0) continue
+      if (turn.isDurable) this.#durable = null
+      else this.#relaxed = null
+      this.#answered()
+    }
+  }
+
+  #answered(): void {
+    this.#inFlight -= 1
+    if (this.#inFlight === 0) for (const wake of this.#idle.splice(0)) wake()
   }
 
   /** Hands what was appended so far to the disk now. */
@@ -255,7 +281,6 @@ export class Appender {
       this.#settle(appended, error === null ? null : failureIn(error, appended.target.log.directory))
     }
     this.#pendingBytes -= groupBytes
-    this.#inFlight -= 1
     if (channels.flush.hasSubscribers) {
       const durationMs = runtime.clock.monotonicMs() - turn.startedMs
       channels.flush.publish({
@@ -267,26 +292,25 @@ export class Appender {
       })
     }
     this.#admitWaiting()
-    if (this.#inFlight === 0) for (const wake of this.#idle.splice(0)) wake()
+    this.#answered()
   }
 
   #settle(appended: Appended, error: EngineError | null): void {
-    const { target, ack } = appended
+    const { target, ack, mustFlush } = appended
+    const { log } = target
     if (error !== null && !ack.duplicate) appended.reject(error)
-    else if (target.log.flushedOffset > ack.lastOffset) this.#acknowledge(appended)
+    else if (log.flushedOffset > ack.lastOffset && !mustFlush) this.#acknowledge(appended)
     else {
       // Something before it, or a batch that it repeats, is still under way.
       this.#inFlight += 1
-      target.log
+      log
         .whenFlushed(ack.lastOffset + 1)
+        .then(() => (mustFlush ? log.flush() : undefined))
         .then(
           () => this.#acknowledge(appended),
           (cause) => appended.reject(cause),
         )
-        .finally(() => {
-          this.#inFlight -= 1
-          if (this.#inFlight === 0) for (const wake of this.#idle.splice(0)) wake()
-        })
+        .finally(() => this.#answered())
     }
   }
 
@@ -303,7 +327,17 @@ export class Appender {
     while (this.#waiting.length > 0 && this.#pendingBytes < this.#options.maxPendingBytes) {
       const waiting = this.#waiting.shift()!
       waiting.stopListening()
-      this.#admit(waiting.target, waiting.input, waiting.options, waiting.resolve, waiting.reject)
+      const { target, input, options, policy, resolve, reject } = waiting
+      this.#admit(target, input, options, policy, resolve, reject)
+    }
+  }
+}
+
+/** Throws `invalidConfig` for options that there are not: a misspelt condition would be none. */
+function checkOptions(options: AppendOptions): void {
+  for (const name in options) {
+    if (name !== 'signal' && name !== 'expectedOffset') {
+      refuse(`append has no option "${name}"; there are signal, expectedOffset`)
     }
   }
 }

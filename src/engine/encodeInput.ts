@@ -3,7 +3,9 @@ import type { Checksum } from '../runtime/checksum.ts'
 import type { Codecs } from '../runtime/compute.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import { BatchWriter, type HeaderInput, plainTags } from '../segment/batchWriter.ts'
+import { type BatchHeader, batchHeaderBytes } from '../segment/recordBatch.ts'
 import { readRecords } from '../segment/records.ts'
+import { walkRecords } from '../segment/recordWalk.ts'
 import type { RecordInput } from './logRecord.ts'
 import type { Compression, ResolvedSettings } from './logSettings.ts'
 
@@ -43,7 +45,7 @@ export function encodeInput(
       checkLength(writer.batchBytes, mostBytes)
     }
   } else {
-    if (needsKeys) checkKey(input.key)
+    if (needsKeys) checkKey(input?.key)
     writeRecord(writer, input, nowMs)
     checkLength(writer.batchBytes, mostBytes)
   }
@@ -77,7 +79,8 @@ export function encodeReady(
   const codec = codecIds[compression]
   const writer = new BatchWriter(1024)
   writer.begin()
-  for (const record of records) {
+  if (!Array.isArray(records)) throw new EngineError('malformed', 'records are a list of objects')
+  for (const record of records as readonly RecordInput[]) {
     writeRecord(writer, record, nowMs)
     checkLength(writer.batchBytes, maxBatchBytes)
   }
@@ -95,8 +98,16 @@ function writeRecord(writer: BatchWriter, record: RecordInput | undefined, nowMs
     throw new EngineError('malformed', 'a record is an object such as { key, value }')
   }
   const { key = null, value = null, headers, timestampMs = nowMs } = record
+  // Without either it is more likely something else than a record.
+  if (key === null && value === null) checkIsRecord(record)
   if (headers === undefined) writer.record(key, value, timestampMs)
-  else writer.record(key, value, timestampMs, isHeaders(headers) ? headers : listOf(headers))
+  else writer.record(key, value, timestampMs, listOf(headers))
+}
+
+function checkIsRecord(record: object): void {
+  const isOther = [Array, Map, Set, ArrayBuffer].some((type) => record instanceof type)
+  if (!isOther && !ArrayBuffer.isView(record)) return
+  throw new EngineError('malformed', 'a record is an object such as { key, value }, and not a list of bytes')
 }
 
 /** Throws `invalidRecord` for a key that is none: compaction could not tell what the record replaces. */
@@ -105,14 +116,24 @@ export function checkKey(key: unknown): void {
   throw new EngineError('invalidRecord', 'a log that is compacted takes no records without a key')
 }
 
-/** `checkKey` for every record of a ready batch. */
-export function checkKeys(batch: Uint8Array, codecs: Codecs): void {
+/**
+ * Throws `invalidRecord` when a ready batch does not hold what its header says, or with `needsKeys` a record without a key, and
+ * `corruptMessage` when it cannot be decompressed. `checkBatch` looks into those that are not compressed.
+ */
+export function checkReady(batch: Uint8Array, header: BatchHeader, needsKeys: boolean, codecs: Codecs): void {
   const decompress = (codec: number, body: Uint8Array): Uint8Array =>
     codecs.decompress(codec, body, maxBatchBytes)
-  for (const { key } of readRecords(batch, decompress)) checkKey(key)
+  if (header.codec !== 0) {
+    walkRecords(decompress(header.codec, batch.subarray(batchHeaderBytes)), 0, header)
+  }
+  if (needsKeys) for (const { key } of readRecords(batch, decompress)) checkKey(key)
 }
 
-function listOf(headers: Readonly<Record<string, Uint8Array | string | null>>): HeaderInput[] {
+function listOf(headers: NonNullable<RecordInput['headers']>): readonly HeaderInput[] {
+  if (Array.isArray(headers)) return headers as readonly HeaderInput[]
+  if (typeof headers !== 'object' || headers === null || headers instanceof Map || headers instanceof Set) {
+    throw new EngineError('malformed', 'headers are an object, or a list of objects such as { key, value }')
+  }
   return Object.entries(headers).map(([key, value]) => ({ key, value }))
 }
 
@@ -123,8 +144,4 @@ function checkLength(lengthBytes: number, mostBytes: number): void {
 
 function isList(input: RecordInput | readonly RecordInput[]): input is readonly RecordInput[] {
   return Array.isArray(input)
-}
-
-function isHeaders(headers: NonNullable<RecordInput['headers']>): headers is readonly HeaderInput[] {
-  return Array.isArray(headers)
 }

@@ -54,7 +54,8 @@ export interface EngineWorld {
 
 /** The log of a name lies in the directory `<name>-0`: to Kafka's tools it is partition 0 of that topic. */
 const partition = 0
-const metadataLog = '__cluster_metadata-0'
+const metadataTopic = '__cluster_metadata'
+const metadataLog = `${metadataTopic}-0`
 const defaultMaxPendingBytes = 32 << 20
 const defaultScrubBytesPerSecond = 8 << 20
 const ownOptions = [
@@ -196,7 +197,11 @@ export class Engine<F extends FlushPolicy = FlushPolicy> implements AsyncDisposa
    * Throws `invalidTopicException` for the name, `invalidConfig`, `closed`, `diskFull`, `permissionDenied`, and the reason
    * of a log that could not be opened.
    */
-  async log<G extends FlushPolicy = F>(name: string, settings: LogSettings<G> = {}): Promise<EngineLog<G>> {
+  async log<G extends FlushPolicy = F>(
+    name: string,
+    settings: LogSettings<G> = {},
+  ): Promise<EngineLog<NoInfer<G>>> {
+    checkName(name)
     while (this.#changing.has(name)) await this.#changing.get(name)!.catch(() => {})
     this.#checkOpen()
     const wanted = resolveSettings(settings, this.#defaults)
@@ -320,4 +325,13 @@ function checkSame(
   if (!differs(now, inForce) && !differs(wanted.config.flush, inForce.config.flush)) return
   const policies = `${JSON.stringify(inForce.config.flush)} in force, ${JSON.stringify(wanted.config.flush)} asked for`
   refuse(`the log ${name} is open with other settings (flush: ${policies}); use its configure()`)
+}
+
+/** Throws `invalidTopicException` for what is no name, and for the one log that makes a directory a broker's. */
+function checkName(name: unknown): void {
+  if (typeof name !== 'string') {
+    throw new EngineError('invalidTopicException', `the name of a log is a string, not ${typeof name}`)
+  }
+  if (name !== metadataTopic) return
+  throw new EngineError('invalidTopicException', `${name} is what a broker keeps its cluster's metadata in`)
 }

@@ -82,9 +82,9 @@ export class EngineLog<F extends FlushPolicy = FlushPolicy> {
    * result. Calls keep their order, also when they wait for room; what one turn appends, to whatever logs, goes to the disk
    * together. Records may not be changed before it resolves.
    *
-   * Rejects with `messageTooLarge`, `invalidRecord` (no records), `malformed`, `conflict`, `closed`, `diskFull` (nothing
+   * Rejects with `messageTooLarge`, `invalidRecord` (no records, or not what a ready batch says), `malformed`, `conflict`, `closed`, `diskFull` (nothing
    * was appended; a later append may succeed), `diskFailed`, `corruptLog`, `corruptMessage` (a ready batch with a wrong
-   * checksum), `outOfOrderSequenceNumber`, `invalidProducerEpoch`, or the reason of `signal`. A rejection with
+   * checksum, or that cannot be decompressed), `outOfOrderSequenceNumber`, `invalidProducerEpoch`, or the reason of `signal`. A rejection with
    * `diskFailed` leaves open whether the records are there: look after the next start.
    */
   append(input: AppendInput, options?: AppendOptions): Promise<Ack<F>> {
@@ -101,7 +101,7 @@ export class EngineLog<F extends FlushPolicy = FlushPolicy> {
     return new RecordIterator(this.#reader(options))
   }
 
-  /** As `read`, batch by batch: faster, and what to use for copying logs. */
+  /** As `read`, batch by batch: faster, and what to use for copying logs that are not compacted. */
   readBatches(options: ReadOptions = {}): AsyncIterableIterator<LogBatch> {
     return new BatchIterator(this.#reader(options))
   }
@@ -111,9 +111,13 @@ export class EngineLog<F extends FlushPolicy = FlushPolicy> {
     return recordStream(new RecordIterator(this.#reader(options)))
   }
 
-  /** Offset of the first record whose time is `timestampMs` or later, among what is acknowledged; null for none. */
+  /**
+   * Offset of the first record whose time is `timestampMs` or later, among what is acknowledged; null for none. Throws
+   * `invalidConfig` for what is no time.
+   */
   async offsetForTimestamp(timestampMs: number): Promise<number | null> {
     this.#checkOpen()
+    if (!Number.isSafeInteger(timestampMs)) refuse(`a time is whole milliseconds, not ${String(timestampMs)}`)
     return (await this.#target.log.offsetForTimestamp(timestampMs))?.offset ?? null
   }
 
@@ -147,7 +151,10 @@ export class EngineLog<F extends FlushPolicy = FlushPolicy> {
     return log.logEndOffset
   }
 
-  /** Makes records below `offset` unreadable, durably, and removes files that hold nothing else. Throws `offsetOutOfRange`. */
+  /**
+   * Makes records below `offset` unreadable, durably, and removes files that hold nothing else. Throws `offsetOutOfRange`, and
+   * `kafkaStorageError` while the log is being cut.
+   */
   async deleteRecordsBefore(offset: number): Promise<void> {
     this.#checkOpen()
     checkOffset(offset)
@@ -164,7 +171,7 @@ export class EngineLog<F extends FlushPolicy = FlushPolicy> {
    * Changes settings while the log is in use; those that are not named stay. Returns the same log, typed for the new
    * policy: appends made from now on promise what that says. Throws `invalidConfig`.
    */
-  configure<G extends FlushPolicy = F>(settings: LogSettings<G>): EngineLog<G> {
+  configure<G extends FlushPolicy = F>(settings: LogSettings<G>): EngineLog<NoInfer<G>> {
     this.#checkOpen()
     const target = this.#target
     const resolved = resolveSettings(settings, target.settings)
@@ -173,7 +180,7 @@ export class EngineLog<F extends FlushPolicy = FlushPolicy> {
     target.settings = resolved
     target.log.updateConfig(resolved.config)
     this.#host.configured(resolved)
-    return this as unknown as EngineLog<G>
+    return this as unknown as EngineLog<NoInfer<G>>
   }
 
   #reader(options: ReadOptions): BatchReader {

@@ -9,7 +9,10 @@ export class LogBatch {
   readonly lastOffset: number
   /** The greatest time of its records, milliseconds since 1970. */
   readonly maxTimestampMs: number
-  /** The whole batch in Kafka's format (magic 2), checked: `append` takes it as it is. */
+  /**
+   * The whole batch in Kafka's format (magic 2), checked. `append` takes it as it is, but not what compaction has left of one, nor
+   * one whose times the log has set (`timestamps: 'logAppendTime'`).
+   */
   readonly bytes: Uint8Array
   readonly #from: number
   readonly #decompress: Decompress

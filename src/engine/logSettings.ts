@@ -107,12 +107,13 @@ export const logSettingNames: readonly string[] = Object.keys(checks)
  * allowed, names that do not exist, and settings that contradict each other.
  */
 export function resolveSettings(settings: LogSettings, base: ResolvedSettings): ResolvedSettings {
+  if (typeof settings !== 'object' || settings === null) refuse('settings are an object')
   for (const [name, value] of Object.entries(settings)) {
     if (value === undefined) continue
     const check = Object.hasOwn(checks, name) ? checks[name as keyof LogSettings] : null
     if (check === null) refuse(`there is no setting "${name}"; there are ${logSettingNames.join(', ')}`)
     const allowed = check(value)
-    if (allowed !== null) refuse(`${name} has to be ${allowed}, not ${JSON.stringify(value)}`)
+    if (allowed !== null) refuse(`${name} has to be ${allowed}, not ${shown(value)}`)
   }
   const before = base.config
   const config: LogConfig = {
@@ -185,4 +186,9 @@ function wholeNumber(least: number, most: number): (value: unknown) => string | 
 /** Throws `invalidConfig`. */
 export function refuse(message: string): never {
   throw new EngineError('invalidConfig', message)
+}
+
+/** A value as it was given, also one that JSON does not know. */
+function shown(value: unknown): string {
+  return typeof value === 'bigint' ? `${value}n` : JSON.stringify(value)
 }

@@ -35,6 +35,8 @@ export const plainTags: BatchTags = {
 }
 
 const noHeaders: readonly HeaderInput[] = []
+/** Milliseconds between a batch's first time and another one: twice as much has to be a number that is exact. */
+const greatestDelta = 2 ** 52 - 1
 
 /**
  * Writes record batches (magic 2) one after the other into memory of its own: `begin`, `record` for each, `end`. What
@@ -76,7 +78,7 @@ export class BatchWriter {
     this.#count = 0
   }
 
-  /** Adds a record. Throws `malformed` for a time that is no whole number, and for what is no blob. */
+  /** Adds a record. Throws `malformed` for a time that is no whole number or too far from the first one, and for what is no blob or header. */
   record(key: Blob, value: Blob, timestampMs: number, headers: readonly HeaderInput[] = noHeaders): void {
     if (!Number.isSafeInteger(timestampMs)) {
       throw new EngineError('malformed', `${timestampMs} is no time in whole milliseconds`)
@@ -84,6 +86,9 @@ export class BatchWriter {
     if (this.#count === 0) this.#baseTimestampMs = this.#maxTimestampMs = timestampMs
     else if (timestampMs > this.#maxTimestampMs) this.#maxTimestampMs = timestampMs
     const timestampDelta = timestampMs - this.#baseTimestampMs
+    if (Math.abs(timestampDelta) > greatestDelta) {
+      throw new EngineError('malformed', `${timestampMs} is too far from the batch's first time`)
+    }
     const keyBytes = blobBytes(key)
     const valueBytes = blobBytes(value)
     let bodyBytes =
@@ -94,6 +99,8 @@ export class BatchWriter {
       sizedBytes(valueBytes) +
       varlongBytes(headers.length)
     for (const header of headers) {
+      if (typeof header?.key !== 'string')
+        throw new EngineError('malformed', 'the key of a header is a string')
       bodyBytes += sizedBytes(Buffer.byteLength(header.key)) + sizedBytes(blobBytes(header.value))
     }
     this.#reserve(bodyBytes + 5)

@@ -48,6 +48,8 @@ export class Unsynced {
       this.#timer = null
       this.#due()
     })
+    // The end of the process takes nothing that this would save.
+    this.#timer.detach?.()
   }
 
   /** The segments that need a sync, which the caller now asks for. */

@@ -213,6 +213,19 @@ test('DeleteRecords raises the start of the log, which lasts', async () => {
   expect((await offsetOf(again.client, 'orders', -2)).offset).toBe(3)
 })
 
+test.each([
+  ['compact', 'policyViolation'],
+  ['compact,delete', null],
+] as const)('DeleteRecords of a topic with cleanup.policy=%s', async (policy, refusal) => {
+  const { client } = await world()
+  await createTopic(client, 'orders', 1, [{ name: 'cleanup.policy', value: policy }])
+  const record = { key: Buffer.from('k'), value: Buffer.from('v'), timestampMs: Date.now() }
+  await produce(client, 'orders', batchOf([], { records: [record] }))
+  const topics = [{ name: 'orders', partitions: [{ partitionIndex: 0, offset: 1 }] }]
+  const answer = await client.request(apiKeys.deleteRecords, 2, { topics })
+  expect(answer.topics[0]!.partitions[0]!.errorCode).toBe(refusal === null ? 0 : error(refusal))
+})
+
 test('OffsetForLeaderEpoch says where an epoch ends', async () => {
   const { client } = await world()
   await createTopic(client, 'orders')

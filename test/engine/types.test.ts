@@ -54,6 +54,11 @@ test('records, batches and streams have their types; wrong input does not compil
   expectTypeOf<LogRecord['value']>().toEqualTypeOf<Uint8Array | null>()
   expectTypeOf<Engine>().toExtend<AsyncDisposable>()
   const wrong = (log: Log, engine: Engine) => {
+    // @ts-expect-error what is asked for does not say which policy a log has
+    const other: Promise<EngineLog<'batch'>> = engine.log('x', { flush: 'none' })
+    // @ts-expect-error nor does it say which one it gets
+    const raised: EngineLog<'journal'> = ({} as EngineLog<'none'>).configure({ retentionMs: 5 })
+    expect([other, raised]).toHaveLength(2)
     // @ts-expect-error a value is text or bytes
     log.append({ value: 5 })
     // @ts-expect-error text is no record
