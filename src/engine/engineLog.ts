@@ -94,7 +94,7 @@ export class EngineLog<F extends FlushPolicy = FlushPolicy> {
   /**
    * The records from an offset or time on, as they were acknowledged. Each batch is checked before it is given.
    * Without `follow` it ends with the last record that was acknowledged when `read` was called; with it, when the log is
-   * closed or deleted. Throws `invalidConfig` and `closed` at once; iterating rejects with `offsetOutOfRange`, `closed`, `corruptLog`,
+   * closed or deleted. `from: 'end'` is the end at the call; without `follow` a cut meanwhile ends the read there. Throws `invalidConfig` and `closed` at once; iterating rejects with `offsetOutOfRange`, `closed`, `corruptLog`,
    * or the reason of `signal`.
    */
   read(options: ReadOptions = {}): AsyncIterableIterator<LogRecord> {
@@ -106,7 +106,7 @@ export class EngineLog<F extends FlushPolicy = FlushPolicy> {
     return new BatchIterator(this.#reader(options))
   }
 
-  /** As `read`, as a Web stream of records. */
+  /** As `read`, as a Web stream of records, which takes nothing ahead. */
   stream(options: ReadOptions = {}): ReadableStream<LogRecord> {
     return recordStream(new RecordIterator(this.#reader(options)))
   }
@@ -136,7 +136,8 @@ export class EngineLog<F extends FlushPolicy = FlushPolicy> {
 
   /**
    * Cuts the log so that `offset` is its end, durably; records of one append go together. Resolves with the new end.
-   * Appends meanwhile reject with `kafkaStorageError`; followers beyond the cut with `offsetOutOfRange`.
+   * Appends meanwhile reject with `kafkaStorageError`. Readers that have given records beyond the cut, or were to begin there, reject
+   * with `offsetOutOfRange`; others go on with what comes in the place of what was cut.
    */
   async truncate(offset: number): Promise<number> {
     this.#checkOpen()

@@ -4,6 +4,7 @@ import type { GroupListener } from '../replica/groupTypes.ts'
 import type { Checksum } from '../runtime/checksum.ts'
 import type { Decompress } from '../segment/records.ts'
 import { checkedHeader } from './checkedHeader.ts'
+import { type BatchSource, onAbort } from './iteration.ts'
 import { LogBatch } from './logBatch.ts'
 
 /** What to read of a partition, and how. */
@@ -45,7 +46,7 @@ export interface NodeReadWorld {
 const defaultMaxBytes = 1 << 20
 
 /** Reads the committed batches of a partition, checking each. */
-export class NodeReader {
+export class NodeReader implements BatchSource {
   readonly #world: NodeReadWorld
   readonly #options: NodeReadOptions
   #group: ReaderGroup | null = null
@@ -85,6 +86,12 @@ export class NodeReader {
       this.stop()
       throw error
     }
+  }
+
+  /** What is committed is not cut. Throws the reason of the signal. */
+  stands(): boolean {
+    this.#options.signal?.throwIfAborted()
+    return true
   }
 
   /** Gives no more. */
@@ -167,12 +174,12 @@ export class NodeReader {
         this.#wake = null
         unwatch()
         offEnd()
-        signal?.removeEventListener('abort', wake)
+        offAbort?.()
         resolve()
       }
       const unwatch = group.watch({ highWatermark: wake, snapshotInstalled: wake, failed: wake })
       const offEnd = this.#world.onEnd(wake)
-      signal?.addEventListener('abort', wake, { once: true })
+      const offAbort = signal && onAbort(signal, wake)
       this.#wake = wake
     })
   }

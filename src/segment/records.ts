@@ -87,7 +87,7 @@ export function encodeBatch(batch: NewBatch, checksum: Checksum): Uint8Array {
 /**
  * The records of one batch. `bytes` begins with the batch and may go on after it. A compressed body needs
  * `decompress`, which is given the codec's id; without it this throws `unsupportedCompressionType`.
- * Throws `invalidRecord` for records that lie about their lengths.
+ * Throws `invalidRecord` for records that lie about their lengths, or that do not ascend to the last offset of the batch at most.
  */
 export function* readRecords(bytes: Uint8Array, decompress?: Decompress): Generator<StoredRecord> {
   const header = new BatchHeader(bytes, 0)
@@ -123,6 +123,7 @@ function bodyOf(bytes: Uint8Array, header: BatchHeader, decompress: Decompress |
 class RecordReader {
   readonly #bytes: Uint8Array
   #at = 0
+  #lastDelta = -1
 
   constructor(bytes: Uint8Array) {
     this.#bytes = bytes
@@ -134,7 +135,11 @@ class RecordReader {
     if (lengthBytes < 0 || end > this.#bytes.length) lies()
     this.#at++ // Attributes: unused.
     const timestampDelta = this.#varlong()
-    const offset = header.baseOffset + this.#varlong()
+    const delta = this.#varlong()
+    // Compaction leaves gaps, and the order as it was.
+    if (delta <= this.#lastDelta || delta > header.lastOffsetDelta) misplaced(delta)
+    this.#lastDelta = delta
+    const offset = header.baseOffset + delta
     const key = this.#sized()
     const value = this.#sized()
     const count = this.#varlong()
@@ -178,4 +183,8 @@ class RecordReader {
 
 function lies(): never {
   throw new EngineError('invalidRecord', 'a stored record says that it is longer than its batch')
+}
+
+function misplaced(delta: number): never {
+  throw new EngineError('invalidRecord', `no record of its batch can come ${delta} after the first here`)
 }
