@@ -83,9 +83,13 @@ export declare class Engine {
   unsent(connection: number): number
   /** Nothing is sent after what is queued. True when nothing is; otherwise a completion follows. */
   end(connection: number): boolean
-  /** Lets go of a connection; `abort` shuts the stream down first. */
+  /** Lets go of a connection; `abort` shuts the stream down first. After `closeFiles` the last one ends sending. */
   detach(connection: number, abort: boolean): void
-  /** Carries out the writes that are queued and ends the threads that do so. Blocks until then. */
+  /**
+   * Carries out the writes that are queued, ends the threads that do so and closes the descriptors for whole file systems.
+   * Blocks until then. No connection is attached any more; once those that are have been detached, or at once when there is
+   * none, sending ends and `wake` is let go: no completion comes after that.
+   */
   closeFiles(): void
 }
 

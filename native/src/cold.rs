@@ -69,9 +69,15 @@ impl ColdReaders {
         ColdReaders { shared: Arc::default(), files, completions, damages: Arc::default() }
     }
 
-    /// Runs `job` once a thread is free; at once, in the calling thread, if the system gives none.
+    /// Runs `job` once a thread is free; at once, in the calling thread, if the system gives none or they have been stopped.
     pub fn run(&self, job: impl FnOnce(&mut Vec<u8>) + Send + 'static) {
         let mut queue = self.shared.lock();
+        if queue.stopped {
+            // A connection that outlives the files. Nobody would end a thread that is started now.
+            drop(queue);
+            job(&mut Vec::new());
+            return;
+        }
         if queue.idle_threads <= queue.jobs.len() && queue.threads.len() < THREADS {
             let shared = self.shared.clone();
             let spawned = std::thread::Builder::new()

@@ -1,7 +1,7 @@
 //! What other threads have to tell JavaScript, collected until it comes to fetch it.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 use crate::files::{Errno, FileId};
 
@@ -62,12 +62,19 @@ pub struct Completions {
     pending: Mutex<Pending>,
     /// Of groups of which more than one file failed, by ticket: all of them.
     failures: Mutex<HashMap<u64, Vec<Failure>>>,
-    wake: Wake,
+    /// None once JavaScript has been let go.
+    wake: RwLock<Option<Wake>>,
 }
 
 impl Completions {
     pub fn new(wake: Wake) -> Self {
-        Completions { pending: Mutex::default(), failures: Mutex::default(), wake }
+        Completions { pending: Mutex::default(), failures: Mutex::default(), wake: RwLock::new(Some(wake)) }
+    }
+
+    /// Wakes JavaScript no more: what holds its callback holds the engine with it.
+    pub fn let_go(&self) {
+        let wake = self.wake.write().unwrap_or_else(PoisonError::into_inner).take();
+        drop(wake);
     }
 
     /// Adds events and wakes JavaScript unless it is on its way.
@@ -129,8 +136,8 @@ impl Completions {
             let waits = patient && pending.announced > 0;
             !waits && !std::mem::replace(&mut pending.signalled, true)
         };
-        if wake {
-            (self.wake)();
+        if wake && let Some(wake) = &*self.wake.read().unwrap_or_else(PoisonError::into_inner) {
+            wake();
         }
     }
 

@@ -5,44 +5,53 @@ use std::ffi::CString;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::files::{Errno, last_errno};
 use crate::open_file::{open_fd, status};
 
-/// Descriptors for `syncfs`, by device. They stay open: the kernel tells an error of writing back to those that were
-/// open when it happened, also when the file that it concerns was not.
+#[derive(Default)]
+struct Known {
+    by_device: HashMap<u64, Arc<OwnedFd>>,
+    closed: bool,
+}
+
+/// Descriptors for `syncfs`, by device. They stay open until `close`: the kernel tells an error of writing back to those
+/// that were open when it happened, also when the file that it concerns was not.
 #[derive(Default)]
 pub struct FileSystems {
-    by_device: Mutex<HashMap<u64, Arc<OwnedFd>>>,
+    known: Mutex<Known>,
 }
 
 impl FileSystems {
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
     /// The device of `path`; errors of writing back to it are noticed from now on.
     pub fn watch(&self, path: &Path) -> Result<u64, Errno> {
         let opened = open_fd(path, libc::O_RDONLY)?;
         let device = status(&opened)?.st_dev;
         if !self.is_watched(device) {
             let root = root_of(path, device).unwrap_or(opened);
-            let mut known = self.by_device.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-            known.entry(device).or_insert_with(|| Arc::new(root));
+            let mut known = self.lock();
+            if known.closed {
+                return Err(libc::EBADF);
+            }
+            known.by_device.entry(device).or_insert_with(|| Arc::new(root));
         }
         Ok(device)
     }
 
     /// Whether errors of writing back to `device` are noticed.
     pub fn is_watched(&self, device: u64) -> bool {
-        let known = self.by_device.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        known.contains_key(&device)
+        self.lock().by_device.contains_key(&device)
     }
 
     /// Makes everything durable that was written to `device` before the call. Fails also when something could not be
     /// written since the last call.
     pub fn sync(&self, device: u64) -> Result<(), Errno> {
-        let fd = {
-            let known = self.by_device.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-            known.get(&device).ok_or(libc::EBADF)?.clone()
-        };
+        let fd = self.lock().by_device.get(&device).ok_or(libc::EBADF)?.clone();
         loop {
             // SAFETY: the descriptor is open as long as `fd` lives.
             if unsafe { libc::syncfs(fd.as_raw_fd()) } == 0 {
@@ -53,6 +62,16 @@ impl FileSystems {
                 return Err(errno);
             }
         }
+    }
+
+    /// Closes the descriptors, each once no sync uses it any more. No device is watched from now on.
+    pub fn close(&self) {
+        let closed = {
+            let mut known = self.lock();
+            known.closed = true;
+            std::mem::take(&mut known.by_device)
+        };
+        drop(closed);
     }
 }
 
@@ -87,4 +106,23 @@ fn root_of(path: &Path, device: u64) -> Option<OwnedFd> {
         }
     }
     highest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_watched_or_synced_once_they_have_been_closed() {
+        let systems = FileSystems::default();
+        let path = std::env::temp_dir();
+        let device = systems.watch(&path).unwrap();
+        let fd = Arc::downgrade(&systems.lock().by_device[&device]);
+        systems.sync(device).unwrap();
+        systems.close();
+        assert!(fd.upgrade().is_none());
+        assert_eq!(systems.watch(&path), Err(libc::EBADF));
+        assert_eq!(systems.sync(device), Err(libc::EBADF));
+        assert!(!systems.is_watched(device));
+    }
 }

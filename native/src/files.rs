@@ -176,6 +176,11 @@ impl FileTable {
         self.sync_device(self.systems.watch(path)?)
     }
 
+    /// No file system can be synced as a whole any more, and no descriptor is kept for that.
+    pub fn close_systems(&self) {
+        self.systems.close();
+    }
+
     fn sync_device(&self, device: u64) -> Result<(), Errno> {
         let mut open = Vec::new();
         let mut closed = Vec::new();

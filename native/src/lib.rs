@@ -376,19 +376,28 @@ impl Engine {
         self.sender.end(connection)
     }
 
-    /// Lets go of a connection; `abort` shuts the stream down first.
+    /// Lets go of a connection; `abort` shuts the stream down first. After `closeFiles` the last one ends sending.
     #[napi]
     pub fn detach(&self, connection: u32, abort: bool) {
-        self.sender.detach(connection, abort);
+        if self.sender.detach(connection, abort) {
+            self.completions.let_go();
+        }
     }
 
-    /// Carries out the writes that are queued and ends the threads that do so. Blocks until then.
+    /// Carries out the writes that are queued, ends the threads that do so and closes the descriptors for whole file systems.
+    /// Blocks until then. No connection is attached any more; once those that are have been detached, or at once when there is
+    /// none, sending ends and `wake` is let go: no completion comes after that.
     #[napi]
     pub fn close_files(&self) {
         self.writer.stop();
         self.urgent.stop();
+        // Before the sender: reads for connections that are gone hold its descriptors.
         self.cold.stop();
         self.aside.stop();
+        self.files.close_systems();
+        if self.sender.close() {
+            self.completions.let_go();
+        }
     }
 }
 

@@ -100,8 +100,17 @@ impl Shared {
     }
 }
 
-struct Caches {
+/// What a sender has until it is closed. Its descriptors are closed when the last of those who may use them lets go: the
+/// thread, connections, reads for them that are under way.
+struct Running {
+    shared: Arc<Shared>,
+    /// Started with the first connection.
     thread: Option<JoinHandle<()>>,
+    /// Ends with the last connection.
+    closing: bool,
+}
+
+struct Caches {
     scratch: Vec<u8>,
     last_id: ConnectionId,
     /// Whom the event loop answered last.
@@ -127,7 +136,8 @@ impl Caches {
 
 /// The sender of one engine.
 pub struct Sender {
-    shared: Arc<Shared>,
+    /// None once it has been closed.
+    running: Mutex<Option<Running>>,
     caches: Mutex<Caches>,
 }
 
@@ -160,32 +170,49 @@ impl Sender {
             completions,
             stopped: AtomicBool::new(false),
         });
-        let caches = Caches { thread: None, scratch: Vec::new(), last_id: 0, answered: 0, changed: None };
-        Ok(Sender { shared, caches: Mutex::new(caches) })
+        let running = Running { shared, thread: None, closing: false };
+        let caches = Caches { scratch: Vec::new(), last_id: 0, answered: 0, changed: None };
+        Ok(Sender { running: Mutex::new(Some(running)), caches: Mutex::new(caches) })
+    }
+
+    fn running(&self) -> MutexGuard<'_, Option<Running>> {
+        self.running.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     fn caches(&self) -> MutexGuard<'_, Caches> {
         self.caches.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// Takes over sending on `socket`, through a duplicate. Nobody else may send on it any more.
-    pub fn attach(&self, socket: RawFd) -> Result<ConnectionId, Errno> {
-        let mut caches = self.caches();
-        if caches.thread.is_none() {
-            let shared = self.shared.clone();
+    /// What a new connection needs, with the thread running.
+    fn start(&self) -> Result<Arc<Shared>, Errno> {
+        let mut running = self.running();
+        let Some(Running { shared, thread, closing: false }) = running.as_mut() else {
+            return Err(libc::ESHUTDOWN);
+        };
+        if thread.is_none() {
+            let shared = shared.clone();
             let spawned = std::thread::Builder::new()
                 .name("cordwood-send".into())
                 .stack_size(256 << 10)
                 .spawn(move || run(&shared));
-            caches.thread = Some(spawned.map_err(|error| error.raw_os_error().unwrap_or(libc::EAGAIN))?);
+            *thread = Some(spawned.map_err(|error| error.raw_os_error().unwrap_or(libc::EAGAIN))?);
         }
-        caches.last_id += 1;
-        let id = caches.last_id;
-        drop(caches);
+        Ok(shared.clone())
+    }
+
+    /// Takes over sending on `socket`, through a duplicate. Nobody else may send on it any more. Fails once the sender is
+    /// being closed.
+    pub fn attach(&self, socket: RawFd) -> Result<ConnectionId, Errno> {
+        let shared = self.start()?;
+        let id = {
+            let mut caches = self.caches();
+            caches.last_id += 1;
+            caches.last_id
+        };
         // SAFETY: duplicating checks the number; the result is checked before it is owned.
         let socket = unsafe { owned(libc::fcntl(socket, libc::F_DUPFD_CLOEXEC, 0))? };
         let mut event = libc::epoll_event { events: libc::EPOLLONESHOT as u32, u64: id.into() };
-        let (epoll, raw) = (self.shared.epoll.as_raw_fd(), socket.as_raw_fd());
+        let (epoll, raw) = (shared.epoll.as_raw_fd(), socket.as_raw_fd());
         // SAFETY: both descriptors are open, `event` outlives the call.
         if unsafe { libc::epoll_ctl(epoll, libc::EPOLL_CTL_ADD, raw, &mut event) } != 0 {
             return Err(last_errno());
@@ -195,14 +222,14 @@ impl Sender {
             socket,
             state: Mutex::default(),
             unsent: AtomicU64::new(0),
-            shared: self.shared.clone(),
+            shared: shared.clone(),
         };
-        self.shared.connections().insert(id, Arc::new(connection));
+        shared.connections().insert(id, Arc::new(connection));
         Ok(id)
     }
 
     fn get(&self, id: ConnectionId) -> Option<Arc<Connection>> {
-        self.shared.connections().get(&id).cloned()
+        self.running().as_ref()?.shared.connections().get(&id).cloned()
     }
 
     /// Sends what goes at once and queues the rest. Returns the bytes that are queued now; a failure is told
@@ -218,7 +245,7 @@ impl Sender {
         if state.queue.is_empty() && !state.busy {
             let mut caches = self.caches();
             let socket = connection.socket.as_raw_fd();
-            let files = &self.shared.files;
+            let files = &connection.shared.files;
             let caller = Caller::EventLoop { most: caches.inline_bytes(id) };
             match advance(socket, &mut parts, files, caller, &mut caches.scratch, &mut sent) {
                 Outcome::Done => return 0,
@@ -226,7 +253,7 @@ impl Sender {
                 Outcome::Failed(stage, errno, file) => {
                     state.closed = true;
                     let failure = Completion { ticket: id.into(), errno, file, stage };
-                    self.shared.completions.push(&[failure]);
+                    connection.shared.completions.push(&[failure]);
                     return 0;
                 }
             }
@@ -234,7 +261,7 @@ impl Sender {
         // Counted before the other thread can see the parts.
         let unsent = connection.unsent.fetch_add(total - sent, Ordering::AcqRel) + total - sent;
         state.owes_drain = true;
-        state.queue.extend(parts.into_iter().map(|part| part.into_owned(&self.shared.files)));
+        state.queue.extend(parts.into_iter().map(|part| part.into_owned(&connection.shared.files)));
         unsent
     }
 
@@ -251,29 +278,50 @@ impl Sender {
         !state.closed && state.queue.is_empty() && !state.busy
     }
 
-    /// Drops what is queued and lets go of the duplicate. `abort` shuts the stream down first.
-    pub fn detach(&self, id: ConnectionId, abort: bool) {
-        let Some(connection) = self.shared.connections().remove(&id) else { return };
-        let mut state = connection.lock();
-        state.closed = true;
-        state.queue.clear();
-        if abort {
-            connection.shut_down();
-        }
+    /// Drops what is queued and lets go of the duplicate. `abort` shuts the stream down first. True when that was the last
+    /// connection of a sender that is being closed, and it is now.
+    pub fn detach(&self, id: ConnectionId, abort: bool) -> bool {
+        let closing = {
+            let running = self.running();
+            let Some(Running { shared, closing, .. }) = running.as_ref() else { return false };
+            let Some(connection) = shared.connections().remove(&id) else { return false };
+            let mut state = connection.lock();
+            state.closed = true;
+            state.queue.clear();
+            if abort {
+                connection.shut_down();
+            }
+            *closing
+        };
+        closing && self.close()
     }
 
-    /// Shuts every connection down and ends the thread.
+    /// Takes no more connections. Those that are there go on, so that answers that are on their way arrive; once there is none
+    /// the thread has ended and the descriptors are closed. True when that is so.
+    pub fn close(&self) -> bool {
+        if let Some(Running { shared, closing, .. }) = self.running().as_mut() {
+            *closing = true;
+            if !shared.connections().is_empty() {
+                return false;
+            }
+        }
+        self.stop();
+        true
+    }
+
+    /// Shuts every connection down, ends the thread and closes the descriptors.
     pub fn stop(&self) {
-        self.shared.stopped.store(true, Ordering::Release);
-        let connections: Vec<_> = self.shared.connections().drain().collect();
+        // Without the lock: whoever is asked for a connection meanwhile has none.
+        let Some(Running { shared, thread, .. }) = self.running().take() else { return };
+        shared.stopped.store(true, Ordering::Release);
+        let connections: Vec<_> = shared.connections().drain().collect();
         for (_, connection) in connections {
             connection.lock().closed = true;
             connection.shut_down();
         }
         let one: u64 = 1;
         // SAFETY: eight bytes are read from `one`.
-        unsafe { libc::write(self.shared.wake.as_raw_fd(), (&raw const one).cast(), 8) };
-        let thread = self.caches().thread.take();
+        unsafe { libc::write(shared.wake.as_raw_fd(), (&raw const one).cast(), 8) };
         if let Some(thread) = thread {
             let _ = thread.join();
         }
@@ -401,4 +449,56 @@ fn take_turn(connection: &Arc<Connection>, scratch: &mut Vec<u8>) -> Option<Comp
     let owed = std::mem::take(&mut state.owes_drain);
     let stage = if state.ending { Stage::Flushed } else { Stage::Drained };
     (owed || state.ending).then_some(Completion { ticket: connection.id.into(), errno: 0, file: 0, stage })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+    use std::io::Read;
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    fn sender() -> Sender {
+        let files = Arc::new(FileTable::new(8));
+        let completions = Arc::new(Completions::new(Box::new(|| {})));
+        let cold = Arc::new(ColdReaders::new(files.clone(), completions.clone()));
+        Sender::new(files, cold, completions).unwrap()
+    }
+
+    fn bytes(bytes: &[u8]) -> VecDeque<Part<'_>> {
+        VecDeque::from([Part::Bytes { bytes: Cow::Borrowed(bytes), at: 0 }])
+    }
+
+    #[test]
+    fn one_without_connections_is_closed_at_once_and_takes_none() {
+        let sender = sender();
+        let (socket, _peer) = UnixStream::pair().unwrap();
+        // The thread is running.
+        let id = sender.attach(socket.as_raw_fd()).unwrap();
+        assert!(!sender.detach(id, false));
+        let shared = Arc::downgrade(&sender.running().as_ref().unwrap().shared);
+        assert!(sender.close());
+        assert!(shared.upgrade().is_none());
+        assert_eq!(sender.attach(socket.as_raw_fd()), Err(libc::ESHUTDOWN));
+        assert_eq!(sender.send(id, bytes(b"late")), 0);
+        assert!(sender.close());
+    }
+
+    #[test]
+    fn what_is_queued_arrives_after_close_and_the_last_connection_ends_it() {
+        let sender = sender();
+        let (socket, mut peer) = UnixStream::pair().unwrap();
+        let id = sender.attach(socket.as_raw_fd()).unwrap();
+        let shared = Arc::downgrade(&sender.running().as_ref().unwrap().shared);
+        let answer = vec![7; 4 << 20];
+        assert!(sender.send(id, bytes(&answer)) > 0);
+        assert!(!sender.close());
+        assert_eq!(sender.attach(socket.as_raw_fd()), Err(libc::ESHUTDOWN));
+        let mut arrived = vec![0; answer.len()];
+        peer.read_exact(&mut arrived).unwrap();
+        assert!(arrived == answer);
+        assert!(sender.detach(id, true));
+        assert!(shared.upgrade().is_none());
+    }
 }

@@ -155,13 +155,14 @@ export class NativeDisk extends DiskBase implements Disk {
     if (this.closed) return
     this.closed = true
     await this.#link.idle()
-    this.#link.engine.closeFiles()
+    this.#link.close()
     for (const file of [...this.#byPath.values()]) this.#forget(file)
     await this.descriptors.closeAll()
   }
 
-  /** The addon's number of a file of this disk. No I/O. */
+  /** The addon's number of a file of this disk. No I/O. Throws `closed`: a closed disk opens nothing. */
   fileId(file: NativeFile): number {
+    this.checkOpen()
     return this.#own(file).id
   }
 

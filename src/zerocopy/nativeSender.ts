@@ -57,11 +57,17 @@ class NativeSender implements Sender {
     if (this.#closed || this.#flushed !== null) return
     const { engine } = this.#link
     const first = parts[0]
-    const unsent =
-      parts.length === 1 && first instanceof Uint8Array
-        ? engine.sendBytes(this.#id, first)
-        : this.#sendParts(parts)
-    if (unsent > 0) this.#queued = true
+    try {
+      const unsent =
+        parts.length === 1 && first instanceof Uint8Array
+          ? engine.sendBytes(this.#id, first)
+          : this.#sendParts(parts)
+      if (unsent > 0) this.#queued = true
+    } catch (error) {
+      if (!(error instanceof EngineError) || error.code !== 'closed') throw error
+      // The disk has been closed, and a stream that lacks a part is of no use.
+      this.#events.failed(error)
+    }
   }
 
   end(flushed: () => void): void {
