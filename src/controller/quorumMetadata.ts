@@ -6,6 +6,7 @@ import { CallKind, type CallRequest, type CallResponse } from '../replica/nodes/
 import type { NodeRouter } from '../replica/nodes/nodeRouter.ts'
 import { NotLeaderError } from '../replica/notLeader.ts'
 import type { Runtime } from '../runtime/runtime.ts'
+import { withinTime } from '../runtime/withinTime.ts'
 import { type CommandOutcome, unknownOutcome } from './activeController.ts'
 import type { BeatAnswer, BrokerKeeper, Heartbeat } from './brokerKeeper.ts'
 import { decodeValue, encodeValue } from './commandCodec.ts'
@@ -220,11 +221,14 @@ export class QuorumMetadata implements ClusterMetadata {
     return outcome.result
   }
 
-  /** Tells the active controller that this broker lives. Rejects with what it says, and with a retriable error. */
+  /**
+   * Tells the active controller that this broker lives. Rejects with what it says, and with a retriable error, after `timeoutMs`
+   * at the latest: also where this node is the active controller, of which the others may be gone.
+   */
   heartbeat(beat: Heartbeat, timeoutMs: number): Promise<BeatAnswer> {
-    const { router, group, nodeId } = this.#options
+    const { router, group, nodeId, runtime } = this.#options
     const { leaderId } = group
-    if (leaderId === nodeId) return this.#beat(beat)
+    if (leaderId === nodeId) return withinTime(runtime.clock, timeoutMs, this.#beat(beat))
     if (leaderId < 0) return Promise.reject(new NotLeaderError(-1))
     const request = { kind: CallKind.heartbeat, payload: encodeValue(beat) }
     return router.ask(leaderId, request, timeoutMs).then(({ payload }) => decodeValue<BeatAnswer>(payload))
