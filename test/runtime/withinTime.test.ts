@@ -12,12 +12,12 @@ test('what is never answered is given up when its time is over', async () => {
   expect(await given).toMatchObject({ code: 'requestTimedOut', retriable: true })
 })
 
-test.each([
-  ['an answer', Promise.resolve('yes'), 'yes'],
-  ['a rejection', Promise.reject(new Error('no')), 'no'],
+test.each<[string, () => Promise<string>, string]>([
+  ['an answer', () => Promise.resolve('yes'), 'yes'],
+  ['a rejection', () => Promise.reject(new Error('no')), 'no'],
 ])('%s in time is passed on, and no timer stays', async (_, work, expected) => {
   const clock = new ManualClock()
-  const given = await withinTime(clock, 500, work).catch((error: Error) => error.message)
+  const given = await withinTime(clock, 500, work()).catch((error: Error) => error.message)
   expect(given).toBe(expected)
   await Promise.resolve()
   expect(clock.pending).toBe(0)
