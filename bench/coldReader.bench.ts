@@ -103,7 +103,7 @@ async function measureBeside(server: ChildProcess): Promise<void> {
   say(`filling a log with ${largeAnswers} answers of a MiB`)
   const requests = await fill(port)
   // What a bare loop reads is a copy: the broker cannot know what another process has brought into memory.
-  copyFileSync(join(directory, 'data', 'cold-0', '0'.repeat(20) + '.log'), join(directory, 'bare'))
+  copyFileSync(join(directory, 'data', 'cold-0', `${'0'.repeat(20)}.log`), join(directory, 'bare'))
   execFileSync('sync', ['-f', directory])
   if (group !== null) writeFileSync(group.limit, String(memoryBytes))
   say(
