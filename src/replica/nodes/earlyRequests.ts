@@ -1,4 +1,4 @@
-import { EngineError } from '../../model/errors.ts'
+import { NotLeaderError } from '../notLeader.ts'
 import { isRepairCall } from '../repair/repairCalls.ts'
 import { isSnapshotCall } from '../repair/snapshotCalls.ts'
 import type { TransportHandler } from '../transport.ts'
@@ -58,7 +58,8 @@ export class EarlyRequests implements TransportHandler {
     const isOfHost = isRepairCall(payload) || isSnapshotCall(payload)
     if (isOfHost && this.#handler?.call !== undefined) return this.#handler.call(from, payload)
     if (this.#answer !== null) return this.#answer(payload)
-    return encodeFailure(new EngineError('leaderNotAvailable', 'the node is about to start'))
+    // It leads nothing yet: who asks may go on looking, and knows that nothing was done.
+    return encodeFailure(new NotLeaderError(-1))
   }
 
   #do(work: (handler: TransportHandler) => void): void {
