@@ -10,6 +10,7 @@ import type { Ack } from './ack.ts'
 import { type AppendInput, checkReady, encodeInput } from './encodeInput.ts'
 import type { EngineChannels } from './events.ts'
 import { refuse } from './logSettings.ts'
+import { onAbort } from './onAbort.ts'
 import type { OpenLog } from './openLog.ts'
 
 /** Bytes at which a group goes to the disk before its turn is over; also what is kept of the memory for encoding. */
@@ -156,14 +157,14 @@ export class Appender {
       return
     }
     const signal = options?.signal
-    const onAbort = (): void => {
+    const giveUp = (): void => {
+      stopListening()
       this.#waiting.splice(this.#waiting.indexOf(waiting), 1)
       reject(signal!.reason)
     }
-    const stopListening = (): void => signal?.removeEventListener('abort', onAbort)
+    const stopListening = signal ? onAbort(signal, giveUp) : (): void => {}
     const policy = target.settings.config.flush
     const waiting: Waiting = { target, input, options, policy, resolve, reject, stopListening }
-    signal?.addEventListener('abort', onAbort, { once: true })
     this.#waiting.push(waiting)
   }
 

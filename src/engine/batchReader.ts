@@ -5,8 +5,10 @@ import type { DiskFile } from '../runtime/disk.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import type { Decompress } from '../segment/records.ts'
 import { checkedHeader } from './checkedHeader.ts'
-import { type BatchSource, onAbort } from './iteration.ts'
+import { type CutWatch, watchOf } from './cutWatch.ts'
+import type { BatchSource } from './iteration.ts'
 import { LogBatch } from './logBatch.ts'
+import { onAbort } from './onAbort.ts'
 import type { OpenLog } from './openLog.ts'
 
 /** What to read, and how. */
@@ -38,61 +40,6 @@ const optionNames: readonly string[] = [
 ] satisfies (keyof ReadOptions)[]
 const defaultMaxBytes = 1 << 20
 const mostMisses = 5
-
-/** Where the cuts of a log ended, noted while it has readers: the log itself does no more than count them. */
-class CutWatch {
-  readonly #target: OpenLog
-  #readers = 0
-  #count = 0
-  /** Of the cuts so far, each that no later one went below: how many there were with it, and the log's end after it. Both ascend. */
-  readonly #cuts: { readonly count: number; readonly endOffset: number }[] = []
-
-  constructor(target: OpenLog) {
-    this.#target = target
-  }
-
-  join(): void {
-    if (this.#readers++ > 0) return
-    this.#cuts.length = 0
-    this.#count = this.#target.log.cuts
-    this.#target.follow(this.#look)
-  }
-
-  leave(): void {
-    if (--this.#readers === 0) this.#target.unfollow(this.#look)
-  }
-
-  /** The lowest end that the log had after one of its cuts since there had been `count` of them. */
-  lowestSince(count: number): number {
-    this.#note()
-    return this.#cuts.find((cut) => cut.count > count)?.endOffset ?? Number.MAX_SAFE_INTEGER
-  }
-
-  /** A cut wakes followers before anything that takes the place of its records can be flushed. */
-  readonly #look = (): void => {
-    this.#note()
-    if (this.#target.ended === null) this.#target.follow(this.#look)
-  }
-
-  #note(): void {
-    const { cuts, flushedOffset } = this.#target.log
-    if (cuts === this.#count) return
-    this.#count = cuts
-    while ((this.#cuts.at(-1)?.endOffset ?? -1) >= flushedOffset) this.#cuts.pop()
-    this.#cuts.push({ count: cuts, endOffset: flushedOffset })
-  }
-}
-
-const watches = new WeakMap<OpenLog, CutWatch>()
-
-function watchOf(target: OpenLog): CutWatch {
-  let watch = watches.get(target)
-  if (watch === undefined) {
-    watch = new CutWatch(target)
-    watches.set(target, watch)
-  }
-  return watch
-}
 
 /** Reads a log batch by batch, checking each; gives nothing that is not flushed, and nothing that was cut. */
 export class BatchReader implements BatchSource {

@@ -4,8 +4,7 @@ import type { Codecs } from '../runtime/compute.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import { BatchWriter, type HeaderInput, plainTags } from '../segment/batchWriter.ts'
 import { type BatchHeader, batchHeaderBytes } from '../segment/recordBatch.ts'
-import { readRecords } from '../segment/records.ts'
-import { walkRecords } from '../segment/recordWalk.ts'
+import { haveKeys, walkRecords } from '../segment/recordWalk.ts'
 import type { RecordInput } from './logRecord.ts'
 import type { Compression, ResolvedSettings } from './logSettings.ts'
 
@@ -112,7 +111,10 @@ function checkIsRecord(record: object): void {
 
 /** Throws `invalidRecord` for a key that is none: compaction could not tell what the record replaces. */
 export function checkKey(key: unknown): void {
-  if (key !== null && key !== undefined) return
+  if (key === null || key === undefined) refuseWithoutKey()
+}
+
+function refuseWithoutKey(): never {
   throw new EngineError('invalidRecord', 'a log that is compacted takes no records without a key')
 }
 
@@ -121,12 +123,12 @@ export function checkKey(key: unknown): void {
  * `corruptMessage` when it cannot be decompressed. `checkBatch` looks into those that are not compressed.
  */
 export function checkReady(batch: Uint8Array, header: BatchHeader, needsKeys: boolean, codecs: Codecs): void {
-  const decompress = (codec: number, body: Uint8Array): Uint8Array =>
-    codecs.decompress(codec, body, maxBatchBytes)
+  let records = batch.subarray(batchHeaderBytes)
   if (header.codec !== 0) {
-    walkRecords(decompress(header.codec, batch.subarray(batchHeaderBytes)), 0, header)
+    records = codecs.decompress(header.codec, records, maxBatchBytes)
+    walkRecords(records, 0, header)
   }
-  if (needsKeys) for (const { key } of readRecords(batch, decompress)) checkKey(key)
+  if (needsKeys && !haveKeys(records, 0, header.recordsCount)) refuseWithoutKey()
 }
 
 function listOf(headers: NonNullable<RecordInput['headers']>): readonly HeaderInput[] {

@@ -2,6 +2,7 @@ import { EngineError } from '../model/errors.ts'
 import type { FlushPolicy } from '../model/flushPolicy.ts'
 import { type Logger, silentLogger } from '../model/logger.ts'
 import { randomUuid } from '../model/uuid.ts'
+import { metadataTopic } from '../replica/wire/common.ts'
 import type { Codecs } from '../runtime/compute.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import { LogDirectory } from '../segment/logDirectory.ts'
@@ -54,7 +55,6 @@ export interface EngineWorld {
 
 /** The log of a name lies in the directory `<name>-0`: to Kafka's tools it is partition 0 of that topic. */
 const partition = 0
-const metadataTopic = '__cluster_metadata'
 const metadataLog = `${metadataTopic}-0`
 const defaultMaxPendingBytes = 32 << 20
 const defaultScrubBytesPerSecond = 8 << 20

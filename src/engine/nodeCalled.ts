@@ -5,6 +5,7 @@ import type { Group } from '../replica/group.ts'
 import { parseJson } from '../replica/nodes/groupCalls.ts'
 import { CallKind, type CallRequest, type CallResponse } from '../replica/nodes/nodeCalls.ts'
 import { NotLeaderError } from '../replica/notLeader.ts'
+import { metadataTopic } from '../replica/wire/common.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import { logDirectoryName } from '../segment/directoryNames.ts'
 import { encodeBatch } from '../segment/records.ts'
@@ -19,9 +20,6 @@ export interface CalledOptions {
   readonly registry: NodeRegistry
   readonly defaults: LogSettings
 }
-
-/** The metadata log takes no other partitions than these. */
-const reservedTopic = '__cluster_metadata'
 
 /** Carries out what other nodes ask of this one, and what it asks of itself as a leader. */
 export class NodeCalled {
@@ -91,6 +89,6 @@ export class NodeCalled {
 /** Throws `invalidTopicException` for what cannot be a partition. */
 export function checkName(topic: string, partition: number): void {
   const name = logDirectoryName(topic, partition)
-  if (topic !== reservedTopic) return
+  if (topic !== metadataTopic) return
   throw new EngineError('invalidTopicException', `${name} is the cluster's own`)
 }

@@ -4,8 +4,9 @@ import type { GroupListener } from '../replica/groupTypes.ts'
 import type { Checksum } from '../runtime/checksum.ts'
 import type { Decompress } from '../segment/records.ts'
 import { checkedHeader } from './checkedHeader.ts'
-import { type BatchSource, onAbort } from './iteration.ts'
+import type { BatchSource } from './iteration.ts'
 import { LogBatch } from './logBatch.ts'
+import { onAbort } from './onAbort.ts'
 
 /** What to read of a partition, and how. */
 export interface NodeReadOptions {

@@ -194,7 +194,6 @@ export class LogDirectory {
     if (id !== null && !planted('deletionNotJournaled')) await this.#journal.delete(id)
     const deleted = await this.#rename(name, 'delete')
     if (id !== null) this.#journal.renamed(id)
-    this.badRanges.forgetIn(`${this.directory}/${name}`)
     if (deleted === null) return
     const delayMs = (log?.config ?? this.#configOf(name)).fileDeleteDelayMs
     removeLater(this.#runtime, deleted, delayMs, () => this.#closed, this.#logger)
@@ -210,7 +209,6 @@ export class LogDirectory {
     if (log === undefined) return null
     const id = await this.#take(name, log)
     const stray = await this.#rename(name, 'stray')
-    this.badRanges.forgetIn(log.directory)
     await this.#names.sync()
     await this.#journal.delete(id)
     this.#journal.renamed(id)
@@ -229,6 +227,8 @@ export class LogDirectory {
 
   async #rename(name: string, why: 'delete' | 'stray'): Promise<string | null> {
     const path = `${this.directory}/${name}`
+    // What is known of its files is not known of those that the next log of the name has.
+    this.badRanges.forgetIn(path)
     // The directory of a damaged log may be gone.
     if ((await this.#runtime.disk.stat(path)) === null) return null
     const retired = await retire(this.#runtime, path, why)

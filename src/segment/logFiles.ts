@@ -257,3 +257,16 @@ export async function unlessFull(writing: Promise<void>): Promise<void> {
     if (!(error instanceof EngineError) || error.code !== 'diskFull') throw error
   }
 }
+
+/** Removes the files of segments, but for the producers as they were where they begin. */
+export async function removeSegments(
+  { disk }: Pick<Runtime, 'disk'>,
+  directory: string,
+  segments: readonly Segment[],
+): Promise<void> {
+  for (const { baseOffset } of segments) {
+    for (const kind of ['log', 'index', 'timeindex', 'txnindex'] as const) {
+      await disk.remove(`${directory}/${segmentFileName(baseOffset, kind)}`)
+    }
+  }
+}

@@ -16,6 +16,7 @@ import {
   readEpochs,
   readSnapshot,
   removeBelowStart,
+  removeSegments,
   type Unfinished,
 } from './logFiles.ts'
 import { ProducerState } from './producerState.ts'
@@ -362,26 +363,14 @@ async function startOver(
   const firstLater = segments.findIndex(({ baseOffset }) => baseOffset > input.logStartOffset)
   const deleted = firstLater < 0 ? segments : segments.slice(0, firstLater)
   if (firstLater >= 0) {
-    await removeSegments(runtime, input, segments.slice(firstLater))
+    await removeSegments(runtime, input.directory, segments.slice(firstLater))
     await runtime.disk.syncDirectory(input.directory)
   }
-  await removeSegments(runtime, input, deleted)
+  await removeSegments(runtime, input.directory, deleted)
   await removeLaterSnapshots(runtime, input, listing, input.logStartOffset)
   await runtime.disk.syncDirectory(input.directory)
   const producers = await lastProducers(runtime, input, listing)
   return { ...freshLog(runtime, input, epochs), producers, leaderEpochsChanged: true }
-}
-
-async function removeSegments(
-  runtime: Runtime,
-  input: RecoveryInput,
-  segments: readonly Segment[],
-): Promise<void> {
-  for (const { baseOffset } of segments) {
-    for (const kind of ['log', 'index', 'timeindex', 'txnindex'] as const) {
-      await runtime.disk.remove(`${input.directory}/${segmentFileName(baseOffset, kind)}`)
-    }
-  }
 }
 
 /** Removes the producer snapshots that were taken beyond the end. */

@@ -4,10 +4,9 @@ import type { Checksum } from '../runtime/checksum.ts'
 import type { DiskFile } from '../runtime/disk.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import type { Damage } from './batchScan.ts'
-import { segmentFileName } from './fileNames.ts'
 import { readInt32 } from './integers.ts'
 import { checksumInSteps } from './largeBatch.ts'
-import type { RecoveryInput } from './logFiles.ts'
+import { type RecoveryInput, removeSegments } from './logFiles.ts'
 import { batchHeaderBytes, batchPrefixBytes, readCrc } from './recordBatch.ts'
 import type { Segment } from './segment.ts'
 
@@ -120,7 +119,7 @@ export async function announceCut(
 
 /** Cuts the log after its last good batch, after `announceCut`. */
 export async function cutTail(
-  { disk }: Pick<Runtime, 'disk'>,
+  runtime: Pick<Runtime, 'disk'>,
   directory: string,
   segments: Segment[],
   index: number,
@@ -130,11 +129,7 @@ export async function cutTail(
   const segment = segments[index]!
   // A segment that does not begin where the log ends is wholly beyond a hole.
   const keep = damage.position > 0 || segment.baseOffset === endOffset ? index + 1 : index
-  for (const dropped of segments.splice(keep)) {
-    for (const kind of ['log', 'index', 'timeindex', 'txnindex'] as const) {
-      await disk.remove(`${directory}/${segmentFileName(dropped.baseOffset, kind)}`)
-    }
-  }
+  await removeSegments(runtime, directory, segments.splice(keep))
   if (keep === index) return
   segment.sizeBytes = damage.position
   await segment.file.truncate(damage.position)

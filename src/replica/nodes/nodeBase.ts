@@ -1,10 +1,10 @@
-import { EngineError } from '../../model/errors.ts'
+import type { EngineError } from '../../model/errors.ts'
 import type { Logger } from '../../model/logger.ts'
 import { metadataTopicId, zeroUuid } from '../../model/uuid.ts'
 import type { Endpoint, Voter } from '../../raft.ts'
-import type { Clock, Timer } from '../../runtime/clock.ts'
 import type { Address } from '../../runtime/network.ts'
 import type { Runtime } from '../../runtime/runtime.ts'
+import { withinTime } from '../../runtime/withinTime.ts'
 import { readTextIfThere } from '../../segment/checkpointFile.ts'
 import type { LogConfig } from '../../segment/logConfig.ts'
 import type { LogDirectory } from '../../segment/logDirectory.ts'
@@ -149,7 +149,7 @@ async function openOnce(options: BaseOptions, opened: (() => Promise<unknown>)[]
     timeoutMs: options.callTimeoutMs,
     call: (to, payload, timeoutMs) =>
       to === nodeId
-        ? within(runtime.clock, timeoutMs, requests.call(nodeId, payload))
+        ? withinTime(runtime.clock, timeoutMs, requests.call(nodeId, payload))
         : transport.call(to, payload, timeoutMs),
   })
   return { nodeId, logs, requests, transport, address, endpoints, host, metadata, router, self, beginning }
@@ -175,21 +175,6 @@ function beginningOf(membership: Membership, self: Voter, listenerName: string) 
       })
       return { voters, kraftVersion: 0 } as const
     }
-  }
-}
-
-/** What `work` gives; rejects with `requestTimedOut` after `timeoutMs`. */
-async function within<T>(clock: Clock, timeoutMs: number, work: Promise<T>): Promise<T> {
-  let timer: Timer | null = null
-  const late = new Promise<never>((_, reject) => {
-    timer = clock.setTimer(Math.ceil(timeoutMs), () => {
-      reject(new EngineError('requestTimedOut', 'this node has not answered itself in time'))
-    })
-  })
-  try {
-    return await Promise.race([work, late])
-  } finally {
-    timer!.cancel()
   }
 }
 

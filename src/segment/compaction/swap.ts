@@ -108,9 +108,9 @@ async function moveAside(state: LogState, sources: readonly Segment[]): Promise<
   for (const [index, source] of sources.entries()) {
     const { path } = source.file
     await whenRoom(state, async () => {
-      // It has moved when only its old name could not be removed.
       // Who still reads what an earlier swap has moved needs that under its own name.
       const aside = `${path}.${state.replacements}.deleted`
+      // It has moved when only its old name could not be removed.
       if (source.file.path === path) await disk.moveFile(source.file, aside)
       else await disk.remove(path)
     })
