@@ -166,12 +166,9 @@ export function toLogConfig(overrides: Configs, broker: Configs = noConfigs): Lo
     .split(',')
     .map((word) => word.trim())
   const cleanupPolicy = { delete: policies.includes('delete'), compact: policies.includes('compact') }
-  const maxCompactionLagMs = number('max.compaction.lag.ms')
-  const segmentMs = number('segment.ms')
   return {
     segmentBytes: number('segment.bytes'),
-    // An active segment is not compacted, so it may not grow older than records may wait for that.
-    segmentMs: cleanupPolicy.compact ? Math.min(segmentMs, maxCompactionLagMs) : segmentMs,
+    segmentMs: number('segment.ms'),
     indexIntervalBytes: number('index.interval.bytes'),
     segmentIndexBytes: number('segment.index.bytes'),
     retentionMs: number('retention.ms'),
@@ -185,7 +182,7 @@ export function toLogConfig(overrides: Configs, broker: Configs = noConfigs): Lo
     cleanupPolicy,
     deleteRetentionMs: number('delete.retention.ms'),
     minCompactionLagMs: number('min.compaction.lag.ms'),
-    maxCompactionLagMs,
+    maxCompactionLagMs: number('max.compaction.lag.ms'),
     minCleanableDirtyRatio: Number(text('min.cleanable.dirty.ratio')),
   }
 }

@@ -170,6 +170,8 @@ export class NodeReader implements BatchSource {
   /** Resolves when more may be readable, or there is a reason to look. */
   #change(group: ReaderGroup): Promise<void> {
     const { signal } = this.#options
+    // It may have happened while the bytes were on their way.
+    if (this.#isOver || this.#world.ended() !== null || signal?.aborted) return Promise.resolve()
     return new Promise((resolve) => {
       const wake = (): void => {
         this.#wake = null

@@ -4,7 +4,7 @@ import type { FlushPolicy } from '../model/flushPolicy.ts'
 export interface LogConfig {
   /** A segment grows no larger than this; a batch larger than this is refused. */
   readonly segmentBytes: number
-  /** A segment takes batches for no longer than this. */
+  /** A segment takes batches for no longer than this; see `mostSegmentMs`. */
   readonly segmentMs: number
   /** Bytes of batches between two index entries. */
   readonly indexIntervalBytes: number
@@ -40,6 +40,14 @@ export interface LogConfig {
 export interface CleanupPolicy {
   readonly delete: boolean
   readonly compact: boolean
+}
+
+/**
+ * How long a segment takes batches: an active one is not compacted, so it may not grow older than records may wait for that.
+ * Source: KIP-354.
+ */
+export function mostSegmentMs({ cleanupPolicy, segmentMs, maxCompactionLagMs }: LogConfig): number {
+  return cleanupPolicy.compact ? Math.min(segmentMs, maxCompactionLagMs) : segmentMs
 }
 
 /** Kafka's defaults, and `journal` as the flush policy. Source: Kafka documentation, "Topic Configs". */

@@ -1,5 +1,6 @@
 import type { DiskFile } from '../runtime/disk.ts'
 import { extendDigest, unknownDigest } from './batchDigest.ts'
+import { type LogConfig, mostSegmentMs } from './logConfig.ts'
 import { OffsetIndex, offsetIndexEntryBytes, type UnreadOffsets } from './offsetIndex.ts'
 import { TimeIndex, timeIndexEntryBytes, type UnreadTimes } from './timeIndex.ts'
 
@@ -132,14 +133,14 @@ export class Segment {
     batchBytes: number,
     maxTimestampMs: number,
     wallMs: number,
-    config: { segmentBytes: number; segmentMs: number; segmentIndexBytes: number },
+    config: LogConfig,
   ): boolean {
     if (lastOffset - this.baseOffset > largestRelativeOffset) return true
     if (this.sizeBytes === 0) return false
     if (this.sizeBytes > config.segmentBytes - batchBytes) return true
     const ageMs =
       this.firstTimestampMs >= 0 ? maxTimestampMs - this.firstTimestampMs : wallMs - this.createdMs
-    if (ageMs > config.segmentMs) return true
+    if (ageMs > mostSegmentMs(config)) return true
     const offsetEntries = Math.floor(config.segmentIndexBytes / offsetIndexEntryBytes)
     const timeEntries = Math.floor(config.segmentIndexBytes / timeIndexEntryBytes)
     // The time index keeps a place for the entry that is added when the segment is sealed.

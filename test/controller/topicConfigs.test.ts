@@ -98,10 +98,6 @@ describe('a value that a client sets', () => {
       minCompactionLagMs: 8,
       maxCompactionLagMs: 9000,
       minCleanableDirtyRatio: 0.25,
-      segmentMs: 9000,
-    })
-    expect(toLogConfig(new Map([['max.compaction.lag.ms', '9000']]))).toMatchObject({
-      segmentMs: 604_800_000,
     })
   })
 

@@ -49,6 +49,18 @@ describe('a segment rolls', () => {
     }
   })
 
+  test('after max.compaction.lag.ms at the latest where it is compacted: an active segment is not', async () => {
+    for (const [compact, expected] of [
+      [true, 2],
+      [false, 1],
+    ] as const) {
+      const cleanupPolicy = { delete: false, compact }
+      const { log } = await logWith({ segmentMs: 1000, maxCompactionLagMs: 100, cleanupPolicy })
+      for (const timestampMs of [1000, 1100, 1101]) await append(log, batchOf(['a'], { timestampMs }))
+      expect(log.segmentCount).toBe(expected)
+    }
+  })
+
   test('when an index is full', async () => {
     const { log } = await logWith({ segmentIndexBytes: 36, indexIntervalBytes: 0 })
     for (let index = 0; index < 8; index++) await append(log, batchOf(['a'], { timestampMs: 1000 + index }))
@@ -57,7 +69,7 @@ describe('a segment rolls', () => {
 
   test('when an offset would lie more than 2^31 - 1 after its base', () => {
     const segment = new Segment(10, runtime.disk.file('/nowhere'), 0, 0, true)
-    const config = { segmentBytes: 1 << 30, segmentMs: 1e12, segmentIndexBytes: 1 << 20 }
+    const config = { ...testConfig, segmentBytes: 1 << 30, segmentMs: 1e12, segmentIndexBytes: 1 << 20 }
     expect(segment.mustRoll(10 + 2 ** 31 - 1, 100, 0, 0, config)).toBe(false)
     expect(segment.mustRoll(10 + 2 ** 31, 100, 0, 0, config)).toBe(true)
   })
