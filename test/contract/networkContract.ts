@@ -283,6 +283,7 @@ class Side {
   drains = 0
   #chunks: Buffer[] = []
   #receivedBytes = 0
+  #isClosed = false
   #wake: () => void = () => {}
 
   constructor(connection: Connection) {
@@ -307,6 +308,7 @@ class Side {
           this.#wake()
         },
         close: (error) => {
+          this.#isClosed = true
           resolve(error)
           ended()
           this.#wake()
@@ -321,12 +323,19 @@ class Side {
 
   /** Resolves once `count` bytes in all have come. */
   async receives(count: number): Promise<void> {
-    while (this.#receivedBytes < count) await new Promise<void>((wake) => (this.#wake = wake))
+    await this.#until(() => this.#receivedBytes >= count)
   }
 
   /** Resolves after the first drain. */
   async drained(): Promise<void> {
-    while (this.drains === 0) await new Promise<void>((wake) => (this.#wake = wake))
+    await this.#until(() => this.drains > 0)
+  }
+
+  async #until(isSo: () => boolean): Promise<void> {
+    while (!isSo()) {
+      if (this.#isClosed) throw (await this.closed) ?? new Error('closed before it was so')
+      await new Promise<void>((wake) => (this.#wake = wake))
+    }
   }
 }
 
