@@ -19,6 +19,11 @@ export function uuidToBytes(uuid: Uuid): Uint8Array {
   return bytes
 }
 
+/** The id as 32 hexadecimal digits. */
+export function hexOf(uuid: Uuid): string {
+  return Buffer.from(uuid, 'base64url').toString('hex')
+}
+
 /**
  * A new version 4 id from 16 bytes of the given source. Never starts with "-" (so that it is safe on a
  * command line) and never equals a reserved one, as Kafka's `Uuid.randomUuid`.

@@ -1,5 +1,6 @@
 import { EngineError, toEngineError } from '../model/errors.ts'
 import type { Logger } from '../model/logger.ts'
+import { hexOf, randomUuid, type Uuid } from '../model/uuid.ts'
 import type { Disk } from '../runtime/disk.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import { retiredDirectoryName } from './directoryNames.ts'
@@ -21,16 +22,18 @@ export async function checkUnused(disk: Disk, path: string): Promise<void> {
   }
 }
 
-/** Gives a log's directory the name of one that is to be removed, or kept aside; returns its path. Not durable yet. */
+/**
+ * Gives a log's directory the name of one that is to be removed, or kept aside, which ends with the journal's id of the log
+ * where that is given; returns its path. Not durable yet.
+ */
 export async function retire(
   { disk, random }: Pick<Runtime, 'disk' | 'random'>,
   path: string,
   why: 'delete' | 'stray',
+  logId: Uuid | null = null,
 ): Promise<string> {
-  const unique = Buffer.alloc(16)
-  random.fill(unique)
   const slash = path.lastIndexOf('/') + 1
-  const name = retiredDirectoryName(path.slice(slash), unique.toString('hex'), why)
+  const name = retiredDirectoryName(path.slice(slash), hexOf(logId ?? randomUuid(random)), why)
   const retired = `${path.slice(0, slash)}${name}`
   await disk.rename(path, retired)
   return retired

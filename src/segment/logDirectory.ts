@@ -208,7 +208,7 @@ export class LogDirectory {
     const log = this.#logs.get(name)
     if (log === undefined) return null
     const id = await this.#take(name, log)
-    const stray = await this.#rename(name, 'stray')
+    const stray = await this.#rename(name, 'stray', id)
     await this.#names.sync()
     await this.#journal.delete(id)
     this.#journal.renamed(id)
@@ -225,13 +225,13 @@ export class LogDirectory {
     return id
   }
 
-  async #rename(name: string, why: 'delete' | 'stray'): Promise<string | null> {
+  async #rename(name: string, why: 'delete' | 'stray', id: Uuid | null = null): Promise<string | null> {
     const path = `${this.directory}/${name}`
     // What is known of its files is not known of those that the next log of the name has.
     this.badRanges.forgetIn(path)
     // The directory of a damaged log may be gone.
     if ((await this.#runtime.disk.stat(path)) === null) return null
-    const retired = await retire(this.#runtime, path, why)
+    const retired = await retire(this.#runtime, path, why, id)
     this.#retiredNames.add(name)
     this.#journal.namesChanged(null)
     return retired

@@ -1,6 +1,6 @@
 import { CorruptionError } from '../model/errors.ts'
 import type { Logger } from '../model/logger.ts'
-import type { Uuid } from '../model/uuid.ts'
+import { hexOf, type Uuid } from '../model/uuid.ts'
 import type { Disk } from '../runtime/disk.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import { readTextIfThere } from './checkpointFile.ts'
@@ -85,7 +85,7 @@ export async function findLogs(
     } else if (what === 'log') strange.push(name)
     else if (what === 'deleted') deleted.push(`${directory}/${name}`)
     else if (name !== defaultJournalName && !isSetAside(name)) {
-      const stray = /^(.*)\.[0-9a-f]{32}-stray$/.exec(name)
+      const stray = /\.([0-9a-f]{32})-stray$/.exec(name)
       if (stray !== null) strays.add(stray[1]!)
       logger.warn('an unknown directory is kept and not used', { directory: name })
     }
@@ -96,8 +96,8 @@ export async function findLogs(
     const { name, topicId } = log
     const isThere = present.has(name)
     const wasEmpty = plan.created.has(log.id) || log.endOffset <= log.logStartOffset
-    if (!isThere && strays.has(name)) {
-      // It was set aside, and the power went before the journal had that.
+    if (!isThere && strays.has(hexOf(log.id))) {
+      // It was set aside, this one and no other of its name, and the power went before the journal had that.
       absent.add(log.id)
       await journal.delete(log.id)
       journal.renamed(log.id)

@@ -301,7 +301,7 @@ export class Journal {
       })
       this.#isFull = true
     } else if (!isFull) this.#isFull = false
-    if (isFull || this.#writer.wantsNext) this.#prepare()
+    if (isFull || this.#writer.wantsNext || this.#files.isSingle) this.#prepare()
     const isHalfFull =
       this.#files.liveBytes >= this.#fullBytes ||
       (isFull && (!this.#files.canPrepare || this.#fileRetry !== null))

@@ -108,6 +108,11 @@ export class JournalFiles {
     return this.#live.some((file) => file.generation < generation)
   }
 
+  /** Whether there is one file only: once it is full, nothing can say any more that something may be let go of. */
+  get isSingle(): boolean {
+    return this.#count === 1
+  }
+
   get #count(): number {
     return this.#live.length + this.#free.length + (this.#next === null ? 0 : 1)
   }
