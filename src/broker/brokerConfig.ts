@@ -1,3 +1,4 @@
+import { resolve } from 'node:path'
 import type { ClusterConfig } from '../controller/clusterConfig.ts'
 import { type Configs, checkBrokerDefaults } from '../controller/topicConfigs.ts'
 import { topicConfigTable } from '../controller/topicConfigTable.ts'
@@ -85,7 +86,7 @@ export function brokerConfig(
     listen,
     advertised,
     directory: directory(texts.get('log.dirs')!),
-    journalDirectory: texts.get('cordwood.journal.directory') || null,
+    journalDirectory: absolute(texts.get('cordwood.journal.directory') || null),
     cluster: settings?.cluster ?? null,
     texts,
     statics,
@@ -133,6 +134,11 @@ function directory(text: string): string {
   const directories = text.split(',').filter((one) => one.trim() !== '')
   if (directories.length !== 1) refuse('log.dirs', text, 'exactly one directory')
   return directories[0]!.trim()
+}
+
+/** The data directory notes it, and is read from elsewhere as well. */
+function absolute(directory: string | null): string | null {
+  return directory === null ? null : resolve(directory)
 }
 
 function address(name: string, text: string): Address {

@@ -1,32 +1,24 @@
 import { EngineError } from '../model/errors.ts'
-import type { Disk, DiskLock } from '../runtime/disk.ts'
+import type { DiskLock } from '../runtime/disk.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import { readTextIfThere } from './checkpointFile.ts'
+import { makeDurably } from './durableNames.ts'
+import { metaPropertiesFile } from './metaProperties.ts'
 
 const lockFile = '.lock'
 
-/** Makes a data directory if it is not there, and locks it. Throws `directoryLocked` and `permissionDenied`. */
+/** Makes a directory if it is not there, and locks it. Throws `directoryLocked` and `permissionDenied`. */
 export async function lockDirectory(runtime: Runtime, directory: string): Promise<DiskLock> {
+  const { disk } = runtime
   try {
-    await makeDurably(runtime.disk, directory)
-    return await runtime.disk.lock(`${directory}/${lockFile}`, await describeOwner(runtime))
+    // Its name is durable by the time something of ours is in it.
+    if ((await disk.stat(`${directory}/${metaPropertiesFile}`)) === null) await makeDurably(disk, directory)
+    return await disk.lock(`${directory}/${lockFile}`, await describeOwner(runtime))
   } catch (cause) {
     if (!(cause instanceof EngineError) || cause.code !== 'permissionDenied') throw cause
     const message = `${directory} is not writable; let this user write there, or name another directory`
     throw new EngineError('permissionDenied', message, { cause })
   }
-}
-
-/** Makes a directory and its parents as far as they are not there, durably: else a crash takes all that is in it. */
-async function makeDurably(disk: Disk, directory: string): Promise<void> {
-  const parents: string[] = []
-  for (let path = directory; (await disk.stat(path)) === null; path = parents.at(-1)!) {
-    const slash = path.replace(/\/+$/, '').lastIndexOf('/')
-    parents.push(slash < 0 ? '.' : path.slice(0, slash) || '/')
-    if (slash <= 0) break
-  }
-  await disk.makeDirectory(directory)
-  for (const parent of parents) await disk.syncDirectory(parent)
 }
 
 /**

@@ -226,7 +226,8 @@ export class Log extends LogFacts implements FlushEvents {
    */
   async truncate(offset: number): Promise<void> {
     this.#checkReadable()
-    await this.#still.over()
+    const busy = this.#still.over()
+    if (busy !== null) await busy
     this.#checkWritable()
     if (offset < this.state.logStartOffset || offset > this.state.logEndOffset) this.state.outOfRange(offset)
     await this.#changeEnd('the log is being cut', async () => {
@@ -247,8 +248,8 @@ export class Log extends LogFacts implements FlushEvents {
   }
 
   /** Resolves when appends are not refused because of something that is under way. */
-  whenWritable(): Promise<void> {
-    return this.#still.over()
+  async whenWritable(): Promise<void> {
+    await this.#still.over()
   }
 
   /** Waits for what is in flight, then closes; `clean` also writes all that makes the next open fast. */

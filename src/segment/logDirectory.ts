@@ -10,10 +10,10 @@ import { BadRanges } from './badRanges.ts'
 import { CheckpointStore } from './checkpointStore.ts'
 import { markClean } from './checkpoints.ts'
 import { checkUnused, removeDeleted, removeLater, retire } from './deadDirectories.ts'
+import { DirectoryLocks } from './directoryLocks.ts'
 import { logDirectoryName } from './directoryNames.ts'
 import type { Doubts } from './doubts.ts'
 import { inParallel } from './inParallel.ts'
-import { lockDirectory } from './lockOwner.ts'
 import { Log, type LogConfig } from './log.ts'
 import { closeLogs } from './logClosing.ts'
 import { defaultProducerIdExpirationMs, type LogDirectoryOptions } from './logDirectoryOptions.ts'
@@ -94,15 +94,17 @@ export class LogDirectory {
    * `permissionDenied`, `diskFull`, `invalidConfig` for a journal that is elsewhere, `corruptLog` for one that is gone.
    */
   static async open(runtime: Runtime, options: LogDirectoryOptions): Promise<LogDirectory> {
-    const lock = await lockDirectory(runtime, options.directory)
+    const locks = await DirectoryLocks.take(runtime, options.directory)
     try {
       const meta = await openIdentity(runtime, options)
-      const journal = await NodeJournal.open(runtime, journalOptionsOf(options, meta.directoryId))
-      const opened = new LogDirectory(runtime, options, lock, meta, journal)
+      const ofJournal = journalOptionsOf(options, meta.directoryId)
+      await locks.takeJournal(runtime, options.directory, ofJournal.directory)
+      const journal = await NodeJournal.open(runtime, ofJournal)
+      const opened = new LogDirectory(runtime, options, locks, meta, journal)
       await opened.#load()
       return opened
     } catch (error) {
-      await lock.release()
+      await locks.release()
       throw error
     }
   }

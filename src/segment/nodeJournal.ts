@@ -8,7 +8,7 @@ import { Journal } from './journal/journal.ts'
 import type { JournalHost } from './journal/journalHost.ts'
 import type { JournalReplay } from './journal/journalReplay.ts'
 import type { LogCheckpoint, NodeCheckpoint } from './journal/nodeCheckpoint.ts'
-import { checkJournalAge, checkJournalPlace, defaultJournalName, noteJournalPlace } from './journalPlace.ts'
+import { checkJournalAge, noteJournalPlace } from './journalPlace.ts'
 import { storeFromJournal } from './journalRescue.ts'
 import type { KnownLog, Stranger } from './knownLog.ts'
 import { checkpointOf, creationOf, forgetCut, knownLog, lastOf, whenResumable } from './knownLog.ts'
@@ -90,9 +90,7 @@ export class NodeJournal implements JournalHost {
    * `corruptLog` when it is gone or both its checkpoints are damaged.
    */
   static async open(runtime: Runtime, options: NodeJournalOptions): Promise<NodeJournal> {
-    const { dataDirectory, directoryId, logger, journalBytes, fileBytes } = options
-    const directory = options.directory ?? `${dataDirectory}/${defaultJournalName}`
-    await checkJournalPlace(runtime, dataDirectory, directory)
+    const { dataDirectory, directory, directoryId, logger, journalBytes, fileBytes } = options
     const plan = new ReplayPlan()
     const { journal, replay } = await Journal.open(runtime, {
       visitor: plan,
@@ -358,7 +356,7 @@ export class NodeJournal implements JournalHost {
   /** Closes the journal; `clean`: everything that it holds is stored elsewhere first. */
   async close(options: { readonly clean: boolean }): Promise<void> {
     await this.#journal.close(options)
-    const { dataDirectory, directory = `${dataDirectory}/${defaultJournalName}` } = this.#options
+    const { dataDirectory, directory } = this.#options
     const { checkpointNumber } = this.#journal
     // An earlier number does as well.
     await noteJournalPlace(this.#runtime, dataDirectory, directory, checkpointNumber).catch(() => {})

@@ -1,5 +1,7 @@
 import type { Logger } from '../model/logger.ts'
 import type { Uuid } from '../model/uuid.ts'
+import { withoutSlash } from './durableNames.ts'
+import { defaultJournalName } from './journalPlace.ts'
 import type { LogDirectoryOptions } from './logDirectoryOptions.ts'
 
 /** What `NodeJournal.open` is told. */
@@ -7,8 +9,8 @@ export interface NodeJournalOptions {
   readonly dataDirectory: string
   readonly directoryId: Uuid
   readonly logger: Logger
-  /** Where the journal is; `.journal` in the data directory by default. */
-  readonly directory?: string
+  /** Where the journal is. */
+  readonly directory: string
   /** How large it may become. */
   readonly journalBytes?: number
   /** How large each of its files is. */
@@ -22,7 +24,10 @@ export function journalOptionsOf(options: LogDirectoryOptions, directoryId: Uuid
     dataDirectory,
     directoryId,
     logger,
-    ...(journalDirectory === undefined ? {} : { directory: journalDirectory }),
+    directory:
+      journalDirectory === undefined
+        ? `${dataDirectory}/${defaultJournalName}`
+        : withoutSlash(journalDirectory),
     ...(journalBytes === undefined ? {} : { journalBytes }),
     ...(journalFileBytes === undefined ? {} : { fileBytes: journalFileBytes }),
   }

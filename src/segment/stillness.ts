@@ -8,6 +8,8 @@ export class Stillness {
   #last: Promise<void> = Promise.resolve()
   /** Appends are being undone; the end of that. */
   #undo: Promise<void> | null = null
+  /** Changes that were asked for and are not over. */
+  #asked = 0
   #isChanging = false
   /** Changes of the log's end that were asked for and are not over. */
   readonly #endChanges = new Set<EngineError>()
@@ -24,10 +26,10 @@ export class Stillness {
     this.#undo = undo
   }
 
-  /** Resolves when nothing is being undone or changed. */
-  async over(): Promise<void> {
-    await this.#undo
-    await this.#last
+  /** Resolves when nothing is being undone or changed; null when nothing is, for those who may not let anything in between. */
+  over(): Promise<void> | null {
+    if (this.#undo === null && this.#asked === 0) return null
+    return Promise.resolve(this.#undo).then(() => this.#last)
   }
 
   /** Why the log may soon end elsewhere; null when nobody has asked for that. */
@@ -75,6 +77,7 @@ export class Stillness {
 
   #change(refusal: EngineError, work: () => Promise<void>, isReady: () => Promise<boolean>): Promise<void> {
     const state = this.#state
+    this.#asked++
     const done = this.#last.then(async () => {
       for (;;) {
         // Those who undo appends let others in when they are done.
@@ -91,7 +94,11 @@ export class Stillness {
         state.flush.recheck()
       }
     })
-    this.#last = done.catch(() => {})
+    this.#last = done
+      .catch(() => {})
+      .then(() => {
+        this.#asked--
+      })
     return done
   }
 }

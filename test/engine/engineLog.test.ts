@@ -228,6 +228,19 @@ describe('a log', () => {
     expect(await appended).toMatchObject({ lastOffset: 1 })
   })
 
+  test.each([0, 1, 2, 3])(
+    'appends %i turns after truncate was called are refused, not cut',
+    async (turns) => {
+      const log = await (await open()).log('orders')
+      for (let index = 0; index < 10; index++) await log.append({ value: String(index) })
+      const cut = log.truncate(5)
+      for (let turn = 0; turn < turns; turn++) await null
+      await expectCode(log.append({ value: 'meanwhile' }), 'kafkaStorageError')
+      expect(await cut).toBe(5)
+      expect(await texts(log)).toEqual(['0', '1', '2', '3', '4'])
+    },
+  )
+
   test('changes its policy while it is in use', async () => {
     const log = await (await open({ flush: 'none' })).log('orders')
     expect(await log.append({ value: 'a' })).toMatchObject({ survives: 'processKill' })

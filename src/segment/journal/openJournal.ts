@@ -1,6 +1,7 @@
 import { EngineError } from '../../model/errors.ts'
 import type { Logger } from '../../model/logger.ts'
 import type { Runtime } from '../../runtime/runtime.ts'
+import { parentOf } from '../durableNames.ts'
 import { readUint32 } from '../integers.ts'
 import { BlockReader } from './blockReader.ts'
 import { blockBytes, readStamp } from './blocks.ts'
@@ -157,11 +158,6 @@ async function createJournal(
   await checkpoints.write(checkpoint)
   await runtime.disk.syncDirectory(parentOf(directory))
   return checkpoint
-}
-
-function parentOf(path: string): string {
-  const at = path.lastIndexOf('/')
-  return at > 0 ? path.slice(0, at) : at === 0 ? '/' : '.'
 }
 
 function checkOwner(
