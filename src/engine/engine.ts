@@ -266,6 +266,7 @@ export class Engine<F extends FlushPolicy = FlushPolicy> implements AsyncDisposa
 
   async #close(): Promise<void> {
     try {
+      await this.#directory.giveUpJournal()
       await this.#background.close()
       await this.#scrubber.close()
       await this.#host.appender.close()

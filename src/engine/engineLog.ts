@@ -162,9 +162,12 @@ export class EngineLog<F extends FlushPolicy = FlushPolicy> {
     await this.#target.log.deleteRecordsBefore(offset)
   }
 
-  /** Removes the log for good, durably: its readers end, appends under way settle, its name is free again. */
+  /**
+   * Removes the log for good, durably, also one that is damaged: its readers end, appends under way settle, its name is free
+   * again.
+   */
   async delete(): Promise<void> {
-    this.#checkOpen()
+    if (this.#target.ended !== null) throw this.#target.ended
     await this.#host.remove(this.#target)
   }
 

@@ -9,7 +9,7 @@ import { BackgroundSync } from './backgroundSync.ts'
 import { BadRanges } from './badRanges.ts'
 import { CheckpointStore } from './checkpointStore.ts'
 import { markClean } from './checkpoints.ts'
-import { checkUnused, removeDeleted, removeLater, retire } from './deadDirectories.ts'
+import { checkUnused, removeDeleted, removeLater } from './deadDirectories.ts'
 import { DirectoryLocks } from './directoryLocks.ts'
 import { logDirectoryName } from './directoryNames.ts'
 import type { Doubts } from './doubts.ts'
@@ -27,6 +27,7 @@ import { Progress } from './progress.ts'
 import { type Reopen, reopenInput } from './reopen.ts'
 import { type ReplayedTail, tailsOf } from './replayedTail.ts'
 import { retainAll } from './retention.ts'
+import { RetiredLogs } from './retiredLogs.ts'
 import { IndexCache } from './segmentIndexes.ts'
 import { SegmentScanner } from './segmentScanner.ts'
 import { SharedSync } from './sharedSync.ts'
@@ -59,8 +60,7 @@ export class LogDirectory {
   readonly #checkpoints: CheckpointStore
   readonly #names: SharedSync
   readonly #unopened = new UnopenedLogs()
-  /** Names whose earlier logs may still have them after a power cut. */
-  readonly #retiredNames = new Set<string>()
+  readonly #retired: RetiredLogs
   #cleanedOffsets: ReadonlyMap<string, number> = new Map()
   /** How damaged logs are opened once they are mended. */
   readonly #reopeners = new WeakMap<Log, Reopen>()
@@ -79,7 +79,10 @@ export class LogDirectory {
     this.#lock = lock
     this.#journal = journal
     this.directory = options.directory
-    this.#names = new SharedSync(runtime.disk, options.directory)
+    const { directory } = options
+    const names = new SharedSync(runtime.disk, directory)
+    this.#names = names
+    this.#retired = new RetiredLogs({ runtime, directory, journal, names, badRanges: this.badRanges })
     this.#scanner = new SegmentScanner(runtime)
     this.#troubles = new TroubleLog(runtime.clock, options.logger)
     this.#background = new BackgroundSync(runtime, options.directory)
@@ -151,11 +154,7 @@ export class LogDirectory {
     const wasThere = (await this.#runtime.disk.stat(path)) !== null
     if (wasThere) await checkUnused(this.#runtime.disk, path)
     await this.#checkpoints.forget(name, this.#logs)
-    if (this.#retiredNames.has(name)) {
-      // The journal's replay could not tell the old directory from the new one.
-      await this.#names.sync()
-      this.#retiredNames.delete(name)
-    }
+    await this.#retired.settle(name)
     let id: Uuid
     try {
       await this.#makeDirectory(name, topicId)
@@ -189,13 +188,15 @@ export class LogDirectory {
   /** Removes a log, open or not: at once from `logs`, durably when this resolves, its files after `fileDeleteDelayMs`. */
   async deleteLog(topic: string, partition: number): Promise<void> {
     const name = logDirectoryName(topic, partition)
-    if (!this.#logs.has(name) && (await this.#unopened.take(name))) this.#checkpoints.release(name)
-    else if (!this.#logs.has(name)) return
     const log = this.#logs.get(name)
-    const id = log === undefined ? this.#journal.idOf(name) : await this.#take(name, log)
-    if (id !== null && !planted('deletionNotJournaled')) await this.#journal.delete(id)
-    const deleted = await this.#rename(name, 'delete')
-    if (id !== null) this.#journal.renamed(id)
+    let id: Uuid | null | undefined
+    if (log !== undefined) id = await this.#take(name, log)
+    else if (await this.#unopened.take(name)) {
+      this.#checkpoints.release(name)
+      id = this.#journal.idOf(name)
+    } else if (!this.#retired.keeps(name)) return
+    if (id && !planted('deletionNotJournaled')) await this.#journal.delete(id)
+    const deleted = await this.#retired.delete(name, id)
     if (deleted === null) return
     const delayMs = (log?.config ?? this.#configOf(name)).fileDeleteDelayMs
     removeLater(this.#runtime, deleted, delayMs, () => this.#closed, this.#logger)
@@ -210,8 +211,7 @@ export class LogDirectory {
     const log = this.#logs.get(name)
     if (log === undefined) return null
     const id = await this.#take(name, log)
-    const stray = await this.#rename(name, 'stray', id)
-    await this.#names.sync()
+    const stray = await this.#retired.setAside(name, id)
     await this.#journal.delete(id)
     this.#journal.renamed(id)
     return stray
@@ -225,18 +225,6 @@ export class LogDirectory {
     this.#ids.delete(log)
     await log.close({ clean: false })
     return id
-  }
-
-  async #rename(name: string, why: 'delete' | 'stray', id: Uuid | null = null): Promise<string | null> {
-    const path = `${this.directory}/${name}`
-    // What is known of its files is not known of those that the next log of the name has.
-    this.badRanges.forgetIn(path)
-    // The directory of a damaged log may be gone.
-    if ((await this.#runtime.disk.stat(path)) === null) return null
-    const retired = await retire(this.#runtime, path, why, id)
-    this.#retiredNames.add(name)
-    this.#journal.namesChanged(null)
-    return retired
   }
 
   /** Stores recovery points and start offsets, after what they depend on. */
@@ -269,6 +257,11 @@ export class LogDirectory {
     return this.#reopeners.get(log) ?? null
   }
 
+  /** Ends the journal where it takes nothing, before a `close`: who waits for it would wait for ever, and is told `closed`. */
+  async giveUpJournal(): Promise<void> {
+    if (this.#journal.isRefusing) await this.#journal.close({ clean: false })
+  }
+
   /** Closes every log cleanly, notes that, and gives up the lock. */
   async close(): Promise<void> {
     if (this.#closed) return
@@ -277,8 +270,7 @@ export class LogDirectory {
       // What is left to sync is synced together; what goes wrong takes logs offline and shows below.
       await this.#journal.lastCheckpoint().catch(() => {})
       await this.#background.idle()
-      // Logs that wait for the journal would wait for ever.
-      if (this.#journal.isRefusing) await this.#journal.close({ clean: false })
+      await this.giveUpJournal()
       const { areStored, areClean } = await closeLogs(this.#logs, this.#logger)
       const points = new Map([...this.#logs.values()].map((log) => [log, log.recoveryPoint]))
       await this.#checkpoints.store(this.#logs, points)
@@ -307,6 +299,11 @@ export class LogDirectory {
     // What the page cache shows of a dead process's work may not be stored.
     if (!found.isClean || found.deleted.length > 0) await this.#names.sync()
     await this.#journal.start(this.#background)
+    // Not before: a journal that is full waits for what only it can do from now on.
+    for (const id of found.setAside) {
+      await this.#journal.delete(id)
+      this.#journal.renamed(id)
+    }
     const progress = new Progress(this.#runtime.clock, this.#logger, 'opening logs', found.logs.length)
     await inParallel(found.logs, parallel, async (each) => {
       progress.step()

@@ -49,6 +49,8 @@ export interface FoundLogs {
   readonly missing: readonly { readonly name: string; readonly topicId: Uuid }[]
   /** Logs whose directories are not there and must not be made: nothing of them is replayed. */
   readonly absent: ReadonlySet<Uuid>
+  /** Logs that were set aside: the journal has to be told. */
+  readonly setAside: readonly Uuid[]
   /** Paths of directories that are to be removed. */
   readonly deleted: readonly string[]
   /** Names of logs whose topic nobody can tell; kept and not used. */
@@ -92,6 +94,7 @@ export async function findLogs(
   }
   const missing: { name: string; topicId: Uuid }[] = []
   const absent = new Set<Uuid>()
+  const setAside: Uuid[] = []
   for (const log of plan.logs.values()) {
     const { name, topicId } = log
     const isThere = present.has(name)
@@ -99,8 +102,7 @@ export async function findLogs(
     if (!isThere && strays.has(hexOf(log.id))) {
       // It was set aside, this one and no other of its name, and the power went before the journal had that.
       absent.add(log.id)
-      await journal.delete(log.id)
-      journal.renamed(log.id)
+      setAside.push(log.id)
       continue
     }
     if (!isThere && wasEmpty) missing.push({ name, topicId })
@@ -131,7 +133,7 @@ export async function findLogs(
       directory: `${directory}/${name}`,
     })
   })
-  return { checkpoints, isClean, logs, missing, absent, deleted, unreadable }
+  return { checkpoints, isClean, logs, missing, absent, setAside, deleted, unreadable }
 }
 
 function known(

@@ -375,7 +375,8 @@ export class NodeJournal implements JournalHost {
       if (names.length < manyNames || !(await this.#syncAll())) {
         for (const name of names) {
           if ((await disk.stat(`${dataDirectory}/${name}`)) === null) continue
-          const known = [...this.#known.values()].find((log) => log.name === name)
+          // Not one that had the name before: its topic is another.
+          const known = this.#knownIn(`${dataDirectory}/${name}`)
           await syncMetadata(disk, `${dataDirectory}/${name}`, known?.topicId ?? null)
           await disk.syncDirectory(`${dataDirectory}/${name}`)
         }

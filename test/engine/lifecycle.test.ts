@@ -1,5 +1,5 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import fc from 'fast-check'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { type EngineOptions, openEngine, startBroker } from '../../src/index.ts'
@@ -22,6 +22,27 @@ describe('opening', () => {
   test('is refused while somebody else has the directory', async () => {
     const { directory } = await open()
     await expectCode(openEngine({ directory }), 'directoryLocked')
+  })
+
+  test('a log that is damaged can be deleted, also once its directory was removed by hand, and its name is free', async () => {
+    for (const isRemoved of [false, true]) {
+      const directory = temporaryDirectory()
+      const settings = { segmentBytes: 1024, maxAppendBytes: 1000 }
+      const first = await open({ directory, ...settings })
+      const log = await first.log('orders')
+      for (let index = 0; index < 6; index++) await log.append({ value: 'v'.repeat(500) })
+      await first.close()
+      const segments = readdirSync(`${directory}/orders-0`).filter((name) => name.endsWith('.log'))
+      rmSync(`${directory}/orders-0${isRemoved ? '' : `/${segments[1]}`}`, { recursive: true })
+      const second = await open({ directory, ...settings })
+      const damaged = await second.log('orders')
+      await expectCode(damaged.append({ value: 'more' }), 'corruptLog')
+      await damaged.delete()
+      expect(second.logs).toEqual([])
+      await (await second.log('orders')).append({ value: 'new' })
+      await second.close()
+      expect(await texts(await (await open({ directory })).log('orders'))).toEqual(['new'])
+    }
   })
 
   test("is refused for a broker's directory", async () => {

@@ -1,6 +1,7 @@
 import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { createNodeRuntime } from '../../src/runtime/node/nodeRuntime.ts'
+import { copyDirectory } from '../support/copyDirectory.ts'
 import { temporaryDirectory } from '../support/temporaryDirectory.ts'
 import { append, create, failing, killed, killedWith, open, values, watching } from './journalingSupport.ts'
 import { batchOf, readAll, runtime, valuesOf } from './support.ts'
@@ -49,7 +50,7 @@ describe('the journal of a data directory', () => {
     expect(readdirSync(directory)).not.toContain('.journal')
     await expect(open(directory)).rejects.toMatchObject({ code: 'invalidConfig' })
     const other = temporaryDirectory()
-    cpSync(journalDirectory, other, { recursive: true })
+    copyDirectory(journalDirectory, other)
     rmSync(journalDirectory, { recursive: true })
     await expect(open(directory, { journalDirectory })).rejects.toMatchObject({ code: 'corruptLog' })
     await expect(open(directory)).rejects.toMatchObject({ code: 'corruptLog' })

@@ -1,4 +1,3 @@
-import { cpSync } from 'node:fs'
 import { EngineError } from '../../src/model/errors.ts'
 import type { LogFields, Logger } from '../../src/model/logger.ts'
 import { randomUuid } from '../../src/model/uuid.ts'
@@ -9,6 +8,7 @@ import { LogDirectory } from '../../src/segment/logDirectory.ts'
 import type { LogDirectoryOptions } from '../../src/segment/logDirectoryOptions.ts'
 import { checkBatch } from '../../src/segment/recordBatch.ts'
 import { WriteGroup } from '../../src/segment/writeGroup.ts'
+import { copyDirectory } from '../support/copyDirectory.ts'
 import { temporaryDirectory } from '../support/temporaryDirectory.ts'
 import { withCalls } from '../support/withCalls.ts'
 import { batchOf, readAll, runtime, testConfig, valuesOf } from './support.ts'
@@ -47,7 +47,7 @@ export async function open(directory: string, options: Partial<LogDirectoryOptio
 /** What a process that is killed now leaves, in a directory of its own. */
 export function killed(directory: string): string {
   const copy = temporaryDirectory()
-  cpSync(directory, copy, { recursive: true, filter: (path) => !path.endsWith('.sock') })
+  copyDirectory(directory, copy)
   return copy
 }
 

@@ -1,4 +1,4 @@
-import { cpSync, readdirSync } from 'node:fs'
+import { readdirSync } from 'node:fs'
 import { EngineError } from '../../src/model/errors.ts'
 import { silentLogger } from '../../src/model/logger.ts'
 import { randomUuid } from '../../src/model/uuid.ts'
@@ -10,6 +10,7 @@ import { defaultLogConfig } from '../../src/segment/logConfig.ts'
 import { checkBatch } from '../../src/segment/recordBatch.ts'
 import { encodeBatch, type NewBatch, readRecords, type StoredRecord } from '../../src/segment/records.ts'
 import { WriteGroup } from '../../src/segment/writeGroup.ts'
+import { copyDirectory } from '../support/copyDirectory.ts'
 import { temporaryDirectory } from '../support/temporaryDirectory.ts'
 
 /** The runtime that tests of this folder share. */
@@ -18,7 +19,7 @@ export const runtime: Runtime = createNodeRuntime()
 /** A copy of a data directory that is in use: what a process that dies now leaves. */
 export function crashCopy(directory: string): string {
   const copy = `${temporaryDirectory()}/copy`
-  cpSync(directory, copy, { recursive: true, filter: (path) => !path.includes('.lock') })
+  copyDirectory(directory, copy)
   return copy
 }
 
