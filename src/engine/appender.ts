@@ -334,8 +334,13 @@ export class Appender {
   }
 }
 
-/** Throws `invalidConfig` for options that there are not: a misspelt condition would be none. */
+/** Throws `invalidConfig` for options that there are not, or cannot be: a misspelt condition would be none. */
 function checkOptions(options: AppendOptions): void {
+  const { signal, expectedOffset } = options
+  if (expectedOffset !== undefined && !Number.isSafeInteger(expectedOffset)) {
+    refuse(`expectedOffset has to be an offset, not ${String(expectedOffset)}`)
+  }
+  if (signal !== undefined && !(signal instanceof AbortSignal)) refuse('signal has to be an AbortSignal')
   for (const name in options) {
     if (name !== 'signal' && name !== 'expectedOffset') {
       refuse(`append has no option "${name}"; there are signal, expectedOffset`)

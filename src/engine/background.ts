@@ -11,6 +11,8 @@ import type { OpenLog } from './openLog.ts'
 const checkpointMs = 60_000
 /** How often logs with bounds are looked at. Kafka's `log.retention.check.interval.ms`. */
 const retentionMs = 300_000
+/** How long after such a log was opened the first look is: programs that run for minutes have retention, too. Kafka's `log.initial.task.delay.ms`. */
+const firstRetentionMs = 30_000
 /** How often compacted logs are looked at, from their appends on. */
 const compactionMs = 15_000
 /** Kafka's default of `max.compaction.lag.ms`. */
@@ -80,7 +82,7 @@ export class Background {
       this.#isCompacting = true
       if (this.#compactionTimer === null) this.#compactLater()
     }
-    if (isBounded(config)) this.#retainLater()
+    if (isBounded(config)) this.#retainLater(firstRetentionMs)
   }
 
   /** No more timers; resolves once what runs has ended. */
@@ -93,15 +95,15 @@ export class Background {
     await this.#running
   }
 
-  #retainLater(): void {
+  #retainLater(delayMs: number): void {
     if (this.#retentionTimer !== null || this.#isClosed) return
-    this.#retentionTimer = this.#timer(retentionMs, () => {
+    this.#retentionTimer = this.#timer(delayMs, () => {
       this.#retentionTimer = null
       const bounded = this.#bounded()
       this.#run('retention', async () => {
         for (const target of bounded) await this.#retain(target)
       })
-      if (bounded.length > 0) this.#retainLater()
+      if (bounded.length > 0) this.#retainLater(retentionMs)
     })
   }
 

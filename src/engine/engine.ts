@@ -299,6 +299,10 @@ function checkOptions(options: EngineOptions<FlushPolicy>): ResolvedSettings {
     else if (!ownOptions.includes(name)) refuse(`there is no option "${name}"`)
   }
   checkBytes('maxPendingBytes', maxPendingBytes, 1)
+  for (const level of ['debug', 'info', 'warn', 'error'] as const) {
+    const { logger } = options
+    if (logger !== undefined && typeof logger?.[level] !== 'function') refuse(`the logger has no ${level}()`)
+  }
   checkBytes('journalBytes', journalBytes, leastJournalBytes)
   checkBytes('scrubBytesPerSecond', options.scrubBytesPerSecond, 0)
   return resolveSettings(settings, engineDefaults)

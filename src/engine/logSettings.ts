@@ -29,9 +29,12 @@ export interface LogSettings<F extends FlushPolicy = FlushPolicy> {
   readonly segmentBytes?: number
   /** Age in milliseconds at which a log goes on in a new file. Default 7 days. */
   readonly segmentMs?: number
-  /** Removes files whose newest record is older than this, in milliseconds. Default -1: never. */
+  /**
+   * Removes files whose newest record is older than this, in milliseconds. Default -1: never. Logs are looked at half a minute
+   * after the first that has a bound was opened, then every five minutes.
+   */
   readonly retentionMs?: number
-  /** Removes the oldest files while the log is larger than this, in bytes. Default -1: never. */
+  /** Removes the oldest files while the log is larger than this, in bytes, when logs are looked at. Default -1: never. */
   readonly retentionBytes?: number
   /**
    * What happens to old records: `delete` removes them by age and size, `compact` keeps the last one of each key (a null

@@ -87,7 +87,13 @@ export async function noteJournalPlace(
   if (noted.place === directory && noted.checkpoint === checkpoint) return
   const place = directory === `${dataDirectory}/${defaultJournalName}` ? defaultJournalName : directory
   const text = `${place}\ncheckpoint ${checkpoint}\n`
-  await runtime.disk.replaceFile(`${dataDirectory}/${journalPlaceFile}`, Buffer.from(text))
+  try {
+    await runtime.disk.replaceFile(`${dataDirectory}/${journalPlaceFile}`, Buffer.from(text))
+  } catch (error) {
+    // An earlier number does as well, and a full disk may be freed by whom the start lets in.
+    const isFull = error instanceof EngineError && error.code === 'diskFull'
+    if (!isFull || noted.place !== directory) throw error
+  }
 }
 
 async function hasJournal(runtime: Runtime, directory: string): Promise<boolean> {

@@ -27,6 +27,25 @@ test('a disk that fills up is freed by retention and by deletion, however often 
   expect(await outcome(on, bulk.delete(), 600)).toBe('done')
 })
 
+test('a start after a kill needs no room on the disk', async () => {
+  const fs = new SimFileSystem()
+  const on = createSimRuntime(fs, { seed: 1 })
+  const options = { directory: '/data', journalBytes: 2 << 20, scrubBytesPerSecond: 0 }
+  const engine = await openEngine({ ...options, runtime: on } as EngineOptions)
+  onTestFinished(() => engine.close())
+  const log = await engine.log('orders')
+  for (let round = 0; round < 2; round++) {
+    await outcome(on, log.append(Array(20).fill({ value: new Uint8Array(10_000) })), 10)
+    await pass(on, 70)
+  }
+  const left = new SimFileSystem({ image: fs.medium.crashed(() => true) })
+  left.capacityBytes = left.usedBytes
+  const again = createSimRuntime(left, { seed: 2 })
+  const opened = await openEngine({ ...options, runtime: again } as EngineOptions)
+  onTestFinished(() => opened.close())
+  expect((await opened.log('orders')).logEndOffset).toBe(40)
+})
+
 /** Lets simulated seconds go by. */
 async function pass(on: Runtime & { clock: { advance(ms: number): void } }, seconds: number): Promise<void> {
   for (let second = 0; second < seconds; second++) {

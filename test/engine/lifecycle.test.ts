@@ -73,6 +73,7 @@ describe('opening', () => {
     [{ maxAppendBytes: 2_000_000, segmentBytes: 1_000_000 }],
     [{ retentionMS: 5 }],
     [{ fsync: true }],
+    [{ logger: {} }],
   ])('is refused for %j', async (options) => {
     const all = { directory: temporaryDirectory(), ...options } as EngineOptions<FlushPolicy>
     await expectCode(openEngine(all), 'invalidConfig')

@@ -159,3 +159,11 @@ test('an append that is refused begins no group', async () => {
     unsubscribe('cordwood:flush', note)
   }
 })
+
+test.each([{ expectedOffset: Number.NaN }, { expectedOffset: '0' }, { signal: {} }])(
+  'an append with %o is refused as a wrong call, not as a conflict',
+  async (options) => {
+    const log = await (await open()).log('orders')
+    await expectCode(log.append({ value: 'a' }, untyped(options)), 'invalidConfig')
+  },
+)
