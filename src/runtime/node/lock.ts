@@ -105,7 +105,8 @@ function listenOn(path: string): Promise<Server> {
       socket.destroy()
     })
     server.on('error', reject)
-    server.listen(path, () => {
+    // In a worker of a cluster the primary would listen, by its own idea of the path, and end that when it disconnects the worker.
+    server.listen({ path, exclusive: true }, () => {
       server.unref()
       resolve(server)
     })

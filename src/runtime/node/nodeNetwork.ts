@@ -35,7 +35,8 @@ export class NodeNetwork implements Network {
       server.on('error', (error) => {
         reject(networkError(error, `cannot listen on ${address.host}:${address.port}`))
       })
-      server.listen({ host: address.host, port: address.port, backlog }, () => {
+      // Workers of a cluster would share the port: each would get requests that are meant for another.
+      server.listen({ host: address.host, port: address.port, backlog, exclusive: true }, () => {
         const bound = server.address()
         const port = bound !== null && typeof bound === 'object' ? bound.port : address.port
         resolve({
