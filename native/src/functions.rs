@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use napi::Env;
-use napi::bindgen_prelude::{ArrayBuffer, Buffer, Error, Float64ArraySlice, Result, Uint8ArraySlice};
+use napi::bindgen_prelude::{ArrayBuffer, BufferSlice, Error, Float64ArraySlice, Result, Uint8ArraySlice};
 use napi_derive::napi;
 
 use crate::batches::{BatchWalk, Bounds};
@@ -87,16 +87,27 @@ pub fn seal_blocks(mut blocks: Uint8ArraySlice<'_>, generation: u32, sequence: f
 
 /// Compresses with "snappy", "lz4" or "zstd".
 #[napi]
-pub fn compress(codec: String, bytes: &[u8]) -> Result<Buffer> {
+pub fn compress<'env>(env: &'env Env, codec: String, bytes: &[u8]) -> Result<BufferSlice<'env>> {
     let codec = Codec::from_name(&codec).ok_or_else(bad_argument)?;
-    codecs::compress(codec, bytes).map(Buffer::from).map_err(codec_error)
+    given(env, codecs::compress(codec, bytes))
 }
 
 /// Decompresses; an error whose message starts with "too large" when the result has more than `maxBytes`.
 #[napi]
-pub fn decompress(codec: String, bytes: &[u8], max_bytes: f64) -> Result<Buffer> {
+pub fn decompress<'env>(
+    env: &'env Env,
+    codec: String,
+    bytes: &[u8],
+    max_bytes: f64,
+) -> Result<BufferSlice<'env>> {
     let codec = Codec::from_name(&codec).ok_or_else(bad_argument)?;
-    codecs::decompress(codec, bytes, max_bytes as usize).map(Buffer::from).map_err(codec_error)
+    given(env, codecs::decompress(codec, bytes, max_bytes as usize))
+}
+
+/// A copy in memory of JavaScript's own, which it counts and frees as it needs room. Ours it would free in a turn of the event
+/// loop only, and a reader of what is in memory may go on for long without one.
+fn given<'env>(env: &'env Env, bytes: std::result::Result<Vec<u8>, CodecError>) -> Result<BufferSlice<'env>> {
+    BufferSlice::copy_from(env, bytes.map_err(codec_error)?)
 }
 
 fn codec_error(error: CodecError) -> Error {

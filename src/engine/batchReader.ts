@@ -10,6 +10,7 @@ import type { BatchSource } from './iteration.ts'
 import { LogBatch } from './logBatch.ts'
 import { onAbort } from './onAbort.ts'
 import type { OpenLog } from './openLog.ts'
+import { Turns } from './turns.ts'
 
 /** What to read, and how. */
 export interface ReadOptions {
@@ -50,6 +51,7 @@ export class BatchReader implements BatchSource {
   readonly #signal: AbortSignal | null
   readonly #options: ReadOptions
   readonly #watch: CutWatch
+  readonly #turns: Turns
   /** How often the log had been cut when what is at hand was read. */
   #cuts: number
   /** The next offset to give; -1 before the first read. */
@@ -98,6 +100,7 @@ export class BatchReader implements BatchSource {
     if (target.ended !== null) throw target.ended
     this.#target = target
     this.#world = world
+    this.#turns = new Turns(world.runtime.clock, world.decompress)
     this.#options = options
     this.#maxBytes = maxBytes
     this.#follow = follow
@@ -119,6 +122,11 @@ export class BatchReader implements BatchSource {
     this.#given = this.#next
     try {
       while (!this.#isOver) {
+        const turn = this.#turns.due()
+        if (turn !== null) {
+          await turn
+          continue
+        }
         this.#signal?.throwIfAborted()
         this.#heedCuts()
         const batch = (await this.#checkedNext()) ?? (await this.#fromLog())
@@ -293,12 +301,13 @@ export class BatchReader implements BatchSource {
       const header = checkedHeader(this.#chunk, this.#at, this.#world.runtime.checksum, this.#damaged)
       const bytes = this.#chunk.subarray(this.#at, this.#at + header.sizeBytes)
       this.#at += header.sizeBytes
+      this.#turns.count(header.sizeBytes)
       const from = this.#next
       // A batch of markers has no records for anybody; compaction leaves some that end below the offset asked for.
       if (header.lastOffset < from) continue
       this.#next = header.lastOffset + 1
       this.#misses = 0
-      if (!header.isControl) return new LogBatch(header, bytes, from, this.#world.decompress)
+      if (!header.isControl) return new LogBatch(header, bytes, from, this.#turns.decompress)
     }
     if (this.#isCut) {
       this.#isCut = false

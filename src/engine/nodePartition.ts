@@ -272,6 +272,7 @@ export class NodePartition {
     const { runtime, codecs } = this.#host
     return new NodeReader(options, {
       name: this.name,
+      clock: runtime.clock,
       checksum: runtime.checksum,
       decompress: (codec, body) => codecs.decompress(codec, body, maxBatchBytes),
       begin: async (stale, signal) => {

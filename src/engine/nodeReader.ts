@@ -2,11 +2,13 @@ import { CorruptionError, EngineError, toEngineError } from '../model/errors.ts'
 import { type ReadableGroup, readBytes } from '../replica/groupReader.ts'
 import type { GroupListener } from '../replica/groupTypes.ts'
 import type { Checksum } from '../runtime/checksum.ts'
+import type { Clock } from '../runtime/clock.ts'
 import type { Decompress } from '../segment/records.ts'
 import { checkedHeader } from './checkedHeader.ts'
 import type { BatchSource } from './iteration.ts'
 import { LogBatch } from './logBatch.ts'
 import { onAbort } from './onAbort.ts'
+import { Turns } from './turns.ts'
 
 /** What to read of a partition, and how. */
 export interface NodeReadOptions {
@@ -34,6 +36,7 @@ export interface ReaderGroup extends ReadableGroup {
 /** What a reader needs beside the group. */
 export interface NodeReadWorld {
   readonly name: string
+  readonly clock: Clock
   readonly checksum: Checksum
   readonly decompress: Decompress
   /** Resolves with the group once it is open, and the end of what is committed now. */
@@ -50,6 +53,7 @@ const defaultMaxBytes = 1 << 20
 export class NodeReader implements BatchSource {
   readonly #world: NodeReadWorld
   readonly #options: NodeReadOptions
+  readonly #turns: Turns
   #group: ReaderGroup | null = null
   #next = 0
   /** Exclusive end of what was given. */
@@ -77,6 +81,7 @@ export class NodeReader implements BatchSource {
     if (ended !== null) throw ended
     this.#options = options
     this.#world = world
+    this.#turns = new Turns(world.clock, world.decompress)
   }
 
   /** The next batch; null at the end. Throws `offsetOutOfRange`, `corruptLog`, `leaderNotAvailable`, the signal's reason. */
@@ -108,6 +113,11 @@ export class NodeReader implements BatchSource {
     signal?.throwIfAborted()
     if (this.#group === null && !this.#isOver) await this.#begin()
     while (!this.#isOver) {
+      const turn = this.#turns.due()
+      if (turn !== null) {
+        await turn
+        continue
+      }
       signal?.throwIfAborted()
       const batch = this.#fromChunk()
       if (batch !== null) return batch
@@ -198,10 +208,11 @@ export class NodeReader implements BatchSource {
         return null
       }
       this.#at += header.sizeBytes
+      this.#turns.count(header.sizeBytes)
       if (header.lastOffset < from) continue
       this.#next = header.lastOffset + 1
       this.#given = this.#next
-      if (!header.isControl) return new LogBatch(header, bytes, from, this.#world.decompress)
+      if (!header.isControl) return new LogBatch(header, bytes, from, this.#turns.decompress)
     }
     return null
   }

@@ -6,6 +6,8 @@ export interface Clock {
   monotonicMs(): number
   /** Calls `fire` once, `delayMs` from now or a little later, unless cancelled before. */
   setTimer(delayMs: number, fire: () => void): Timer
+  /** Resolves once timers and arrivals that wait had their turn. Absent where they need none: in simulators, time passes by itself. */
+  turn?(): Promise<void>
 }
 
 /** A timer that has not fired yet. */

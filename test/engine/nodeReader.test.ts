@@ -41,11 +41,13 @@ function begin() {
     },
     watch: () => () => {},
   } satisfies Partial<ReaderGroup> as unknown as ReaderGroup
+  const { clock, checksum } = machine()
   const reader = new NodeReader(
     { follow: true, stale: true, signal: control.signal },
     {
       name: 'orders',
-      checksum: machine().checksum,
+      clock,
+      checksum,
       decompress: (_, body) => body,
       begin: async () => ({ group, end: 1 }),
       ended: () => ended,

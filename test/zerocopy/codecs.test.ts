@@ -49,6 +49,16 @@ describe.each(codecs)('%s', (codec) => {
     )
   })
 
+  test('gives memory that is free again without a turn of the event loop', async () => {
+    const bytes = compress(codec, new Uint8Array(2 << 20))
+    const before = process.memoryUsage.rss()
+    for (let round = 0; round < 300; round++) {
+      expect(decompress(codec, bytes, 2 << 20)).toHaveLength(2 << 20)
+      await null
+    }
+    expect(process.memoryUsage.rss() - before).toBeLessThan(300 << 20)
+  })
+
   test('throws corruptMessage or gives nothing for bytes of another kind', () => {
     const code = codeOf(() => decompress(codec, Buffer.from('GET / HTTP/1.1\r\n\r\n'), 1000))
     expect(code).toBe('corruptMessage')

@@ -11,4 +11,5 @@ export const nodeClock: Clock = {
     const timer = setTimeout(fire, Math.min(Math.max(delayMs, 0), longestDelayMs))
     return { cancel: () => clearTimeout(timer), detach: () => void timer.unref() }
   },
+  turn: () => new Promise((resolve) => setImmediate(resolve)),
 }
