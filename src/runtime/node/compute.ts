@@ -1,10 +1,13 @@
 import { existsSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
-import type { Piscina } from 'piscina'
-import { EngineError } from '../../model/errors.ts'
+import { EngineError, messageOf } from '../../model/errors.ts'
 import type { Compute, Task } from '../compute.ts'
 import { errorOf, type TaskCall, type TaskOutcome } from './taskThread.ts'
+import { ThreadPool } from './threadPool.ts'
+
+const require = createRequire(import.meta.url)
 
 /** Options of `NodeCompute`. */
 export interface NodeComputeOptions {
@@ -29,12 +32,14 @@ export class NodeCompute implements Compute {
   readonly parallelism: number
   readonly #options: NodeComputeOptions
   readonly #running = new Map<Promise<unknown>, Int32Array>()
-  #pool: Promise<Piscina> | null = null
+  #pool: ThreadPool<TaskCall, TaskOutcome> | null = null
   #closed = false
 
   constructor(options: NodeComputeOptions = {}) {
     this.#options = options
     this.parallelism = options.maxThreads ?? Math.max(1, availableParallelism() - 1)
+    // Looked up before there is a need: what Node does not find for want of a descriptor, it takes for missing from then on.
+    findPackage()
   }
 
   async run<Input, Output>(
@@ -66,29 +71,27 @@ export class NodeCompute implements Compute {
     this.#closed = true
     for (const stop of this.#running.values()) Atomics.store(stop, 0, 1)
     await Promise.allSettled([...this.#running.keys()])
-    const pool = await this.#pool?.catch(() => null)
-    await pool?.destroy()
+    await this.#pool?.destroy()
   }
 
   async #call(call: TaskCall): Promise<TaskOutcome> {
-    this.#pool ??= this.#start()
-    const pool = await this.#pool
     try {
-      return (await pool.run(call)) as TaskOutcome
+      this.#pool ??= this.#start()
+      return await this.#pool.run(call)
     } catch (cause) {
+      if (cause instanceof EngineError) throw cause
       // A task's own errors are outcomes: this is a thread that could not start, or died.
-      throw new EngineError('unknownServerError', `a worker thread failed: ${(cause as Error).message}`, {
-        cause,
-      })
+      throw new EngineError('unknownServerError', `a worker thread failed: ${messageOf(cause)}`, { cause })
     }
   }
 
-  async #start(): Promise<Piscina> {
+  #start(): ThreadPool<TaskCall, TaskOutcome> {
     const { idleMs, native = true } = this.#options
     const filename = workerFile()
-    const { Piscina } = await import('piscina')
+    // Unlike `import`, this can be tried again after it has failed.
+    const { Piscina } = require('piscina') as typeof import('piscina')
     const workerData: WorkerData = { native }
-    return new Piscina({
+    const piscina = new Piscina({
       filename,
       name: 'runTask',
       workerData,
@@ -99,6 +102,18 @@ export class NodeCompute implements Compute {
       atomics: 'disabled',
       recordTiming: false,
     })
+    const pool = new ThreadPool<TaskCall, TaskOutcome>(piscina, () => {
+      if (this.#pool === pool) this.#pool = null
+    })
+    return pool
+  }
+}
+
+function findPackage(): void {
+  try {
+    require.resolve('piscina')
+  } catch {
+    // The first task will say so.
   }
 }
 

@@ -133,32 +133,76 @@ test('an error keeps class, code, corruption and causes on its way between threa
   expect(errors[3]).toMatchObject({ message: 'text' })
 })
 
-test('from the bundle: no thread before the first task, and a process with idle threads ends by itself', async () => {
-  const directory = temporaryDirectory()
-  const source = (path: string): string => fileURLToPath(new URL(`../../../src/${path}`, import.meta.url))
-  const program = join(directory, 'program.ts')
-  const text = `
-    import { readdirSync } from 'node:fs'
+const source = (path: string): string => fileURLToPath(new URL(`../../../src/${path}`, import.meta.url))
+
+/** Runs a program with the bundle, with at most so many descriptors, and gives what it prints. */
+async function runBundled(name: string, text: string, maxDescriptors = 1024): Promise<unknown> {
+  const program = join(temporaryDirectory(), 'program.ts')
+  const imports = `
+    import { closeSync, openSync, readdirSync } from 'node:fs'
     import { NodeCompute } from ${JSON.stringify(source('runtime/node/compute.ts'))}
     import { scanSegmentTask } from ${JSON.stringify(source('segment/scanTask.ts'))}
-    const threads = () => readdirSync('/proc/self/task').length
-    const before = threads()
-    const compute = new NodeCompute()
-    const idle = threads() === before
-    const found = await compute.run(scanSegmentTask, ${JSON.stringify(segmentOf(3))})
-    console.log(JSON.stringify({ idle, nextOffset: found.end.nextOffset, more: threads() > before }))`
-  writeFileSync(program, text)
+    const input = ${JSON.stringify(segmentOf(3))}`
+  writeFileSync(program, imports + text)
   const bundle = await rolldown({
     input: { program, worker: source('worker.ts') },
     platform: 'node',
     logLevel: 'silent',
     external: [/^[^./]/],
   })
-  const dist = fileURLToPath(new URL('../../../node_modules/.cordwood-test/', import.meta.url))
+  const dist = fileURLToPath(new URL(`../../../node_modules/.cordwood-test/${name}/`, import.meta.url))
   await bundle.write({ dir: dist, format: 'esm', chunkFileNames: 'chunks/[name].js' })
   await bundle.close()
-  const ended = spawnSync(process.execPath, [join(dist, 'program.js')], { timeout: 20_000, encoding: 'utf8' })
+  const command = `ulimit -n ${maxDescriptors}; exec "$0" "$@"`
+  const parameters = ['-c', command, process.execPath, join(dist, 'program.js')]
+  const ended = spawnSync('sh', parameters, { timeout: 20_000, encoding: 'utf8' })
   expect(ended.stderr).toBe('')
-  expect(JSON.parse(ended.stdout)).toEqual({ idle: true, nextOffset: 3, more: true })
   expect(ended.signal).toBe(null)
+  return JSON.parse(ended.stdout)
+}
+
+test('from the bundle: no thread before the first task, and a process with idle threads ends by itself', async () => {
+  const found = await runBundled(
+    'idle',
+    `
+    const threads = () => readdirSync('/proc/self/task').length
+    const before = threads()
+    const compute = new NodeCompute()
+    const idle = threads() === before
+    const found = await compute.run(scanSegmentTask, input)
+    console.log(JSON.stringify({ idle, nextOffset: found.end.nextOffset, more: threads() > before }))`,
+  )
+  expect(found).toEqual({ idle: true, nextOffset: 3, more: true })
+})
+
+/** Runs tasks while only some descriptors are left, and again when there are more. */
+const starving = `
+    const outcomes = []
+    const outcome = (compute) => compute.run(scanSegmentTask, input).then(({ end }) => end.nextOffset, ({ code }) => code)
+    const starve = async (left) => {
+      const compute = new NodeCompute({ maxThreads: 1 })
+      const taken = []
+      try {
+        for (;;) taken.push(openSync('/dev/null'))
+      } catch {}
+      for (let count = 0; count < left; count++) closeSync(taken.pop())
+      outcomes.push(await Promise.all([outcome(compute), outcome(compute)]))
+      for (const file of taken) closeSync(file)
+      outcomes.push(await outcome(compute))
+    }`
+const failed = ['unknownServerError', 'unknownServerError']
+
+test('tasks fail while there are no descriptors for a thread, and the next ones run', async () => {
+  const text = `${starving}
+    await outcome(new NodeCompute({ maxThreads: 1, idleMs: 0 }))
+    for (const left of [0, 2, 4]) await starve(left)
+    console.log(JSON.stringify(outcomes))`
+  expect(await runBundled('starving', text, 64)).toEqual([failed, 3, failed, 3, failed, 3])
+})
+
+test('tasks run although the first of them came when no descriptor was left', async () => {
+  const text = `${starving}
+    await starve(0)
+    console.log(JSON.stringify(outcomes))`
+  expect(await runBundled('cold', text, 64)).toEqual([failed, 3])
 })
