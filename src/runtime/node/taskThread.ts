@@ -1,4 +1,10 @@
-import { type Corruption, CorruptionError, EngineError, type EngineErrorName } from '../../model/errors.ts'
+import {
+  type Corruption,
+  CorruptionError,
+  EngineError,
+  EngineErrorCode,
+  type EngineErrorName,
+} from '../../model/errors.ts'
 import type { TaskTable, TaskWorld } from '../compute.ts'
 
 /** What a worker is told: the task, what goes in, and a flag that turns 1 when nobody wants the result any more. */
@@ -59,7 +65,7 @@ function failureOf(error: unknown, depth: number): TaskFailure {
   }
 }
 
-/** The error again, with its class, code and cause. */
+/** The error again, with its code and cause; what was an `EngineError` of any kind is one. */
 export function errorOf(failure: TaskFailure): Error {
   const cause = failure.cause === null ? undefined : errorOf(failure.cause)
   const error = bareError(failure, cause)
@@ -71,7 +77,10 @@ function bareError(failure: TaskFailure, cause: Error | undefined): Error {
   const { name, message, code, corruption } = failure
   const options = cause === undefined ? undefined : { cause }
   if (corruption !== null) return new CorruptionError(corruption)
-  if (name === 'EngineError') return new EngineError(code as EngineErrorName, message, options)
+  // Of a subclass as well: what callers go by is the code.
+  if (code !== null && Object.hasOwn(EngineErrorCode, code)) {
+    return new EngineError(code as EngineErrorName, message, options)
+  }
   const error = Object.assign(new Error(message, options), code === null ? {} : { code })
   error.name = name
   return error

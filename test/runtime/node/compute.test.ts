@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { rolldown } from 'rolldown'
 import { afterAll, describe, expect, onTestFinished, test } from 'vitest'
-import { CorruptionError, EngineError } from '../../../src/model/errors.ts'
+import { CorruptionError, EngineError, WriteError } from '../../../src/model/errors.ts'
 import { type Compute, inlineCompute, type Task, taskTable } from '../../../src/runtime/compute.ts'
 import { NodeCompute } from '../../../src/runtime/node/compute.ts'
 import { nodeChecksum } from '../../../src/runtime/node/nodeChecksum.ts'
@@ -113,6 +113,7 @@ test('an error keeps class, code, corruption and causes on its way between threa
     new EngineError('diskFull', 'no room', { cause: Object.assign(new Error('write'), { code: 'ENOSPC' }) }),
     new RangeError('too large'),
     'text',
+    new WriteError([{ path: 'd/a.cleaned', error: new EngineError('diskFull', 'no room') }]),
   ]
   const throwing: Task<number, never> = {
     name: 'throwing',
@@ -131,6 +132,8 @@ test('an error keeps class, code, corruption and causes on its way between threa
   expect(errors[1]).toMatchObject({ name: 'EngineError', code: 'diskFull', cause: { code: 'ENOSPC' } })
   expect(errors[2]).toMatchObject({ name: 'RangeError', message: 'too large' })
   expect(errors[3]).toMatchObject({ message: 'text' })
+  expect(errors[4]).toBeInstanceOf(EngineError)
+  expect(errors[4]).toMatchObject({ code: 'diskFull', message: 'no room' })
 })
 
 const source = (path: string): string => fileURLToPath(new URL(`../../../src/${path}`, import.meta.url))
