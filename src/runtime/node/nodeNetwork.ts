@@ -26,6 +26,7 @@ export class NodeNetwork implements Network {
 
   listen(address: Address, accept: (connection: Connection) => void): Promise<Listener> {
     return new Promise((resolve, reject) => {
+      checkPort(address)
       const server = createServer({ pauseOnConnect: true, allowHalfOpen: true }, (accepted) => {
         const shared = sharedReading()
         const adopted = adoptHandle(accepted, shared)
@@ -51,6 +52,7 @@ export class NodeNetwork implements Network {
 
   connect(address: Address, timeoutMs: number): Promise<Connection> {
     return new Promise((resolve, reject) => {
+      checkPort(address)
       const where = `${address.host}:${address.port}`
       const { reading, onread } = sharedReading()
       const socket = connect({ host: address.host, port: address.port, allowHalfOpen: true, onread })
@@ -71,4 +73,10 @@ export class NodeNetwork implements Network {
       })
     })
   }
+}
+
+/** Throws `invalidConfig` for a port that no address has. */
+function checkPort({ host, port }: Address): void {
+  if (Number.isInteger(port) && port >= 0 && port <= 65_535) return
+  throw new EngineError('invalidConfig', `${host}:${port} is no address: ports are numbered up to 65535`)
 }
