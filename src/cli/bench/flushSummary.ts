@@ -1,13 +1,19 @@
 import { mainOf } from './flushOptions.ts'
 import type { Cell, FlushResult, Measured } from './flushResult.ts'
 
+/** How many times as much `journal` acknowledges as `batch` at one size. */
+interface Ratio {
+  readonly sizeBytes: number
+  readonly ratio: number
+}
+
 /** Where `journal` and `batch` meet for one number of logs. */
 export interface Crossover {
   readonly logs: number
-  /** Ascending by size: how many times as much `journal` acknowledges as `batch`. */
-  readonly ratios: readonly { readonly sizeBytes: number; readonly ratio: number }[]
-  /** The smallest size from which on `batch` acknowledges more; null for none. */
-  readonly batchWinsFrom: number | null
+  /** Ascending by size. */
+  readonly ratios: readonly Ratio[]
+  /** Those of them at which `batch` acknowledges more, by more than rounds differ. */
+  readonly batchAhead: readonly Ratio[]
 }
 
 /** Less than this apart counts as equal: rounds differ by as much. */
@@ -56,12 +62,7 @@ export function crossovers(result: FlushResult): Crossover[] {
         return [{ sizeBytes, ratio: journal.megabytesPerSecond / batch.megabytesPerSecond }]
       })
     if (ratios.length === 0) return []
-    let batchWinsFrom: number | null = null
-    for (const { sizeBytes, ratio } of ratios.toReversed()) {
-      if (ratio > 1 / margin) break
-      batchWinsFrom = sizeBytes
-    }
-    return [{ logs, ratios, batchWinsFrom }]
+    return [{ logs, ratios, batchAhead: ratios.filter(({ ratio }) => ratio < 1 / margin) }]
   })
 }
 
@@ -137,18 +138,27 @@ const names: Readonly<Record<'none' | 'floor' | 'batch' | 'append', string>> = {
 function crossoverSentences(all: readonly Crossover[]): string[] {
   // One size says nothing of where they meet.
   const shown = all.filter(({ ratios }) => ratios.length > 1)
-  const wins = shown.filter(({ batchWinsFrom }) => batchWinsFrom !== null)
-  const said = wins.map(({ logs, batchWinsFrom, ratios }) => {
-    const worst = ratios.at(-1)!
-    return `The journal stops paying at ${logsText(logs)} and appends of ${sizeText(batchWinsFrom!)} or more: it writes every byte twice, and batch acknowledges ${timesText(1 / worst.ratio)} as much at ${sizeText(worst.sizeBytes)}. Use flush: 'batch' there.`
-  })
-  const even = shown.filter(({ batchWinsFrom }) => batchWinsFrom === null)
+  const said = shown.filter(({ batchAhead }) => batchAhead.length > 0).map(batchAheadSentence)
+  const even = shown.filter(({ batchAhead }) => batchAhead.length === 0)
   if (even.length > 0) {
     const largest = Math.max(...even.flatMap(({ ratios }) => ratios.map(({ sizeBytes }) => sizeBytes)))
     const counts = listText(even.map(({ logs }) => logsText(logs)))
-    said.push(`At ${counts}, batch was not ahead of the journal at any size up to ${sizeText(largest)}.`)
+    said.push(
+      `At ${counts}, batch was not ahead of the journal by more than 5 % at any size up to ${sizeText(largest)}.`,
+    )
   }
   return said
+}
+
+function batchAheadSentence({ logs, ratios, batchAhead }: Crossover): string {
+  const times = ({ sizeBytes, ratio }: Ratio): string =>
+    `${timesText(1 / ratio)} as much at ${sizeText(sizeBytes)}`
+  const twice = 'it writes every byte twice, and batch acknowledges'
+  // The sizes may lie apart: only those up to the largest are "or more".
+  const isToTheEnd = ratios.indexOf(batchAhead[0]!) === ratios.length - batchAhead.length
+  return isToTheEnd
+    ? `The journal stops paying at ${logsText(logs)} and appends of ${sizeText(batchAhead[0]!.sizeBytes)} or more: ${twice} ${times(ratios.at(-1)!)}. Use flush: 'batch' there.`
+    : `The journal does not pay at ${logsText(logs)} and appends of ${listText(batchAhead.map(({ sizeBytes }) => sizeText(sizeBytes)))}: ${twice} ${listText(batchAhead.map(times))}. At the other sizes up to ${sizeText(ratios.at(-1)!.sizeBytes)} batch was not ahead by more than 5 %.`
 }
 
 /** How many rounds there really were: `1 round`, `2 to 3 rounds`. */

@@ -87,7 +87,10 @@ describe('what the figures say', () => {
   })
 
   test('where the journal stops paying: few logs, large appends', () => {
-    expect(crossovers(resultOf())[0]).toMatchObject({ logs: 1, batchWinsFrom: 262_144 })
+    expect(crossovers(resultOf())[0]).toMatchObject({
+      logs: 1,
+      batchAhead: [{ sizeBytes: 262_144, ratio: 0.5 }],
+    })
     expect(findings(resultOf())).toContain(
       "The journal stops paying at 1 log and appends of 256 KiB or more: it writes every byte twice, and batch acknowledges 2.0 times as much at 256 KiB. Use flush: 'batch' there.",
     )
@@ -96,8 +99,28 @@ describe('what the figures say', () => {
   test('that batch is not ahead, where it is not', () => {
     const crossover = [cell('journal', 1, 262_144, 300), cell('batch', 1, 262_144, 290)]
     expect(findings(resultOf({ crossover }))).toContain(
-      'At 1 log, batch was not ahead of the journal at any size up to 256 KiB.',
+      'At 1 log, batch was not ahead of the journal by more than 5 % at any size up to 256 KiB.',
     )
+  })
+
+  test('at which sizes batch is ahead, also when it is not at the largest, in the text and in the page', () => {
+    const pairs = [
+      [1024, 150, 100],
+      [16_384, 75, 100],
+      [65_536, 80, 100],
+      [262_144, 100, 100],
+    ] as const
+    const crossover = pairs.flatMap(([size, journal, batch]) => [
+      cell('journal', 1, size, journal),
+      cell('batch', 1, size, batch),
+    ])
+    const result = resultOf({ crossover })
+    const said =
+      'The journal does not pay at 1 log and appends of 16 KiB and 64 KiB: it writes every byte twice, and batch acknowledges 1.3 times as much at 16 KiB and 1.3 times as much at 64 KiB. At the other sizes up to 256 KiB batch was not ahead by more than 5 %.'
+    expect(findings(result)).toContain(said)
+    expect(findings(result).join()).not.toContain('at any size')
+    expect(htmlReport(result)).toContain(`<li>${said}</li>`)
+    expect(markdownReport(result)).toContain(`- ${said}`)
   })
 
   test('that a run was too short to be trusted', () => {
