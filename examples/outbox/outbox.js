@@ -8,15 +8,21 @@
  * @typedef {{ nextOffset: number, accept(messages: readonly Message[], nextOffset: number): Promise<void> }} Receiver
  */
 
+/** Bytes that make a change as long as the longest position: 16 digits, and a key that is longer by 4. */
+const leastChange = 20
+
 /**
- * Stores a change and the messages that follow from it: one append, so all of it is there or nothing.
+ * Stores a change and the messages that follow from it: one append, so all of it is there or nothing. The inbox stores
+ * the same messages, and a position in place of the change. A change is never shorter than that: what the inbox could not
+ * take is refused here, with `messageTooLarge`, and holds up nothing behind it.
  * @param {Log} log
  * @param {unknown} change
  * @param {readonly Message[]} messages
  */
 export function commit(log, change, messages) {
   const records = messages.map((message) => ({ key: 'message', value: JSON.stringify(message) }))
-  return log.append([{ key: 'change', value: JSON.stringify(change) }, ...records])
+  const value = JSON.stringify(change ?? null).padEnd(leastChange)
+  return log.append([{ key: 'change', value }, ...records])
 }
 
 /**
@@ -38,8 +44,8 @@ export async function relay(log, receiver, { follow = true, signal } = {}) {
 }
 
 /**
- * A receiver that keeps what it got in a log of its own. Any store will do that writes the messages' effects and the
- * offset in one step: a table in the same transaction, a key in the same batch.
+ * A receiver that keeps what it got in a log of its own, with the same settings as the other. Any store will do that
+ * writes the messages' effects and the offset in one step: a table in the same transaction, a key in the same batch.
  * @implements {Receiver}
  */
 export class Inbox {
@@ -72,7 +78,7 @@ export class Inbox {
    * @param {number} nextOffset
    */
   async accept(messages, nextOffset) {
-    const records = messages.map((message) => ({ key: message.to, value: JSON.stringify(message) }))
+    const records = messages.map((message) => ({ key: 'message', value: JSON.stringify(message) }))
     const position = { key: 'nextOffset', value: String(nextOffset) }
     const ack = await this.#log.append([...records, position], { expectedOffset: this.#end })
     this.#end = ack.lastOffset + 1

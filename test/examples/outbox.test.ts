@@ -72,6 +72,47 @@ test('a second relay is refused before it hands anything over twice', async () =
   })
 })
 
+test('a commit that is taken can be handed over, however large it is', async () => {
+  await inEngine(temporaryDirectory(), async (engine) => {
+    const settings = { maxAppendBytes: 1024 }
+    const log = await engine.log('orders', settings)
+    const inbox = await Inbox.open(await engine.log('inbox', settings))
+    const last = await Inbox.open(await engine.log('last-offset', settings))
+    const to = 'customer@example.org'
+    for (const count of [1, 10]) {
+      const more = Array.from({ length: count - 1 }, () => ({ to, body: '' }))
+      // The largest that is taken.
+      for (let length = 1024; ; length--) {
+        const messages = [{ to, body: 'x'.repeat(length) }, ...more]
+        const refusal = await commit(log, {}, messages).then(
+          () => null,
+          ({ code }) => code as string,
+        )
+        if (refusal !== null) {
+          expect(refusal).toBe('messageTooLarge')
+          continue
+        }
+        await last.accept(messages, Number.MAX_SAFE_INTEGER)
+        break
+      }
+    }
+    await commit(log, {}, [{ to, body: 'behind them' }])
+    await relay(log, inbox, { follow: false })
+    expect(inbox.received.at(-1)).toEqual({ to, body: 'behind them' })
+    expect(inbox.received.length).toBe(12)
+  })
+})
+
+test('a receiver may have any name', async () => {
+  await inEngine(temporaryDirectory(), async (engine) => {
+    const [log, inbox] = [await engine.log('orders'), await engine.log('inbox')]
+    await commit(log, undefined, [{ to: 'nextOffset', body: 'x' }])
+    await relay(log, await Inbox.open(inbox), { follow: false })
+    const { nextOffset, received } = await Inbox.open(inbox)
+    expect({ nextOffset, received }).toEqual({ nextOffset: 2, received: [{ to: 'nextOffset', body: 'x' }] })
+  })
+})
+
 test('the program goes on from the mails that it has sent', async () => {
   const program = await bundled('outbox/shop.js')
   const directory = temporaryDirectory()
