@@ -7,6 +7,13 @@ import { openEngine } from 'cordwood'
 
 const largestBody = 1 << 20
 
+/** Errors of the log that are the client's. */
+const statusOf = new Map([
+  ['invalidTopicException', 400],
+  ['invalidConfig', 400],
+  ['messageTooLarge', 413],
+])
+
 /**
  * Starts the broker. Resolves once it listens.
  * @param {{ directory: string, port?: number }} options
@@ -36,13 +43,16 @@ export async function startBroker({ directory, port = 0 }) {
  * @param {import('node:http').ServerResponse} response
  */
 async function handle(engine, request, response) {
-  const { pathname, searchParams } = new URL(request.url ?? '/', 'http://localhost')
-  const [, section, topic] = pathname.split('/')
+  const [path = '', query] = (request.url ?? '').split('?', 2)
+  const [, section, topic] = path.split('/')
   if (section !== 'topics' || !topic) return void response.writeHead(404).end()
   if (request.method === 'POST') return publish(await engine.log(topic), request, response)
   if (request.method !== 'GET') return void response.writeHead(405, { allow: 'GET, POST' }).end()
   if (!engine.logs.includes(topic)) return void response.writeHead(404).end()
-  const seen = request.headers['last-event-id'] ?? searchParams.get('after')
+  const seen = request.headers['last-event-id'] ?? new URLSearchParams(query).get('after')
+  if (seen !== null && !/^(-1|\d+)$/.test(String(seen))) {
+    return void response.writeHead(400).end('after is the offset of the last message seen, or -1\n')
+  }
   await subscribe(await engine.log(topic), seen, response)
 }
 
@@ -92,7 +102,7 @@ async function subscribe(log, seen, response) {
  */
 function fail(response, error) {
   if (response.headersSent) return void response.end()
-  const status = ['invalidTopicException', 'invalidConfig'].includes(error.code ?? '') ? 400 : 500
+  const status = statusOf.get(error.code ?? '') ?? 500
   response.writeHead(status, { 'content-type': 'text/plain' }).end(`${error.message}\n`)
 }
 

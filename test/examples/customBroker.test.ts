@@ -1,4 +1,6 @@
+import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
+import { get, type IncomingMessage } from 'node:http'
 import { expect, onTestFinished, test } from 'vitest'
 import { startBroker } from '../../examples/custom-broker/broker.js'
 import { temporaryDirectory } from '../support/temporaryDirectory.ts'
@@ -38,6 +40,13 @@ async function publish(url: string, body: string): Promise<number> {
   const response = await fetch(url, { method: 'POST', body })
   expect(response.status).toBe(201)
   return ((await response.json()) as { offset: number }).offset
+}
+
+/** As it comes from clients that tidy no path up. */
+async function rawStatus(url: string, path: string): Promise<number | undefined> {
+  const [response] = (await once(get(url, { path }), 'response')) as [IncomingMessage]
+  response.resume()
+  return response.statusCode
 }
 
 async function take(iterator: AsyncIterator<Message>, count: number): Promise<Message[]> {
@@ -83,7 +92,15 @@ test('says what is wrong with a request', async () => {
   expect(await status('/topics/news?after=soon')).toBe(400)
   expect(await status('/topics/a%20b', { method: 'POST', body: 'x' })).toBe(400)
   expect(await status('/topics/news', { method: 'PUT', body: 'x' })).toBe(405)
-  expect(await status('/topics/news', { method: 'POST', body: 'x'.repeat(1_100_000) })).toBe(413)
+  for (const size of [1_100_000, 1 << 20, (1 << 20) - 1])
+    expect([size, await status('/topics/news', { method: 'POST', body: 'x'.repeat(size) })]).toEqual([
+      size,
+      413,
+    ])
+  for (const after of ['', '%20', '-2', '1e1', '99999999999999999999'])
+    expect([after, await status(`/topics/news?after=${after}`)]).toEqual([after, 400])
+  for (const path of ['//', '//topics/news', '/?', '/topics//news', '/topics/%', '*'])
+    expect([path, await rawStatus(broker.url, path)]).toEqual([path, 404])
 })
 
 test('loses nothing that it answered when it is killed, and ends in order when it is asked to', async () => {
