@@ -63,7 +63,7 @@ export function defineBench(command: Command, terminal: Terminal): void {
     .option('--directory <path>', 'where to write: the disk to be measured', '.')
     .option('--seconds <n>', 'length of one measurement (default: 2; quick: 0.2)', parseSeconds)
     .option('--rounds <n>', 'measurements of each combination (default: 3; quick: 1)', wholeNumber(1, 1000))
-    .option('--journal <bytes>', "the journal's size (default: 64MiB; quick: 128MiB)", parseJournal)
+    .option('--journal <bytes>', "the journal's size (default: 64MiB)", parseJournal)
     .option('--json <file>', 'write all figures as JSON')
     .option('--html <file>', 'write a report with plots: one file, nothing loaded from elsewhere')
     .option('--md <file>', 'write the tables as Markdown')

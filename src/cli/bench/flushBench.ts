@@ -48,6 +48,9 @@ class FlushBench {
   #store: BenchStore | null = null
   readonly #startedMs = performance.now()
   readonly #cells: number
+  /** Of making and removing, as the logs before took it. */
+  #secondsPerLog = 0.001
+  #makingSeconds = 0
   #done = 0
   #implementation: 'native' | 'portable' = 'portable'
 
@@ -65,8 +68,8 @@ class FlushBench {
     const load: LoadPoint[] = []
     try {
       for (const count of logs) {
-        // The most logs take the longest to make and to remove.
-        if (this.#isLeft(count > 1000 ? 18 : 13)) break
+        // Most of the time that many logs take is that of making and removing them.
+        if (this.#isLeft(count > 1000 ? 5 + count * this.#secondsPerLog : 10)) break
         const found = await this.#grid(count)
         this.#events.measured(found)
         cells.push(...found)
@@ -90,8 +93,7 @@ class FlushBench {
           const place = { logs, sizeBytes, writers: count }
           await this.#floor({ ...place, policy: 'floor' }, round)
           for (const policy of durableFirst(policies)) {
-            // Removing what was made takes some of the time, too.
-            if (!this.#isLeft(9)) await this.#measure({ ...place, policy }, policy, round)
+            if (!this.#isLeft(this.#removalSeconds)) await this.#measure({ ...place, policy }, policy, round)
           }
         }
       }
@@ -131,7 +133,7 @@ class FlushBench {
         for (let round = 0; round < rounds; round++) {
           if (this.#skips(round, 1)) continue
           const store = await this.#prepare(place, policy, `${policy} at ${Math.round(share * 100)} % load`)
-          const longer = { ...this.#workload(store, place), seconds: Math.max(seconds, 0.5) }
+          const longer = { ...this.#workload(store, place), seconds: Math.max(seconds, 0.3) }
           runs.push(await openLoop(longer, perSecond))
         }
         points.push(pointOf(policy, share, perSecond * sizeBytes, sizeBytes, runs))
@@ -203,7 +205,7 @@ class FlushBench {
       appendsPerGroup,
       bytes,
       // Short, but long enough to use the journal again: a smaller one is filled sooner.
-      seconds: isShort ? Math.max(seconds, 0.5) : seconds,
+      seconds: isShort ? Math.max(seconds, 0.3) : seconds,
       journalMib: Math.max(1, Math.round(journalBytes / (isShort ? 2 << 20 : 1 << 20))),
       mode: 'journal',
       signal: this.#signal,
@@ -238,6 +240,7 @@ class FlushBench {
 
   async #open(count: number): Promise<BenchStore> {
     const { directory, journalBytes } = this.#options
+    const startedMs = performance.now()
     const store = await BenchStore.open(directory, count, journalBytes, this.#signal, (made) => {
       this.#announce(`making ${count} logs: ${made}`)
     })
@@ -249,6 +252,7 @@ class FlushBench {
       this.#signal.throwIfAborted()
       await Promise.all(store.logs.slice(at, at + 256).map((log) => log.append({ value })))
     }
+    this.#makingSeconds = (performance.now() - startedMs) / 1000
     await this.#fillJournal(store)
     return store
   }
@@ -323,7 +327,16 @@ class FlushBench {
   async #closeStore(): Promise<void> {
     const store = this.#store
     this.#store = null
-    await store?.close()
+    if (store === null) return
+    const startedMs = performance.now()
+    await store.close()
+    const seconds = this.#makingSeconds + (performance.now() - startedMs) / 1000
+    this.#secondsPerLog = seconds / store.logs.length
+  }
+
+  /** About what removing the present logs will take. */
+  get #removalSeconds(): number {
+    return Math.max(3, this.#makingSeconds * 2)
   }
 }
 

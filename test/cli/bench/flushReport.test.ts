@@ -219,7 +219,8 @@ test('sizes and times are told for people', () => {
   ])
 })
 
-test('the quick form plans for less than a minute, the full one uses the journal again ten times', () => {
-  expect(estimate({ ...quickPreset, directory: '.' }).seconds).toBeLessThan(60)
+test('the quick form plans for 40 seconds and leaves out what would not end in 50, the full one uses the journal again ten times', () => {
+  expect(estimate({ ...quickPreset, directory: '.' }).seconds).toBeLessThan(42)
+  expect(quickPreset.limitSeconds).toBeLessThanOrEqual(50)
   expect(fullPreset.minRecycles).toBeGreaterThanOrEqual(10)
 })
