@@ -103,14 +103,13 @@ async function serve(options: ServeOptions, terminal: Terminal): Promise<void> {
   const chosen = serveSettings(options, environment)
   const { config } = chosen
   if (options.printConfig) return terminal.write(printedSettings(chosen))
+  const level = options.logLevel ?? choice(environment, 'CORDWOOD_LOG_LEVEL', logLevels, 'info')
+  const format = options.logFormat ?? choice(environment, 'CORDWOOD_LOG_FORMAT', logFormats, 'text')
   if (options.checkConfig) {
     for (const warning of [...chosen.warnings, ...config.warnings]) terminal.note(`warning: ${warning}`)
     return terminal.write('the settings are right\n')
   }
-  const logger = stderrLogger(
-    options.logLevel ?? choice(environment, 'CORDWOOD_LOG_LEVEL', logLevels, 'info'),
-    options.logFormat ?? choice(environment, 'CORDWOOD_LOG_FORMAT', logFormats, 'text'),
-  )
+  const logger = stderrLogger(level, format)
   for (const warning of chosen.warnings) logger.warn(warning)
   const runtime = createRuntime({
     onFallback: (why) => logger.warn('running without the native addon', { why }),

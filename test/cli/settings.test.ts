@@ -276,9 +276,13 @@ describe('serve', () => {
     expect(lines(again.stdout)).toEqual(lines(printed.stdout))
   })
 
-  test('a log level in the environment that is none is refused by name', async () => {
-    const { exitCode, stderr } = await run(['serve'], '', { CORDWOOD_LOG_LEVEL: 'loud' })
-    expect([exitCode, stderr]).toEqual([2, expect.stringContaining('CORDWOOD_LOG_LEVEL=loud')])
+  test('a log level or format in the environment that is none is refused by name, also by --check-config', async () => {
+    for (const args of [['serve'], ['serve', '--check-config']]) {
+      for (const name of ['CORDWOOD_LOG_LEVEL', 'CORDWOOD_LOG_FORMAT']) {
+        const { exitCode, stdout, stderr } = await run(args, '', { [name]: 'loud' })
+        expect([exitCode, stdout, stderr]).toEqual([2, '', expect.stringContaining(`${name}=loud`)])
+      }
+    }
   })
 })
 
