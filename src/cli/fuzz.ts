@@ -1,4 +1,3 @@
-import { writeFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { type FaultClass, faultClasses } from '../testing/fault.ts'
@@ -11,6 +10,7 @@ import { reportSeed, type SeedReport } from './fuzz/seedReport.ts'
 import { runShards, sendReport } from './fuzz/shards.ts'
 import { FuzzTotals } from './fuzz/totals.ts'
 import { wholeNumber } from './options.ts'
+import { checkOutputs, writeOutputs } from './outputFiles.ts'
 import type { Terminal } from './terminal.ts'
 
 interface FuzzOptions {
@@ -76,6 +76,8 @@ async function fuzz(options: FuzzOptions, terminal: Terminal): Promise<void> {
   if (options.trace === undefined) Error.stackTraceLimit = 0
   if (options.shard !== undefined) return runShard(options, options.shard)
   if (options.trace === true) return traceSeed(options, terminal)
+  const json = { flag: '--json', path: options.json }
+  checkOutputs([json, { flag: '--svg', path: options.svg }])
   const totals = new FuzzTotals()
   const startedMs = performance.now()
   const seconds = (): number => (performance.now() - startedMs) / 1000
@@ -107,8 +109,7 @@ async function fuzz(options: FuzzOptions, terminal: Terminal): Promise<void> {
   }
   terminal.progress('')
   await terminal.write(`${totals.summary(seconds())}\n`)
-  if (options.json !== undefined)
-    writeFileSync(options.json, `${JSON.stringify(totals.json(seconds()), null, 2)}\n`)
+  writeOutputs([{ ...json, text: () => `${JSON.stringify(totals.json(seconds()), null, 2)}\n` }])
   for (const { seed, failure } of totals.failures) {
     Error.stackTraceLimit = 10
     const svg = options.svg ?? `cordwood-fuzz-${seed}.svg`

@@ -1,12 +1,14 @@
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { type Command, InvalidArgumentError } from 'commander'
 import { type FlushPolicyName, flushPolicyNames } from '../../model/flushPolicy.ts'
 import { nodeClock } from '../../runtime/node/clock.ts'
 import { ExitCode, ExitWith, UsageError } from '../failure.ts'
 import { parseBytes, wholeNumber } from '../options.ts'
+import { checkOutputs, writeOutputs } from '../outputFiles.ts'
 import { ProgressBar } from '../progressBar.ts'
 import type { Terminal } from '../terminal.ts'
 import { durationText } from '../units.ts'
+import { largestAppend } from './benchStore.ts'
 import { runFlushBench } from './flushBench.ts'
 import { htmlReport } from './flushHtml.ts'
 import { estimate, type FlushBenchOptions, fullPreset, quickPreset } from './flushOptions.ts'
@@ -73,6 +75,10 @@ export function defineBench(command: Command, terminal: Terminal): void {
 
 async function flush(options: FlushOptions, terminal: Terminal): Promise<void> {
   const settings = settingsOf(options)
+  const json = { flag: '--json', path: options.json }
+  const html = { flag: '--html', path: options.html }
+  const md = { flag: '--md', path: options.md }
+  checkOutputs([json, html, md])
   const machine = await describeMachine(settings.directory).catch((error: Error) => {
     throw new UsageError(`cannot measure in ${settings.directory}: ${error.message}`)
   })
@@ -110,9 +116,11 @@ async function flush(options: FlushOptions, terminal: Terminal): Promise<void> {
         .map((text) => `${text}\n`)
         .join('')}`,
     )
-    write(options.json, () => `${JSON.stringify(result, null, 1)}\n`)
-    write(options.html, () => htmlReport(result))
-    write(options.md, () => markdownReport(result))
+    writeOutputs([
+      { ...json, text: () => `${JSON.stringify(result, null, 1)}\n` },
+      { ...html, text: () => htmlReport(result) },
+      { ...md, text: () => markdownReport(result) },
+    ])
   } catch (error) {
     bar.clear()
     if (!signal.aborted) throw error
@@ -142,10 +150,6 @@ function settingsOf(options: FlushOptions): FlushBenchOptions {
   }
 }
 
-function write(path: string | undefined, text: () => string): void {
-  if (path !== undefined) writeFileSync(path, text())
-}
-
 function list<T>(parse: (text: string) => T): (text: string) => readonly T[] {
   return (text) => text.split(',').map((part) => parse(part.trim()))
 }
@@ -158,7 +162,7 @@ function parsePolicy(text: string): FlushPolicyName {
 
 function parseSize(text: string): number {
   const bytes = parseBytes(text)
-  if (bytes < 1 || bytes > 1_000_000) throw new InvalidArgumentError('An append has 1 to 1000000 bytes.')
+  if (bytes < 1 || bytes > largestAppend) throw new InvalidArgumentError('An append has 1 byte to 1MiB.')
   return bytes
 }
 

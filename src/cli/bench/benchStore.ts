@@ -7,6 +7,12 @@ import { openEngine } from '../../index.ts'
 import { type FlushPolicy, isDurable } from '../../model/flushPolicy.ts'
 import { createRuntime, type NamedRuntime } from '../../zerocopy/nativeRuntime.ts'
 
+/** Bytes of the largest value that is measured. */
+export const largestAppend = 1 << 20
+
+/** Of the logs: a batch has more bytes than the value of its only record. */
+const settings = { maxAppendBytes: largestAppend + 1024 }
+
 /** Logs that are made or changed at the same time. */
 const parallel = 64
 
@@ -43,7 +49,7 @@ export class BenchStore {
         const names = Array.from({ length: Math.min(parallel, count - logs.length) }, (_, index) =>
           String(logs.length + index).padStart(5, '0'),
         )
-        logs.push(...(await Promise.all(names.map((name) => engine.log(`log-${name}`)))))
+        logs.push(...(await Promise.all(names.map((name) => engine.log(`log-${name}`, settings)))))
         made(logs.length)
       }
       return new BenchStore(engine, runtime, directory, logs)

@@ -1,8 +1,9 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
-import { expect, test } from 'vitest'
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { describe, expect, test } from 'vitest'
 import { runFlushBench } from '../../../src/cli/bench/flushBench.ts'
 import { quickPreset } from '../../../src/cli/bench/flushOptions.ts'
 import type { FlushResult } from '../../../src/cli/bench/flushResult.ts'
+import { checkOutputs, writeOutputs } from '../../../src/cli/outputFiles.ts'
 import { temporaryDirectory } from '../../support/temporaryDirectory.ts'
 import { run, start } from '../commandLine.ts'
 
@@ -57,7 +58,7 @@ test('bench flush cleans up when it is interrupted', async () => {
 
 test.each([
   [['--policies', 'sometimes'], 'There are none, interval'],
-  [['--sizes', '2MiB'], '1 to 1000000 bytes'],
+  [['--sizes', '2MiB'], '1 byte to 1MiB'],
   [['--logs', '0'], 'whole number'],
   [['--seconds', '0'], '0.01 to 3600'],
   [['--journal', '1MiB'], 'at least 48 MiB'],
@@ -71,4 +72,47 @@ test('bench flush refuses a directory that is not there, and makes none', async 
   const { exitCode, stderr } = await run(['bench', 'flush', '--directory', directory])
   expect([exitCode, existsSync(directory)]).toEqual([2, false])
   expect(stderr).toContain(`cannot measure in ${directory}`)
+})
+
+test('bench flush measures appends of 1 MiB, as its own help says', async () => {
+  const directory = temporaryDirectory()
+  const args = ['--policies', 'journal,batch', '--logs', '1', '--sizes', '4KiB,64KiB,1MiB', '--writers', '4']
+  const { exitCode, stdout, stderr } = await run([
+    'bench',
+    'flush',
+    '--quick',
+    ...args,
+    ...short,
+    '--directory',
+    directory,
+  ])
+  expect([exitCode, stderr]).toEqual([0, expect.stringMatching(/^[^\n]*\n$/)])
+  expect(stdout).toContain('1 log, appends of 1 MiB, 4 writers')
+}, 60_000)
+
+describe('a file that cannot be written', () => {
+  test.each(['--json', '--html', '--md'])('is refused as %s before anything is measured', async (flag) => {
+    const directory = temporaryDirectory()
+    const out = temporaryDirectory()
+    const other = flag === '--md' ? '--json' : '--md'
+    for (const bad of [`${out}/missing/r`, out]) {
+      const files = [other, `${out}/other`, flag, bad]
+      const outcome = await run(['bench', 'flush', '--quick', '--directory', directory, ...files])
+      expect([outcome.exitCode, outcome.stdout]).toEqual([2, ''])
+      expect(outcome.stderr).toContain(`cannot write ${flag} ${bad}: `)
+      expect(outcome.stderr).not.toContain('measurements')
+    }
+    expect([readdirSync(directory), readdirSync(out)]).toEqual([[], []])
+  })
+
+  test('does not keep others from being written, and what is there stays as it is until then', () => {
+    const out = temporaryDirectory()
+    const text = () => 'x'
+    writeFileSync(`${out}/a`, 'as it was')
+    checkOutputs([{ flag: '--json', path: `${out}/a` }])
+    expect(readFileSync(`${out}/a`, 'utf8')).toBe('as it was')
+    const files = [`${out}/missing/b`, `${out}/a`].map((path) => ({ flag: '--json', path, text }))
+    expect(() => writeOutputs(files)).toThrow(`cannot write --json ${out}/missing/b: `)
+    expect(readFileSync(`${out}/a`, 'utf8')).toBe('x')
+  })
 })
