@@ -22,6 +22,7 @@ export const findingKinds = {
   },
   offsetIndex: { severity: 'derivable', advice: 'stop the broker and delete the file: it is made again' },
   timeIndex: { severity: 'derivable', advice: 'stop the broker and delete the file: it is made again' },
+  indexGone: { severity: 'derivable', advice: 'nothing: it is made again as soon as it is needed' },
   txnIndex: {
     severity: 'derivable',
     advice: 'stop the broker and delete the file: it is made again from the markers in the segment',

@@ -82,20 +82,14 @@ export async function planLog(
   return segments.map(({ baseOffset, sizeBytes }, index) => {
     const endOffset = segments[index + 1]?.baseOffset ?? null
     const has = (kind: SegmentFileKind): boolean => log.names.has(segmentFileName(baseOffset, kind))
-    if (endOffset !== null && endOffset <= durableOffset) {
-      for (const kind of ['index', 'timeindex'] as const) {
-        if (has(kind)) continue
-        const what = kind === 'index' ? 'offsetIndex' : 'timeIndex'
-        add(
-          fileFinding(
-            what,
-            `${directory}/${segmentFileName(baseOffset, kind)}`,
-            'an index of a sealed segment',
-            'no file',
-          ),
-        )
-      }
+    const hasIndexes = claims.isClean && claims.closed?.hasIndexFiles !== false
+    const indexesMustFit = endOffset === null ? hasIndexes : endOffset <= durableOffset
+    for (const kind of ['index', 'timeindex'] as const) {
+      if (!indexesMustFit || sizeBytes === 0 || has(kind)) continue
+      const file = `${directory}/${segmentFileName(baseOffset, kind)}`
+      add(fileFinding('indexGone', file, 'an index', 'no file'))
     }
+    const isAsClosed = endOffset === null && hasIndexes && claims.closed?.active.sizeBytes === sizeBytes
     const mayHaveGaps = baseOffset < claims.compactedBelow
     const stored = claims.noted === null ? null : notedOf(claims.noted, baseOffset, sizeBytes)
     return {
@@ -110,7 +104,8 @@ export async function planLog(
       epochsEnd: claims.epochsAreCurrent ? claims.recoveryPoint : (claims.noted?.logEndOffset ?? 0),
       stored,
       files: (['index', 'timeindex', 'txnindex'] as const).filter(has),
-      indexesMustFit: endOffset === null ? claims.isClean : endOffset <= durableOffset,
+      indexesMustFit,
+      offsetEntries: isAsClosed ? (claims.closed?.active.offsets.count ?? null) : null,
       claims: mayHaveGaps
         ? []
         : snapshots.claims.filter(

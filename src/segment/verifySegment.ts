@@ -41,8 +41,10 @@ export interface SegmentTask {
   readonly stored: { readonly sizeBytes: number; readonly digest: number } | null
   /** Which of the segment's index files are there. */
   readonly files: readonly ('index' | 'timeindex' | 'txnindex')[]
-  /** The indexes of the active segment are complete only after a clean shutdown. */
+  /** The indexes of the active segment are complete only after a clean shutdown, and not after every one. */
   readonly indexesMustFit: boolean
+  /** How many entries the offset index has, as a clean shutdown noted; null when nobody knows. */
+  readonly offsetEntries: number | null
   readonly claims: readonly SnapshotClaim[]
 }
 
@@ -71,7 +73,7 @@ export async function verifySegment(
   }
   const indexFile = async (kind: 'index' | 'timeindex' | 'txnindex'): Promise<IndexFile> => {
     const bytes = task.files.includes(kind) ? await readIfThere(disk, path(kind)) : null
-    return { path: path(kind), bytes, baseOffset, isLenient: !task.indexesMustFit }
+    return { path: path(kind), bytes, baseOffset, isLenient: !task.indexesMustFit || bytes === null }
   }
   const offsets = new OffsetIndexCheck(await indexFile('index'), add)
   const times = new TimeIndexCheck(await indexFile('timeindex'), add)
@@ -128,7 +130,7 @@ export async function verifySegment(
     // A segment that is not there to its end has told so; its indexes tell nothing new.
     if (endOffset === null || end.nextOffset === endOffset || mayHaveGaps) {
       times.end()
-      offsets.end(times.count)
+      offsets.end(task.offsetEntries)
       aborted.end()
       claims.end(end.nextOffset)
     }

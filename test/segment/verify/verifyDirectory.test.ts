@@ -124,7 +124,10 @@ describe('verifying a data directory', () => {
         else truncateSync(file, what === 'empty' ? 0 : statSync(file).size - 1)
         const { findings } = await verify(directory)
         // A snapshot or an epoch checkpoint that is not there tells nothing.
-        const isSilent = what === 'gone' && /snapshot|leader-epoch/.test(name)
+        const isUntold = what === 'gone' && /snapshot|leader-epoch/.test(name)
+        // Nobody knows how many entries a sealed segment's has; those of a small one may be none.
+        const isActive = segments.at(-1)!.startsWith(name.slice(0, 20))
+        const isSilent = isUntold || (what === 'empty' && name.endsWith('.index') && !isActive)
         // Without a line feed at its end a text is still whole.
         const isWhole = what === 'cut' && name === 'leader-epoch-checkpoint'
         if (!isSilent && !isWhole) expect(findings.length, `${name} ${what}`).toBeGreaterThan(0)
