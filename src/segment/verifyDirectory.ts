@@ -5,6 +5,7 @@ import { decodeCheckpoint, logStartOffsetFile, readTextIfThere, recoveryPointFil
 import { cleanShutdownFile } from './checkpoints.ts'
 import { directoryKind } from './directoryNames.ts'
 import { inParallel } from './inParallel.ts'
+import { noHold } from './journalHold.ts'
 import { journalPlaceFile, notedJournalPlace } from './journalPlace.ts'
 import { decodeMetaProperties, metaPropertiesFile } from './metaProperties.ts'
 import { type Finding, fileFinding, findingKinds, type Severity } from './verifyFindings.ts'
@@ -149,6 +150,8 @@ class Verification {
     const starts = await this.#checkpoint(logStartOffsetFile, 'startOffsets')
     const cleaned = await this.#checkpoint(cleanerFile, 'checkpoint')
     const hasJournal = (await notedJournalPlace(this.#runtime, this.#directory)) !== null
+    // Without the journal that there should be nobody can tell what the logs must have.
+    const isUnread = this.#options.judgeTails && hasJournal && journal === null
     const hasMarker = (await disk.stat(`${this.#directory}/${cleanShutdownFile}`)) !== null
     const closed: JournalFacts['closed'] = hasMarker && journal !== null ? journal.closed : new Map()
     const present = new Set(names)
@@ -166,6 +169,7 @@ class Verification {
       isClean: hasMarker || closed.has(name),
       compactedBelow: cleaned === null ? Number.MAX_SAFE_INTEGER : (cleaned.get(name) ?? 0),
       judgeTail: this.#options.judgeTails,
+      hold: journal?.holds.get(name) ?? { ...noHold, isDoubtful: isUnread },
       epochsAreCurrent: hasMarker || !hasJournal,
     })
   }

@@ -15,10 +15,15 @@ export const findingKinds = {
     severity: 'damage',
     advice: 'restore the log from a backup; below the recovery point cordwood never shortens it by itself',
   },
+  journalLost: {
+    severity: 'damage',
+    advice:
+      'restore the log from a backup, or let another replica give it again; as long as these records may be missing the log stays offline',
+  },
+  inJournal: { severity: 'note', advice: 'nothing: the next start takes it from the journal' },
   tornEnd: {
     severity: 'note',
-    advice:
-      'nothing: the next start takes it from the journal or cuts it; it was not acknowledged as durable',
+    advice: 'nothing: the next start cuts it; it was not acknowledged as durable',
   },
   offsetIndex: { severity: 'derivable', advice: 'stop the broker and delete the file: it is made again' },
   timeIndex: { severity: 'derivable', advice: 'stop the broker and delete the file: it is made again' },
@@ -63,6 +68,11 @@ export const findingKinds = {
   journalTear: {
     severity: 'note',
     advice: 'nothing: the last write was not complete and was not acknowledged; the next start cuts it',
+  },
+  journalEnd: {
+    severity: 'note',
+    advice:
+      'nothing: the next start cuts the journal there; that the last write was not acknowledged is likely, and nothing proves it',
   },
   journalForeign: {
     severity: 'damage',

@@ -5,9 +5,11 @@ import type { Checksum } from '../runtime/checksum.ts'
 import type { Disk, DiskFile } from '../runtime/disk.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import type { ClosedLog } from './closedLog.ts'
+import { doubtsIn } from './doubts.ts'
 import { CheckpointFiles } from './journal/nodeCheckpoint.ts'
-import { openJournalFiles } from './journal/openJournal.ts'
+import { type OpenedJournal, openJournalFiles } from './journal/openJournal.ts'
 import { ReadPatience } from './journal/readPatience.ts'
+import { holdsOf, type JournalHold } from './journalHold.ts'
 import { notedJournalPlace } from './journalPlace.ts'
 import { resumePointKind } from './ownStates.ts'
 import { type ReplayedLog, ReplayPlan } from './replayPlan.ts'
@@ -23,6 +25,8 @@ export interface JournalFacts {
   readonly closed: ReadonlyMap<string, ClosedLog>
   /** What the last checkpoint, or the journal behind it, notes of each log; a log that was cut since has none. */
   readonly noted: ReadonlyMap<string, ClosedLog>
+  /** What it has of each log beyond the log's files. */
+  readonly holds: ReadonlyMap<string, JournalHold>
 }
 
 /**
@@ -50,27 +54,44 @@ export async function verifyJournal(
       return null
     }
     const plan = new ReplayPlan()
-    const { replay } = await openJournalFiles(readOnly, place, uuidToBytes(directoryId), silentLogger, plan)
-    for (const { file, position, fromSequence, toSequence } of replay.verdict.rot) {
-      const frames = `frames ${fromSequence} to ${toSequence}, which were durable`
-      add(fileFinding('journalRot', file, frames, 'bytes that do not verify', position))
-    }
-    for (const file of replay.damagedFiles) {
-      add(fileFinding('journalRot', file, 'the head of a journal file, and all of its bytes', 'others', 0))
-    }
-    const { end } = replay.verdict
-    if (end !== 'clean') {
-      const found = end === 'tear' ? 'a write that was torn' : 'an end that may have lost its last write'
-      add(fileFinding('journalTear', `${place}/`, 'a last frame that is whole', found))
-    }
+    const id = uuidToBytes(directoryId)
+    const opened = await openJournalFiles(readOnly, place, id, silentLogger, plan)
+    report(opened, place, add)
+    const { replay } = opened
+    const holds = await holdsOf(plan, replay.frames(), doubtsIn(replay), checkpoint.doubts)
     const logs = new Map([...plan.logs.values()].map((log) => [log.name, log]))
     const noted = notedLogs(plan, runtime.checksum)
-    return { logs, deleted: plan.deletedNames, closed: checkpoint.clean ? noted : new Map(), noted }
+    return { logs, deleted: plan.deletedNames, closed: checkpoint.clean ? noted : new Map(), noted, holds }
   } catch (error) {
     if (!(error instanceof EngineError)) throw error
     add(fileFinding('journalForeign', `${place}/`, 'the journal of this directory', error.message))
     return null
   }
+}
+
+/** Tells of what is wrong with the journal itself. */
+function report(
+  { replay, files, checkpoint }: OpenedJournal,
+  place: string,
+  add: (finding: Finding) => void,
+): void {
+  for (const { file, position, fromSequence, toSequence } of replay.verdict.rot) {
+    const frames = `frames ${fromSequence} to ${toSequence}, which were durable`
+    add(fileFinding('journalRot', file, frames, 'bytes that do not verify', position))
+  }
+  for (const file of replay.damagedFiles) {
+    add(fileFinding('journalRot', file, 'the head of a journal file, and all of its bytes', 'others', 0))
+  }
+  const { usedGeneration: used, replayFrom } = checkpoint
+  const present = [...files.live, ...files.free].some(({ generation }) => generation === used)
+  if (used >= replayFrom.generation && !present) {
+    add(fileFinding('journalRot', `${place}/`, `the journal file of generation ${used}`, 'no such file'))
+  }
+  const { end } = replay.verdict
+  if (end === 'clean') return
+  const expected = 'a last frame that is whole'
+  if (end === 'tear') add(fileFinding('journalTear', `${place}/`, expected, 'a write that was torn'))
+  else add(fileFinding('journalEnd', `${place}/`, expected, 'an end that may have lost its last write'))
 }
 
 function notedLogs({ logs }: ReplayPlan, checksum: Checksum): Map<string, ClosedLog> {

@@ -10,6 +10,7 @@ import {
   type SegmentFileKind,
   segmentFileName,
 } from './fileNames.ts'
+import { absenceOf, holdEnd, type JournalHold } from './journalHold.ts'
 import { LeaderEpochs } from './leaderEpochs.ts'
 import { decodeProducerSnapshot } from './producerSnapshot.ts'
 import { type Finding, fileFinding } from './verifyFindings.ts'
@@ -42,6 +43,7 @@ export interface LogClaims {
   readonly compactedBelow: number
   /** Nobody is writing. */
   readonly judgeTail: boolean
+  readonly hold: JournalHold
   /** The file of leader epochs was written when the log was last: by a clean shutdown, or where there is no journal. */
   readonly epochsAreCurrent: boolean
 }
@@ -99,6 +101,7 @@ export async function planLog(
       endOffset,
       durableOffset,
       judgeTail: claims.judgeTail,
+      hold: claims.hold,
       mayHaveGaps,
       epochs: claims.epochsAreCurrent ? (epochs?.entries ?? null) : (claims.noted?.leaderEpochs ?? null),
       epochsEnd: claims.epochsAreCurrent ? claims.recoveryPoint : (claims.noted?.logEndOffset ?? 0),
@@ -216,15 +219,17 @@ async function readEpochs(
 /** The first segment has to hold the log's first record. */
 function checkStart(
   { directory, segments }: FoundLog,
-  { logStartOffset, recoveryPoint, closed }: LogClaims,
+  { logStartOffset, recoveryPoint, closed, hold }: LogClaims,
   durableOffset: number,
   add: (finding: Finding) => void,
 ): void {
   const start = logStartOffset ?? closed?.logStartOffset ?? null
   const first = segments[0]
   const missing = (baseOffset: number, nextOffset: number, found: string): void => {
+    const absence = absenceOf(hold, baseOffset, nextOffset)
+    const isHeld = absence.state === 'held' && absence.nextOffset === nextOffset
     add({
-      kind: 'missing',
+      kind: isHeld ? 'inJournal' : 'missing',
       file: `${directory}/`,
       position: null,
       end: null,
@@ -235,7 +240,8 @@ function checkStart(
     })
   }
   if (first === undefined) {
-    if (recoveryPoint > (start ?? 0)) missing(start ?? 0, durableOffset, 'no segment')
+    const end = Math.max(recoveryPoint, holdEnd(hold))
+    if (end > (start ?? 0)) missing(start ?? 0, Math.max(end, durableOffset), 'no segment')
   } else if (start !== null && first.baseOffset > start) {
     missing(start, first.baseOffset, `a first segment that begins at offset ${first.baseOffset}`)
   }

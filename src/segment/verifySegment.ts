@@ -4,6 +4,7 @@ import type { Task } from '../runtime/compute.ts'
 import type { Disk } from '../runtime/disk.ts'
 import type { BadRange } from './badRanges.ts'
 import { leaderEpochFile, segmentFileName } from './fileNames.ts'
+import { absenceOf, holdEnd, type JournalHold } from './journalHold.ts'
 import type { EpochStart } from './leaderEpochs.ts'
 import type { BatchHeader } from './recordBatch.ts'
 import { auditBatches } from './verifyBatches.ts'
@@ -34,6 +35,8 @@ export interface SegmentTask {
   readonly durableOffset: number
   /** Whether bytes at or above `durableOffset` in the active segment may be judged: nobody is writing. */
   readonly judgeTail: boolean
+  /** What becomes of records at or above `durableOffset` that are not here. */
+  readonly hold: JournalHold
   readonly mayHaveGaps: boolean
   readonly epochs: readonly EpochStart[] | null
   readonly epochsEnd: number
@@ -80,8 +83,10 @@ export async function verifySegment(
   const aborted = new TxnIndexCheck(await indexFile('txnindex'), add)
   const claims = new ClaimCheck(task.claims, add)
   const file = disk.file(path('log'))
+  const mustReach = endOffset ?? Math.max(task.durableOffset, holdEnd(task.hold))
   let epochsAreBad = false
-  let isWhole = true
+  /** Offset after the last that damage concerns. */
+  let toldUntil = 0
   try {
     const end = await auditBatches(
       { file, baseOffset, sizeBytes, endOffset, mayHaveGaps, epochs, epochsEnd, stored },
@@ -94,16 +99,13 @@ export async function verifySegment(
           claims.batch(header)
         },
         bad: (range) => {
-          isWhole = false
           for (const check of [offsets, times, aborted]) check.damaged(range)
           claims.damaged(range)
-          const { file: damaged, position, end, expected, found } = range
-          const isTail = range.baseOffset >= task.durableOffset
-          if (isTail && !task.judgeTail) return
-          // Power loss leaves any mixture of what was not synced; the journal has what counts of it.
-          const kind = isTail ? 'tornEnd' : end === position ? 'missing' : 'batches'
-          const { baseOffset: first, nextOffset } = range
-          add({ kind, file: damaged, position, end, baseOffset: first, nextOffset, expected, found })
+          // Nothing follows: what else should be there is gone with it.
+          const nextOffset = Math.max(range.nextOffset, range.end === sizeBytes ? mustReach : 0)
+          toldUntil = nextOffset
+          const finding = findingOf({ ...range, nextOffset }, task)
+          if (finding !== null) add(finding)
         },
         epoch: (header, known) => {
           if (epochsAreBad) return
@@ -114,18 +116,16 @@ export async function verifySegment(
         read: (bytes) => read(bytes),
       },
     )
-    const mustReach = endOffset ?? task.durableOffset
-    if (isWhole && end.nextOffset < mustReach && !(mayHaveGaps && endOffset !== null)) {
-      add({
-        kind: end.nextOffset < task.durableOffset ? 'missing' : 'tornEnd',
-        file: file.path,
-        position: sizeBytes,
-        end: sizeBytes,
-        baseOffset: end.nextOffset,
-        nextOffset: mustReach,
-        expected: `records up to offset ${mustReach}`,
-        found: `none from offset ${end.nextOffset} on`,
-      })
+    const reached = Math.max(end.nextOffset, toldUntil)
+    if (reached < mustReach && !(mayHaveGaps && endOffset !== null)) {
+      const place = { file: file.path, position: sizeBytes, end: sizeBytes }
+      const expected = `records up to offset ${mustReach}`
+      const found = `none from offset ${reached} on`
+      const finding = findingOf(
+        { ...place, baseOffset: reached, nextOffset: mustReach, expected, found },
+        task,
+      )
+      if (finding !== null) add(finding)
     }
     // A segment that is not there to its end has told so; its indexes tell nothing new.
     if (endOffset === null || end.nextOffset === endOffset || mayHaveGaps) {
@@ -138,6 +138,21 @@ export async function verifySegment(
   } finally {
     await file.close()
   }
+}
+
+/** What damage, or an end that comes too early, is to the log; null when it is not to be judged. */
+function findingOf(range: BadRange, { durableOffset, judgeTail, hold }: SegmentTask): Finding | null {
+  const { state, baseOffset, nextOffset } = absenceOf(hold, range.baseOffset, range.nextOffset)
+  // Power loss leaves any mixture of what was not synced; the journal has what counts of it.
+  const isHeld = state === 'held' && nextOffset >= Math.min(range.nextOffset, durableOffset)
+  if (isHeld) return { kind: 'inJournal', ...range, nextOffset }
+  if (range.baseOffset < durableOffset) {
+    return { kind: range.end === range.position ? 'missing' : 'batches', ...range }
+  }
+  if (!judgeTail) return null
+  if (state === 'open') return { kind: 'tornEnd', ...range }
+  const expected = 'these records, here or in the journal'
+  return { kind: 'journalLost', ...range, baseOffset, nextOffset, expected }
 }
 
 /** `verifySegment` in the thread of `Compute`. */

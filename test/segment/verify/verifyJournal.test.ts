@@ -33,7 +33,9 @@ test('what only the journal has durably may look any way in the segment', async 
   const directory = await crashed(20)
   flip(`${directory}/orders-0/00000000000000000000.log`, 75)
   const { findings, summary } = await verify(directory)
-  expect(findings).toContainEqual(expect.objectContaining({ kind: 'tornEnd', baseOffset: 1, nextOffset: 2 }))
+  expect(findings).toContainEqual(
+    expect.objectContaining({ kind: 'inJournal', baseOffset: 1, nextOffset: 2 }),
+  )
   expect(summary.findings).toMatchObject({ damage: 0, derivable: 0 })
 })
 
