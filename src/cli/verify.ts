@@ -1,8 +1,11 @@
+import { dirname, resolve } from 'node:path'
 import { type Command, Option } from 'commander'
 import { EngineError } from '../model/errors.ts'
+import type { Disk } from '../runtime/disk.ts'
 import { lockDirectory } from '../segment/lockOwner.ts'
 import { type VerifyProgress, type VerifySummary, verifyDirectory } from '../segment/verifyDirectory.ts'
 import { type Finding, findingKinds } from '../segment/verifyFindings.ts'
+import { directoryPlace } from '../segment/verifyPlace.ts'
 import { createRuntime } from '../zerocopy/nativeRuntime.ts'
 import { ExitCode, ExitWith, UsageError } from './failure.ts'
 import { ProgressBar } from './progressBar.ts'
@@ -44,8 +47,8 @@ async function verify(directory: string, options: VerifyOptions, terminal: Termi
   const runtime = createRuntime({})
   const { clock, disk } = runtime
   const signal = terminal.interruptible()
-  const stat = await disk.stat(directory)
-  if (stat === null || stat.kind !== 'directory') throw new UsageError(`there is no directory ${directory}`)
+  // Before the lock: it would leave its file in a directory that is none of ours.
+  await checkPlace(disk, directory)
   const lock = options.lock ? await lockOrExplain(() => lockDirectory(runtime, directory)) : null
   const bar = new ProgressBar(terminal, clock)
   const startedMs = clock.monotonicMs()
@@ -80,6 +83,17 @@ async function verify(directory: string, options: VerifyOptions, terminal: Termi
     await lock?.release()
     await disk.close()
   }
+}
+
+/** Throws `UsageError` unless it is a data directory. */
+async function checkPlace(disk: Disk, directory: string): Promise<void> {
+  const stat = await disk.stat(directory)
+  if (stat === null || stat.kind !== 'directory') throw new UsageError(`there is no directory ${directory}`)
+  const place = await directoryPlace(disk, directory)
+  if (place === 'data') return
+  const what = `${directory} is no data directory of cordwood`
+  if (place === 'other') throw new UsageError(`${what}: it has neither a meta.properties nor a log`)
+  throw new UsageError(`${what} but the directory of one log; verify ${dirname(resolve(directory))}`)
 }
 
 async function lockOrExplain<T>(take: () => Promise<T>): Promise<T> {

@@ -1,4 +1,4 @@
-import { readdirSync } from 'node:fs'
+import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { barText, ProgressBar } from '../../src/cli/progressBar.ts'
 import { processTerminal } from '../../src/cli/terminal.ts'
@@ -56,6 +56,40 @@ test('verify refuses what is no directory with exit code 2', async () => {
     exitCode: 2,
     stderr: `cordwood: there is no directory ${missing}\n`,
   })
+})
+
+test('verify refuses a directory that is none of cordwood’s, or a log’s own, with exit code 2, and leaves nothing there', async () => {
+  const empty = temporaryDirectory()
+  const other = temporaryDirectory()
+  mkdirSync(`${other}/app-1`)
+  writeFileSync(`${other}/app-1/notes.txt`, 'hello')
+  for (const directory of [empty, other]) {
+    const before = readdirSync(directory)
+    expect(await run(['verify', directory])).toMatchObject({
+      exitCode: 2,
+      stdout: '',
+      stderr: `cordwood: ${directory} is no data directory of cordwood: it has neither a meta.properties nor a log\n`,
+    })
+    expect(readdirSync(directory)).toEqual(before)
+  }
+  const directory = temporaryDirectory()
+  await fillDirectory(directory)
+  const before = readdirSync(`${directory}/orders-0`)
+  const log = await run(['verify', '--no-lock', `${directory}/orders-0`])
+  expect([log.exitCode, log.stdout]).toEqual([2, ''])
+  expect(log.stderr).toContain(`the directory of one log; verify ${directory}\n`)
+  expect(readdirSync(`${directory}/orders-0`)).toEqual(before)
+})
+
+test('verify looks at a data directory that has lost its own files, since its logs are there', async () => {
+  const directory = temporaryDirectory()
+  await fillDirectory(directory)
+  for (const name of readdirSync(directory)) {
+    if (!/-0$/.test(name)) rmSync(`${directory}/${name}`, { recursive: true })
+  }
+  const { exitCode, stdout } = await run(['verify', directory])
+  expect(exitCode).toBe(1)
+  expect(stdout).toContain('meta.properties: expected')
 })
 
 test('a progress bar grows by eighths, shows rate and time left, and is silent without a terminal', () => {
