@@ -10,9 +10,53 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use crate::files::{Errno, last_errno};
 use crate::open_file::{open_fd, status};
 
+/// A file system whose errors are noticed.
+pub struct Watched {
+    root: OwnedFd,
+    turn: Mutex<()>,
+    /// What the next `sync` fails with.
+    #[cfg(test)]
+    pub failing: Mutex<Option<Errno>>,
+}
+
+impl Watched {
+    fn new(root: OwnedFd) -> Self {
+        Watched {
+            root,
+            turn: Mutex::default(),
+            #[cfg(test)]
+            failing: Mutex::default(),
+        }
+    }
+
+    /// Whoever syncs holds it until what came of that is noted: who comes next is not told of the same error again.
+    pub fn turn(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Makes everything durable that was written before the call. Fails also when something could not be written since
+    /// the last call.
+    pub fn sync(&self) -> Result<(), Errno> {
+        #[cfg(test)]
+        if let Some(errno) = self.failing.lock().unwrap().take() {
+            return Err(errno);
+        }
+        loop {
+            // SAFETY: the descriptor is open as long as `self` lives.
+            if unsafe { libc::syncfs(self.root.as_raw_fd()) } == 0 {
+                return Ok(());
+            }
+            let errno = last_errno();
+            if errno != libc::EINTR {
+                return Err(errno);
+            }
+        }
+    }
+}
+
 #[derive(Default)]
 struct Known {
-    by_device: HashMap<u64, Arc<OwnedFd>>,
+    by_device: HashMap<u64, Arc<Watched>>,
     closed: bool,
 }
 
@@ -38,7 +82,7 @@ impl FileSystems {
             if known.closed {
                 return Err(libc::EBADF);
             }
-            known.by_device.entry(device).or_insert_with(|| Arc::new(root));
+            known.by_device.entry(device).or_insert_with(|| Arc::new(Watched::new(root)));
         }
         Ok(device)
     }
@@ -48,20 +92,9 @@ impl FileSystems {
         self.lock().by_device.contains_key(&device)
     }
 
-    /// Makes everything durable that was written to `device` before the call. Fails also when something could not be
-    /// written since the last call.
-    pub fn sync(&self, device: u64) -> Result<(), Errno> {
-        let fd = self.lock().by_device.get(&device).ok_or(libc::EBADF)?.clone();
-        loop {
-            // SAFETY: the descriptor is open as long as `fd` lives.
-            if unsafe { libc::syncfs(fd.as_raw_fd()) } == 0 {
-                return Ok(());
-            }
-            let errno = last_errno();
-            if errno != libc::EINTR {
-                return Err(errno);
-            }
-        }
+    /// The file system of `device`, if it is watched.
+    pub fn get(&self, device: u64) -> Result<Arc<Watched>, Errno> {
+        self.lock().by_device.get(&device).cloned().ok_or(libc::EBADF)
     }
 
     /// Closes the descriptors, each once no sync uses it any more. No device is watched from now on.
@@ -117,12 +150,12 @@ mod tests {
         let systems = FileSystems::default();
         let path = std::env::temp_dir();
         let device = systems.watch(&path).unwrap();
-        let fd = Arc::downgrade(&systems.lock().by_device[&device]);
-        systems.sync(device).unwrap();
+        let system = Arc::downgrade(&systems.get(device).unwrap());
+        systems.get(device).unwrap().sync().unwrap();
         systems.close();
-        assert!(fd.upgrade().is_none());
+        assert!(system.upgrade().is_none());
         assert_eq!(systems.watch(&path), Err(libc::EBADF));
-        assert_eq!(systems.sync(device), Err(libc::EBADF));
+        assert_eq!(systems.get(device).err(), Some(libc::EBADF));
         assert!(!systems.is_watched(device));
     }
 }

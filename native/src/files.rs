@@ -5,7 +5,8 @@ use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use crate::file_systems::FileSystems;
+use crate::doubts::Doubts;
+use crate::file_systems::{FileSystems, Watched};
 use crate::open_file::{OpenFile, open_fd};
 use crate::verified::Verified;
 
@@ -45,6 +46,15 @@ struct Inner {
     last_id: FileId,
     /// Counts files that were closed with unsynced writes.
     closed_dirty: u64,
+    doubts: Doubts,
+}
+
+impl Entry {
+    fn fail(&mut self, errno: Errno) {
+        self.sync_failure.get_or_insert(errno);
+        // What is cached may not be what is stored.
+        self.verified.remove(0, u64::MAX);
+    }
 }
 
 /// All files of one engine. No system call that can block is made under its lock.
@@ -86,7 +96,10 @@ impl FileTable {
 
     /// Forgets a number; the descriptor is closed when its last user lets go.
     pub fn forget(&self, id: FileId) {
-        let removed = self.lock().entries.remove(&id);
+        let mut inner = self.lock();
+        inner.doubts.end(id);
+        let removed = inner.entries.remove(&id);
+        drop(inner);
         drop(removed);
     }
 
@@ -153,27 +166,42 @@ impl FileTable {
         self.lock().entries.get(&id).and_then(|entry| entry.sync_failure)
     }
 
-    /// Every later sync of this file fails with `errno`.
+    /// Every later sync of this file fails with `errno`, of which somebody is told now.
     pub fn set_sync_failure(&self, id: FileId, errno: Errno) {
-        if let Some(entry) = self.lock().entries.get_mut(&id) {
-            entry.sync_failure.get_or_insert(errno);
-            // What is cached may not be what is stored.
-            entry.verified.remove(0, u64::MAX);
+        let mut inner = self.lock();
+        inner.doubts.end(id);
+        if let Some(entry) = inner.entries.get_mut(&id) {
+            entry.fail(errno);
         }
     }
 
     /// Makes all that was written to a file durable.
     pub fn sync_data(&self, id: FileId, file: &OpenFile) -> Result<(), Errno> {
-        let closed_dirty = self.lock().entries.get(&id).and_then(|entry| entry.closed_dirty);
+        let (closed_dirty, doubt) = {
+            let inner = self.lock();
+            (inner.entries.get(&id).and_then(|entry| entry.closed_dirty), inner.doubts.of(id))
+        };
         if let Some(closed) = closed_dirty {
-            self.sync_device(closed.device)?;
+            let system = self.systems.get(closed.device)?;
+            let _turn = system.turn();
+            self.sync_device(closed.device, &system)?;
         }
-        file.sync_data()
+        file.sync_data()?;
+        self.lock().doubts.settle(id, doubt);
+        Ok(())
     }
 
-    /// Makes everything durable that was written to the file system of `path` before the call.
+    /// Makes everything durable that was written to the file system of `path` before the call. After a failure it fails
+    /// until every file that had unsynced writes then has been synced by itself, or forgotten: the kernel tells an error
+    /// once, and only a file's own descriptor still knows whether it is meant.
     pub fn sync_file_system(&self, path: &Path) -> Result<(), Errno> {
-        self.sync_device(self.systems.watch(path)?)
+        let device = self.systems.watch(path)?;
+        let system = self.systems.get(device)?;
+        let _turn = system.turn();
+        if let Some(errno) = self.lock().doubts.on_device(device) {
+            return Err(errno);
+        }
+        self.sync_device(device, &system)
     }
 
     /// No file system can be synced as a whole any more, and no descriptor is kept for that.
@@ -181,7 +209,8 @@ impl FileTable {
         self.systems.close();
     }
 
-    fn sync_device(&self, device: u64) -> Result<(), Errno> {
+    /// To be called in the turn of the system.
+    fn sync_device(&self, device: u64, system: &Watched) -> Result<(), Errno> {
         let mut open = Vec::new();
         let mut closed = Vec::new();
         for (id, entry) in &self.lock().entries {
@@ -192,27 +221,44 @@ impl FileTable {
                 open.push((file.clone(), file.written()));
             }
         }
-        let result = self.systems.sync(device);
+        if let Err(errno) = system.sync() {
+            self.doubt_unsynced(device, errno);
+            return Err(errno);
+        }
         let mut inner = self.lock();
         for (id, noted) in closed {
-            let Some(entry) = inner.entries.get_mut(&id) else { continue };
-            match result {
-                // Unless it was opened, written and closed again meanwhile.
-                Ok(()) if entry.closed_dirty == Some(noted) => entry.closed_dirty = None,
-                Ok(()) => {}
-                Err(errno) => {
-                    entry.sync_failure.get_or_insert(errno);
-                    entry.verified.remove(0, u64::MAX);
-                }
+            // Unless it was opened, written and closed again meanwhile.
+            if let Some(entry) = inner.entries.get_mut(&id)
+                && entry.closed_dirty == Some(noted)
+            {
+                entry.closed_dirty = None;
             }
         }
         drop(inner);
-        if result.is_ok() {
-            for (file, written) in open {
-                file.mark_synced(written);
+        for (file, written) in open {
+            file.mark_synced(written);
+        }
+        Ok(())
+    }
+
+    /// A sync of the device failed: any file with unsynced writes may be why. Of one that has been closed no descriptor
+    /// is left that could tell.
+    fn doubt_unsynced(&self, device: u64, errno: Errno) {
+        let mut inner = self.lock();
+        let Inner { entries, doubts, .. } = &mut *inner;
+        for (id, entry) in entries {
+            let was_closed = entry.closed_dirty.is_some_and(|noted| noted.device == device);
+            let is_open = |file: &Arc<OpenFile>| file.device == device && file.is_dirty();
+            // Somebody knows of a failure that is not in doubt.
+            let is_known = entry.sync_failure.is_some() && doubts.of(*id).is_none();
+            if is_known || !(was_closed || entry.file.as_ref().is_some_and(is_open)) {
+                continue;
+            }
+            doubts.raise(*id, device, errno);
+            if was_closed {
+                entry.fail(errno);
             }
         }
-        result
     }
 
     /// fsync of the directory that holds the file, once for every file.
@@ -230,18 +276,31 @@ impl FileTable {
     }
 
     /// Closes idle files until one more fits. One with unsynced writes leaves a note of that, so that its next sync
-    /// covers them; where that cannot be, it is synced before it is closed, and a failure is remembered.
+    /// covers them; where that cannot be, or where its descriptor alone can tell of an error, it is synced before it is
+    /// closed, and a failure is remembered.
     fn make_room(&self) {
         while let Some((id, file)) = self.choose_victim() {
             let watched = !file.is_dirty() || self.systems.is_watched(file.device);
-            if !watched && let Err(errno) = file.sync_data() {
-                self.set_sync_failure(id, errno);
+            let doubt = self.lock().doubts.of(id);
+            if !watched || doubt.is_some() {
+                let result = file.sync_data();
+                let mut inner = self.lock();
+                let Inner { entries, doubts, .. } = &mut *inner;
+                match (result, entries.get_mut(&id)) {
+                    (Ok(()), _) => doubts.settle(id, doubt),
+                    (Err(errno), Some(entry)) => {
+                        entry.fail(errno);
+                        doubts.raise(id, file.device, errno);
+                    }
+                    (Err(_), None) => {}
+                }
             }
             let mut inner = self.lock();
             let number = inner.closed_dirty + 1;
+            let doubted = inner.doubts.of(id).is_some();
             let Some(entry) = inner.entries.get_mut(&id) else { continue };
             // Two holders: the entry and this function.
-            if Arc::strong_count(&file) > 2 {
+            if Arc::strong_count(&file) > 2 || (doubted && entry.sync_failure.is_none()) {
                 inner.open.push_back(id);
                 continue;
             }
@@ -343,6 +402,60 @@ mod tests {
         assert!(!noted(closed[0]));
         table.sync_file_system(&directory).unwrap();
         assert!(!file.is_dirty());
+        std::fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[test]
+    fn an_error_of_the_file_system_is_told_until_each_file_that_may_be_meant_has_been_synced_by_itself() {
+        let (table, ids, directory) = table(12, 3);
+        let files: Vec<_> = ids.iter().map(|id| table.open(*id, true).unwrap()).collect();
+        files[0].mark_dirty();
+        files[1].mark_dirty();
+        let system = table.systems.get(files[0].device).unwrap();
+        *system.failing.lock().unwrap() = Some(libc::EIO);
+        assert_eq!(table.sync_file_system(&directory), Err(libc::EIO));
+        // The kernel has told it, and would not again.
+        assert_eq!(table.sync_file_system(&directory), Err(libc::EIO));
+        table.sync_data(ids[0], &files[0]).unwrap();
+        table.sync_data(ids[2], &files[2]).unwrap();
+        assert_eq!(table.sync_file_system(&directory), Err(libc::EIO));
+        table.forget(ids[1]);
+        assert_eq!(table.sync_file_system(&directory), Ok(()));
+        std::fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[test]
+    fn an_error_of_the_file_system_is_not_lost_with_the_files_that_are_closed_for_others() {
+        let (table, ids, directory) = table(8, 20);
+        for id in &ids {
+            table.open(*id, true).unwrap().mark_dirty();
+        }
+        let closed = *ids.iter().find(|id| table.peek(**id).is_none()).unwrap();
+        let open = *ids.iter().find(|id| table.peek(**id).is_some()).unwrap();
+        let device = table.peek(open).unwrap().device;
+        let system = table.systems.get(device).unwrap();
+        *system.failing.lock().unwrap() = Some(libc::EIO);
+        assert_eq!(table.sync_file_system(&directory), Err(libc::EIO));
+        assert_eq!(table.sync_failure(closed), Some(libc::EIO));
+        // Those that make room have their own sync first.
+        let first = directory.join("more").to_string_lossy().into_owned();
+        for number in 0..16 {
+            table.open(table.register(format!("{first}-{number}")), true).unwrap();
+        }
+        assert!(table.peek(open).is_none());
+        assert_eq!(table.sync_failure(open), None);
+        assert!(table.lock().doubts.of(open).is_none());
+        // Nobody has been told yet of those that were closed.
+        assert_eq!(table.sync_file_system(&directory), Err(libc::EIO));
+        for id in ids.iter().filter(|id| table.sync_failure(**id).is_some()) {
+            table.set_sync_failure(*id, libc::EIO);
+        }
+        assert_eq!(table.sync_file_system(&directory), Ok(()));
+        // Nor is one told of twice.
+        table.open(closed, false).unwrap().mark_dirty();
+        *system.failing.lock().unwrap() = Some(libc::EIO);
+        assert_eq!(table.sync_file_system(&directory), Err(libc::EIO));
+        assert!(table.lock().doubts.of(closed).is_none());
         std::fs::remove_dir_all(directory).unwrap();
     }
 

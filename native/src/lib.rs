@@ -13,6 +13,7 @@ mod checksum;
 mod codecs;
 mod cold;
 mod completions;
+mod doubts;
 mod file_systems;
 mod files;
 mod floor;

@@ -68,7 +68,8 @@ impl OpenFile {
         Ok(status(&self.fd)?.st_size as u64)
     }
 
-    /// To be called after bytes or the length have changed, while the file is still held.
+    /// To be called after bytes or the length have changed, while the file is still held, and before they begin to:
+    /// what the system fails to store meanwhile is already told of a file with unsynced writes.
     pub fn mark_dirty(&self) {
         self.written.fetch_add(1, Ordering::Release);
     }

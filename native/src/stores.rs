@@ -15,6 +15,7 @@ pub fn write_all(file: &OpenFile, slices: &mut [libc::iovec], position: u64) -> 
         return Err(libc::EACCES);
     }
     let end = position + slices.iter().map(|slice| slice.iov_len as u64).sum::<u64>();
+    file.mark_dirty();
     let result = write_slices(file.fd(), slices, position);
     file.mark_dirty();
     match result {
@@ -36,6 +37,7 @@ pub fn write_past_cache(file: &OpenFile, slices: &mut [libc::iovec], position: u
     let end = position + slices.iter().map(|slice| slice.iov_len as u64).sum::<u64>();
     // Changed as far as they were written, if that ends in the middle of one.
     let mut rest = slices.to_vec();
+    file.mark_dirty();
     let result = write_slices(fd, &mut rest, position);
     file.mark_dirty();
     file.verified.remove(position, end);
@@ -84,6 +86,7 @@ pub fn truncate(file: &OpenFile, size: u64) -> Result<(), Errno> {
     if !file.writable {
         return Err(libc::EACCES);
     }
+    file.mark_dirty();
     loop {
         // SAFETY: the descriptor is open as long as `file` lives.
         let result = unsafe { libc::ftruncate(file.fd(), size as libc::off_t) };
