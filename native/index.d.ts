@@ -86,6 +86,13 @@ export declare class Engine {
   /** Lets go of a connection; `abort` shuts the stream down first. After `closeFiles` the last one ends sending. */
   detach(connection: number, abort: boolean): void
   /**
+   * Keeps a duplicate of a descriptor until `letGo`, or until an engine that nobody has closed has carried out all that is
+   * queued: what others may take for a sign that nothing is written here any more.
+   */
+  hold(descriptor: number): number
+  /** Closes what `hold` gave a number of. */
+  letGo(held: number): void
+  /**
    * Carries out the writes that are queued, ends the threads that do so and closes the descriptors for whole file systems.
    * Blocks until then. No connection is attached any more; once those that are have been detached, or at once when there is
    * none, sending ends and `wake` is let go: no completion comes after that.

@@ -19,6 +19,7 @@ mod files;
 mod floor;
 mod floor_run;
 mod functions;
+mod held;
 mod lent;
 mod maps;
 mod open_file;
@@ -35,6 +36,7 @@ mod writer;
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
+use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -49,6 +51,7 @@ use crate::batches::{Bounds, RANGE_NUMBERS};
 use crate::cold::{ColdReaders, Range};
 use crate::completions::{Completion, Completions, Stage};
 use crate::files::{FileTable, descriptor_limit};
+use crate::held::Held;
 use crate::lent::Lent;
 use crate::maps::{MapRead, MapTable, mapping_limit};
 use crate::plan::{Group, Operation, Write};
@@ -66,7 +69,7 @@ const URGENT: u32 = 1;
 const BESIDE: u32 = 2;
 
 /// What `border` returns: one more whenever a function here, or the meaning of a number, changes.
-const BORDER: u32 = 9;
+const BORDER: u32 = 10;
 
 /// Which version of this border the addon was built with, so that JavaScript of another one does not use it.
 #[napi]
@@ -85,6 +88,7 @@ pub struct Engine {
     cold: Arc<ColdReaders>,
     maps: Arc<MapTable>,
     aside: Aside,
+    held: Held,
 }
 
 #[napi]
@@ -106,7 +110,8 @@ impl Engine {
         let cold = Arc::new(ColdReaders::new(files.clone(), completions.clone()));
         let sender = Sender::new(files.clone(), cold.clone(), completions.clone()).map_err(system_error)?;
         let maps = Arc::new(MapTable::new(max_open_files.map_or(mapping_limit(), |limit| limit as usize)));
-        Ok(Engine { files, completions, writer, urgent, sender, cold, maps, aside: Aside::default() })
+        let (aside, held) = (Aside::default(), Held::default());
+        Ok(Engine { files, completions, writer, urgent, sender, cold, maps, aside, held })
     }
 
     /// Fills `target` with four numbers an event: ticket or connection, errno, file, stage. Returns how many numbers there
@@ -385,6 +390,23 @@ impl Engine {
         }
     }
 
+    /// Keeps a duplicate of a descriptor until `letGo`, or until an engine that nobody has closed has carried out all that is
+    /// queued: what others may take for a sign that nothing is written here any more.
+    #[napi]
+    pub fn hold(&self, descriptor: i32) -> Result<u32> {
+        if descriptor < 0 {
+            return Err(bad_argument());
+        }
+        // SAFETY: JavaScript waits for this call, and has the descriptor open.
+        Ok(self.held.hold(unsafe { BorrowedFd::borrow_raw(descriptor) })?)
+    }
+
+    /// Closes what `hold` gave a number of.
+    #[napi]
+    pub fn let_go(&self, held: u32) {
+        self.held.let_go(held);
+    }
+
     /// Carries out the writes that are queued, ends the threads that do so and closes the descriptors for whole file systems.
     /// Blocks until then. No connection is attached any more; once those that are have been detached, or at once when there is
     /// none, sending ends and `wake` is let go: no completion comes after that.
@@ -409,6 +431,7 @@ impl Drop for Engine {
         self.cold.stop();
         self.writer.stop();
         self.urgent.stop();
+        self.held.close();
     }
 }
 

@@ -2,7 +2,15 @@ import { assert } from '../model/assert.ts'
 import { describeFault } from '../model/batchFault.ts'
 import { CorruptionError, EngineError, WriteError, type WriteFailure } from '../model/errors.ts'
 import type { FileHandle, FileRange } from '../model/fileRange.ts'
-import type { Disk, DiskFile, DiskSync, DiskUrgency, DiskWrite, MappedFile } from '../runtime/disk.ts'
+import type {
+  Disk,
+  DiskFile,
+  DiskLock,
+  DiskSync,
+  DiskUrgency,
+  DiskWrite,
+  MappedFile,
+} from '../runtime/disk.ts'
 import { DescriptorTable, descriptorsForFiles } from '../runtime/node/descriptors.ts'
 import { DiskBase } from '../runtime/node/diskBase.ts'
 import type { NodeDiskOptions } from '../runtime/node/nodeDisk.ts'
@@ -11,6 +19,7 @@ import { GroupOrder, Stage, WriteFlag } from './addon.ts'
 import { type EngineLink, systemError } from './engineLink.ts'
 import { GroupBytes, noBytes } from './groupBytes.ts'
 import { faultKinds } from './nativeChecksum.ts'
+import { lockForEngine } from './nativeLock.ts'
 import { NativeMap } from './nativeMap.ts'
 import { putRange, rangeNumbers } from './rangePlan.ts'
 
@@ -149,6 +158,10 @@ export class NativeDisk extends DiskBase implements Disk {
       })
       this.#link.engine.mapFile(ticket, path)
     })
+  }
+
+  override lock(path: string, owner: string): Promise<DiskLock> {
+    return lockForEngine(this.#link, path, owner)
   }
 
   async close(): Promise<void> {

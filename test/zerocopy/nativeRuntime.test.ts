@@ -1,9 +1,11 @@
-import { readdirSync } from 'node:fs'
+import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { describe, expect, test, vi } from 'vitest'
+import type { DiskLock } from '../../src/runtime/disk.ts'
 import { createRuntime } from '../../src/zerocopy/nativeRuntime.ts'
 import { implementations } from '../contract/implementations.ts'
+import { nextMessage, startProgram } from '../support/childProgram.ts'
 import { temporaryDirectory } from '../support/temporaryDirectory.ts'
 
 test('with CORDWOOD_NATIVE=0 the portable implementation runs and the reason is told once', async () => {
@@ -58,6 +60,29 @@ describe.each(implementations.filter(({ name }) => name === 'native'))('the addo
       // What was queued has been written: the threads are joined, not dropped.
       expect(await disk.file(path).size()).toBe(200 * 65536)
     }
+  })
+
+  test('keeps the lock of a worker that is ended until its writes have been carried out', async () => {
+    const [directory, count] = [temporaryDirectory(), 128]
+    const child = await startProgram(new URL('./writingWorker.ts', import.meta.url), [directory, `${count}`])
+    expect(await nextMessage(child)).toBe('ending')
+    const { disk } = create()
+    const take = async (): Promise<DiskLock> => {
+      for (;;) {
+        try {
+          return await disk.lock(join(directory, 'lock'), 'the next one')
+        } catch (error) {
+          expect(error).toMatchObject({ code: 'directoryLocked' })
+        }
+      }
+    }
+    const lock = await take()
+    const found = (await disk.list(directory)).filter(({ name }) => name.startsWith('log-'))
+    const sizes = found.map(({ name }) => statSync(join(directory, name)).size)
+    expect(sizes).toEqual(Array(count).fill(1 << 20))
+    // A release is one for all: nobody else has to wait.
+    await lock.release()
+    await (await disk.lock(join(directory, 'lock'), 'the last one')).release()
   })
 
   test('refuses what is not bytes and stays usable', async () => {

@@ -9,6 +9,12 @@ import { diskError, systemCode } from './systemErrors.ts'
 /** The longest socket path that every system takes, in bytes. */
 const maxSocketPathBytes = 100
 
+/** A lock, and the socket that it is: who has a duplicate of it keeps the lock from others also after its release. */
+export interface SocketLock extends DiskLock {
+  /** Null where the runtime does not tell. */
+  readonly descriptor: number | null
+}
+
 /**
  * Takes the lock `path`; see `Disk.lock`.
  *
@@ -25,7 +31,7 @@ const maxSocketPathBytes = 100
  *
  * Over a network file system it does not exclude processes of other machines.
  */
-export async function lockDirectory(path: string, owner: string): Promise<DiskLock> {
+export async function lockDirectory(path: string, owner: string): Promise<SocketLock> {
   try {
     const directory = dirname(path)
     const handle = await open(directory, 'r')
@@ -42,7 +48,7 @@ export async function lockDirectory(path: string, owner: string): Promise<DiskLo
   }
 }
 
-async function takeLock(directory: string, base: string, name: string, owner: string): Promise<DiskLock> {
+async function takeLock(directory: string, base: string, name: string, owner: string): Promise<SocketLock> {
   const ownName = `${name}.${process.pid}-${randomBytes(4).toString('hex')}.new`
   const server = await listenOn(join(base, ownName))
   try {
@@ -67,7 +73,7 @@ async function takeLock(directory: string, base: string, name: string, owner: st
       for (const number of numbers) await unlink(join(directory, socketName(name, number))).catch(() => {})
       await writeFile(join(directory, name), owner)
       // The dead socket stays: it carries the highest number.
-      return { release: () => closeServer(server) }
+      return { release: () => closeServer(server), descriptor: descriptorOf(server) }
     }
   } catch (error) {
     await closeServer(server)
@@ -111,6 +117,11 @@ function listenOn(path: string): Promise<Server> {
       resolve(server)
     })
   })
+}
+
+function descriptorOf(server: Server): number | null {
+  const descriptor = (server as { _handle?: { fd?: number } | null })._handle?.fd ?? -1
+  return descriptor >= 0 ? descriptor : null
 }
 
 /** Whether a process listens on this socket. When in doubt, yes. */
