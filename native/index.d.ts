@@ -5,8 +5,8 @@
 export declare class Engine {
   /**
    * `wake` is called without arguments when `takeCompletions` has something to give. `syncThreads` files
-   * are synced at once; at most `maxOpenFiles` idle ones stay open, by default a quarter of what the process may
-   * have.
+   * are synced at once; at most `maxOpenFiles` idle ones stay open, by default those of all engines together take a
+   * quarter of what the process may have.
    */
   constructor(wake: () => void, syncThreads: number, maxOpenFiles?: number | undefined | null)
   /**

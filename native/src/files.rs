@@ -3,6 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::doubts::Doubts;
@@ -22,6 +23,9 @@ struct ClosedDirty {
     device: u64,
     number: u64,
 }
+
+/// How many idle files every table may keep open.
+const LEAST_FILES: usize = 8;
 
 struct Entry {
     path: PathBuf,
@@ -60,14 +64,25 @@ impl Entry {
 /// All files of one engine. No system call that can block is made under its lock.
 pub struct FileTable {
     inner: Mutex<Inner>,
-    limit: usize,
+    limit: AtomicUsize,
     systems: FileSystems,
 }
 
 impl FileTable {
     /// A table that keeps at most `limit` idle files open.
     pub fn new(limit: usize) -> Self {
-        FileTable { inner: Mutex::default(), limit: limit.max(8), systems: FileSystems::default() }
+        let limit = AtomicUsize::new(limit.max(LEAST_FILES));
+        FileTable { inner: Mutex::default(), limit, systems: FileSystems::default() }
+    }
+
+    /// Keeps at most `limit` idle files open from now on. Surplus ones are closed by `make_room`.
+    pub fn limit_to(&self, limit: usize) {
+        self.limit.store(limit.max(LEAST_FILES), Ordering::Relaxed);
+    }
+
+    /// Whether there are more than that.
+    pub fn is_over(&self) -> bool {
+        self.lock().open.len() > self.limit.load(Ordering::Relaxed)
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -278,7 +293,7 @@ impl FileTable {
     /// Closes idle files until one more fits. One with unsynced writes leaves a note of that, so that its next sync
     /// covers them; where that cannot be, or where its descriptor alone can tell of an error, it is synced before it is
     /// closed, and a failure is remembered.
-    fn make_room(&self) {
+    pub fn make_room(&self) {
         while let Some((id, file)) = self.choose_victim() {
             let watched = !file.is_dirty() || self.systems.is_watched(file.device);
             let doubt = self.lock().doubts.of(id);
@@ -316,13 +331,14 @@ impl FileTable {
     fn choose_victim(&self) -> Option<(FileId, Arc<OpenFile>)> {
         let mut inner = self.lock();
         let count = inner.open.len();
-        if count < self.limit {
+        let limit = self.limit.load(Ordering::Relaxed);
+        if count < limit {
             return None;
         }
         for _ in 0..2 * count {
             let id = inner.open.pop_front()?;
             let Some(entry) = inner.entries.get_mut(&id) else {
-                if inner.open.len() < self.limit {
+                if inner.open.len() < limit {
                     return None;
                 }
                 continue;

@@ -26,6 +26,7 @@ mod open_file;
 mod plan;
 mod residency;
 mod sender;
+mod shares;
 mod sigbus;
 mod stores;
 mod syncer;
@@ -50,7 +51,7 @@ use crate::aside::Aside;
 use crate::batches::{Bounds, RANGE_NUMBERS};
 use crate::cold::{ColdReaders, Range};
 use crate::completions::{Completion, Completions, Stage};
-use crate::files::{FileTable, descriptor_limit};
+use crate::files::FileTable;
 use crate::held::Held;
 use crate::lent::Lent;
 use crate::maps::{MapRead, MapTable, mapping_limit};
@@ -94,8 +95,8 @@ pub struct Engine {
 #[napi]
 impl Engine {
     /// `wake` is called without arguments when `takeCompletions` has something to give. `syncThreads` files
-    /// are synced at once; at most `maxOpenFiles` idle ones stay open, by default a quarter of what the process may
-    /// have.
+    /// are synced at once; at most `maxOpenFiles` idle ones stay open, by default those of all engines together take a
+    /// quarter of what the process may have.
     #[napi(constructor)]
     pub fn new(wake: Function<'_, (), ()>, sync_threads: u32, max_open_files: Option<u32>) -> Result<Self> {
         // Weak: it never keeps the process alive.
@@ -103,14 +104,19 @@ impl Engine {
         let completions = Arc::new(Completions::new(Box::new(move || {
             wake.call((), ThreadsafeFunctionCallMode::NonBlocking);
         })));
-        let limit = max_open_files.map_or(descriptor_limit() / 4, |limit| limit as usize);
-        let files = Arc::new(FileTable::new(limit));
+        let files =
+            max_open_files.map_or_else(shares::join, |limit| Arc::new(FileTable::new(limit as usize)));
         let writer = Writer::new(files.clone(), completions.clone(), sync_threads as usize);
         let urgent = writer.urgent();
         let cold = Arc::new(ColdReaders::new(files.clone(), completions.clone()));
         let sender = Sender::new(files.clone(), cold.clone(), completions.clone()).map_err(system_error)?;
         let maps = Arc::new(MapTable::new(max_open_files.map_or(mapping_limit(), |limit| limit as usize)));
         let (aside, held) = (Aside::default(), Held::default());
+        let over = shares::over();
+        if !over.is_empty() {
+            // Where there is no thread the files are closed when their tables open the next.
+            aside.run(move || over.iter().for_each(|table| table.make_room()));
+        }
         Ok(Engine { files, completions, writer, urgent, sender, cold, maps, aside, held })
     }
 
@@ -418,6 +424,7 @@ impl Engine {
         self.cold.stop();
         self.aside.stop();
         self.files.close_systems();
+        shares::leave(&self.files);
         if self.sender.close() {
             self.completions.let_go();
         }
@@ -426,6 +433,7 @@ impl Engine {
 
 impl Drop for Engine {
     fn drop(&mut self) {
+        shares::leave(&self.files);
         self.aside.stop();
         self.sender.stop();
         self.cold.stop();

@@ -20,6 +20,8 @@ import { implementations } from './implementations.ts'
 const lockOwner = new URL('./lockOwner.ts', import.meta.url)
 /** Another: `descriptorHog.ts`. */
 const descriptorHog = new URL('./descriptorHog.ts', import.meta.url)
+/** Another: `manyDisks.ts`. */
+const manyDisks = new URL('./manyDisks.ts', import.meta.url)
 /** Another: `manyCalls.ts`. */
 const manyCalls = new URL('./manyCalls.ts', import.meta.url)
 
@@ -95,6 +97,11 @@ describe.each(implementations)('the $name disk on this machine', ({ name, create
     const child = await startProgram(descriptorHog, [temporaryDirectory(), name], 64)
     const refused = 'diskFull EMFILE'
     expect(await nextMessage(child)).toEqual(['written', refused, refused, 'written', 'written'])
+  })
+
+  test('all disks of a process together leave descriptors for others', async () => {
+    const child = await startProgram(manyDisks, [temporaryDirectory(), name], 320)
+    expect(await nextMessage(child)).toEqual(['some left'])
   })
 
   test('a thousand calls at once share the descriptors that there are', async () => {

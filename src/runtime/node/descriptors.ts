@@ -33,6 +33,9 @@ export function descriptorsForFiles(): number {
   return Math.max(16, (descriptorLimit() ?? 1024) >> 1)
 }
 
+/** How many idle files every table may have. */
+const leastFiles = 8
+
 /** Descriptors that are neither files of logs nor connections: standard streams, event loops, directories, libraries. */
 const reserved = 64
 
@@ -43,17 +46,30 @@ export function descriptorsForConnections(each: number): number | null {
   return Math.max(1, Math.floor((limit - descriptorsForFiles() - reserved) / each))
 }
 
+/** The tables that have no limit of their own: together they keep to that of the process. */
+const sharing = new Set<DescriptorTable>()
+
 /**
  * Open files by path, at most `limit` of them as long as no more are in use: the least recently used idle one
  * is closed first, clean ones before those with unsynced writes, which are synced before they are let go.
  */
 export class DescriptorTable {
   readonly #byPath = new Map<string, Descriptor>()
-  readonly #limit: number
+  #limit: number
   #open = 0
 
-  constructor(limit: number = descriptorsForFiles()) {
+  /** Without a `limit` the table shares `descriptorsForFiles` with all others that have none, until it is closed. */
+  constructor(limit?: number) {
+    this.#limit = limit ?? leastFiles
+    if (limit !== undefined) return
+    sharing.add(this)
+    shareOut()
+  }
+
+  /** Keeps to another limit from now on. */
+  limitTo(limit: number): void {
     this.#limit = limit
+    for (let surplus = this.#open - limit; surplus > 0; surplus--) this.#evict()
   }
 
   /** How many files are open. */
@@ -149,6 +165,7 @@ export class DescriptorTable {
 
   /** Closes everything. */
   async closeAll(): Promise<void> {
+    if (sharing.delete(this)) shareOut()
     await Promise.all([...this.#byPath.keys()].map((path) => this.close(path)))
   }
 
@@ -205,6 +222,11 @@ export class DescriptorTable {
     this.#open--
     return new Promise((resolve) => close(fd, () => resolve()))
   }
+}
+
+function shareOut(): void {
+  const share = Math.max(leastFiles, Math.floor(descriptorsForFiles() / sharing.size))
+  for (const table of sharing) table.limitTo(share)
 }
 
 function openFd(path: string, flags: number): Promise<number> {
