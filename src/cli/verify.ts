@@ -28,16 +28,18 @@ Checks batches (checksum, offsets, leader epochs), offset, time and transaction 
 snapshots, checkpoints and identity files. Each line names the file, the byte, the offsets, and what to do:
   damage      stored records are not there any more, or not as they were
   derivable   a file is wrong that can be made again from the batches
+  unchecked   this user may not read it
   note        as it should be, but worth knowing
 Takes the directory's lock, as a broker does. With --no-lock the ends of the segments that are being written to, and
-files that go away meanwhile, are not judged. Exit code 1 when there is damage or something derivable is wrong.`
+files that go away meanwhile, are not judged. Exit code 1 when there is damage, something derivable is wrong or something
+could not be checked, 2 for what is no data directory.`
 
 /** `verify`: whether a data directory is intact. */
 export function defineVerify(command: Command, terminal: Terminal): void {
   command
     .argument('<directory>', 'data directory')
     .option('--json', 'one JSON object a line')
-    .option('-q, --quiet', 'only damage and what is derivable, no notes')
+    .option('-q, --quiet', 'no notes')
     .addOption(new Option('--no-lock', 'check a directory that is in use'))
     .addHelpText('after', examples)
     .action((directory: string, options: VerifyOptions) => verify(directory, options, terminal))
@@ -49,7 +51,7 @@ async function verify(directory: string, options: VerifyOptions, terminal: Termi
   const signal = terminal.interruptible()
   // Before the lock: it would leave its file in a directory that is none of ours.
   await checkPlace(disk, directory)
-  const lock = options.lock ? await lockOrExplain(() => lockDirectory(runtime, directory)) : null
+  const lock = options.lock ? await lockOrExplain(directory, () => lockDirectory(runtime, directory)) : null
   const bar = new ProgressBar(terminal, clock)
   const startedMs = clock.monotonicMs()
   try {
@@ -72,7 +74,8 @@ async function verify(directory: string, options: VerifyOptions, terminal: Termi
         ? `${JSON.stringify({ type: 'summary', directory, seconds, ...summary })}\n`
         : summaryLine(directory, summary, seconds),
     )
-    if (summary.findings.damage + summary.findings.derivable > 0) throw new ExitWith(ExitCode.failure)
+    const { damage, derivable, unchecked } = summary.findings
+    if (damage + derivable + unchecked > 0) throw new ExitWith(ExitCode.failure)
   } catch (error) {
     bar.clear()
     if (!signal.aborted) throw error
@@ -96,14 +99,21 @@ async function checkPlace(disk: Disk, directory: string): Promise<void> {
   throw new UsageError(`${what} but the directory of one log; verify ${dirname(resolve(directory))}`)
 }
 
-async function lockOrExplain<T>(take: () => Promise<T>): Promise<T> {
+/** What `take` gives. Throws what to do when `directory` cannot be locked. */
+export async function lockOrExplain<T>(directory: string, take: () => Promise<T>): Promise<T> {
   try {
     return await take()
   } catch (error) {
-    if (!(error instanceof EngineError) || error.code !== 'directoryLocked') throw error
+    if (!(error instanceof EngineError)) throw error
+    const { code, message } = error
+    if (code === 'directoryLocked') {
+      throw new EngineError(code, `${message}; stop it, or use --no-lock to check what is sealed`)
+    }
+    if (code !== 'permissionDenied') throw error
+    const instead = 'run it as the owner of the files, or use --no-lock to check what is sealed'
     throw new EngineError(
-      'directoryLocked',
-      `${error.message}; stop it, or use --no-lock to check what is sealed`,
+      code,
+      `${directory} cannot be locked, since this user may not write there; ${instead}`,
     )
   }
 }
@@ -132,14 +142,17 @@ function jsonLine(finding: Finding): string {
 }
 
 function summaryLine(directory: string, summary: VerifySummary, seconds: number): string {
-  const { damage, derivable, note } = summary.findings
+  const { damage, derivable, unchecked, note } = summary.findings
   const state =
     damage > 0
       ? `${directory} is damaged`
-      : derivable > 0
-        ? `${directory}: every record is there, but files are wrong that are derived from them`
-        : `${directory} is intact`
+      : unchecked > 0
+        ? `${directory} could not be checked in full`
+        : derivable > 0
+          ? `${directory}: every record is there, but files are wrong that are derived from them`
+          : `${directory} is intact`
   const counts = [count(damage, 'damage', 'damages'), count(derivable, 'derivable file', 'derivable files')]
+  if (unchecked > 0) counts.push(`${unchecked.toLocaleString('en-US')} not checked`)
   const found = [...counts, count(note, 'note', 'notes')].filter((text) => !text.startsWith('0 '))
   const rate = seconds > 0 ? `, ${bytesText(summary.bytes / seconds)}/s` : ''
   const looked = [

@@ -1,14 +1,21 @@
 import { EngineError } from '../model/errors.ts'
-import type { Disk } from '../runtime/disk.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import { decodeCheckpoint, logStartOffsetFile, readTextIfThere, recoveryPointFile } from './checkpointFile.ts'
 import { cleanShutdownFile } from './checkpoints.ts'
 import { directoryKind } from './directoryNames.ts'
+import { segmentFileName } from './fileNames.ts'
 import { inParallel } from './inParallel.ts'
 import { noHold } from './journalHold.ts'
 import { journalPlaceFile, notedJournalPlace } from './journalPlace.ts'
 import { decodeMetaProperties, metaPropertiesFile } from './metaProperties.ts'
-import { type Finding, fileFinding, findingKinds, type Severity } from './verifyFindings.ts'
+import {
+  deniedFinding,
+  type Finding,
+  fileFinding,
+  findingKinds,
+  isDenied,
+  type Severity,
+} from './verifyFindings.ts'
 import { type JournalFacts, verifyJournal } from './verifyJournal.ts'
 import { excerpt, type FoundLog, findLog, type LogClaims, planLog } from './verifyLog.ts'
 import { verifySegmentTask } from './verifySegment.ts'
@@ -66,8 +73,12 @@ class Verification {
   readonly #runtime: Runtime
   readonly #directory: string
   readonly #options: VerifyOptions
-  readonly #findings = { damage: 0, derivable: 0, note: 0 }
+  readonly #findings = { damage: 0, derivable: 0, unchecked: 0, note: 0 }
+  /** The texts of the directory's own files, as they were read. */
+  readonly #texts = new Map<string, string | null | 'denied'>()
   readonly #counts = { logs: 0, segments: 0, batches: 0, bytes: 0 }
+  /** Nobody has the directory open, and the journal, if it has one, could be asked. */
+  #judgeTails: boolean
   #doneBytes = 0
   #totalBytes = 0
 
@@ -75,17 +86,19 @@ class Verification {
     this.#runtime = runtime
     this.#directory = directory
     this.#options = options
+    this.#judgeTails = options.judgeTails
   }
 
   async run(): Promise<VerifySummary> {
-    const { disk } = this.#runtime
     const names = await this.#logNames()
-    const journal = await this.#journal()
-    const claims = await this.#claims(names, journal)
+    const place = await this.#journalPlace()
+    const journal = await this.#journal(place)
+    const claims = await this.#claims(names, place, journal)
     const logs: FoundLog[] = []
     await inParallel(names, listedAtOnce, async (name) => {
       this.#options.signal?.throwIfAborted()
-      const found = await this.#unlessGone(() => findLog(this.#runtime, this.#directory, name))
+      const path = `${this.#directory}/${name}/`
+      const found = await this.#unlessGone(path, () => findLog(this.#runtime, this.#directory, name))
       if (found !== null) logs.push(found)
     })
     this.#totalBytes = logs.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
@@ -98,17 +111,18 @@ class Verification {
       this.#counts.logs += 1
       this.#progress(logs.length)
     })
-    await this.#checkMeta(disk)
+    await this.#checkMeta()
     return { ...this.#counts, findings: this.#findings }
   }
 
   async #checkLog(log: FoundLog, claims: LogClaims, totalLogs: number): Promise<void> {
     const add = (finding: Finding): void => this.#add(finding)
-    const tasks = await this.#unlessGone(() => planLog(this.#runtime, log, claims, add))
+    const tasks = await this.#unlessGone(`${log.directory}/`, () => planLog(this.#runtime, log, claims, add))
     for (const task of tasks ?? []) {
       const { signal } = this.#options
       signal?.throwIfAborted()
-      const report = await this.#unlessGone(() =>
+      const path = `${log.directory}/${segmentFileName(task.baseOffset, 'log')}`
+      const report = await this.#unlessGone(path, () =>
         this.#runtime.compute.run(verifySegmentTask, task, signal === undefined ? {} : { signal }),
       )
       this.#doneBytes += task.sizeBytes
@@ -143,15 +157,16 @@ class Verification {
   /** What the files of the data directory say of each log. */
   async #claims(
     names: readonly string[],
+    place: string | null,
     journal: JournalFacts | null,
   ): Promise<(name: string) => LogClaims> {
     const { disk } = this.#runtime
     const points = await this.#checkpoint(recoveryPointFile, 'checkpoint')
     const starts = await this.#checkpoint(logStartOffsetFile, 'startOffsets')
     const cleaned = await this.#checkpoint(cleanerFile, 'checkpoint')
-    const hasJournal = (await notedJournalPlace(this.#runtime, this.#directory)) !== null
+    const hasJournal = place !== null
     // Without the journal that there should be nobody can tell what the logs must have.
-    const isUnread = this.#options.judgeTails && hasJournal && journal === null
+    const isUnread = this.#judgeTails && hasJournal && journal === null
     const hasMarker = (await disk.stat(`${this.#directory}/${cleanShutdownFile}`)) !== null
     const closed: JournalFacts['closed'] = hasMarker && journal !== null ? journal.closed : new Map()
     const present = new Set(names)
@@ -168,19 +183,57 @@ class Verification {
       noted: journal?.noted.get(name) ?? null,
       isClean: hasMarker || closed.has(name),
       compactedBelow: cleaned === null ? Number.MAX_SAFE_INTEGER : (cleaned.get(name) ?? 0),
-      judgeTail: this.#options.judgeTails,
+      judgeTail: this.#judgeTails,
       hold: journal?.holds.get(name) ?? { ...noHold, isDoubtful: isUnread },
       epochsAreCurrent: hasMarker || !hasJournal,
     })
   }
 
   /** What the journal says; null when it says nothing, or is being written. */
-  async #journal(): Promise<JournalFacts | null> {
-    if (!this.#options.judgeTails) return null
-    const { disk } = this.#runtime
-    const text = await readTextIfThere(disk, `${this.#directory}/${metaPropertiesFile}`)
-    const directoryId = text === null ? null : (decodeMetaProperties(text)?.directoryId ?? null)
-    return verifyJournal(this.#runtime, this.#directory, directoryId, (finding) => this.#add(finding))
+  async #journal(place: string | null): Promise<JournalFacts | null> {
+    if (!this.#judgeTails || place === null) return null
+    const text = await this.#text(metaPropertiesFile)
+    const directoryId = decodeMetaProperties(text ?? '')?.directoryId ?? ''
+    if (directoryId === '') {
+      if (text === 'denied') this.#judgeTails = false
+      return null
+    }
+    try {
+      return await verifyJournal(this.#runtime, place, directoryId, (finding) => this.#add(finding))
+    } catch (error) {
+      this.#deny(`${place}/`, error)
+      return null
+    }
+  }
+
+  /** Where the directory's journal is; null when it has none. */
+  async #journalPlace(): Promise<string | null> {
+    const file = `${this.#directory}/${journalPlaceFile}`
+    try {
+      return await notedJournalPlace(this.#runtime, this.#directory)
+    } catch (error) {
+      this.#deny(file, error)
+      return file
+    }
+  }
+
+  /** What would tell of the ends of logs may not be read by this user: they are left alone. */
+  #deny(path: string, error: unknown): void {
+    this.#add(deniedFinding(path, error))
+    this.#judgeTails = false
+  }
+
+  /** The text of one of the directory's own files; null when there is none. */
+  async #text(name: string): Promise<string | null | 'denied'> {
+    const known = this.#texts.get(name)
+    if (known !== undefined) return known
+    const file = `${this.#directory}/${name}`
+    const text = await readTextIfThere(this.#runtime.disk, file).catch((error) => {
+      this.#add(deniedFinding(file, error))
+      return 'denied' as const
+    })
+    this.#texts.set(name, text)
+    return text
   }
 
   async #checkpoint(
@@ -188,30 +241,32 @@ class Verification {
     kind: 'checkpoint' | 'startOffsets',
   ): Promise<ReadonlyMap<string, number> | null> {
     const file = `${this.#directory}/${name}`
-    const text = await readTextIfThere(this.#runtime.disk, file)
+    const text = await this.#text(name)
     if (text === null) return new Map()
+    if (text === 'denied') return null
     const offsets = decodeCheckpoint(text)
     if (offsets !== null && offsets.size === Number(text.split('\n')[1])) return offsets
     this.#add(fileFinding(kind, file, 'version 0, a count, and as many lines', excerpt(text)))
     return null
   }
 
-  async #checkMeta(disk: Disk): Promise<void> {
+  async #checkMeta(): Promise<void> {
     const file = `${this.#directory}/${metaPropertiesFile}`
-    const text = await readTextIfThere(disk, file)
-    if (text !== null && decodeMetaProperties(text) !== null) return
+    const text = await this.#text(metaPropertiesFile)
+    if (text === 'denied' || (text !== null && decodeMetaProperties(text) !== null)) return
     this.#add(fileFinding('metaProperties', file, 'cluster.id, node.id and version=1', excerpt(text)))
   }
 
-  /** What `body` gives; null when its files have gone meanwhile, or cannot be read, which is reported. */
-  async #unlessGone<T>(body: () => Promise<T>): Promise<T | null> {
+  /** What `body` gives, which reads `path`; null when files have gone meanwhile, or cannot be read, which is reported. */
+  async #unlessGone<T>(path: string, body: () => Promise<T>): Promise<T | null> {
     try {
       return await body()
     } catch (error) {
       if (!(error instanceof EngineError) || error.code === 'closed') throw error
       // Retention and deletion go on in a directory that is in use.
       if (error.code === 'notFound' && !this.#options.judgeTails) return null
-      this.#add(fileFinding('unreadable', this.#directory, 'files that can be read', error.message))
+      if (isDenied(error)) this.#add(deniedFinding(path, error))
+      else this.#add(fileFinding('unreadable', path, 'files that can be read', error.message))
       return null
     }
   }

@@ -1,9 +1,11 @@
+import { EngineError } from '../model/errors.ts'
+
 /** Whether something is wrong, and who can put it right. */
-export type Severity = 'damage' | 'derivable' | 'note'
+export type Severity = 'damage' | 'derivable' | 'unchecked' | 'note'
 
 /**
  * What `verify` may find: how grave it is, and what to do. Damage is data that was stored and is not there any more;
- * what is derivable is made again from the batches; a note is as it should be, but worth knowing.
+ * what is derivable is made again from the batches; of what is unchecked nobody knows; a note is as it should be, but worth knowing.
  */
 export const findingKinds = {
   batches: {
@@ -84,6 +86,11 @@ export const findingKinds = {
     severity: 'note',
     advice: 'move it away if it does not belong here; cordwood keeps it and does not use it',
   },
+  denied: {
+    severity: 'unchecked',
+    advice:
+      'run it as the owner of the files, or let this user read them: what is there has not been checked',
+  },
   unreadable: {
     severity: 'damage',
     advice: 'look at the system log and at the disk itself; copy away what can still be read',
@@ -107,6 +114,17 @@ export interface Finding {
   readonly nextOffset: number | null
   readonly expected: string
   readonly found: string
+}
+
+/** That this user may not read `path`, or something in it; throws `error` when it says anything else. */
+export function deniedFinding(path: string, error: unknown): Finding {
+  if (!isDenied(error)) throw error
+  return fileFinding('denied', path, 'what this user may read', error.message)
+}
+
+/** Whether an error says that this user may not. */
+export function isDenied(error: unknown): error is EngineError & { readonly code: 'permissionDenied' } {
+  return error instanceof EngineError && error.code === 'permissionDenied'
 }
 
 /** A finding about a file, or a position in it, that concerns no records. */

@@ -10,11 +10,10 @@ import { CheckpointFiles } from './journal/nodeCheckpoint.ts'
 import { type OpenedJournal, openJournalFiles } from './journal/openJournal.ts'
 import { ReadPatience } from './journal/readPatience.ts'
 import { holdsOf, type JournalHold } from './journalHold.ts'
-import { notedJournalPlace } from './journalPlace.ts'
 import { resumePointKind } from './ownStates.ts'
 import { type ReplayedLog, ReplayPlan } from './replayPlan.ts'
 import { decodeResume } from './resumePoint.ts'
-import { type Finding, fileFinding } from './verifyFindings.ts'
+import { type Finding, fileFinding, isDenied } from './verifyFindings.ts'
 
 /** What checkpoint and journal together say of the logs. */
 export interface JournalFacts {
@@ -30,17 +29,16 @@ export interface JournalFacts {
 }
 
 /**
- * Reads the journal of a data directory as a start would, without changing it, and reports what is damaged: copies of the
- * checkpoint, frames that were durable, or that it is not this directory's. Null when there is none, or it cannot be read.
+ * Reads the journal in `place` as a start would, without changing it, and reports what is damaged: copies of the
+ * checkpoint, frames that were durable, or that it is not that of `directoryId`. Null when nothing can be made of it. Rejects with
+ * `permissionDenied`.
  */
 export async function verifyJournal(
   runtime: Runtime,
-  dataDirectory: string,
-  directoryId: Uuid | null,
+  place: string,
+  directoryId: Uuid,
   add: (finding: Finding) => void,
 ): Promise<JournalFacts | null> {
-  const place = await notedJournalPlace(runtime, dataDirectory)
-  if (place === null || directoryId === null || directoryId === '') return null
   const readOnly: Runtime = { ...runtime, disk: readOnlyDisk(runtime.disk) }
   try {
     const { checkpoint, damaged } = await new CheckpointFiles(readOnly, place).read(
@@ -63,7 +61,7 @@ export async function verifyJournal(
     const noted = notedLogs(plan, runtime.checksum)
     return { logs, deleted: plan.deletedNames, closed: checkpoint.clean ? noted : new Map(), noted, holds }
   } catch (error) {
-    if (!(error instanceof EngineError)) throw error
+    if (!(error instanceof EngineError) || isDenied(error)) throw error
     add(fileFinding('journalForeign', `${place}/`, 'the journal of this directory', error.message))
     return null
   }
