@@ -176,6 +176,8 @@ class Verification {
       this.#add(fileFinding('missing', `${this.#directory}/${recoveryPointFile}`, expected, 'no directory'))
     }
     return (name) => ({
+      topicId: journal?.logs.get(name)?.topicId ?? null,
+      isKnown: journal === null ? hasJournal && !isUnread : journal.logs.has(name),
       recoveryPoint: journal?.logs.get(name)?.recoveryPoint ?? points?.get(name) ?? 0,
       logStartOffset:
         journal?.logs.get(name)?.logStartOffset ?? (starts === null ? null : (starts.get(name) ?? 0)),

@@ -49,6 +49,11 @@ export const findingKinds = {
     advice:
       'write "version: 0" and "topic_id: …" into it as it was (topics describe shows the id); until then the log is kept and not used',
   },
+  topicIdFile: {
+    severity: 'derivable',
+    advice:
+      'the log is served all the same, since the journal knows whose it is; write into it what is expected while the broker is stopped',
+  },
   metaProperties: {
     severity: 'damage',
     advice:

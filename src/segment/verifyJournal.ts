@@ -17,7 +17,7 @@ import { type Finding, fileFinding, isDenied } from './verifyFindings.ts'
 
 /** What checkpoint and journal together say of the logs. */
 export interface JournalFacts {
-  readonly logs: ReadonlyMap<string, Pick<ReplayedLog, 'recoveryPoint' | 'logStartOffset'>>
+  readonly logs: ReadonlyMap<string, Pick<ReplayedLog, 'recoveryPoint' | 'logStartOffset' | 'topicId'>>
   /** Names of logs that were deleted, whose directories may still be there. */
   readonly deleted: ReadonlySet<string>
   /** What the last clean shutdown noted of each log; empty when something was written since. */
@@ -44,13 +44,13 @@ export async function verifyJournal(
     const { checkpoint, damaged } = await new CheckpointFiles(readOnly, place).read(
       new ReadPatience(runtime.clock),
     )
-    for (const path of damaged) {
-      add(fileFinding('journalCheckpoint', path, 'a checkpoint with a true checksum', 'other bytes'))
-    }
+    const whole = 'a checkpoint with a true checksum'
     if (checkpoint === null) {
-      add(fileFinding('journalForeign', `${place}/`, 'a journal', 'no checkpoint that can be read'))
+      const found = damaged.length > 0 ? `none: ${damaged.join(' and ')} damaged` : 'none'
+      add(fileFinding('journalForeign', `${place}/`, whole, found))
       return null
     }
+    for (const path of damaged) add(fileFinding('journalCheckpoint', path, whole, 'other bytes'))
     const plan = new ReplayPlan()
     const id = uuidToBytes(directoryId)
     const opened = await openJournalFiles(readOnly, place, id, silentLogger, plan)

@@ -30,6 +30,10 @@ export interface FoundLog {
 
 /** What the data directory says of one log. */
 export interface LogClaims {
+  /** As the journal has it; null when that does not know the log, or was not asked. */
+  readonly topicId: Uuid | null
+  /** The journal knows whose log it is, as far as anybody can tell: no other file is needed for that. */
+  readonly isKnown: boolean
   readonly recoveryPoint: number
   /** Null when nobody knows, because the file that says it is damaged. */
   readonly logStartOffset: number | null
@@ -73,7 +77,7 @@ export async function planLog(
   add: (finding: Finding) => void,
 ): Promise<SegmentTask[]> {
   const { directory, segments } = log
-  await checkPartitionMetadata(runtime, log, claims.closed?.topicId ?? null, add)
+  await checkPartitionMetadata(runtime, log, claims, add)
   reportOddFiles(log, add)
   const snapshots = await readSnapshots(runtime, log, add)
   const epochs = await readEpochs(runtime, log, add)
@@ -139,16 +143,18 @@ function notedOf(
 async function checkPartitionMetadata(
   runtime: Runtime,
   { directory, names }: FoundLog,
-  topicId: Uuid | null,
+  { topicId, isKnown }: LogClaims,
   add: (finding: Finding) => void,
 ): Promise<void> {
   const file = `${directory}/${partitionMetadataFile}`
   const text = names.has(partitionMetadataFile) ? await readTextIfThere(runtime.disk, file) : null
   const found = text === null ? null : decodePartitionMetadata(text)
   if (found === null) {
-    add(fileFinding('partitionMetadata', file, 'version 0 and a topic id', excerpt(text)))
+    const kind = isKnown ? 'topicIdFile' : 'partitionMetadata'
+    const expected = `"version: 0" and "topic_id: ${topicId ?? '…'}"`
+    add(fileFinding(kind, file, expected, excerpt(text)))
   } else if (topicId !== null && topicId !== found) {
-    add(fileFinding('partitionMetadata', file, `topic id ${topicId}`, `topic id ${found}`))
+    add(fileFinding('topicIdFile', file, `topic_id: ${topicId}`, `topic_id: ${found}`))
   }
 }
 

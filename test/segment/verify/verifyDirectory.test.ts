@@ -179,7 +179,7 @@ describe('verifying a data directory', () => {
     ['recovery-point-offset-checkpoint', 'nonsense', 'checkpoint'],
     ['log-start-offset-checkpoint', '0\n1\norders 0 x\n', 'startOffsets'],
     ['meta.properties', 'version=1\n', 'metaProperties'],
-    ['orders-0/partition.metadata', 'version: 0\ntopic_id: AAAAAAAAAAAAAAAAAAAAAA', 'partitionMetadata'],
+    ['orders-0/partition.metadata', 'version: 0\ntopic_id: AAAAAAAAAAAAAAAAAAAAAA', 'topicIdFile'],
     ['orders-0/00000000000000000000.log.cleaned', '', 'leftover'],
     ['orders-0/notes.txt', 'hello', 'unknown'],
     ['notes.txt', 'hello', 'unknown'],
@@ -187,5 +187,29 @@ describe('verifying a data directory', () => {
     const directory = copy()
     writeFileSync(`${directory}/${name}`, text)
     expect((await verify(directory)).findings).toContainEqual(expect.objectContaining({ kind }))
+  })
+
+  test('tells a lost topic id from one that the journal has: only without it the log is not used', async () => {
+    const directory = copy()
+    const file = `${directory}/orders-0/partition.metadata`
+    writeFileSync(file, 'nonsense')
+    expect((await verify(directory)).findings).toMatchObject([{ kind: 'topicIdFile', file }])
+    rmSync(file)
+    for (const judgeTails of [true, false]) {
+      const { findings } = await verify(directory, judgeTails)
+      expect(findings).toMatchObject([{ kind: 'topicIdFile', file, found: 'no file' }])
+    }
+    const opened = await openDirectory(directory)
+    expect(opened.logs.get('orders-0')!.logEndOffset).toBe(48)
+    await opened.close()
+    const [{ expected } = { expected: '' }] = (await verify(directory)).findings
+    writeFileSync(file, expected.replaceAll('"', '').replace(' and ', '\n'))
+    expect((await verify(directory)).findings).toEqual([])
+    rmSync(file)
+    rmSync(`${directory}/.cordwood_journal`)
+    rmSync(`${directory}/.journal`, { recursive: true })
+    expect((await verify(directory)).findings).toContainEqual(
+      expect.objectContaining({ kind: 'partitionMetadata', file }),
+    )
   })
 })
