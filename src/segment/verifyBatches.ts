@@ -140,7 +140,9 @@ class Walk {
   /** Good batches may yet be others than were stored: those of another file. */
   #compare(): void {
     const { stored = null, file, baseOffset } = this.#range
-    if (stored === null || stored.digest < 0 || !this.#isWhole || this.validBytes < stored.sizeBytes) return
+    // Of nothing there is nothing to compare: no batch ends where it ends.
+    if (stored === null || stored.sizeBytes === 0 || stored.digest < 0) return
+    if (!this.#isWhole || this.validBytes < stored.sizeBytes) return
     const { digest, nextOffset } = this.#storedEnd ?? { digest: this.digest, nextOffset: this.nextOffset }
     if (this.#storedEnd !== null && digest === stored.digest) return
     const [expected, found] = digests(stored.digest, digest)

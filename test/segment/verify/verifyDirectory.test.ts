@@ -69,6 +69,16 @@ describe('verifying a data directory', () => {
     expect((await verify(crashed, false)).findings).toEqual([])
   })
 
+  test('finds nothing in a segment of which was noted only that it was empty', async () => {
+    const directory = copy()
+    const opened = await openDirectory(directory)
+    await append(opened.logs.get('empty-0')!, batchOf(['first']))
+    const crashed = temporaryDirectory()
+    copyTo(crashed, directory)
+    await opened.close()
+    expect((await verify(crashed)).findings).toEqual([])
+  })
+
   test('goes on after damage, and names every damaged batch by its bytes and its offsets', async () => {
     const directory = copy()
     const file = `${directory}/orders-0/${segments[1]}`
