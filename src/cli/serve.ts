@@ -10,6 +10,7 @@ import { createRuntime } from '../zerocopy/nativeRuntime.ts'
 import { ExitCode, ExitWith, UsageError } from './failure.ts'
 import { Monitor } from './metrics/monitor.ts'
 import { collectPair, formatAddress, parseAddress, parseBytes, parseMetricsAddress } from './options.ts'
+import { withAdvice } from './serveAdvice.ts'
 import { printedSettings, type SettingOptions, serveSettings } from './serveSettings.ts'
 import { type LogFormat, type LogLevel, logFormats, logLevels, stderrLogger } from './stderrLogger.ts'
 import type { Terminal } from './terminal.ts'
@@ -225,22 +226,4 @@ function aborted(signal: AbortSignal): Promise<void> {
     if (signal.aborted) resolve()
     else signal.addEventListener('abort', () => resolve(), { once: true })
   })
-}
-
-/** `error` with what to do about it, where the engine cannot know the flags. */
-function withAdvice(error: unknown, { listen, directory }: BrokerConfig): unknown {
-  if (!(error instanceof EngineError)) return error
-  const advice: Partial<Record<EngineError['code'], string>> = {
-    addressInUse: 'stop it, or choose another port with --listen',
-    networkException: `choose an address of this machine with --listen (this is ${formatAddress(listen)})`,
-    permissionDenied: 'this user may not; see --directory and --listen',
-    directoryLocked: 'stop that process, or choose another --directory',
-    notFound: `check ${directory}, or choose another --directory`,
-    diskFailed: `check ${directory}, or choose another --directory`,
-    diskFull: `make room on the disk of ${directory}`,
-  }
-  const text = advice[error.code]
-  return text === undefined
-    ? error
-    : new EngineError(error.code, `${error.message}; ${text}`, { cause: error })
 }
