@@ -118,16 +118,38 @@ async function runAll() {
 }
 
 async function replayOne(word) {
-  const { explorer } = await loadExplorer()
-  plant(explorer)
-  let message
-  try {
-    message = await explorer.replay(word)
-  } catch (error) {
-    if (!(error instanceof SyntaxError)) throw error
+  if (!isReproduction(word)) {
     console.error('crash: this is no word that a failure has printed')
     return 2
   }
+  const { explorer } = await loadExplorer()
+  plant(explorer)
+  const message = await explorer.replay(word)
   console.log(message === null ? 'crash: every promise is kept' : `crash: ${message}`)
   return message === null ? 0 : 1
+}
+
+/** Whether a word holds all that a failure is made of. Source: `Reproduction` in src/testing/crash/session.ts. */
+function isReproduction(word) {
+  let found
+  try {
+    found = JSON.parse(Buffer.from(word, 'base64url').toString())
+  } catch {
+    return false
+  }
+  const isPoint = (point) =>
+    Number.isInteger(point?.moment) && typeof point.fates === 'object' && point.fates !== null
+  const isWorkload = (workload) => Array.isArray(workload?.steps) && Array.isArray(workload.policies)
+  switch (found?.kind) {
+    case 'crash':
+      return isPoint(found.point) && isWorkload(found.point.workload)
+    case 'journal':
+      return isPoint(found.point)
+    case 'error':
+      return isWorkload(found.workload) && typeof found.failure?.kind === 'string'
+    case 'damage':
+      return isWorkload(found.workload) && typeof found.damage?.path === 'string'
+    default:
+      return false
+  }
 }

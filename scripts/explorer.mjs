@@ -3,6 +3,7 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
+import { removeLeftBundles } from './leftBundles.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 
@@ -17,6 +18,7 @@ async function makeBundle() {
   const { build } = await import('rolldown')
   const directory = join(root, '.stamps/explorer')
   mkdirSync(directory, { recursive: true })
+  removeLeftBundles(directory)
   const file = join(directory, `explorer-${process.pid}.mjs`)
   await build({
     input: join(root, 'src/testing/crash/main.ts'),

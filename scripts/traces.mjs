@@ -2,6 +2,7 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
+import { removeLeftBundles } from './leftBundles.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 
@@ -10,6 +11,7 @@ export async function loadTraces() {
   const { build } = await import('rolldown')
   const directory = join(root, '.stamps/traces')
   mkdirSync(directory, { recursive: true })
+  removeLeftBundles(directory)
   const file = join(directory, `traces-${process.pid}.mjs`)
   await build({
     input: join(root, 'test/raft/traces/worlds.ts'),

@@ -1,6 +1,9 @@
-import { execFile } from 'node:child_process'
+import { execFile, spawnSync } from 'node:child_process'
+import { readdirSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
+import { removeLeftBundles } from '../../scripts/leftBundles.mjs'
+import { temporaryDirectory } from '../support/temporaryDirectory.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
@@ -24,11 +27,27 @@ test('a failure prints the command that makes it again, alone', async () => {
   expect(await crash('--replay', word)).toEqual({ code: 0, said: 'crash: every promise is kept\n' })
 }, 120_000)
 
-test.each([
+test('bundles go with the processes that made them, and stay while these run', () => {
+  const directory = temporaryDirectory()
+  const gone = spawnSync(process.execPath, ['--version']).pid
+  for (const id of [gone, process.pid]) writeFileSync(`${directory}/explorer-${id}.mjs`, '')
+  writeFileSync(`${directory}/other`, '')
+  removeLeftBundles(directory)
+  expect(readdirSync(directory).sort()).toEqual([`explorer-${process.pid}.mjs`, 'other'])
+})
+
+test.each<[string[], string]>([
   [['--bogus'], 'Unknown option'],
   [['--states', 'many'], '--states has to be a number'],
   [['--planted', 'nothing', '--states', '10'], 'there are ackBeforeSync'],
   [['--replay', 'garbage'], 'no word that a failure has printed'],
+  // JSON, but nothing that a failure is made of.
+  ...['{}', 'null', '1', '[]', '{"kind":"crash"}', '{"kind":"journal","point":{}}', '{"kind":"error"}'].map(
+    (text): [string[], string] => [
+      ['--replay', Buffer.from(text).toString('base64url')],
+      'no word that a failure has printed',
+    ],
+  ),
 ])(
   '%j is refused with exit code 2',
   async (words, why) => {
