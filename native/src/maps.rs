@@ -109,21 +109,40 @@ pub struct MapTable {
 }
 
 impl MapTable {
-    /// A table of at most `limit` mappings.
+    /// A table of at most `limit` mappings, and of no more than leave room for those of another engine.
     pub fn new(limit: usize) -> Self {
-        MapTable { inner: Mutex::default(), limit: limit.clamp(1, MAX_MAPPINGS) }
+        MapTable { inner: Mutex::default(), limit: limit.clamp(1, MAX_MAPPINGS / 2) }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// Maps a file; lets go of the mapping that has been used least, if there are too many.
+    /// Maps a file; lets go of mappings that have been used least, if there are too many.
     pub fn map(&self, path: &Path) -> Result<MapId, Errno> {
-        let mapping = Arc::new(Mapping::open(path)?);
+        self.make_room(self.limit - 1);
+        let mapping = match Mapping::open(path) {
+            // The process has too many, whoever they belong to.
+            Err(libc::ENOMEM) => {
+                let count = self.lock().entries.len();
+                self.make_room(count.saturating_sub(1));
+                Mapping::open(path)
+            }
+            opened => opened,
+        }?;
+        let mut inner = self.lock();
+        inner.last_id += 1;
+        let id = inner.last_id;
+        inner.entries.insert(id, Entry { mapping: Arc::new(mapping), recent: true });
+        inner.clock.push_back(id);
+        Ok(id)
+    }
+
+    /// Lets go of mappings until there are no more than `most`.
+    fn make_room(&self, most: usize) {
         let mut dropped = Vec::new();
         let mut inner = self.lock();
-        while inner.entries.len() >= self.limit {
+        while inner.entries.len() > most {
             let Some(id) = inner.clock.pop_front() else { break };
             let Some(entry) = inner.entries.get_mut(&id) else { continue };
             if std::mem::take(&mut entry.recent) {
@@ -132,13 +151,8 @@ impl MapTable {
                 dropped.extend(inner.entries.remove(&id));
             }
         }
-        inner.last_id += 1;
-        let id = inner.last_id;
-        inner.entries.insert(id, Entry { mapping, recent: true });
-        inner.clock.push_back(id);
         drop(inner);
         drop(dropped);
-        Ok(id)
     }
 
     /// The length of a mapped file when it was mapped.
@@ -175,6 +189,13 @@ mod tests {
     use super::*;
     use std::path::PathBuf;
 
+    /// There is room for so many in the process: one test at a time.
+    static ALONE: Mutex<()> = Mutex::new(());
+
+    fn alone() -> MutexGuard<'static, ()> {
+        ALONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
     fn file(name: &str, length: usize) -> PathBuf {
         let path = std::env::temp_dir().join(format!("cordwood-maps-{}-{name}", std::process::id()));
         std::fs::write(&path, vec![7; length]).unwrap();
@@ -183,6 +204,7 @@ mod tests {
 
     #[test]
     fn reads_what_is_there_and_zeros_once_a_page_is_lost() {
+        let _alone = alone();
         let path = file("cut", 10_000);
         let table = MapTable::new(4);
         let id = table.map(&path).unwrap();
@@ -201,7 +223,36 @@ mod tests {
     }
 
     #[test]
+    fn one_that_has_as_many_as_it_may_maps_more_and_leaves_room_for_another() {
+        let _alone = alone();
+        let path = file("most", 100);
+        let (table, other) = (MapTable::new(usize::MAX), MapTable::new(usize::MAX));
+        for _ in 0..table.limit + 3 {
+            table.map(&path).unwrap();
+        }
+        assert_eq!(table.lock().entries.len(), table.limit);
+        let id = other.map(&path).unwrap();
+        assert!(matches!(other.read(id, &mut [0; 1], 0, false), MapRead::Copied(1)));
+        std::fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn lets_go_of_one_where_the_process_has_no_room_for_more() {
+        let _alone = alone();
+        let path = file("full", 100);
+        let table = MapTable::new(4);
+        let first = table.map(&path).unwrap();
+        // What others have: all that is left.
+        let others: Vec<_> = std::iter::from_fn(|| Guard::new(0, 0).ok()).collect();
+        table.map(&path).unwrap();
+        assert!(matches!(table.read(first, &mut [0; 1], 0, false), MapRead::Gone));
+        drop(others);
+        std::fs::remove_file(path).unwrap();
+    }
+
+    #[test]
     fn lets_go_of_what_was_used_least() {
+        let _alone = alone();
         let path = file("many", 100);
         let table = MapTable::new(4);
         let ids: Vec<_> = (0..20).map(|_| table.map(&path).unwrap()).collect();

@@ -9,7 +9,7 @@ use crate::files::{Errno, last_errno};
 use crate::residency::page_bytes;
 
 /// The most mappings that there can be at once in the process.
-pub const MAX_MAPPINGS: usize = 16 << 10;
+pub const MAX_MAPPINGS: usize = 32 << 10;
 
 /// A registered mapping. Written while nobody reads through the mapping; the handler runs in the thread that does.
 struct Slot {
