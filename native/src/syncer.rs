@@ -53,6 +53,9 @@ struct Shared {
     wake: Condvar,
     files: Arc<FileTable>,
     completions: Arc<Completions>,
+    /// Called before every sync.
+    #[cfg(test)]
+    on_sync: Box<dyn Fn() + Send + Sync>,
 }
 
 /// A few threads that sync files, started as they are needed.
@@ -64,7 +67,14 @@ pub struct Syncer {
 
 impl Syncer {
     pub fn new(files: Arc<FileTable>, completions: Arc<Completions>, max_threads: usize) -> Self {
-        let shared = Shared { state: Mutex::default(), wake: Condvar::new(), files, completions };
+        let shared = Shared {
+            state: Mutex::default(),
+            wake: Condvar::new(),
+            files,
+            completions,
+            #[cfg(test)]
+            on_sync: Box::new(|| {}),
+        };
         Syncer { shared: Arc::new(shared), max_threads: max_threads.max(1), stack_bytes: 128 << 10 }
     }
 
@@ -80,7 +90,8 @@ impl Syncer {
         }
         state.turns.insert(id, Turn { file: file.clone(), waiting: vec![waiter.clone()], name });
         state.ready.push_back(id);
-        if state.idle_threads > 0 {
+        // A thread that has been woken counts as idle until it comes for its turn.
+        if state.idle_threads >= state.ready.len() {
             self.shared.wake.notify_one();
         } else if state.threads.len() < self.max_threads {
             let shared = self.shared.clone();
@@ -149,6 +160,8 @@ impl Shared {
     }
 
     fn serve(&self, id: FileId, file: &OpenFile, name: bool, served: &[Arc<SyncWaiter>]) {
+        #[cfg(test)]
+        (self.on_sync)();
         let outcome = sync_file(&self.files, id, file, name);
         let mut done = Vec::with_capacity(served.len());
         for waiter in served {
@@ -190,6 +203,52 @@ fn sync_name(files: &FileTable, id: FileId) -> Result<(), (Errno, Stage)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::AtomicBool;
+    use std::time::Duration;
+
+    #[test]
+    fn syncs_two_files_at_once_also_where_one_thread_has_nothing_to_do() {
+        let directory = std::env::temp_dir().join(format!("cordwood-syncers-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        let files = Arc::new(FileTable::new(8));
+        let completions = Arc::new(Completions::new(Box::new(|| {})));
+        let mut syncer = Syncer::new(files.clone(), completions.clone(), 4);
+        // The second and the third sync wait for each other.
+        let in_vain = Arc::new(AtomicBool::new(false));
+        let (counted, noted) = (Arc::new((Mutex::new(0), Condvar::new())), in_vain.clone());
+        Arc::get_mut(&mut syncer.shared).unwrap().on_sync = Box::new(move || {
+            let (count, changed) = &*counted;
+            let mut count = count.lock().unwrap();
+            *count += 1;
+            changed.notify_all();
+            let is_alone = |count: &mut i32| *count == 2;
+            let bound = Duration::from_secs(10);
+            if changed.wait_timeout_while(count, bound, is_alone).unwrap().1.timed_out() {
+                noted.store(true, Ordering::Release);
+            }
+        });
+        let request = |number: i32| {
+            let id = files.register(directory.join(number.to_string()).to_string_lossy().into_owned());
+            let file = files.open(id, true).unwrap();
+            syncer.request(id, &file, false, &SyncWaiter::new(number.into(), 1, Vec::new()));
+        };
+        let mut done = [0.0; 64];
+        let mut count = 0;
+        request(1);
+        while syncer.shared.lock().idle_threads == 0 {
+            std::thread::yield_now();
+        }
+        count += completions.take(&mut done) / 4;
+        request(2);
+        request(3);
+        while count < 3 {
+            count += completions.take(&mut done) / 4;
+            std::thread::yield_now();
+        }
+        assert!(!in_vain.load(Ordering::Acquire));
+        syncer.stop();
+        std::fs::remove_dir_all(directory).unwrap();
+    }
 
     #[test]
     fn syncs_in_the_calling_thread_when_the_system_gives_no_other() {
