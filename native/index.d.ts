@@ -31,8 +31,11 @@ export declare class Engine {
   submit(ticket: number, writes: Float64Array, count: number, memory: Uint8Array, pieces: Float64Array, parts: unknown[], order: number): void
   /** Queues a change of a file's length. Throws when the files have been closed. */
   truncate(ticket: number, file: number, size: number): void
-  /** Writes to `file` that are queued from now on are carried out again after one has failed. */
-  forgive(file: number): void
+  /**
+   * Writes to `file` that are queued from now on are carried out again after the operation of `ticket` has failed on it,
+   * by itself or behind another one. Operations have to have rising tickets.
+   */
+  forgive(file: number, ticket: number): void
   /**
    * Makes everything durable that was written before the call to the file system of `path`. A failure tells
    * nothing of single files; syncing each does.

@@ -70,7 +70,7 @@ const URGENT: u32 = 1;
 const BESIDE: u32 = 2;
 
 /// What `border` returns: one more whenever a function here, or the meaning of a number, changes.
-const BORDER: u32 = 10;
+const BORDER: u32 = 11;
 
 /// Which version of this border the addon was built with, so that JavaScript of another one does not use it.
 #[napi]
@@ -219,11 +219,12 @@ impl Engine {
         push(&self.writer, Operation::Truncate { ticket, file, size: size as u64 })
     }
 
-    /// Writes to `file` that are queued from now on are carried out again after one has failed.
+    /// Writes to `file` that are queued from now on are carried out again after the operation of `ticket` has failed on it,
+    /// by itself or behind another one. Operations have to have rising tickets.
     #[napi]
-    pub fn forgive(&self, file: u32) {
-        self.writer.forgive(file);
-        self.urgent.forgive(file);
+    pub fn forgive(&self, file: u32, ticket: f64) {
+        self.writer.forgive(file, ticket);
+        self.urgent.forgive(file, ticket);
     }
 
     /// Makes everything durable that was written before the call to the file system of `path`. A failure tells

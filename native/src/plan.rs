@@ -40,13 +40,23 @@ pub enum Operation {
         file: FileId,
         size: u64,
     },
-    /// JavaScript has heard of the failed write of this file: what follows is written again.
+    /// JavaScript has heard that the operation of this ticket failed on this file: what follows is written again, unless
+    /// an operation after that one has failed by itself meanwhile.
     Forgive {
         file: FileId,
+        ticket: f64,
     },
 }
 
 impl Operation {
+    /// The number of the completion that it is about. Later operations have higher ones.
+    pub fn ticket(&self) -> f64 {
+        match self {
+            Operation::Group(group) => group.ticket,
+            Operation::Truncate { ticket, .. } | Operation::Forgive { ticket, .. } => *ticket,
+        }
+    }
+
     /// How many bytes it writes.
     pub fn bytes(&self) -> usize {
         if let Operation::Group(group) = self { group.bytes.len() } else { 0 }
@@ -68,7 +78,7 @@ pub struct Run {
 pub enum Step {
     Write(Run),
     Truncate { operation: usize, file: FileId, size: u64 },
-    Forgive { file: FileId },
+    Forgive { file: FileId, ticket: f64 },
 }
 
 /// The distinct files that the group wants synced, but for those that are not wanted any more, and whether by name too.
@@ -97,9 +107,9 @@ pub fn plan(operations: &[Operation]) -> Vec<Step> {
                 last_run.remove(file);
                 steps.push(Step::Truncate { operation: index, file: *file, size: *size });
             }
-            Operation::Forgive { file } => {
+            Operation::Forgive { file, ticket } => {
                 last_run.remove(file);
-                steps.push(Step::Forgive { file: *file });
+                steps.push(Step::Forgive { file: *file, ticket: *ticket });
             }
             Operation::Group(group) => {
                 for write in &group.writes {
@@ -182,7 +192,7 @@ mod tests {
                 format!("{}@{}+{} in {}", run.file, run.position, run.length, run.slices.len())
             }
             Step::Truncate { file, size, .. } => format!("{file} to {size}"),
-            Step::Forgive { file } => format!("forgive {file}"),
+            Step::Forgive { file, .. } => format!("forgive {file}"),
         };
         plan(operations).into_iter().map(shown).collect()
     }

@@ -43,6 +43,12 @@ struct Shared {
     role: Role,
 }
 
+/// Why nothing is written to a file, and the first ticket that it was told to.
+struct Failed {
+    failure: Failure,
+    ticket: f64,
+}
+
 enum Role {
     /// Threads of the syncer make durable what has been written while more is written.
     Common(Syncer),
@@ -121,12 +127,12 @@ impl Writer {
         true
     }
 
-    /// Writes to `file` that are queued from now on are carried out again after one has failed.
-    pub fn forgive(&self, file: FileId) {
+    /// Writes to `file` that are queued from now on are carried out again after the operation of `ticket` has failed on it.
+    pub fn forgive(&self, file: FileId, ticket: f64) {
         let mut queue = self.shared.lock();
         // Nothing has failed where nothing has been written yet, and once it has been stopped there is nothing to forgive.
         if queue.started && !queue.stopped {
-            queue.operations.push_back(Operation::Forgive { file });
+            queue.operations.push_back(Operation::Forgive { file, ticket });
         }
     }
 
@@ -139,7 +145,9 @@ impl Writer {
     /// As `wake`, unless `urgent` will do so in a moment, when it begins with what is queued there: that spares the caller a
     /// system call.
     pub fn wake_beside(&self, urgent: &Writer) {
-        let is_coming = !urgent.shared.lock().operations.is_empty();
+        // Nobody is woken for what is forgiven there.
+        let is_group = |operation: &Operation| matches!(operation, Operation::Group(_));
+        let is_coming = urgent.shared.lock().operations.iter().any(is_group);
         if !is_coming {
             self.shared.wake_thread();
         }
@@ -181,7 +189,7 @@ impl Shared {
 
     fn run(&self) {
         // Files with a failed write that JavaScript has not heard of.
-        let mut failed: HashMap<FileId, Failure> = HashMap::new();
+        let mut failed = HashMap::new();
         while let Some(operations) = self.take() {
             if let Role::Urgent(common) = &self.role {
                 common.wake_thread();
@@ -258,32 +266,37 @@ impl Shared {
         Some(queue.operations.drain(..count).collect())
     }
 
-    fn carry_out(&self, operations: Vec<Operation>, failed: &mut HashMap<FileId, Failure>) {
+    fn carry_out(&self, operations: Vec<Operation>, failed: &mut HashMap<FileId, Failed>) {
         let steps = plan(&operations);
         // Nothing is allocated for operations that succeed.
         let mut outcome: Vec<Vec<Failure>> = vec![Vec::new(); operations.len()];
         let mut open: HashMap<FileId, Arc<OpenFile>> = HashMap::new();
         for step in steps {
             match step {
-                Step::Forgive { file } => {
-                    failed.remove(&file);
+                Step::Forgive { file, ticket } => {
+                    // Who waited behind an earlier failure may be told of that late: it says nothing of a new one.
+                    if failed.get(&file).is_some_and(|failed| failed.ticket <= ticket) {
+                        failed.remove(&file);
+                    }
                 }
                 Step::Truncate { operation, file, size } => {
-                    let result =
-                        self.use_file(file, false, failed, &mut open, |opened| truncate(opened, size));
+                    let ticket = operations[operation].ticket();
+                    let result = self
+                        .use_file((file, ticket), false, failed, &mut open, |opened| truncate(opened, size));
                     if let Err(failure) = result {
                         outcome[operation].push(failure);
                     }
                 }
                 Step::Write(mut run) => {
-                    let behind =
-                        matches!(&operations[run.operations[0]], Operation::Group(group) if group.patient);
+                    let first = &operations[run.operations[0]];
+                    let behind = matches!(first, Operation::Group(group) if group.patient);
                     let length: u64 = run.slices.iter().map(|slice| slice.iov_len as u64).sum();
                     let slices = &mut run.slices;
                     let write = if let Role::Urgent(_) = self.role { write_past_cache } else { write_all };
-                    let result = self.use_file(run.file, run.create, failed, &mut open, |opened| {
-                        write(opened, slices, run.position)
-                    });
+                    let result =
+                        self.use_file((run.file, first.ticket()), run.create, failed, &mut open, |opened| {
+                            write(opened, slices, run.position)
+                        });
                     match result {
                         Ok(()) if behind => {
                             if let Some(file) = open.get(&run.file) {
@@ -306,28 +319,29 @@ impl Shared {
     /// Runs `body` on an open file, unless an earlier write to it failed; a failure stops later ones.
     fn use_file(
         &self,
-        id: FileId,
+        (id, ticket): (FileId, f64),
         create: bool,
-        failed: &mut HashMap<FileId, Failure>,
+        failed: &mut HashMap<FileId, Failed>,
         open: &mut HashMap<FileId, Arc<OpenFile>>,
         body: impl FnOnce(&OpenFile) -> Result<(), Errno>,
     ) -> Result<(), Failure> {
-        if let Some(failure) = failed.get(&id) {
-            return Err(*failure);
+        if let Some(failed) = failed.get(&id) {
+            return Err(failed.failure);
         }
+        let mut note = |failure: &Failure| {
+            failed.insert(id, Failed { failure: *failure, ticket });
+        };
         let file = match open.get(&id) {
             Some(file) => file.clone(),
-            None => self.files.open(id, create).map_err(|errno| (errno, id, Stage::Opened)).inspect_err(
-                |failure| {
-                    failed.insert(id, *failure);
-                },
-            )?,
+            None => self
+                .files
+                .open(id, create)
+                .map_err(|errno| (errno, id, Stage::Opened))
+                .inspect_err(&mut note)?,
         };
         let result = body(&file).map_err(|errno| (errno, id, Stage::Written));
         open.insert(id, file);
-        result.inspect_err(|failure| {
-            failed.insert(id, *failure);
-        })
+        result.inspect_err(note)
     }
 
     fn complete(
@@ -401,5 +415,121 @@ impl Shared {
         let result = sync_file(&self.files, id, file, name).map_err(|(errno, stage)| (errno, id, stage));
         synced.insert(id, (name, result));
         result
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{Group, Write};
+    use std::path::PathBuf;
+
+    struct World {
+        writer: Writer,
+        completions: Arc<Completions>,
+        files: Arc<FileTable>,
+        directory: PathBuf,
+        last_ticket: f64,
+    }
+
+    impl World {
+        fn new(name: &str) -> Self {
+            let directory =
+                std::env::temp_dir().join(format!("cordwood-writer-{}-{name}", std::process::id()));
+            std::fs::create_dir_all(&directory).unwrap();
+            let files = Arc::new(FileTable::new(8));
+            let completions = Arc::new(Completions::new(Box::new(|| {})));
+            let writer = Writer::new(files.clone(), completions.clone(), 1);
+            World { writer, completions, files, directory, last_ticket: 0.0 }
+        }
+
+        fn file(&self, name: &str) -> FileId {
+            self.files.register(self.directory.join(name).to_string_lossy().into_owned())
+        }
+
+        /// Queues one byte; its ticket.
+        fn write(&mut self, writer: &Writer, file: FileId, position: u64, patient: bool) -> f64 {
+            self.last_ticket += 1.0;
+            let mut bytes = writer.buffer(1);
+            let start = bytes.begin();
+            writer.copy(b"x", &mut bytes);
+            let slices = start..bytes.slice_count();
+            let (create, sync) = (true, false);
+            let write = Write { file, position, slices, length: 1, create, sync, sync_name: false };
+            let group = Group { ticket: self.last_ticket, bytes, writes: vec![write], patient };
+            assert!(writer.push(Operation::Group(group)));
+            self.last_ticket
+        }
+
+        /// Waits for so many ends: ticket and errno.
+        fn ends(&self, count: usize) -> Vec<(f64, f64)> {
+            let mut ends = Vec::new();
+            let mut events = [0.0; 400];
+            while ends.len() < count {
+                let length = self.completions.take(&mut events);
+                ends.extend(events[..length].chunks(4).map(|event| (event[0], event[1])));
+                std::thread::yield_now();
+            }
+            ends
+        }
+    }
+
+    impl Drop for World {
+        fn drop(&mut self) {
+            self.writer.stop();
+            let _ = std::fs::remove_dir_all(&self.directory);
+        }
+    }
+
+    #[test]
+    fn who_is_told_late_of_an_earlier_failure_forgives_no_later_one() {
+        let mut world = World::new("forgive");
+        let common = Writer { shared: world.writer.shared.clone(), thread: Mutex::default() };
+        let log = world.file("log");
+        let mut attempt = |position: u64| {
+            let ticket = world.write(&common, log, position, false);
+            common.wake();
+            let (ended, errno) = world.ends(1)[0];
+            assert_eq!(ended, ticket);
+            (ticket, errno != 0.0)
+        };
+        let beyond = i64::MAX as u64;
+        let (_, failed) = attempt(beyond);
+        assert!(failed);
+        let (behind, failed) = attempt(0);
+        assert!(failed);
+        common.forgive(log, behind);
+        assert!(!attempt(0).1);
+        let (later, failed) = attempt(beyond);
+        assert!(failed);
+        common.forgive(log, behind);
+        assert!(attempt(1).1);
+        common.forgive(log, later);
+        assert!(!attempt(1).1);
+        common.stop();
+    }
+
+    #[test]
+    fn a_group_beside_is_written_though_something_is_forgiven_to_the_urgent_writer() {
+        let mut world = World::new("beside");
+        let common = Writer { shared: world.writer.shared.clone(), thread: Mutex::default() };
+        let urgent = common.urgent();
+        let (log, journal) = (world.file("log"), world.file("journal"));
+        for (writer, file) in [(&common, log), (&urgent, journal)] {
+            world.write(writer, file, 0, false);
+            writer.wake();
+            world.ends(1);
+            while !writer.shared.lock().asleep {
+                std::thread::yield_now();
+            }
+        }
+        urgent.forgive(log, 1.0);
+        world.write(&common, log, 1, true);
+        common.wake_beside(&urgent);
+        let queue = common.shared.lock();
+        assert!(!queue.asleep || queue.operations.is_empty());
+        drop(queue);
+        urgent.stop();
+        common.stop();
     }
 }

@@ -31,7 +31,7 @@ export const WriteFlag = { sync: 1, syncName: 2, mustExist: 4 } as const
 export const GroupOrder = { common: 0, urgent: 1, beside: 2 } as const
 
 /** The border that this code calls; the number of `BORDER` in `native/src/lib.rs`. */
-const border = 10
+const border = 11
 
 let loaded: LoadedAddon | null = null
 

@@ -196,18 +196,27 @@ export class NativeDisk extends DiskBase implements Disk {
       const known = this.#own(file)
       const { id } = known
       const { engine } = this.#link
-      const ticket = this.#link.ticket((errno, failed, stage) => {
+      const finish = (): void => {
         known.pending--
         this.#wakeIdle()
+      }
+      const ticket = this.#link.ticket((errno, failed, stage) => {
+        finish()
         if (errno === 0) resolve()
-        else reject(this.#failure(errno, failed, stage))
+        else reject(this.#failure(ticket, errno, failed, stage))
       })
       known.pending++
-      if (sizeBytes !== null) {
-        engine.truncate(ticket, id, sizeBytes)
-      } else {
-        this.#writes.set([id, 0, 0, WriteFlag.sync | WriteFlag.mustExist])
-        engine.submit(ticket, this.#writes, 1, noBytes, this.#pieces, [], GroupOrder.common)
+      try {
+        if (sizeBytes !== null) {
+          engine.truncate(ticket, id, sizeBytes)
+        } else {
+          this.#writes.set([id, 0, 0, WriteFlag.sync | WriteFlag.mustExist])
+          engine.submit(ticket, this.#writes, 1, noBytes, this.#pieces, [], GroupOrder.common)
+        }
+      } catch (error) {
+        this.#link.cancel(ticket)
+        finish()
+        throw error
       }
     })
   }
@@ -266,7 +275,7 @@ export class NativeDisk extends DiskBase implements Disk {
     const failures: WriteFailure[] = []
     let rest: EngineError | null = null
     for (let at = 0; at < numbers.length; at += 3) {
-      const error = this.#failure(numbers[at]!, numbers[at + 1]!, numbers[at + 2]!)
+      const error = this.#failure(ticket, numbers[at]!, numbers[at + 1]!, numbers[at + 2]!)
       const path = this.#byId.get(numbers[at + 1]!)?.path
       if (path === undefined) rest ??= error
       else failures.push({ path, error })
@@ -274,9 +283,9 @@ export class NativeDisk extends DiskBase implements Disk {
     return new WriteError(failures, rest)
   }
 
-  #failure(errno: number, file: number, stage: number): EngineError {
+  #failure(ticket: number, errno: number, file: number, stage: number): EngineError {
     if (stage === Stage.synced) return syncError(systemError(errno), `cannot sync ${this.#pathOf(file)}`)
-    this.#link.engine.forgive(file)
+    this.#link.engine.forgive(file, ticket)
     return this.rangeFailure(errno, file, 'write')
   }
 

@@ -3,6 +3,9 @@ import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { describe, expect, test, vi } from 'vitest'
 import type { DiskLock } from '../../src/runtime/disk.ts'
+import { loadAddon } from '../../src/zerocopy/addon.ts'
+import { EngineLink } from '../../src/zerocopy/engineLink.ts'
+import { NativeDisk } from '../../src/zerocopy/nativeDisk.ts'
 import { createRuntime } from '../../src/zerocopy/nativeRuntime.ts'
 import { implementations } from '../contract/implementations.ts'
 import { nextMessage, startProgram } from '../support/childProgram.ts'
@@ -93,6 +96,25 @@ describe.each(implementations.filter(({ name }) => name === 'native'))('the addo
     expect(disk.queuedBytes).toBe(0)
     await disk.submit([{ file, position: 0, parts: [Buffer.from('x')], sync: 'data' }])
     expect(await file.size()).toBe(1)
+  })
+
+  test('leaves nothing waiting for what could not begin', async () => {
+    const link = new EngineLink(loadAddon().addon!, null)
+    const disk = new NativeDisk(link)
+    const directory = temporaryDirectory()
+    const file = disk.file(join(directory, 'log'))
+    const refuse = () => {
+      throw new Error('no thread')
+    }
+    const { engine } = link
+    const { truncate, submit } = engine
+    Object.assign(engine, { truncate: refuse, submit: refuse })
+    await expect(file.truncate(1)).rejects.toThrow('no thread')
+    await expect(file.sync()).rejects.toThrow('no thread')
+    Object.assign(engine, { truncate, submit })
+    await file.close()
+    await disk.remove(file.path)
+    await disk.close()
   })
 
   test('refuses files of another disk', async () => {
