@@ -53,7 +53,7 @@ fn malformed(error: impl std::fmt::Display) -> CodecError {
 
 fn read_bounded(reader: impl Read, max_bytes: usize) -> Result<Vec<u8>, CodecError> {
     let mut result = Vec::new();
-    reader.take(max_bytes as u64 + 1).read_to_end(&mut result).map_err(malformed)?;
+    reader.take((max_bytes as u64).saturating_add(1)).read_to_end(&mut result).map_err(malformed)?;
     if result.len() > max_bytes { Err(CodecError::TooLarge) } else { Ok(result) }
 }
 

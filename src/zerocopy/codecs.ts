@@ -1,3 +1,4 @@
+import { constants } from 'node:buffer'
 import { gunzipSync, gzipSync } from 'node:zlib'
 import { EngineError } from '../model/errors.ts'
 import type { Codecs } from '../runtime/compute.ts'
@@ -22,7 +23,9 @@ export function compress(codec: CodecName, bytes: Uint8Array): Uint8Array {
  */
 export function decompress(codec: CodecName, bytes: Uint8Array, maxBytes: number): Uint8Array {
   try {
-    if (codec === 'gzip') return gunzipSync(bytes, { maxOutputLength: Math.max(maxBytes, 1) })
+    if (codec === 'gzip') {
+      return gunzipSync(bytes, { maxOutputLength: Math.min(Math.max(maxBytes, 1), constants.MAX_LENGTH) })
+    }
     return codecsOf(codec).decompress(codec, bytes, maxBytes)
   } catch (cause) {
     if (cause instanceof EngineError) throw cause

@@ -1,4 +1,3 @@
-import { assert } from '../model/assert.ts'
 import { describeFault } from '../model/batchFault.ts'
 import { CorruptionError, EngineError, WriteError, type WriteFailure } from '../model/errors.ts'
 import type { FileHandle, FileRange } from '../model/fileRange.ts'
@@ -12,7 +11,7 @@ import type {
   MappedFile,
 } from '../runtime/disk.ts'
 import { DescriptorTable, descriptorsForFiles } from '../runtime/node/descriptors.ts'
-import { DiskBase } from '../runtime/node/diskBase.ts'
+import { assertPosition, DiskBase } from '../runtime/node/diskBase.ts'
 import type { NodeDiskOptions } from '../runtime/node/nodeDisk.ts'
 import { diskError, syncError } from '../runtime/node/systemErrors.ts'
 import { GroupOrder, Stage, WriteFlag } from './addon.ts'
@@ -80,7 +79,7 @@ export class NativeDisk extends DiskBase implements Disk {
         const file = this.#own(write.file)
         files.push(file)
         for (const part of write.parts) bytes.add(part)
-        assert(write.position >= 0 && Number.isSafeInteger(write.position), 'a position is a whole number')
+        assertPosition(write.position)
         writes[at++] = file.id
         writes[at++] = write.position
         writes[at++] = write.parts.length
@@ -182,6 +181,7 @@ export class NativeDisk extends DiskBase implements Disk {
   /** `DiskFile.read`. */
   async readAt(file: NativeFile, target: Uint8Array, position: number): Promise<number> {
     this.checkOpen()
+    assertPosition(position)
     const { id } = this.#own(file)
     const { engine } = this.#link
     if (target.length > inlineReadBytes) engine.forgetLost(id, position, target.length)
@@ -193,6 +193,7 @@ export class NativeDisk extends DiskBase implements Disk {
   change(file: NativeFile, sizeBytes: number | null): Promise<void> {
     return new Promise((resolve, reject) => {
       this.checkOpen()
+      if (sizeBytes !== null) assertPosition(sizeBytes)
       const known = this.#own(file)
       const { id } = known
       const { engine } = this.#link

@@ -10,6 +10,7 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { InvariantError } from '../../src/model/assert.ts'
 import { nextMessage, startProgram } from '../support/childProgram.ts'
 import { killed } from '../support/killed.ts'
 import { recordBatch } from '../support/recordBatch.ts'
@@ -59,6 +60,18 @@ describe.each(implementations)('the $name disk on this machine', ({ name, create
     expect(await log.size()).toBe(1)
     await write(log, 1)
     expect(await log.size()).toBe(2)
+  })
+
+  test('a length and a place to read at that are none are bugs of the caller, and nothing is cut', async () => {
+    const { disk } = create()
+    const file = disk.file(join(temporaryDirectory(), 'log'))
+    await disk.submit([{ file, position: 0, parts: [Buffer.from('0123456789')], sync: 'none' }])
+    for (const position of [-1, 0.5, 3.7, Number.NaN, 2 ** 60, 2 ** 64, Number.POSITIVE_INFINITY]) {
+      await expect(file.truncate(position)).rejects.toBeInstanceOf(InvariantError)
+      await expect(file.read(Buffer.alloc(4), position)).rejects.toBeInstanceOf(InvariantError)
+    }
+    expect(await file.size()).toBe(10)
+    expect(await file.read(Buffer.alloc(4), Number.MAX_SAFE_INTEGER)).toBe(0)
   })
 
   test('every file that failed in a group is written and cut again after the report', async () => {

@@ -35,6 +35,12 @@ describe.each(codecs)('%s', (codec) => {
     expect(decompress(codec, compress(codec, sample), sample.length)).toHaveLength(sample.length)
   })
 
+  test('gives everything where any size is allowed', () => {
+    for (const most of [Number.POSITIVE_INFINITY, 2 ** 64, Number.MAX_SAFE_INTEGER]) {
+      expect(decompress(codec, compress(codec, sample), most)).toHaveLength(sample.length)
+    }
+  })
+
   test('never does worse than throw corruptMessage or messageTooLarge for bytes that are damaged', () => {
     const good = Buffer.from(compress(codec, sample))
     const damage = fc.array(fc.tuple(fc.nat(good.length - 1), fc.nat(255)), { minLength: 1, maxLength: 5 })

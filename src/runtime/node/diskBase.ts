@@ -1,3 +1,4 @@
+import { assert } from '../../model/assert.ts'
 import { EngineError } from '../../model/errors.ts'
 import type { DiskFile, DiskLock } from '../disk.ts'
 import { WriteBudget } from '../writeBudget.ts'
@@ -5,6 +6,11 @@ import type { DescriptorTable } from './descriptors.ts'
 import { directories } from './directories.ts'
 import { FileReader } from './fileReader.ts'
 import { lockDirectory } from './lock.ts'
+
+/** Throws `InvariantError` for what is no place in a file, and no length of one. The system would round it, or take it for another. */
+export function assertPosition(position: number): void {
+  assert(position >= 0 && Number.isSafeInteger(position), 'a position is a whole number')
+}
 
 /** What both implementations of `Disk` on a real machine share: everything but how files are written. */
 export abstract class DiskBase {

@@ -1,4 +1,3 @@
-import { assert } from '../../model/assert.ts'
 import { type EngineError, WriteError, type WriteFailure } from '../../model/errors.ts'
 import type { FileRange } from '../../model/fileRange.ts'
 import { checkRange } from '../checkRange.ts'
@@ -6,7 +5,7 @@ import type { Disk, DiskFile, DiskSync, DiskWrite } from '../disk.ts'
 import { checkBatches } from './batchCheck.ts'
 import { CheckedRanges } from './checkedRanges.ts'
 import { DescriptorTable } from './descriptors.ts'
-import { DiskBase } from './diskBase.ts'
+import { assertPosition, DiskBase } from './diskBase.ts'
 import { FileWriter } from './fileWriter.ts'
 
 /** Options of `NodeDisk`. */
@@ -35,7 +34,7 @@ export class NodeDisk extends DiskBase implements Disk {
       this.checkOpen()
       let groupBytes = 0
       for (const { position, parts } of group) {
-        assert(position >= 0 && Number.isSafeInteger(position), 'a position is a whole number')
+        assertPosition(position)
         for (const part of parts) groupBytes += part.length
       }
       this.budget.take(groupBytes)
@@ -85,13 +84,17 @@ export class NodeDisk extends DiskBase implements Disk {
   /** `DiskFile.read`. */
   async readAt(path: string, target: Uint8Array, position: number): Promise<number> {
     this.checkOpen()
+    assertPosition(position)
     return this.reader.read(path, target, position)
   }
 
   /** `DiskFile.truncate`, or `DiskFile.sync` when `sizeBytes` is null. */
   async change(path: string, sizeBytes: number | null, sync: DiskSync): Promise<void> {
     this.checkOpen()
-    if (sizeBytes !== null) this.#checked.cut(path, sizeBytes)
+    if (sizeBytes !== null) {
+      assertPosition(sizeBytes)
+      this.#checked.cut(path, sizeBytes)
+    }
     await new Promise<void>((resolve, reject) => {
       this.#writer(path).push({
         kind: sizeBytes === null ? 'write' : 'truncate',
