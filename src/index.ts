@@ -198,7 +198,7 @@ export async function startBroker(options: StartBrokerOptions = {}): Promise<Run
   // Who only opens an engine does not load the broker.
   const { Broker } = await import('./broker/broker.ts')
   const { brokerConfig } = await import('./broker/brokerConfig.ts')
-  const config = brokerConfig(settings, { hostName: hostname() })
+  const config = brokerConfig(settings, { hostName: hostname(), absolute: resolve })
   const world = runtime ?? createRuntime({ onFallback: (why) => logger.warn(why) })
   const closeWorld = async (): Promise<void> => {
     if (runtime !== undefined) return

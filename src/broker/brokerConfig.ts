@@ -1,4 +1,3 @@
-import { resolve } from 'node:path'
 import type { ClusterConfig } from '../controller/clusterConfig.ts'
 import { type Configs, checkBrokerDefaults } from '../controller/topicConfigs.ts'
 import { topicConfigTable } from '../controller/topicConfigTable.ts'
@@ -39,13 +38,20 @@ export interface BrokerConfig {
   readonly warnings: readonly string[]
 }
 
+/** What settings mean depends on it. */
+export interface ConfigEnvironment {
+  readonly hostName: string
+  /** The path that a relative one stands for; absent where there are none. */
+  readonly absolute?: (path: string) => string
+}
+
 /**
  * Checks settings under Kafka's names. `hostName` is advertised when the listener has a wildcard address and
  * nothing else is said. Throws `invalidConfig`, in one line that names the setting.
  */
 export function brokerConfig(
   properties: Readonly<Record<string, string>>,
-  environment: { readonly hostName: string },
+  environment: ConfigEnvironment,
 ): BrokerConfig {
   const texts = new Map<BrokerConfigName, string | null>()
   for (const [name, definition] of Object.entries(brokerConfigTable)) {
@@ -80,13 +86,15 @@ export function brokerConfig(
     warnings,
     settings?.client.advertised,
   )
+  const journalDirectory = texts.get('cordwood.journal.directory') || null
   return {
     nodeId: Number(texts.get('node.id')),
     clusterId: texts.get('cordwood.cluster.id') ?? null,
     listen,
     advertised,
     directory: directory(texts.get('log.dirs')!),
-    journalDirectory: absolute(texts.get('cordwood.journal.directory') || null),
+    // The data directory notes it, and is read from elsewhere as well.
+    journalDirectory: journalDirectory && (environment.absolute?.(journalDirectory) ?? journalDirectory),
     cluster: settings?.cluster ?? null,
     texts,
     statics,
@@ -134,11 +142,6 @@ function directory(text: string): string {
   const directories = text.split(',').filter((one) => one.trim() !== '')
   if (directories.length !== 1) refuse('log.dirs', text, 'exactly one directory')
   return directories[0]!.trim()
-}
-
-/** The data directory notes it, and is read from elsewhere as well. */
-function absolute(directory: string | null): string | null {
-  return directory === null ? null : resolve(directory)
 }
 
 function address(name: string, text: string): Address {

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
+import { resolve } from 'node:path'
 import { type BrokerConfig, brokerConfig } from '../broker/brokerConfig.ts'
 import { type BrokerConfigName, brokerConfigTable } from '../broker/configTable.ts'
 import { EngineError } from '../model/errors.ts'
@@ -53,7 +54,7 @@ export function serveSettings(
   }
   const properties = Object.fromEntries([...settings.values()].map(({ name, value }) => [name, value]))
   try {
-    const config = brokerConfig(properties, { hostName: hostname() })
+    const config = brokerConfig(properties, { hostName: hostname(), absolute: resolve })
     checkMetricsListener(config.text('cordwood.metrics.listener'))
     return { config, settings, warnings }
   } catch (error) {
