@@ -68,8 +68,8 @@ class FlushBench {
     const load: LoadPoint[] = []
     try {
       for (const count of logs) {
-        // Most of the time that many logs take is that of making and removing them.
-        if (this.#isLeft(count > 1000 ? 5 + count * this.#secondsPerLog : 10)) break
+        // Most of the time that many logs take is that of making and removing them: less for each, the more there are.
+        if (this.#isLeft(count > 1000 ? 5 + 0.7 * count * this.#secondsPerLog : 10)) break
         const found = await this.#grid(count)
         this.#events.measured(found)
         cells.push(...found)
