@@ -385,10 +385,15 @@ fn sync_directory(path: &Path) -> Result<(), Errno> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
     use super::*;
 
     fn table(limit: usize, files: usize) -> (FileTable, Vec<FileId>, PathBuf) {
-        let directory = std::env::temp_dir().join(format!("cordwood-files-{}-{limit}", std::process::id()));
+        // Tests run at the same time, and each removes its own.
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let (process, number) = (std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let directory = std::env::temp_dir().join(format!("cordwood-files-{process}-{number}"));
         std::fs::create_dir_all(&directory).unwrap();
         let table = FileTable::new(limit);
         let name = |index| directory.join(format!("file-{index}")).to_string_lossy().into_owned();
