@@ -47,6 +47,8 @@ export const plantedBugs = [
   'raisePolicyWithoutSync',
   /** What a clean shutdown noted of a segment's batches is taken for all of them, however it has grown since. */
   'grownSegmentAccused',
+  /** A log is taken for one of its name that was set aside. */
+  'strayKnownByName',
 ] as const
 
 /** Mistakes of replication, which the simulation of whole clusters has to find. */

@@ -1,5 +1,6 @@
 import { CorruptionError } from '../model/errors.ts'
 import type { Logger } from '../model/logger.ts'
+import { planted } from '../model/planted.ts'
 import { hexOf, type Uuid } from '../model/uuid.ts'
 import type { Disk } from '../runtime/disk.ts'
 import type { Runtime } from '../runtime/runtime.ts'
@@ -87,8 +88,8 @@ export async function findLogs(
     } else if (what === 'log') strange.push(name)
     else if (what === 'deleted') deleted.push(`${directory}/${name}`)
     else if (name !== defaultJournalName && !isSetAside(name)) {
-      const stray = /\.([0-9a-f]{32})-stray$/.exec(name)
-      if (stray !== null) strays.add(stray[1]!)
+      const stray = /^(.*)\.([0-9a-f]{32})-stray$/.exec(name)
+      if (stray !== null) strays.add(stray[planted('strayKnownByName') ? 1 : 2]!)
       logger.warn('an unknown directory is kept and not used', { directory: name })
     }
   }
@@ -99,7 +100,7 @@ export async function findLogs(
     const { name, topicId } = log
     const isThere = present.has(name)
     const wasEmpty = plan.created.has(log.id) || log.endOffset <= log.logStartOffset
-    if (!isThere && strays.has(hexOf(log.id))) {
+    if (!isThere && strays.has(planted('strayKnownByName') ? name : hexOf(log.id))) {
       // It was set aside, this one and no other of its name, and the power went before the journal had that.
       absent.add(log.id)
       setAside.push(log.id)

@@ -88,7 +88,7 @@ export class GroupChecks {
     const isCut = replica.hasRottedSinceStart && start.mayHaveForgotten
     const isLost = isCut || (isOver && (isQuarantined(start.quorum) || start.mayHaveForgotten))
     replica.hasRottedSinceStart = false
-    if (isLost) replica.sentEpoch = 0
+    if (isLost) replica.forgetElections()
     else if (!isNew) this.elections.started(replica)
   }
 
@@ -350,7 +350,7 @@ export class GroupChecks {
       replica.loseDisk()
       replica.mayDoubt = true
       replica.isRolledBack = true
-      replica.sentEpoch = 0
+      replica.forgetElections()
     }
   }
 

@@ -130,6 +130,12 @@ export class CheckedReplica {
     this.lost.push({ ...this.durable, entries: [...this.entries] })
   }
 
+  /** Its epochs and votes may be gone with what held them: the next start is not asked for them. */
+  forgetElections(): void {
+    this.sentEpoch = 0
+    this.votedEpoch = -1
+  }
+
   /** Whether what it holds durably, or held on a disk that is gone, reaches `offset` by way of `last`. */
   holdsDurably(offset: number, last: Entry): boolean {
     if (holds(this.durable, offset, last)) return true

@@ -99,6 +99,6 @@ test('a controller whose bootstrap servers are itself begins a cluster; with oth
 
 test('a relative directory for the journal stands for the one that is meant now: the data directory notes it', () => {
   const properties = { 'cordwood.journal.directory': 'fast/journal' }
-  const absolute = (path: string): string => `/home/${path}`
-  expect(brokerConfig(properties, { ...environment, absolute }).journalDirectory).toBe('/home/fast/journal')
+  const absolute = (path: string): string => `/srv/${path}`
+  expect(brokerConfig(properties, { ...environment, absolute }).journalDirectory).toBe('/srv/fast/journal')
 })

@@ -90,7 +90,7 @@ export class NodeRouter {
       const { leaderId } = group
       try {
         if (leaderId === nodeId) return await call.local()
-        if (leaderId >= 0) return call.result(await this.ask(leaderId, call.request, leftMs))
+        if (leaderId >= 0) return call.result(await this.#askLeader(leaderId, call, leftMs))
       } catch (error) {
         if (leaderId !== nodeId) group.missed?.(leaderId, error)
         if (!mayGoOn(error, repeatable)) throw error
@@ -109,6 +109,32 @@ export class NodeRouter {
     const { clusterId, nodeId } = this.#options
     const bytes = encodeCall({ clusterId, nodeId, ...request })
     return decodeAnswer(await this.#options.call(to, bytes, timeoutMs))
+  }
+
+  /**
+   * Asks the leader. What may be repeated waits for its answer until another one leads: the way to it may be dead without a word,
+   * and its answer would not come before the call times out.
+   */
+  async #askLeader<T>(
+    leaderId: number,
+    { group, request, repeatable }: LeaderCall<T>,
+    timeoutMs: number,
+  ): Promise<CallResponse> {
+    const answer = this.ask(leaderId, request, timeoutMs)
+    if (!repeatable) return answer
+    let unwatch = (): void => {}
+    const replaced = new Promise<never>((_, reject) => {
+      unwatch = group.watch({
+        leadership: (_state, _epoch, id) => {
+          if (id >= 0 && id !== leaderId) reject(new NotLeaderError(id))
+        },
+      })
+    })
+    try {
+      return await Promise.race([answer, replaced])
+    } finally {
+      unwatch()
+    }
   }
 
   /** Whether `close` was called: then nothing waits any more. */

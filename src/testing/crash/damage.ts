@@ -4,7 +4,7 @@ import type { Log } from '../../segment/log.ts'
 import { SimClock } from '../simClock.ts'
 import { SimFileSystem } from '../simFileSystem.ts'
 import { SimRandom } from '../simRandom.ts'
-import { type AppendedBatch, type LogHistory, never } from './history.ts'
+import { type AppendedBatch, atTheEnd, type LogHistory, never } from './history.ts'
 import { isWithoutRecords } from './oracle.ts'
 import { type Recording, type RecordingOptions, record } from './recording.ts'
 import type { Workload } from './workload.ts'
@@ -242,7 +242,7 @@ function isGone(
     return false
   if (history.compactedAt === never) return true
   const isLater = ({ key, baseOffset }: AppendedBatch) => key === batch.key && baseOffset > batch.baseOffset
-  return !served.some(isLater) && !history.hadLater(batch, history.current)
+  return !served.some(isLater) && !history.hadLater(batch, history.current, atTheEnd)
 }
 
 async function problemsOfTimes(

@@ -6,6 +6,8 @@ export type Moment = number
 
 /** What has not happened. */
 export const never: Moment = Number.POSITIVE_INFINITY
+/** After all that has happened. */
+export const atTheEnd: Moment = Number.MAX_SAFE_INTEGER
 
 /** One batch as it was appended. Offsets are inclusive. */
 export interface AppendedBatch {
@@ -71,13 +73,18 @@ export class LogHistory {
     return this.versions.at(-1)!
   }
 
-  /** Whether a compaction may have seen a later batch of the same key that was cut from the log, so that `version` lacks it. */
-  hadLater({ key, baseOffset }: AppendedBatch, { batches }: Version): boolean {
+  /**
+   * Whether a compaction may have seen, by `moment`, a later batch of the same key that was cut from the log, so that `version`
+   * lacks it.
+   */
+  hadLater({ key, baseOffset }: AppendedBatch, { batches }: Version, moment: Moment): boolean {
     const isLater = (other: AppendedBatch): boolean => other.key === key && other.baseOffset > baseOffset
     return (
-      this.compactedAt !== never &&
-      this.versions.some((version) =>
-        version.batches.some((other) => isLater(other) && !batches.includes(other)),
+      this.compactedAt <= moment &&
+      this.versions.some(
+        (version) =>
+          version.startedAt <= moment &&
+          version.batches.some((other) => isLater(other) && !batches.includes(other)),
       )
     )
   }

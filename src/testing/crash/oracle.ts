@@ -3,7 +3,7 @@ import type { Disk } from '../../runtime/disk.ts'
 import type { Log } from '../../segment/log.ts'
 import type { LogDirectory } from '../../segment/logDirectory.ts'
 import { accusation, firstAccused } from '../accused.ts'
-import { type AppendedBatch, type LogHistory, type Moment, never, type Version } from './history.ts'
+import { type AppendedBatch, atTheEnd, type LogHistory, type Moment, never, type Version } from './history.ts'
 
 /** What a recovered engine did not keep of what it had promised. */
 export class Violation extends Error {
@@ -53,7 +53,7 @@ export async function checkLive(
     if (log === undefined || log.topicId !== history.topicId || log.offline !== null) continue
     const { batches } = history.current
     const lastAcked = batches.findLast(
-      (batch) => batch.ackedAt !== never && !history.hadLater(batch, history.current),
+      (batch) => batch.ackedAt !== never && !history.hadLater(batch, history.current, atTheEnd),
     )
     const endOffset = (lastAcked?.lastOffset ?? -1) + 1
     if (endOffset > log.flushedOffset) {
@@ -136,7 +136,7 @@ async function checkLog(
       ? compareCompacted(log, history, content, version, minCut, moment, crash)
       : comparePrefix(log, content, version, minCut, moment, crash)
     if (problem === null) {
-      checkDerived(history, log, version)
+      checkDerived(history, log, version, moment)
       const accused = await firstAccused(disk, log)
       if (accused !== null) throw new Violation(`the log ${name}: ${accusation(accused)}`)
       return `${name} ${history.topicId} ${start}-${log.logEndOffset}`
@@ -205,7 +205,7 @@ function compareCompacted(
   let required = 0
   for (const batch of version.batches.toReversed()) {
     const isAcked = batch.ackedAt <= moment && (batch.isDurable || crash === 'processKill')
-    const mayBeGone = laterKeys.has(batch.key) || history.hadLater(batch, version)
+    const mayBeGone = laterKeys.has(batch.key) || history.hadLater(batch, version, moment)
     if (isAcked && !mayBeGone && batch.lastOffset < minCut)
       required = Math.max(required, batch.lastOffset + 1)
     if (batch.lastOffset < logStartOffset || batch.baseOffset >= logEndOffset) continue
@@ -239,9 +239,11 @@ function batchAt(content: Uint8Array, at: number): Uint8Array {
 }
 
 /** Whether leader epochs and producers are what the batches say. */
-function checkDerived(history: LogHistory, log: Log, version: Version): void {
+function checkDerived(history: LogHistory, log: Log, version: Version, moment: Moment): void {
   const { logStartOffset, logEndOffset } = log
-  let lastOfProducer: AppendedBatch | null = null
+  /** The last batch of the producer that is there, and later ones of which a compaction may have left nothing. */
+  let lastOfProducer: AppendedBatch[] = []
+  let isThere = false
   for (const batch of version.batches) {
     if (batch.lastOffset < logStartOffset || batch.baseOffset >= logEndOffset) continue
     const epoch = log.leaderEpochs.epochFor(batch.lastOffset)
@@ -250,15 +252,22 @@ function checkDerived(history: LogHistory, log: Log, version: Version): void {
         `the log ${history.name}: offset ${batch.baseOffset} was written in epoch ${batch.leaderEpoch}, the log says ${epoch}`,
       )
     }
-    // A compaction that saw a later one leaves nothing of it.
-    if (batch.producerId >= 0 && !history.hadLater(batch, version)) lastOfProducer = batch
+    if (batch.producerId < 0) continue
+    if (history.hadLater(batch, version, moment)) lastOfProducer.push(batch)
+    else {
+      lastOfProducer = [batch]
+      isThere = true
+    }
   }
-  if (lastOfProducer === null) return
-  const known = log.producerState.get(lastOfProducer.producerId)?.batches.at(-1)
-  if (known?.baseOffset === lastOfProducer.baseOffset && known.baseSequence === lastOfProducer.baseSequence)
-    return
+  const last = lastOfProducer[0]
+  if (last === undefined) return
+  const known = log.producerState.get(last.producerId)?.batches.at(-1)
+  if (known === undefined && !isThere) return
+  for (const { baseOffset, baseSequence } of lastOfProducer) {
+    if (known?.baseOffset === baseOffset && known.baseSequence === baseSequence) return
+  }
   throw new Violation(
-    `the log ${history.name}: sequence ${lastOfProducer.baseSequence} is at offset ${lastOfProducer.baseOffset}, ` +
+    `the log ${history.name}: sequence ${last.baseSequence} is at offset ${last.baseOffset}, ` +
       `the log says ${known === undefined ? 'nothing' : `${known.baseSequence} at ${known.baseOffset}`}`,
   )
 }

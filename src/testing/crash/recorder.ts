@@ -110,8 +110,9 @@ export class Recorder {
         return
       case 'create':
         return this.#create(step.policy)
+      case 'setAside':
       case 'delete':
-        return this.#delete(this.#log(step.log))
+        return this.#giveUp(this.#log(step.log), step.do)
       case 'close':
         await this.#settleRunning()
         await this.#attempt(() => this.#process.close())
@@ -198,8 +199,7 @@ export class Recorder {
   }
 
   #log(index: number): LogHistory | null {
-    const living = this.#living()
-    return living[index % living.length] ?? null
+    return this.#living().at(index % this.#living().length) ?? null
   }
 
   #open(history: LogHistory): Log | null {
@@ -354,11 +354,11 @@ export class Recorder {
     return this.logs.every((log) => log.topic !== topic || log.deletedAt !== never)
   }
 
-  async #delete(history: LogHistory | null): Promise<void> {
+  async #giveUp(history: LogHistory | null, how: 'delete' | 'setAside'): Promise<void> {
     if (history === null || this.#open(history) === null) return
     history.deleteStartedAt = this.moment
     await this.#attempt(async () => {
-      await this.#process.directory.deleteLog(history.topic, 0)
+      await this.#process.directory[how === 'delete' ? 'deleteLog' : how](history.topic, 0)
       history.deletedAt = this.moment
     })
   }

@@ -24,7 +24,7 @@ export type Step =
   | { readonly do: 'retention' }
   | { readonly do: 'checkpoint' }
   | { readonly do: 'create'; readonly policy: FlushPolicy }
-  | { readonly do: 'delete'; readonly log: number }
+  | { readonly do: 'delete' | 'setAside'; readonly log: number }
   /** Closes cleanly and opens again. */
   | { readonly do: 'close' }
   /** The process dies and another one opens what it left in the page cache. */
@@ -71,6 +71,7 @@ export const stepKinds = [
   'checkpoint',
   'create',
   'delete',
+  'setAside',
   'close',
   'kill',
   'policy',
@@ -102,6 +103,7 @@ export function stepOf(kind: Step['do'], random: SimRandom): Step {
     case 'policy':
       return { do: kind, log, policy: random.pick([...allPolicies, 'journal', 'journal']) }
     case 'delete':
+    case 'setAside':
     case 'recycle':
     case 'compact':
     case 'epoch':
